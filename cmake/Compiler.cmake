@@ -1,0 +1,15 @@
+# Warnings and sanitizers, for our own targets only.
+add_library(repsim_warnings INTERFACE)
+target_compile_options(repsim_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Werror)
+
+if(REPSIM_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers are hashed by content, not by time.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+  add_compile_options(-fpch-preprocess)
+endif()

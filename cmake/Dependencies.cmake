@@ -1,0 +1,49 @@
+# Finds what repsim stands on. What is missing ends in one line that names the package to install.
+
+macro(repsim_require name package)
+  find_package(${name} ${ARGN} QUIET)
+  if(NOT ${name}_FOUND)
+    message(FATAL_ERROR "${name} not found: install ${package} (scripts/setup.sh installs all that repsim needs)")
+  endif()
+endmacro()
+
+# A Torch that the user names wins (CMAKE_PREFIX_PATH, Torch_DIR); else the one in .venv.
+if(NOT Torch_DIR AND NOT DEFINED ENV{Torch_DIR} AND NOT CMAKE_PREFIX_PATH AND NOT DEFINED ENV{CMAKE_PREFIX_PATH})
+  file(GLOB venv_torch ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake/Torch)
+  if(venv_torch)
+    set(Torch_DIR ${venv_torch} CACHE PATH "Where TorchConfig.cmake is")
+  endif()
+endif()
+# torch's own find module warns about a kineto library that its wheels leave out; nothing here uses it.
+set(CMAKE_MESSAGE_LOG_LEVEL_BEFORE ${CMAKE_MESSAGE_LOG_LEVEL})
+set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
+find_package(Torch QUIET)
+set(CMAKE_MESSAGE_LOG_LEVEL ${CMAKE_MESSAGE_LOG_LEVEL_BEFORE})
+if(NOT Torch_FOUND)
+  message(FATAL_ERROR "LibTorch not found: run scripts/setup.sh, or pass -DCMAKE_PREFIX_PATH=/path/to/libtorch")
+endif()
+if(Torch_VERSION VERSION_LESS 2.9)
+  message(FATAL_ERROR "LibTorch ${Torch_VERSION} is older than 2.9: pip install torch==2.13.0")
+endif()
+message(STATUS "LibTorch ${Torch_VERSION}: ${Torch_DIR}")
+
+repsim_require(OpenCV libopencv-dev COMPONENTS core imgproc imgcodecs videoio)
+repsim_require(CLI11 libcli11-dev)
+repsim_require(nlohmann_json nlohmann-json3-dev)
+repsim_require(spdlog libspdlog-dev)
+repsim_require(OpenSSL libssl-dev COMPONENTS Crypto)
+repsim_require(Threads libc6-dev)
+if(REPSIM_BUILD_TESTS)
+  repsim_require(GTest "libgtest-dev and libgmock-dev")
+endif()
+
+# torch's own flags and include folders stay on this target; its headers are not ours to warn about.
+add_library(repsim_torch_dependency INTERFACE)
+target_link_libraries(repsim_torch_dependency INTERFACE ${TORCH_LIBRARIES})
+target_include_directories(repsim_torch_dependency SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
+target_compile_options(repsim_torch_dependency INTERFACE ${torch_flags})
+
+add_library(repsim_opencv INTERFACE)
+target_link_libraries(repsim_opencv INTERFACE opencv_core opencv_imgproc opencv_imgcodecs opencv_videoio)
+target_include_directories(repsim_opencv SYSTEM INTERFACE ${OpenCV_INCLUDE_DIRS})

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace repsim {
+
+/// Writes `bytes` so that `path` is either its old self or whole: temporary name beside it, fsync, rename, fsync of the
+/// folder. @throws Error{kInput} naming the path when it cannot be written (no permission, disk full); no temporary stays.
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// Whole content of a file. @throws Error{kInput} naming the path.
+[[nodiscard]] std::string read_file(const std::filesystem::path& path);
+
+/// A folder that appears whole: files go into a hidden sibling of `target`, commit() puts it in place.
+/// Without commit (an exception, an interrupt) the destructor removes what was written.
+class StagedDirectory {
+ public:
+  /// Checks, before any work, that `target` can be made: @throws Error{kInput} when it exists and `force` is false
+  /// (remedy: --force), when it exists and is no folder, or when its parent cannot be written.
+  StagedDirectory(std::filesystem::path target, bool force);
+  ~StagedDirectory();
+  StagedDirectory(const StagedDirectory&) = delete;
+  StagedDirectory& operator=(const StagedDirectory&) = delete;
+
+  /// Path of a file inside the staging folder (write it with write_file_atomically).
+  [[nodiscard]] std::filesystem::path path(std::string_view file) const;
+  [[nodiscard]] const std::filesystem::path& target() const { return target_; }
+  /// Moves the files to `target`. With force, files of the same names are replaced, others in `target` stay.
+  void commit();
+
+ private:
+  std::filesystem::path target_, staging_;
+  bool committed_ = false;
+};
+
+}  // namespace repsim

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace repsim {
+
+/// Where long work reports to, and where it learns that the user wants to stop. Not thread safe.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  /// A new task of `total` steps begins (0: unknown). Ends the one before.
+  virtual void begin(std::string_view task, std::int64_t total) = 0;
+  /// `steps` more steps of the current task are done.
+  virtual void advance(std::int64_t steps) = 0;
+  /// The current task is done.
+  virtual void end() = 0;
+  /// True once the user asked to stop (Ctrl-C).
+  [[nodiscard]] virtual bool stop_requested() const = 0;
+
+  /// advance(1), then throws Error{kInterrupted} when the user asked to stop: call once per frame or minibatch.
+  void step(std::int64_t steps = 1);
+};
+
+/// Reports nothing, never stops. For tests and for library users without a terminal.
+class SilentProgress : public Progress {
+ public:
+  void begin(std::string_view, std::int64_t) override {}
+  void advance(std::int64_t) override {}
+  void end() override {}
+  [[nodiscard]] bool stop_requested() const override { return false; }
+};
+
+}  // namespace repsim

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "repsim/base/json_io.hpp"
+#include "repsim/base/progress.hpp"
+#include "repsim/model_spec.hpp"
+#include "repsim/report.hpp"
+
+/// The chain of stages that plan and verify (later: check and sweep) share. No flags, no printing, no exit.
+namespace repsim::pipeline {
+
+/// `--share RECEIVER<-DONOR`: only these directions are considered.
+struct Direction {
+  std::string receiver, donor;
+};
+
+/// All that decides a plan. The defaults here are the only place of these defaults.
+struct Settings {
+  std::vector<model::ModelSpec> models;    ///< in plan order; two or more for plan
+  std::string video;                       ///< path
+  std::int64_t frames = 256;               ///< sampled over the whole video
+  double holdout = 0.3;                    ///< part of the frames that judges, in (0, 1)
+  double min_fidelity = 0.9;               ///< every model keeps at least this, 0..1
+  std::string adapters = "linear";         ///< "none": representations are at most resized; "linear": 1x1 convolutions too
+  bool refit = true;                       ///< the first convolutions after a cut may be solved again
+  std::vector<Direction> share;            ///< empty: all ordered pairs
+  std::vector<std::string> layers;         ///< globs on layer names that may be replaced; empty: all
+  std::vector<std::string> exclude;        ///< globs on layer names that may be neither given nor replaced
+  std::int64_t max_trials = 24;            ///< candidates that are measured per ordered pair of models
+  int threads = 0;                         ///< 0: as many as the machine has cores
+  std::uint64_t seed = 0;                  ///< of the bootstrap intervals
+  std::optional<std::string> truth;        ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
+};
+
+/// Reads configs/*.json. Paths in it are relative to the config file and come out so that they can be opened from here.
+/// @throws Error{kInput} with file, field and remedy; unknown keys with 'did you mean'
+[[nodiscard]] Settings read_config(const std::filesystem::path& path);
+
+/// The same from parsed JSON (after `--set`): `file` and `base` name the file in errors and anchor relative paths.
+[[nodiscard]] Settings settings_from_json(const Json& json, const std::string& file, const std::filesystem::path& base);
+
+/// Applies one `--set key.path=value` (value parsed as JSON, else taken as a string) to the config before it is read.
+/// Array elements by number: models.0.output.score_threshold=0.5. @throws Error{kUsage}
+void apply_override(Json& config, const std::string& assignment);
+
+/// Parses `--input [NAME=]352x352[,bgr|rgb][,stretch|letterbox|crop][,pad=114][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list]`
+/// into (name or "", spec). @throws Error{kUsage}
+[[nodiscard]] std::pair<std::string, model::InputSpec> parse_input_flag(const std::string& text);
+
+/// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs, directions
+/// that name known models. @throws Error{kInput} or Error{kUsage}
+void check(const Settings& settings);
+
+/// What `plan` leaves in the output folder, in memory.
+struct Outcome {
+  report::Plan plan;
+  std::filesystem::path directory;
+};
+
+/// The whole job: all checks that need no frame come before the first frame is decoded. Writes plan.json, bundle.pt,
+/// report.html, similarity.json and run.json to `out`, or nothing. When no share holds, the plan is written with none
+/// (the caller maps that to exit 4).
+/// @throws Error
+[[nodiscard]] Outcome plan(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress);
+
+/// `--dry-run`: everything up to the first frame; returns what would be done, readable.
+[[nodiscard]] std::string dry_run(const Settings& settings, const std::filesystem::path& out, bool force);
+
+/// What `repsim inspect` shows of one model; `text` for people, `json` for programs.
+struct Inspection {
+  std::string text;
+  Json json;
+};
+/// @param model  its input spec may be absent when the archive has it
+[[nodiscard]] Inspection inspect(const model::ModelSpec& model);
+
+struct VerifySettings {
+  std::filesystem::path plan;          ///< plan.json, or the folder that holds it
+  std::optional<std::string> video;    ///< else the plan's own video and hold-out frames
+  std::int64_t frames = 0;             ///< with another video: frames to sample over it; 0: as many as the plan's hold-out
+  std::optional<std::string> truth;    ///< MOTChallenge text
+  int threads = 0;
+};
+
+struct Verification {
+  std::string video_path;
+  std::vector<std::int64_t> frames;
+  std::vector<std::string> models;
+  std::vector<report::Fidelity> fidelity;               ///< per model
+  std::vector<std::optional<report::Accuracy>> accuracy;
+  bool holds = true;        ///< every model keeps the plan's min_fidelity
+  double min_fidelity = 0;
+};
+/// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)
+[[nodiscard]] Verification verify(const VerifySettings& settings, Progress& progress);
+[[nodiscard]] Json to_json(const Verification& verification);
+[[nodiscard]] std::string to_text(const Verification& verification);
+
+}  // namespace repsim::pipeline

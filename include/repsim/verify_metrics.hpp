@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "repsim/model_spec.hpp"
+
+/// The arithmetic of verification on plain detections; no torch.
+namespace repsim::verify {
+
+using model::Detection;
+using model::Detections;
+
+inline constexpr double kMinScore = 0.01;   ///< detections below it are dropped before anything else
+inline constexpr double kNmsIou = 0.45;     ///< class-aware NMS: a box is dropped above this overlap with a better one
+inline constexpr int kMaxPerClass = 300;    ///< best boxes per frame and class that enter NMS
+inline constexpr double kMatchIou = 0.5;    ///< AP50
+
+/// Score filter, then per class: the 300 best (ties by order), then NMS at IoU 0.45. Result sorted by label, then score.
+[[nodiscard]] Detections suppress(const Detections& raw);
+
+/// What a set of detections is judged against, for one frame.
+struct Target {
+  Detections sure;     ///< must be found
+  Detections ignored;  ///< a detection that meets only these counts neither way
+};
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+/// AP50 pooled over all classes and frames: all-point interpolation, a match needs the same class and IoU >= 0.5, each
+/// target matched once, greedily by score within frame and class to the target of highest overlap that is still free.
+/// 0 when there are no targets or no detections. `found` are suppressed detections; found.size() == targets.size().
+/// Ties in score keep the order of frames, then labels, then detections.
+[[nodiscard]] double average_precision(std::span<const Detections> found, std::span<const Target> targets);
+
+/// Percentile bootstrap over frames of average_precision: `confidence` central interval, `draws` resamples, a
+/// seeded generator of our own mapping (same on every machine).
+[[nodiscard]] Interval bootstrap_interval(std::span<const Detections> found, std::span<const Target> targets,
+                                          double confidence = 0.9, int draws = 200, std::uint64_t seed = 0);
+
+/// Targets from a model's own suppressed detections: sure at score >= threshold, ignored from threshold/5 up to it.
+[[nodiscard]] std::vector<Target> targets_from_own(std::span<const Detections> own, double threshold);
+
+/// Ground truth: per frame index (from 0) the boxes relative to the frame, labels as given.
+struct Truth {
+  std::map<std::int64_t, Detections> frames;
+  std::string format;  ///< "motchallenge" or "coco"
+};
+
+/// MOTChallenge text: frame (from 1), id, left, top, width, height, active, ... in pixels; rows with active 0 are left out.
+/// All rows get the label `person_label`. Frames without rows are frames without persons.
+/// @throws Error{kInput} with file and line
+[[nodiscard]] Truth read_motchallenge(const std::filesystem::path& path, std::int64_t frame_width, std::int64_t frame_height,
+                                      std::int64_t person_label);
+
+/// Detections of one label only.
+[[nodiscard]] std::vector<Detections> only_label(std::span<const Detections> found, std::int64_t label);
+
+/// Fidelity of raw outputs (format tensor), streamed: 1 - |merged-own|^2 / |own-mean|^2 pooled over outputs, each output
+/// scaled to unit variance, floor 0. `own` values of one output are seen in pieces of any size.
+class TensorAgreement {
+ public:
+  /// @param output  which output tensor of the model, 0-based; sizes of own and merged are equal
+  void add(std::size_t output, std::span<const float> own, std::span<const float> merged);
+  /// 1 when all outputs agree exactly, also when they are constant. Constant own outputs that differ count as 0.
+  [[nodiscard]] double fidelity() const;
+
+ private:
+  struct Sums {
+    std::int64_t count = 0;
+    double mean = 0, squares = 0, error = 0;  ///< running mean, sum of squared deviations (Welford/Chan), squared error
+  };
+  std::vector<Sums> sums_;
+};
+
+}  // namespace repsim::verify

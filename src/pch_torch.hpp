@@ -1,0 +1,14 @@
+#pragma once
+// Precompiled for repsim_torch and its tests: LibTorch's headers take half a minute per file.
+#include <torch/script.h>
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
