@@ -6,7 +6,6 @@
 #include <torch/csrc/jit/runtime/interpreter.h>
 
 #include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>

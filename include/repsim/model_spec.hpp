@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace repsim::model {
@@ -70,10 +71,55 @@ struct Detection {
 /// All detections of one frame, in the order in which the model returned them, before NMS.
 using Detections = std::vector<Detection>;
 
-[[nodiscard]] const char* to_string(Resize);
-[[nodiscard]] const char* to_string(Color);
-[[nodiscard]] const char* to_string(InputKind);
-[[nodiscard]] const char* to_string(OutputFormat);
-[[nodiscard]] const char* to_string(BoxUnits);
+/// A value of an enumeration and its word in flags, configs and plans.
+template <typename Enum>
+struct Word {
+  Enum value;
+  const char* word;
+};
+// The one place of these words: to_string, parse_... and ..._names read them.
+inline constexpr std::array<Word<Resize>, 3> kResizeWords{{
+    {Resize::kStretch, "stretch"},
+    {Resize::kLetterbox, "letterbox"},
+    {Resize::kCrop, "crop"},
+}};
+inline constexpr std::array<Word<Color>, 2> kColorWords{{
+    {Color::kBgr, "bgr"},
+    {Color::kRgb, "rgb"},
+}};
+inline constexpr std::array<Word<InputKind>, 2> kInputKindWords{{
+    {InputKind::kTensor, "tensor"},
+    {InputKind::kList, "list"},
+}};
+inline constexpr std::array<Word<OutputFormat>, 3> kOutputFormatWords{{
+    {OutputFormat::kAuto, "auto"},
+    {OutputFormat::kBoxesScoresLabels, "boxes-scores-labels"},
+    {OutputFormat::kTensor, "tensor"},
+}};
+inline constexpr std::array<Word<BoxUnits>, 3> kBoxUnitsWords{{
+    {BoxUnits::kAuto, "auto"},
+    {BoxUnits::kRelative, "relative"},
+    {BoxUnits::kPixels, "pixels"},
+}};
+
+[[nodiscard]] const char* to_string(Resize value);
+[[nodiscard]] const char* to_string(Color value);
+[[nodiscard]] const char* to_string(InputKind value);
+[[nodiscard]] const char* to_string(OutputFormat value);
+[[nodiscard]] const char* to_string(BoxUnits value);
+
+/// The value that a word names, exactly as to_string writes it; nothing for any other text.
+[[nodiscard]] std::optional<Resize> parse_resize(std::string_view word);
+[[nodiscard]] std::optional<Color> parse_color(std::string_view word);
+[[nodiscard]] std::optional<InputKind> parse_input_kind(std::string_view word);
+[[nodiscard]] std::optional<OutputFormat> parse_output_format(std::string_view word);
+[[nodiscard]] std::optional<BoxUnits> parse_box_units(std::string_view word);
+
+/// All words of an enumeration in its order, for help texts and 'did you mean'.
+[[nodiscard]] std::vector<std::string> resize_names();
+[[nodiscard]] std::vector<std::string> color_names();
+[[nodiscard]] std::vector<std::string> input_kind_names();
+[[nodiscard]] std::vector<std::string> output_format_names();
+[[nodiscard]] std::vector<std::string> box_units_names();
 
 }  // namespace repsim::model

@@ -23,6 +23,7 @@ struct Direction {
 /// All that decides a plan. The defaults here are the only place of these defaults.
 struct Settings {
   std::vector<model::ModelSpec> models;    ///< in plan order; two or more for plan
+  std::vector<std::string> input_sources;  ///< per model where its input comes from: "flags", "config", "": its archive
   std::string video;                       ///< path
   std::int64_t frames = 256;               ///< sampled over the whole video
   double holdout = 0.3;                    ///< part of the frames that judges, in (0, 1)
@@ -52,6 +53,9 @@ void apply_override(Json& config, const std::string& assignment);
 /// Parses `--input [NAME=]352x352[,bgr|rgb][,stretch|letterbox|crop][,pad=114][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list]`
 /// into (name or "", spec). @throws Error{kUsage}
 [[nodiscard]] std::pair<std::string, model::InputSpec> parse_input_flag(const std::string& text);
+
+/// Parses "RECEIVER<-DONOR". Nothing when it is not of this form.
+[[nodiscard]] std::optional<Direction> parse_direction(const std::string& text);
 
 /// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs, directions
 /// that name known models. @throws Error{kInput} or Error{kUsage}
@@ -101,5 +105,8 @@ struct Verification {
 [[nodiscard]] Verification verify(const VerifySettings& settings, Progress& progress);
 [[nodiscard]] Json to_json(const Verification& verification);
 [[nodiscard]] std::string to_text(const Verification& verification);
+
+/// Version of the LibTorch that repsim is built with: "2.13.0".
+[[nodiscard]] std::string torch_version();
 
 }  // namespace repsim::pipeline

@@ -9,24 +9,24 @@ namespace repsim::graph {
 
 /// A tensor that belongs to the model (parameter or buffer), as the graph uses it.
 struct Parameter {
-  std::string path;           ///< attribute path from the root: "backbone.stage1.0.weight"
-  std::string dtype;          ///< "float32", ...
+  std::string path;   ///< attribute path from the root: "backbone.stage1.0.weight"
+  std::string dtype;  ///< "float32", ...
   std::vector<std::int64_t> shape;
   std::int64_t elements = 0;
   std::int64_t bytes = 0;
-  std::string content;        ///< SHA-256 of dtype, shape and values: equal content means bit-identical
+  std::string content;  ///< SHA-256 of dtype, shape and values: equal content means bit-identical
 };
 
 /// One operation of the prepared graph, in execution order. Control flow counts as one operation.
 struct Op {
-  std::string kind;                 ///< "aten::conv2d"
-  std::string module;               ///< module path, "" for the root's own code
-  std::vector<int> inputs;          ///< ops whose results this one needs, ascending; order of memory writes included
-  std::vector<int> parameters;      ///< indices into Program::parameters, ascending
-  int layer = -1;                   ///< the layer (fused block) this op belongs to, -1: none
-  std::int64_t flops = 0;           ///< per frame; a multiply-add counts as 2
-  std::int64_t output_bytes = 0;    ///< per frame, of fresh memory (0 for views)
-  bool reads_input = false;         ///< takes the model's input directly
+  std::string kind;               ///< "aten::conv2d"
+  std::string module;             ///< module path, "" for the root's own code
+  std::vector<int> inputs;        ///< ops whose results this one needs, ascending; order of memory writes included
+  std::vector<int> parameters;    ///< indices into Program::parameters, ascending
+  int layer = -1;                 ///< the layer (fused block) this op belongs to, -1: none
+  std::int64_t flops = 0;         ///< per frame; a multiply-add counts as 2
+  std::int64_t output_bytes = 0;  ///< per frame, of fresh memory (0 for views)
+  bool reads_input = false;       ///< takes the model's input directly
 };
 
 /// A point where a representation can be taken or replaced: the output of a fused block.
@@ -35,11 +35,11 @@ struct Layer {
   std::string kind;                 ///< "conv", "add", "cat", "pool", ...
   std::vector<std::int64_t> shape;  ///< per frame, without the batch dimension: C,H,W
   std::string dtype;
-  int op = -1;                      ///< the op whose result the representation is
-  std::int64_t parameters = 0;      ///< elements, of the block's own ops
-  std::int64_t bytes = 0;           ///< of these parameters
-  std::int64_t flops = 0;           ///< per frame
-  std::vector<int> inputs;          ///< layers that this block reads (through ops that are no layers)
+  int op = -1;                  ///< the op whose result the representation is
+  std::int64_t parameters = 0;  ///< elements, of the block's own ops
+  std::int64_t bytes = 0;       ///< of these parameters
+  std::int64_t flops = 0;       ///< per frame
+  std::vector<int> inputs;      ///< layers that this block reads (through ops that are no layers)
   // Where the value is in the prepared graph (node of the top block, output of the node): plain numbers, so that no
   // pointer into a graph leaves the function that owns it.
   int node = -1;
@@ -56,35 +56,41 @@ struct NoLayer {
 struct Program {
   std::vector<Op> ops;
   std::vector<Parameter> parameters;
-  std::vector<Layer> layers;   ///< in execution order
+  std::vector<Layer> layers;  ///< in execution order
   std::vector<NoLayer> others;
-  std::vector<int> results;    ///< ops that make what the model returns
+  std::vector<int> results;                 ///< ops that make what the model returns
   std::int64_t unused_parameter_bytes = 0;  ///< in the file, never read by forward
 };
 
-/// What disappears when layers are replaced: everything upstream of them that nothing else needs.
+/// What disappears when layers are replaced: everything upstream of them that nothing else needs. What the results did
+/// not need in the first place is not counted.
 struct Removal {
   std::vector<int> ops;         ///< ascending
   std::vector<int> layers;      ///< layers whose op disappears, ascending; the replaced ones included
-  std::vector<int> parameters;  ///< ascending
+  std::vector<int> parameters;  ///< ascending; used by no op any more
   std::int64_t elements = 0;
   std::int64_t bytes = 0;
-  std::int64_t flops = 0;       ///< per frame
+  std::int64_t flops = 0;  ///< per frame
 };
 
 /// @param replaced  layer indices whose values come from elsewhere
 /// Cost: one backward pass over the ops.
 [[nodiscard]] Removal removed_by(const Program& program, const std::vector<int>& replaced);
 
-/// Ops that the results need when the values of the layers `replaced` come from elsewhere.
+/// Ops that the results need when the values of the layers `replaced` come from elsewhere. A replaced layer's op is not
+/// computed and needs no inputs; an op that makes several layers stays until all of them are replaced.
 [[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced);
 
-/// Largest sum of simultaneously live op outputs in bytes per frame, each freed after its last use, parameters not
-/// counted: a prediction of activation memory in execution order (views keep what they look at alive).
+/// Largest sum of simultaneously live op outputs in bytes per frame, each freed after its last use, parameters and the
+/// model's input not counted: a prediction of activation memory in execution order. An op without memory of its own
+/// (output_bytes 0: a view, an in-place op, a tuple) keeps what it looks at alive; what the results do not need is left
+/// out.
 [[nodiscard]] std::int64_t peak_activation_bytes(const Program& program);
 
+/// Over all of Program::parameters.
 [[nodiscard]] std::int64_t total_parameter_elements(const Program& program);
 [[nodiscard]] std::int64_t total_parameter_bytes(const Program& program);
+/// Per frame, of the ops that the results need.
 [[nodiscard]] std::int64_t total_flops(const Program& program);
 /// Index of a layer by name, -1 when there is none.
 [[nodiscard]] int find_layer(const Program& program, const std::string& name);

@@ -21,32 +21,17 @@ struct InputGroup {
   std::vector<std::string> models;
 };
 
-/// How well a head agrees with its own original (design §5).
-struct Fidelity {
-  double value = 0;             ///< 0..1
-  verify::Interval interval;    ///< 90 % bootstrap over frames; equal ends where it is not defined (format tensor)
-  double jpeg95 = 0, jpeg80 = 0, shift_one_pixel = 0;  ///< yardsticks: the original against itself on changed frames
-  std::int64_t frames = 0;
-  std::int64_t own_detections = 0;  ///< of score >= threshold; 0 for format tensor
-  bool bit_identical = false;       ///< every output tensor equals the original's, bit for bit, on these frames
-  double max_abs_difference = 0;    ///< over all floating outputs and frames
-};
-
-/// Accuracy against ground truth, person AP50.
-struct Accuracy {
-  double own = 0, merged = 0;
-  verify::Interval own_interval, merged_interval;
-  std::int64_t frames = 0, truth_boxes = 0;
-};
+using verify::Accuracy;
+using verify::Fidelity;
 
 struct ModelEntry {
   std::string name, path, sha256;
   model::InputSpec input;
-  std::string input_source;  ///< "flags", "config" or "archive"
-  model::OutputSpec output;  ///< resolved: never auto
-  std::string format_reason; ///< how the format was recognised
-  std::string run_method;    ///< "run_<identifier>"
-  bool transparent = true;   ///< false: carried whole, nothing can be taken or replaced
+  std::string input_source;   ///< "flags", "config" or "archive"
+  model::OutputSpec output;   ///< resolved: never auto
+  std::string format_reason;  ///< how the format was recognised
+  std::string run_method;     ///< "run_<identifier>"
+  bool transparent = true;    ///< false: carried whole, nothing can be taken or replaced
   std::string opaque_reason;
   std::int64_t layers = 0, parameters = 0, bytes = 0, flops = 0;
   Fidelity fidelity;
@@ -55,18 +40,19 @@ struct ModelEntry {
 
 struct Replaced {
   std::string receiver_layer, donor_layer;
-  double similarity = 0;   ///< S of the two layers on the calibration frames
-  std::string adapter;     ///< "none", "resize", "linear", "resize+linear"
-  bool refit = false;      ///< the next convolution was solved again instead
-  double residual = 0;     ///< 1 - R2 of the fit on calibration frames: of the adapter, or of the refitted convolutions (worst)
+  double similarity = 0;  ///< S of the two layers on the calibration frames; NaN: one is constant on them
+  std::string adapter;    ///< "none", "resize", "linear", "resize+linear"
+  bool refit = false;     ///< the next convolution was solved again instead
+  double residual =
+      0;  ///< 1 - R2 of the fit on calibration frames: of the adapter, or of the refitted convolutions (worst)
 };
 
 struct Share {
   std::string receiver, donor;
   std::vector<Replaced> replaced;
   std::vector<std::string> removed_layers;
-  std::int64_t bytes_removed = 0;  ///< of the receiver's parameters that are gone
-  std::int64_t bytes_added = 0;    ///< of adapters, and of refitted convolutions beyond what they had
+  std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
+  std::int64_t bytes_added = 0;                     ///< of adapters, and of refitted convolutions beyond what they had
   std::int64_t flops_removed = 0, flops_added = 0;  ///< per frame
   double predicted_fidelity = 0, measured_fidelity = 0;
 };
@@ -82,12 +68,12 @@ struct ExactSharing {
 struct Candidate {
   std::string receiver, donor;
   std::vector<std::string> receiver_layers, donor_layers;
-  double similarity = 0;          ///< smallest S over the replaced layers
-  std::int64_t bytes_saved = 0;   ///< removed minus added
+  double similarity = 0;         ///< smallest S over the replaced layers; NaN: one is constant
+  std::int64_t bytes_saved = 0;  ///< removed minus added
   double predicted_fidelity = 0;
   std::optional<double> measured_fidelity;
   bool chosen = false;
-  std::string reason;             ///< why it was rejected or chosen
+  std::string reason;  ///< why it was rejected or chosen
 };
 
 struct Totals {
@@ -97,7 +83,8 @@ struct Totals {
 struct Plan {
   std::string tool_version;
   std::string settings_sha256;
-  Json settings;  ///< everything that the user could set and that decides the outcome, resolved
+  Json settings = Json::object();  ///< all that the user could set and that decides the outcome, resolved, laid out as
+                                   ///< a config file: the reports read settings.merge.min_fidelity where it is there
   std::string video_path, video_sha256;
   std::int64_t video_frames = 0;
   std::vector<std::int64_t> calibration_frames, holdout_frames;
@@ -105,28 +92,34 @@ struct Plan {
   std::vector<ModelEntry> models;
   ExactSharing exact;
   std::vector<Share> shares;
-  std::vector<Candidate> candidates;  ///< on the Pareto front of predicted fidelity and bytes, and all that were measured
+  std::vector<Candidate> candidates;  ///< the Pareto front of predicted fidelity and bytes, and all that were measured
   Totals before, after;
-  std::int64_t bundle_bytes = 0;      ///< of bundle.pt
+  std::int64_t bundle_bytes = 0;  ///< of bundle.pt
   std::string bundle_sha256;
 };
 
+/// Keys are the field names, in the order of docs/plan.md. Fidelities, similarities and residuals are rounded to 6
+/// decimals, a NaN similarity becomes null; settings and specs keep every digit.
 [[nodiscard]] Json to_json(const Plan& plan);
-/// @throws Error{kInput} naming `file` and the field: wrong schema version, missing or unknown keys, wrong types
+/// Inverse of to_json, up to that rounding. @throws Error{kInput} naming `file` and the field: wrong schema version,
+/// missing or unknown keys, wrong types, unknown words, negative sizes
 [[nodiscard]] Plan plan_from_json(const Json& json, const std::string& file);
 
 [[nodiscard]] Json to_json(const model::InputSpec& spec);
 [[nodiscard]] Json to_json(const model::OutputSpec& spec);
 /// All matrices, values rounded to 6 decimals, null where undefined.
-[[nodiscard]] Json to_json(const std::vector<similarity::Matrix>& matrices, std::int64_t minibatch, std::int64_t frames);
+[[nodiscard]] Json to_json(const std::vector<similarity::Matrix>& matrices, std::int64_t minibatch,
+                           std::int64_t frames);
 
-/// The plan for a terminal: one table of models, one of shares, totals, where to look. Plain text, at most 100 columns.
+/// The plan for a terminal: one table of models, one of shares, totals, what was tried, and why nothing is shared where
+/// that is so. Plain text, at most 100 columns, final newline.
 [[nodiscard]] std::string summary(const Plan& plan);
 
-/// One self-contained HTML page: totals, models, shares, similarity heatmaps (inline SVG), candidates, settings.
+/// One self-contained HTML page without scripts: totals, models, shares, similarity heatmaps, candidates, settings. A
+/// large matrix keeps every value in its picture (1.4 bytes of page per value) and has tooltips for blocks of layers.
 [[nodiscard]] std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices);
 
-/// "1.2 MB", "34.5 kB", "812 B": decimal units.
+/// "1.2 MB", "34.5 kB", "812 B": decimal units, one decimal.
 [[nodiscard]] std::string human_bytes(std::int64_t bytes);
 
 }  // namespace repsim::report

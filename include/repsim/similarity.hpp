@@ -10,11 +10,11 @@ namespace repsim::similarity {
 /// triangle of the layer's U-centred n x n Gram matrix (linear kernel), minibatches concatenated. float64.
 struct Signatures {
   std::string model;
-  std::vector<std::string> layers;     ///< in execution order
-  std::vector<std::int64_t> frames;    ///< video indices, minibatch after minibatch
-  std::int64_t minibatch = 16;         ///< frames per minibatch, n >= 4
-  std::int64_t length = 0;             ///< doubles per layer: minibatches * n*(n-1)/2
-  std::vector<double> values;          ///< layers.size() * length, row-major
+  std::vector<std::string> layers;   ///< in execution order
+  std::vector<std::int64_t> frames;  ///< video indices, minibatch after minibatch
+  std::int64_t minibatch = 16;       ///< frames per minibatch, n >= 4
+  std::int64_t length = 0;           ///< doubles per layer: minibatches * n*(n-1)/2
+  std::vector<double> values;        ///< layers.size() * length, row-major
 };
 
 /// Similarity S of every layer of one model with every layer of another.
@@ -22,18 +22,23 @@ struct Matrix {
   std::string row_model, col_model;
   std::vector<std::string> rows, cols;  ///< layer names in execution order; sizes R and C
   std::vector<double> values;           ///< R*C, row-major, in [-1, 1]; NaN: a layer is constant on these frames
+                                        ///< (its signature is all zero) or its signature is not finite
   [[nodiscard]] double at(std::size_t row, std::size_t col) const { return values[row * cols.size() + col]; }
 };
 
 /// U-centring of a Gram matrix (Szekely & Rizzo 2014), whose inner products are the unbiased HSIC_1 of Song et al. 2012
 /// up to the factor 1/(n(n-3)), which the cosine cancels.
-/// @param gram  n x n, row-major, symmetric; n >= 4. Adding a vector to all samples does not change the result.
-/// @param out   n*(n-1)/2 doubles: the strictly upper triangle, row by row
+/// @param gram  n x n, row-major, symmetric; n >= 4. Adding a vector to all samples does not change the result. The
+///              diagonal is not read.
+/// @param out   n*(n-1)/2 doubles: the strictly upper triangle, row by row. All zero when no centred entry exceeds
+/// 1e-12
+///              of the largest entry of `gram`: what is left is rounding, the samples are equal.
+/// @throws Error{kInternal} if n < 4
 void u_centred_upper(const double* gram, std::int64_t n, double* out);
 
 /// Linear CKA of all pairs: cosine of the layers' signatures.
-/// @throws Error{kInput} if frames or minibatches differ: names both models
-/// Cost O(R*C*length). Source: Nguyen et al. 2021 (arXiv 2010.15327) eq. 2-4 with HSIC_1 of Song et al. 2012.
+/// @throws Error{kInput} if frames or minibatches differ: names both models; if one's sizes contradict each other:
+/// names it Cost O(R*C*length). Source: Nguyen et al. 2021 (arXiv 2010.15327) eq. 2-4 with HSIC_1 of Song et al. 2012.
 [[nodiscard]] Matrix cka(const Signatures& a, const Signatures& b);
 
 }  // namespace repsim::similarity

@@ -7,31 +7,36 @@
 namespace repsim {
 
 /// Writes `bytes` so that `path` is either its old self or whole: temporary name beside it, fsync, rename, fsync of the
-/// folder. @throws Error{kInput} naming the path when it cannot be written (no permission, disk full); no temporary stays.
+/// folder. @throws Error{kInput} naming the path when it cannot be written (no permission, disk full, no regular file);
+/// no temporary stays.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// Whole content of a file. @throws Error{kInput} naming the path.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
-/// A folder that appears whole: files go into a hidden sibling of `target`, commit() puts it in place.
+/// A folder that appears whole: files go into a hidden folder, commit() puts them in place. That folder is a sibling of
+/// `target`, or inside it where `target` exists already (it may be a mount point: only there is a rename possible).
 /// Without commit (an exception, an interrupt) the destructor removes what was written.
 class StagedDirectory {
  public:
-  /// Checks, before any work, that `target` can be made: @throws Error{kInput} when it exists and `force` is false
-  /// (remedy: --force), when it exists and is no folder, or when its parent cannot be written.
+  /// Checks, before any work, that `target` can be made. An empty folder may be used without `force`; missing parents
+  /// are not made. @throws Error{kInput} when it exists, is not empty and `force` is false (remedy: --force), when it
+  /// exists and is no folder, when its parent is missing (remedy: mkdir -p) or when the folder cannot be written.
   StagedDirectory(std::filesystem::path target, bool force);
   ~StagedDirectory();
   StagedDirectory(const StagedDirectory&) = delete;
   StagedDirectory& operator=(const StagedDirectory&) = delete;
 
   /// Path of a file inside the staging folder (write it with write_file_atomically).
-  [[nodiscard]] std::filesystem::path path(std::string_view file) const;
+  [[nodiscard]] std::filesystem::path path(std::string_view file) const { return staging_ / file; }
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
-  /// Moves the files to `target`. With force, files of the same names are replaced, others in `target` stay.
+  /// Moves the files to `target`: a new folder appears at once, whole. With force, files of the same names are replaced
+  /// one by one, others in `target` stay. @throws Error{kInput} when something else came to be there meanwhile
   void commit();
 
  private:
   std::filesystem::path target_, staging_;
+  bool into_existing_ = false;
   bool committed_ = false;
 };
 

@@ -7,12 +7,12 @@ namespace repsim {
 
 /// What went wrong, in the terms that decide the exit code (mapped in one place, src/cli/main.cpp).
 enum class ErrorKind {
-  kUsage,            ///< the command line itself: exit 2
-  kInput,            ///< a model, video, config or path that cannot be used: exit 3
-  kNothingToShare,   ///< no share keeps the asked fidelity (the plan is written all the same): exit 4
-  kDrift,            ///< a plan no longer holds: exit 5
-  kInterrupted,      ///< the user asked to stop: exit 130
-  kInternal,         ///< anything else: exit 1
+  kUsage,           ///< the command line itself: exit 2
+  kInput,           ///< a model, video, config or path that cannot be used: exit 3
+  kNothingToShare,  ///< no share keeps the asked fidelity (the plan is written all the same): exit 4
+  kDrift,           ///< a plan no longer holds: exit 5
+  kInterrupted,     ///< the user asked to stop: exit 130
+  kInternal,        ///< anything else: exit 1
 };
 
 /// The one exception of repsim. Foreign exceptions are turned into it where file and field are known.

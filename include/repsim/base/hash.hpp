@@ -2,10 +2,11 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "repsim/base/progress.hpp"
 
 namespace repsim {
 
@@ -15,5 +16,7 @@ namespace repsim {
 
 /// SHA-256 of a file's content, read in pieces. @throws Error{kInput} naming the path.
 [[nodiscard]] std::string sha256_of_file(const std::filesystem::path& path);
+/// The same for large files: asks `progress` after each piece whether to stop. @throws Error{kInterrupted} too
+[[nodiscard]] std::string sha256_of_file(const std::filesystem::path& path, Progress& progress);
 
 }  // namespace repsim

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,11 +13,14 @@ namespace repsim {
 /// JSON whose keys keep the order in which they were written: outputs are byte-identical for equal content.
 using Json = nlohmann::ordered_json;
 
-/// Parses a file. @throws Error{kInput} with file, line and column.
+/// Parses a file. A key twice in one object is an error. @throws Error{kInput} with file, line and column (in bytes).
 [[nodiscard]] Json read_json(const std::filesystem::path& path);
+/// The same for text that is in memory already; `file` names it in errors.
+[[nodiscard]] Json parse_json(const std::string& text, const std::string& file);
 
-/// Two spaces of indent, final newline, doubles that round-trip. @throws Error{kInternal} on NaN or infinity: write null
-/// and a reason instead.
+/// Two spaces of indent, final newline, doubles that round-trip. @throws Error{kInternal} on NaN or infinity (write
+/// null and a reason instead), Error{kInput} on text that is not UTF-8 (only a path or name given by the user can be
+/// that).
 [[nodiscard]] std::string to_text(const Json& json);
 
 /// Reads the members of one JSON object; knows where it is, so that every complaint names file and field.
@@ -26,6 +29,9 @@ using Json = nlohmann::ordered_json;
 ///     reader.required("path", path);
 ///     reader.optional("pad", pad);       // untouched when absent
 ///     reader.finish();                   // unknown keys: Error with 'did you mean'
+///
+/// Whole numbers may be written 352 or 352.0; a value of another type, null included, is an error.
+/// The reader refers to `json`, which must live as long.
 class JsonReader {
  public:
   /// @throws Error{kInput} when `json` is no object
@@ -42,7 +48,7 @@ class JsonReader {
   void optional(const std::string& key, std::vector<std::string>& out);
   void optional(const std::string& key, std::vector<double>& out);
   void optional(const std::string& key, std::vector<std::int64_t>& out);
-  /// One of `choices`; the error lists them with 'did you mean'.
+  /// One of `choices`; the error lists them, with 'did you mean'.
   void optional(const std::string& key, std::string& out, const std::vector<std::string>& choices);
   /// The member as raw JSON (for nested readers), marked as known; null pointer when absent.
   [[nodiscard]] const Json* child(const std::string& key);
@@ -55,6 +61,13 @@ class JsonReader {
   void finish() const;
 
  private:
+  /// False when the member is absent.
+  template <typename Value>
+  bool read(const std::string& key, Value& out);
+  template <typename Value>
+  void read_list(const std::string& key, std::vector<Value>& out);
+  [[noreturn]] void missing(const std::string& key) const;
+
   const Json& json_;
   std::string file_, field_;
   std::set<std::string> known_;

@@ -11,7 +11,7 @@ namespace repsim {
 /// nothing when even the closest is further away than a third of the word's length (at least 1, at most 3).
 [[nodiscard]] std::optional<std::string> closest(std::string_view word, std::span<const std::string> candidates);
 
-/// "did you mean 'x'?" or, when nothing is close, "known: a, b, c".
+/// "did you mean 'x'?" or, when nothing is close, "known: a, b, c" ("none is known" without candidates).
 [[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace repsim

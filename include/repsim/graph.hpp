@@ -1,0 +1,154 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "repsim/model.hpp"
+#include "repsim/program.hpp"
+
+/// Models as flat functional graphs: preparation, layers, running with taps, joining several models into one graph.
+/// Everything that knows torch::jit's intermediate representation is in this stage and in bundle.
+namespace repsim::graph {
+
+/// A model whose forward is one flat graph without modules: inputs are the image argument, then program.parameters in
+/// order; it returns what the model returns, bit for bit.
+struct Prepared {
+  std::string name;
+  bool transparent = true;                    ///< false: the model is carried whole; graph is empty, program has no ops
+  std::string opaque_reason;
+  std::shared_ptr<torch::jit::Graph> graph;   ///< treat as constant: copy before any edit
+  std::vector<c10::IValue> parameters;        ///< values of program.parameters
+  Program program;
+  std::int64_t model_elements = 0;            ///< of all parameters and buffers in the file, used or not
+  std::int64_t model_bytes = 0;
+  bool batchable = false;                     ///< outputs at batch 2 equal those at batch 1 frame by frame, to 1e-4
+};
+
+/// What a first run with example frames tells of a model.
+struct DryRun {
+  c10::IValue output;   ///< for one example frame
+  bool batchable = false;
+};
+/// Runs forward as loaded on example frames, at batch 1 and 2.
+/// @throws Error{kInput} when forward raises: message, and the input that it was given
+[[nodiscard]] DryRun dry_run(const model::Loaded& model);
+
+/// Inlines, folds what is constant in evaluation mode, lifts parameters to graph inputs, removes in-place writes where that
+/// is exact, names the layers. A model that does not allow this (writes to its own attributes, calls that cannot be
+/// inlined, ...) or whose prepared graph does not return the very bits of the original is opaque, with the reason.
+[[nodiscard]] Prepared prepare(const model::Loaded& model, const DryRun& dry);
+
+/// A value in a graph by position: output `output` of node number `node` of the top block (0-based).
+struct Place {
+  int node = -1;
+  int output = 0;
+};
+[[nodiscard]] inline Place place_of(const Layer& layer) { return {layer.node, layer.output}; }
+
+/// Receives tapped tensors while the graph runs; `tap` is the index in the list of places. The tensor is only valid during
+/// the call: it may be overwritten or freed afterwards.
+using TapSink = std::function<void(int tap, const at::Tensor& value)>;
+
+/// A graph compiled once, run many times, with taps at given places. Runs without gradients and without the graph
+/// executor's profiling, so that every run does the same.
+class Runner {
+ public:
+  /// @param graph  copied, not changed (torch's copy() is not const)
+  /// @param taps  places in it; each fires right after its producer, in execution order
+  /// @param keep_output  false: only what the taps need is computed, run returns None
+  Runner(torch::jit::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output);
+  /// @param inputs  the graph's inputs before the parameters
+  /// @throws Error{kInput} when an operation fails
+  c10::IValue run(std::vector<c10::IValue> inputs, const TapSink& sink = {}) const;
+
+ private:
+  torch::jit::Code code_;
+  std::vector<c10::IValue> parameters_;
+};
+
+/// A receiver layer whose value comes from a donor layer.
+struct Override {
+  int receiver_layer = -1;           ///< index in the receiver's program.layers
+  int donor = -1;                    ///< index of the donor in the list of models
+  int donor_layer = -1;
+  std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
+  at::Tensor weight, bias;           ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
+};
+
+/// A convolution of the receiver that gets other weights.
+struct ConvRefit {
+  int node = -1;                     ///< top-block node in the receiver's prepared graph
+  at::Tensor weight, bias;
+};
+
+/// One receiver with its replaced layers.
+struct Splice {
+  int receiver = -1;
+  std::vector<Override> overrides;
+  std::vector<ConvRefit> refits;
+};
+
+/// Where a parameter of an assembled graph lives: an attribute path below the model's name.
+struct AssembledParameter {
+  int model = -1;
+  std::string path;      ///< "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
+  c10::IValue value;
+  bool added = false;    ///< adapter or refitted weight
+};
+
+/// Several prepared models as one graph: inputs are the input groups' arguments, then the parameters that are used;
+/// outputs are the results of the wanted models in order. Identical parameters are one input, identical computations
+/// of the same input are done once.
+struct Assembly {
+  std::shared_ptr<torch::jit::Graph> graph;
+  std::vector<int> input_groups;               ///< groups that are inputs of the graph, ascending
+  std::vector<AssembledParameter> parameters;  ///< in the order of the graph's inputs after the groups
+  std::vector<int> models;                     ///< whose results the graph returns
+  /// Where the layers asked for ended up, per request; node -1 when nothing computes it any more.
+  std::vector<Place> places;
+
+  [[nodiscard]] std::vector<c10::IValue> parameter_values() const;
+};
+
+/// A value to be found in the assembled graph.
+struct PlaceRequest {
+  int model = -1;
+  Place place;            ///< in the model's prepared graph; its value after overrides
+  bool input = false;     ///< the node's first input instead of its output
+};
+
+/// @param models  prepared models, opaque ones allowed as long as nothing refers to them
+/// @param groups  input group of each model
+/// @param splices at most one per receiver; donors are computed before receivers, cycles are an Error{kInternal}
+/// @param wanted  models whose results the graph returns; everything that they and the requests do not need is gone
+/// @param requests  values whose places are wanted (kept alive)
+[[nodiscard]] Assembly assemble(std::span<const Prepared* const> models, std::span<const int> groups,
+                                std::span<const Splice> splices, std::span<const int> wanted,
+                                std::span<const PlaceRequest> requests = {});
+
+/// Ops and parameters of a joint graph, without layers: for the accounting of what the bundle computes and holds.
+/// @param images  one value per input group of the assembly, for one frame
+[[nodiscard]] Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images);
+
+/// Nodes of dense convolutions (groups 1) that are the first linear operations after the layers `cut`: reached from
+/// them only through operations that treat channels alike (concatenation, pooling, upsampling, element-wise activation).
+/// Empty when any path ends elsewhere, so that a refit is not possible.
+[[nodiscard]] std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int>& cut);
+
+/// Geometry of a convolution node, as far as a refit needs it.
+struct ConvGeometry {
+  std::vector<std::int64_t> weight_shape;  ///< [out, in, kh, kw]
+  std::vector<std::int64_t> stride, padding, dilation;
+  int weight_parameter = -1;  ///< index in program.parameters, -1: computed
+  int bias_parameter = -1;    ///< likewise; -1: none
+  bool has_bias = false;
+};
+[[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
+
+}  // namespace repsim::graph

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "repsim/base/progress.hpp"
+#include "repsim/capture.hpp"
+#include "repsim/model.hpp"
+#include "repsim/verify_metrics.hpp"
+
+/// Judging merged models against their originals, on frames that fitted nothing.
+namespace repsim::verify {
+
+/// How the output of one model is read.
+struct Head {
+  std::string name;
+  model::OutputSpec output;  ///< resolved: format and boxes never auto
+  model::InputSpec input;
+  video::AffineMap to_frame;
+  int group = 0;
+  bool batchable = false;
+};
+
+/// Computes the head's output for the frames at these positions.
+using Forward = std::function<c10::IValue(std::span<const std::int64_t> positions)>;
+
+/// The forward of a model as loaded, fed from its group's store.
+[[nodiscard]] Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
+                                       int group);
+
+/// Detections after NMS, relative to the video frame, of one output for `batch` frames.
+[[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch);
+
+/// What fidelity compares with: the original's own results on some frames. For tensor heads the original runs again.
+struct Reference {
+  std::vector<Detections> own;   ///< suppressed, per frame; empty for format tensor
+  std::vector<Target> targets;
+  std::int64_t own_detections = 0;  ///< of score >= threshold
+};
+[[nodiscard]] Reference reference(const Head& head, const Forward& original, std::int64_t frames, Progress& progress);
+
+/// Fidelity of `merged` (design §5), detections kept for intervals and accuracy.
+struct Measured {
+  double fidelity = 0;
+  std::vector<Detections> found;  ///< per frame; empty for format tensor
+};
+[[nodiscard]] Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged,
+                               std::int64_t frames, Progress& progress);
+
+/// Frames changed in a known way, per group.
+struct Perturbed {
+  video::Perturbation kind = video::Perturbation::kNone;
+  capture::Stores stores;
+};
+
+struct Verdict {
+  Fidelity fidelity;
+  std::optional<Accuracy> accuracy;
+};
+
+/// What a bundle file is checked with.
+struct BundleCheck {
+  std::string bundle_path;
+  std::vector<const model::Loaded*> models;     ///< the originals, in plan order
+  std::vector<Head> heads;
+  const capture::ModelSet* set = nullptr;
+  const capture::Stores* frames = nullptr;      ///< clean frames per group
+  std::vector<Perturbed> perturbed;             ///< yardsticks; may be empty
+  std::optional<Truth> truth;
+  std::int64_t truth_label = 0;                 ///< used where the model's classes do not say which one is "person"
+  std::uint64_t seed = 0;
+};
+
+/// Loads the file with plain torch::jit and runs it beside the originals on the same frames.
+/// @return per model
+/// @throws Error{kInput} when the bundle cannot be loaded or returns another structure than the originals
+[[nodiscard]] std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress);
+
+/// Milliseconds per frame at batch 1, median over frames, bundle and separate models alternating.
+struct Latency {
+  double separate_ms = 0, bundle_ms = 0;
+};
+[[nodiscard]] Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress& progress);
+
+}  // namespace repsim::verify

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "repsim/base/progress.hpp"
+
+/// The command line: parsing and calling, nothing else.
+namespace repsim::cli {
+
+/// What a subcommand does once its flags are read. Prints results to stdout; throws Error for every exit code but 0.
+using Job = std::function<void(Progress&)>;
+
+/// One subcommand. `setup` adds its flags to `app` and returns the job, which reads them when it runs.
+struct Command {
+  const char* name;
+  const char* help;  ///< one line
+  Job (*setup)(CLI::App& app);
+};
+
+Job setup_plan(CLI::App& app);
+Job setup_inspect(CLI::App& app);
+Job setup_verify(CLI::App& app);
+
+/// All subcommands, in the order of the help. Help and 'did you mean' read this table.
+inline constexpr std::array kCommands{
+    Command{"plan", "Find what models can share on a video; write the plan and the merged bundle", setup_plan},
+    Command{"inspect", "Show a model's layers, sizes, inputs and outputs", setup_inspect},
+    Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
+};
+
+/// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)
+void print_result(const std::string& text);
+
+}  // namespace repsim::cli

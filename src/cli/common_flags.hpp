@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace repsim::cli {
+
+/// Flags that every subcommand has.
+struct CommonFlags {
+  bool quiet = false;
+  int verbose = 0;  ///< how many -v
+  bool log_json = false;
+  std::string progress = "auto";  ///< "auto", "always", "never"
+};
+
+/// Group name of these flags (and of --help) in the help: it comes last.
+inline constexpr const char* kCommonGroup = "Common";
+
+void add_common_flags(CLI::App& app, CommonFlags& out);
+
+/// A flag with a whole number; `value_name` is its placeholder in the help. What is not given stays empty.
+/// Values that do not parse: Error{kUsage} that names the flag and the value.
+CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std::string& value_name,
+                              std::optional<std::int64_t>& out, const std::string& help);
+/// The same for any finite number.
+CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
+                        std::optional<double>& out, const std::string& help);
+/// The same for any text.
+CLI::Option* add_text(CLI::App& app, const std::string& flag, const std::string& value_name,
+                      std::optional<std::string>& out, const std::string& help);
+/// The same for one of `choices`; others are an error with 'did you mean'.
+CLI::Option* add_choice(CLI::App& app, const std::string& flag, const std::vector<std::string>& choices,
+                        std::optional<std::string>& out, const std::string& help);
+/// A flag that may be given several times, one value each time.
+CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::string& value_name,
+                            std::vector<std::string>& out, const std::string& help);
+
+/// --threads, the same for every subcommand that computes.
+CLI::Option* add_threads(CLI::App& app, std::optional<int>& out);
+
+/// What was not understood of `app`'s own arguments: unknown flags (with 'did you mean'), a flag that stands where
+/// another flag's value should, arguments too many. @throws Error{kUsage}
+void check_leftovers(const CLI::App& app);
+
+}  // namespace repsim::cli

@@ -1,0 +1,51 @@
+#include <filesystem>
+#include <memory>
+
+#include "commands.hpp"
+#include "common_flags.hpp"
+#include "model_flags.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/pipeline.hpp"
+
+namespace repsim::cli {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  repsim inspect detector.pt --input 320x240
+  repsim inspect detector.pt --json | jq '.layers[].name'
+
+A TorchScript file is a program: open only files from people whom you trust.
+Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
+
+struct InspectFlags {
+  std::string model;
+  std::vector<std::string> inputs;
+  bool json = false;
+};
+
+void run_inspect(const InspectFlags& flags) {
+  if (flags.model.empty()) {
+    throw Error(ErrorKind::kUsage, "no model is given", "repsim inspect", "repsim inspect MODEL.pt");
+  }
+  std::vector<model::ModelSpec> models(1);
+  models[0].path = flags.model;
+  models[0].name = std::filesystem::path(flags.model).stem().string();
+  std::vector<std::string> sources(1);
+  apply_inputs(flags.inputs, models, sources);
+  const pipeline::Inspection inspection = pipeline::inspect(models[0]);
+  print_result(flags.json ? to_text(inspection.json) : inspection.text);
+}
+
+}  // namespace
+
+Job setup_inspect(CLI::App& app) {
+  auto flags = std::make_shared<InspectFlags>();
+  app.footer(kFooter);
+  app.add_option("MODEL", flags->model, "A TorchScript file");
+  add_repeatable(app, "--input", "SPEC", flags->inputs, input_help() + "; default: what the model's archive says")
+      ->group("Model");
+  app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
+  return [flags](Progress&) { run_inspect(*flags); };
+}
+
+}  // namespace repsim::cli

@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+
+#include "commands.hpp"
+#include "common_flags.hpp"
+#include "help.hpp"
+#include "logging.hpp"
+#include "progress.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/base/json_io.hpp"
+#include "repsim/base/spellcheck.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/video.hpp"
+#include "terminal.hpp"
+
+namespace {
+
+using repsim::Error;
+using repsim::ErrorKind;
+namespace cli = repsim::cli;
+
+constexpr const char* kFooter = R"(Example:
+  repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
+
+Results go to stdout, everything else to stderr. Exit codes:
+    0  done
+    1  anything that is not below: please report it
+    2  usage: the command line is wrong
+    3  bad input: a model, video, config or path cannot be used
+    4  nothing can be shared at the asked fidelity (the plan is written, with no shares)
+    5  drift: a bundle no longer keeps what its plan says
+  130  interrupted)";
+
+/// Exit codes are a contract: scripts depend on them (README.md, "Exit codes").
+int exit_code(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kUsage:
+      return 2;
+    case ErrorKind::kInput:
+      return 3;
+    case ErrorKind::kNothingToShare:
+      return 4;
+    case ErrorKind::kDrift:
+      return 5;
+    case ErrorKind::kInterrupted:
+      return 130;
+    case ErrorKind::kInternal:
+      break;
+  }
+  return 1;
+}
+
+/// What, where, remedy: one line each, or one JSON object.
+int report(const Error& error, cli::Terminal& terminal, bool json) {
+  const int code = exit_code(error.kind());
+  if (json) {
+    const repsim::Json line{{"time", cli::utc_now()}, {"level", "error"},         {"message", error.problem()},
+                            {"where", error.where()}, {"remedy", error.remedy()}, {"exit_code", code}};
+    terminal.line(line.dump(-1, ' ', false, repsim::Json::error_handler_t::replace));
+    return code;
+  }
+  const bool interrupted = error.kind() == ErrorKind::kInterrupted;
+  terminal.line((interrupted ? "repsim: " : "repsim: error: ") + error.problem());
+  if (!error.where().empty()) terminal.line("  where:  " + error.where());
+  if (!error.remedy().empty()) terminal.line("  remedy: " + error.remedy());
+  return code;
+}
+
+/// An exception that nobody turned into an Error: a mistake of ours. Its further lines are a backtrace.
+Error unexpected(const std::exception& exception) {
+  const std::string text = exception.what();
+  const std::size_t line_end = text.find('\n');
+  if (line_end != std::string::npos) spdlog::debug("{}", text);
+  return Error(ErrorKind::kInternal, "unexpected: " + text.substr(0, line_end), "",
+               "this is a mistake in repsim: please report it with the command line and the output of -vv");
+}
+
+/// The command line as parsed: the job of the subcommand, to be run when CLI11 has returned.
+struct Parsed {
+  cli::Job job;
+  cli::CommonFlags flags;
+};
+
+void check_subcommand(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return;
+  std::vector<std::string> names;
+  for (const cli::Command& command : cli::kCommands) names.emplace_back(command.name);
+  for (const std::string& argument : app.remaining()) {
+    if (argument[0] == '-') continue;
+    throw Error(ErrorKind::kUsage, "unknown subcommand '" + argument + "'", "", repsim::did_you_mean(argument, names));
+  }
+  cli::check_leftovers(app);
+  throw Error(ErrorKind::kUsage, "no subcommand is given", "", "repsim --help");
+}
+
+/// CLI11's complaints are "--frames: 1 required N missing" and "--frames: At Most 1 required but received 2".
+Error usage_error(const CLI::ParseError& error) {
+  const std::string text = error.what();
+  const std::size_t colon = text.find(": ");
+  const char* remedy = "repsim --help, repsim SUBCOMMAND --help";
+  if (colon == std::string::npos || text[0] != '-') return Error(ErrorKind::kUsage, text, "", remedy);
+  const bool missing = text.find(" missing", colon) != std::string::npos;
+  const std::string problem = missing ? "a value is missing" : "this flag is given more than once";
+  return Error(ErrorKind::kUsage, error.get_name() == "ArgumentMismatch" ? problem : text.substr(colon + 2),
+               text.substr(0, colon), remedy);
+}
+
+/// @returns nothing to do when help or the version was asked for, and printed
+Parsed parse(int argc, const char* const* argv) {
+  Parsed parsed;
+  CLI::App app("repsim: share layers between detection models by representation similarity", "repsim");
+  app.formatter_fn(cli::help_text);
+  app.footer(kFooter);
+  app.allow_extras();  // ours to complain about: check_leftovers
+  app.set_version_flag(
+         "--version", [] { return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::pipeline::torch_version(); },
+         "Print the versions of repsim and of its LibTorch")
+      ->group(cli::kCommonGroup);
+  cli::add_common_flags(app, parsed.flags);
+  std::vector<std::pair<CLI::App*, cli::Job>> jobs;
+  for (const cli::Command& command : cli::kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.help);
+    sub->allow_extras();
+    jobs.emplace_back(sub, command.setup(*sub));
+    cli::add_common_flags(*sub, parsed.flags);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    cli::print_result(app.help());
+    return parsed;
+  } catch (const CLI::CallForVersion& version) {
+    cli::print_result(version.what());
+    return parsed;
+  } catch (const CLI::ParseError& error) {
+    throw usage_error(error);
+  }
+  check_subcommand(app);
+  for (const auto& [sub, job] : jobs) {
+    if (!sub->parsed()) continue;
+    cli::check_leftovers(*sub);
+    parsed.job = job;
+  }
+  cli::check_leftovers(app);
+  return parsed;
+}
+
+void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>& terminal) {
+  const Parsed parsed = parse(argc, argv);
+  if (!parsed.job) return;
+  cli::set_up_logging(parsed.flags, terminal);
+  cli::install_stop_signals(parsed.flags.log_json);
+  repsim::video::silence_opencv();
+  cli::CommandProgress progress(cli::progress_form(parsed.flags), terminal);
+  parsed.job(progress);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto terminal = std::make_shared<cli::Terminal>();
+  if (argc < 2) {
+    std::fputs(cli::short_usage().c_str(), stderr);
+    return exit_code(ErrorKind::kUsage);
+  }
+  // Also when the command line is what is wrong: whoever reads the log as JSON reads the complaint as JSON.
+  const bool json =
+      std::any_of(argv + 1, argv + argc, [](const char* text) { return std::string(text) == "--log-json"; });
+  try {
+    run(argc, argv, terminal);
+    return 0;
+  } catch (const Error& error) {
+    return report(error, *terminal, json);
+  } catch (const std::bad_alloc&) {
+    return report(Error(ErrorKind::kInternal, "out of memory", "", "fewer --frames, or a machine with more memory"),
+                  *terminal, json);
+  } catch (const std::exception& exception) {
+    return report(unexpected(exception), *terminal, json);
+  }
+}

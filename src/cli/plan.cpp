@@ -1,0 +1,222 @@
+#include <algorithm>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "common_flags.hpp"
+#include "model_flags.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/report.hpp"
+
+namespace repsim::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFooter = R"(Examples:
+  repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
+  repsim plan --config merge.json --set merge.min_fidelity=0.85 --out plan --force
+  repsim plan --config merge.json --share 'small<-large' --out plan   share in this direction only
+
+What is given twice: a flag wins over --set, --set over the config, the config over the defaults.
+Positional models replace the config's list; one whose name is in the config keeps that entry's
+input and output. --model without positional models changes the path of that entry, or adds a model.
+
+DIR then holds plan.json, bundle.pt, report.html, similarity.json and run.json.
+Exit codes: 0 done, 2 usage, 3 bad input, 4 nothing can be shared at the asked fidelity (the plan is
+written, with no shares), 130 interrupted, 1 anything else.)";
+
+struct PlanFlags {
+  std::vector<std::string> models, named_models, inputs, formats, set, share, layers, exclude;
+  std::optional<std::string> config, video, out, adapters, refit, truth;
+  std::optional<std::int64_t> frames, max_trials, seed;
+  std::optional<int> threads;
+  std::optional<double> holdout, min_fidelity;
+  bool dry_run = false, force = false;
+};
+
+/// Defaults, then the config file, then `--set`.
+pipeline::Settings settings_from_files(const PlanFlags& flags) {
+  Json config = Json::object();
+  fs::path base;
+  std::string file = "--set";
+  if (flags.config) {
+    config = read_json(*flags.config);
+    base = fs::path(*flags.config).parent_path();
+    file = *flags.config;
+  }
+  Json changed = config;
+  for (const auto& assignment : flags.set) pipeline::apply_override(changed, assignment);
+  try {
+    return pipeline::settings_from_json(changed, file, base);
+  } catch (const Error& error) {
+    if (flags.set.empty()) throw;
+    // A config that is well without --set makes this the command line's mistake.
+    static_cast<void>(pipeline::settings_from_json(config, file, base));
+    const std::string where = flags.config ? "--set on " + error.where() : error.where();
+    throw Error(ErrorKind::kUsage, error.problem(), where, error.remedy());
+  }
+}
+
+void apply_models(const PlanFlags& flags, pipeline::Settings& settings) {
+  std::vector<NamedPath> given;
+  for (const auto& path : flags.models) given.push_back({fs::path(path).stem().string(), path});
+  for (const auto& text : flags.named_models) given.push_back(parse_named_path(text));
+  check_unique(given);
+  std::vector<model::ModelSpec> before;
+  std::vector<std::string> sources_before;
+  if (!flags.models.empty()) {
+    before.swap(settings.models);
+    sources_before.swap(settings.input_sources);
+  }
+  for (const auto& [name, path] : given) {
+    const auto same = [&name = name](const model::ModelSpec& spec) { return spec.name == name; };
+    if (const auto found = std::find_if(settings.models.begin(), settings.models.end(), same);
+        found != settings.models.end()) {
+      found->path = path;
+      continue;
+    }
+    model::ModelSpec spec;
+    std::string source;
+    if (const auto found = std::find_if(before.begin(), before.end(), same); found != before.end()) {
+      spec = *found;
+      source = sources_before[static_cast<std::size_t>(found - before.begin())];
+    }
+    spec.name = name;
+    spec.path = path;
+    settings.models.push_back(std::move(spec));
+    settings.input_sources.push_back(std::move(source));
+  }
+}
+
+template <typename Value, typename Target>
+void take(const std::optional<Value>& flag, Target& out) {
+  if (flag) out = static_cast<Target>(*flag);
+}
+
+void take(const std::vector<std::string>& flag, std::vector<std::string>& out) {
+  if (!flag.empty()) out = flag;
+}
+
+void apply_share(const std::vector<std::string>& texts, pipeline::Settings& settings) {
+  if (!texts.empty()) settings.share.clear();
+  for (const auto& text : texts) {
+    const auto direction = pipeline::parse_direction(text);
+    if (!direction) {
+      throw Error(ErrorKind::kUsage, "'" + text + "' names no direction", "--share",
+                  "--share 'RECEIVER<-DONOR', in quotes");
+    }
+    settings.share.push_back(*direction);
+  }
+}
+
+std::uint64_t seed_of(std::int64_t seed) {
+  if (seed < 0) throw Error(ErrorKind::kUsage, "the value is " + std::to_string(seed) + ", not 0 or more", "--seed");
+  return static_cast<std::uint64_t>(seed);
+}
+
+/// Everything that decides the plan: defaults < config file < --set < flags. The one place of this precedence.
+pipeline::Settings settings_of(const PlanFlags& flags) {
+  pipeline::Settings settings = settings_from_files(flags);
+  apply_models(flags, settings);
+  apply_inputs(flags.inputs, settings.models, settings.input_sources);
+  apply_formats(flags.formats, settings.models);
+  take(flags.video, settings.video);
+  take(flags.frames, settings.frames);
+  take(flags.holdout, settings.holdout);
+  take(flags.layers, settings.layers);
+  take(flags.exclude, settings.exclude);
+  take(flags.min_fidelity, settings.min_fidelity);
+  take(flags.adapters, settings.adapters);
+  if (flags.refit) settings.refit = *flags.refit == "on";
+  apply_share(flags.share, settings);
+  take(flags.max_trials, settings.max_trials);
+  if (flags.truth) settings.truth = flags.truth;
+  take(flags.threads, settings.threads);
+  if (flags.seed) settings.seed = seed_of(*flags.seed);
+  pipeline::check(settings);
+  return settings;
+}
+
+void run_plan(const PlanFlags& flags, Progress& progress) {
+  const pipeline::Settings settings = settings_of(flags);
+  if (!flags.out) {
+    throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan", "--out DIR");
+  }
+  if (flags.dry_run) return print_result(pipeline::dry_run(settings, *flags.out, flags.force));
+  const pipeline::Outcome outcome = pipeline::plan(settings, *flags.out, flags.force, progress);
+  print_result(report::summary(outcome.plan));
+  if (outcome.plan.shares.empty() && outcome.plan.exact.bytes_saved == 0) {
+    throw Error(ErrorKind::kNothingToShare,
+                fmt::format("nothing can be shared at a fidelity of {}; the plan is written, with no shares",
+                            settings.min_fidelity),
+                outcome.directory.string(), "a lower --min-fidelity; report.html shows what was tried");
+  }
+}
+
+std::string with_default(const std::string& help, const std::string& value) {
+  return help + " (default " + value + ")";
+}
+
+}  // namespace
+
+Job setup_plan(CLI::App& app) {
+  auto flags = std::make_shared<PlanFlags>();
+  PlanFlags& f = *flags;
+  const pipeline::Settings defaults;
+  app.footer(kFooter);
+  app.add_option("MODEL", f.models, "TorchScript files, two or more; a model's name is the file's stem");
+
+  const auto group = [](const char* name, std::initializer_list<CLI::Option*> options) {
+    for (CLI::Option* option : options) option->group(name);
+  };
+  group("Models", {add_repeatable(app, "--model", "NAME=PATH", f.named_models, "A model with a name of your choice"),
+                   add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
+                                  input_help() + "; without NAME: every model; default: what the model's archive says"),
+                   add_repeatable(app, "--format", "[NAME=]FORMAT", f.formats,
+                                  "What the model returns: " + format_list() + " (default auto)")});
+  group(
+      "Video",
+      {add_text(app, "--video", "FILE", f.video, "The video that decides what is shared"),
+       add_whole_number(app, "--frames", "N", f.frames,
+                        with_default("Frames sampled evenly over the video", std::to_string(defaults.frames))),
+       add_number(app, "--holdout", "F", f.holdout,
+                  with_default("Last part of these frames: it judges, the rest calibrates",
+                               fmt::format("{}", defaults.holdout))),
+       add_text(app, "--truth", "FILE", f.truth, "Ground truth (MOTChallenge text): report accuracy beside fidelity")});
+  group("Sharing",
+        {add_number(app, "--min-fidelity", "F", f.min_fidelity,
+                    with_default("Every model keeps at least this agreement with its original, 0 to 1",
+                                 fmt::format("{}", defaults.min_fidelity))),
+         add_choice(app, "--adapters", {"none", "linear"}, f.adapters,
+                    with_default("May 1x1 convolutions adapt a donor's representation?", defaults.adapters)),
+         add_choice(
+             app, "--refit", {"on", "off"}, f.refit,
+             with_default("May the first convolutions after a cut be solved again?", defaults.refit ? "on" : "off")),
+         add_repeatable(app, "--share", "'R<-D'", f.share,
+                        "Only this direction: receiver R takes from donor D (default: all pairs are tried)"),
+         add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)"),
+         add_repeatable(app, "--exclude", "GLOB", f.exclude, "Layers with such names are neither given nor replaced"),
+         add_whole_number(
+             app, "--max-trials", "N", f.max_trials,
+             with_default("Candidates measured per ordered pair of models", std::to_string(defaults.max_trials)))});
+  group("Output",
+        {add_text(app, "--out", "DIR", f.out, "Folder for the plan; it appears whole or not at all"),
+         app.add_flag("--force", f.force, "Replace the files of an earlier plan in DIR"),
+         app.add_flag("--dry-run", f.dry_run, "Check everything up to the first frame and say what would be done")});
+  group(
+      "Settings",
+      {add_text(app, "--config", "FILE", f.config, "Settings as JSON (docs/config.md, configs/repsim.schema.json)"),
+       add_repeatable(app, "--set", "KEY=VALUE", f.set,
+                      "Change one setting of the config: merge.min_fidelity=0.85, models.0.output.score_threshold=0.5"),
+       add_threads(app, f.threads),
+       add_whole_number(app, "--seed", "N", f.seed,
+                        with_default("Of the bootstrap intervals", std::to_string(defaults.seed)))});
+  return [flags](Progress& progress) { run_plan(*flags, progress); };
+}
+
+}  // namespace repsim::cli

@@ -1,0 +1,120 @@
+#include "progress.hpp"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+namespace repsim::cli {
+namespace {
+
+using std::chrono::duration;
+constexpr auto kBarPeriod = std::chrono::milliseconds(100);
+constexpr auto kLinePeriod = std::chrono::seconds(10);
+constexpr double kWorthALine = 0.5;  // seconds: tasks that took less leave no line
+constexpr int kLongestBar = 30;
+
+// A signal handler reaches nothing but globals. Lock-free atomics are all that it may touch.
+std::atomic<bool> stop_wanted = false;
+std::atomic<const char*> stop_notice = nullptr;
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
+
+extern "C" void on_stop_signal(int signal_number) {
+  if (stop_wanted.exchange(true)) {
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);  // delivered when this handler returns
+    return;
+  }
+  const char* notice = stop_notice.load();
+  if (write(STDERR_FILENO, notice, std::strlen(notice)) < 0) return;  // nobody listens: stop all the same
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin, std::chrono::steady_clock::time_point now) {
+  return duration<double>(now - begin).count();
+}
+
+std::string count_text(std::int64_t done, std::int64_t total) {
+  if (total <= 0) return std::to_string(done);
+  return fmt::format("{}/{} ({} %)", done, total, 100 * done / total);
+}
+
+}  // namespace
+
+CommandProgress::CommandProgress(Form form, std::shared_ptr<Terminal> terminal)
+    : form_(form), terminal_(std::move(terminal)) {}
+
+CommandProgress::~CommandProgress() {
+  if (form_ == Form::kBar) terminal_->clear_bar();
+}
+
+void CommandProgress::begin(std::string_view task, std::int64_t total) {
+  end();
+  task_ = task;
+  total_ = total;
+  done_ = 0;
+  begun_ = shown_ = Clock::now();
+  if (form_ == Form::kBar) show_bar(begun_);
+  if (form_ == Form::kLines) spdlog::debug("{}: begins", task_);
+}
+
+void CommandProgress::advance(std::int64_t steps) {
+  done_ += steps;
+  const auto now = Clock::now();
+  if (form_ == Form::kBar && now - shown_ >= kBarPeriod) {
+    show_bar(now);
+    shown_ = now;
+  }
+  if (form_ == Form::kLines && now - shown_ >= kLinePeriod) {
+    spdlog::info("{}: {}", task_, count_text(done_, total_));
+    shown_ = now;
+  }
+}
+
+void CommandProgress::end() {
+  if (task_.empty()) return;
+  if (form_ == Form::kBar) terminal_->clear_bar();
+  const double seconds = seconds_since(begun_, Clock::now());
+  if (form_ != Form::kSilent && seconds >= kWorthALine) {
+    const std::string count = done_ > 0 ? fmt::format(" {} in", done_) : "";
+    spdlog::info("{}:{} {:.1f} s", task_, count, seconds);
+  }
+  task_.clear();
+}
+
+bool CommandProgress::stop_requested() const { return stop_wanted; }
+
+void CommandProgress::show_bar(Clock::time_point now) const {
+  const std::string time = fmt::format("{:.0f} s", seconds_since(begun_, now));
+  const int columns = Terminal::columns() - 1;  // a full last column wraps on some terminals
+  std::string text = fmt::format("{}  {}  {}", task_, count_text(done_, total_), time);
+  const int room = std::min(kLongestBar, columns - static_cast<int>(text.size()) - 4);
+  if (total_ > 0 && room >= 5) {
+    const auto filled = static_cast<std::size_t>(room * std::clamp<std::int64_t>(done_, 0, total_) / total_);
+    const std::string bar = std::string(filled, '#') + std::string(static_cast<std::size_t>(room) - filled, '.');
+    text = fmt::format("{}  [{}]  {}  {}", task_, bar, count_text(done_, total_), time);
+  }
+  terminal_->bar(std::string_view(text).substr(0, static_cast<std::size_t>(std::max(columns, 1))));
+}
+
+CommandProgress::Form progress_form(const CommonFlags& flags) {
+  using Form = CommandProgress::Form;
+  if (flags.progress == "never") return Form::kSilent;
+  if (flags.progress == "always") return Form::kBar;
+  if (flags.quiet) return Form::kSilent;
+  return Terminal::is_tty() && !flags.log_json ? Form::kBar : Form::kLines;
+}
+
+void install_stop_signals(bool log_json) {
+  stop_notice = log_json ? "{\"level\":\"info\",\"message\":\"stopping at the next frame\"}\n"
+                         : "\nrepsim: stopping at the next frame (once more: at once)\n";
+  struct sigaction action = {};
+  action.sa_handler = on_stop_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
+}
+
+}  // namespace repsim::cli

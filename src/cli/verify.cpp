@@ -1,0 +1,87 @@
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "common_flags.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/pipeline.hpp"
+
+namespace repsim::cli {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  repsim verify plan
+  repsim verify plan --video night.mp4 --frames 128
+  repsim verify plan/plan.json --truth gt.txt --json
+
+Without --video the plan's own video and hold-out frames judge.
+Exit codes: 0 every model keeps the plan's min_fidelity, 5 one does not, 2 usage, 3 bad input (also:
+a model, the video or the bundle is not the plan's), 130 interrupted, 1 anything else.)";
+
+struct VerifyFlags {
+  std::string plan;
+  std::optional<std::string> video, truth;
+  std::optional<std::int64_t> frames;
+  std::optional<int> threads;
+  bool json = false;
+};
+
+pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
+  if (flags.plan.empty()) throw Error(ErrorKind::kUsage, "no plan is given", "repsim verify", "repsim verify DIR");
+  pipeline::VerifySettings settings;
+  settings.plan = flags.plan;
+  settings.video = flags.video;
+  settings.truth = flags.truth;
+  if (flags.frames && *flags.frames < 1) {
+    throw Error(ErrorKind::kUsage, "the value is " + std::to_string(*flags.frames) + ", not 1 or more", "--frames");
+  }
+  settings.frames = flags.frames.value_or(settings.frames);
+  settings.threads = flags.threads.value_or(settings.threads);
+  return settings;
+}
+
+/// The models that fell below what the plan promises.
+std::string broken_models(const pipeline::Verification& verification) {
+  std::string text;
+  for (std::size_t i = 0; i < verification.models.size(); ++i) {
+    const double value = verification.fidelity[i].value;
+    if (value >= verification.min_fidelity) continue;
+    text += fmt::format("{}{} ({:.3f})", text.empty() ? "" : ", ", verification.models[i], value);
+  }
+  return text;
+}
+
+void run_verify(const VerifyFlags& flags, Progress& progress) {
+  const pipeline::VerifySettings settings = settings_of(flags);
+  const pipeline::Verification verification = pipeline::verify(settings, progress);
+  print_result(flags.json ? to_text(pipeline::to_json(verification)) : pipeline::to_text(verification));
+  if (!verification.holds) {
+    throw Error(ErrorKind::kDrift,
+                fmt::format("models below the plan's min_fidelity of {}: {}", verification.min_fidelity,
+                            broken_models(verification)),
+                settings.plan.string(),
+                "plan again on video like this one: repsim plan --video " + verification.video_path);
+  }
+}
+
+}  // namespace
+
+Job setup_verify(CLI::App& app) {
+  auto flags = std::make_shared<VerifyFlags>();
+  app.footer(kFooter);
+  app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json");
+  add_text(app, "--video", "FILE", flags->video, "Judge on this video instead of the plan's own")->group("Video");
+  add_whole_number(app, "--frames", "N", flags->frames,
+                   "Frames sampled evenly over the video, on the plan's own video over its hold-out part (default: as "
+                   "many as the plan's hold-out)")
+      ->group("Video");
+  add_text(app, "--truth", "FILE", flags->truth,
+           "Ground truth (MOTChallenge text) of the video: report accuracy as well")
+      ->group("Video");
+  add_threads(app, flags->threads)->group("Settings");
+  app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
+  return [flags](Progress& progress) { run_verify(*flags, progress); };
+}
+
+}  // namespace repsim::cli

@@ -1,0 +1,200 @@
+#include "repsim/fit.hpp"
+
+#include <ATen/ops/adaptive_avg_pool2d.h>
+#include <ATen/ops/im2col.h>
+#include <ATen/ops/upsample_bilinear2d.h>
+
+#include <map>
+#include <numeric>
+
+#include "repsim/base/error.hpp"
+
+namespace repsim::fit {
+namespace {
+
+constexpr std::int64_t kMaxRowsPerFrame = 1024;  // positions of large maps are strided down to about this many
+constexpr std::int64_t kScreenRowsPerFrame = 64;
+
+/// Every stride-th position, so that at most about `most` remain.
+at::Tensor every_position(const at::Tensor& rows, std::int64_t most) {  // [B, L, C]
+  const std::int64_t stride = std::max<std::int64_t>(1, rows.size(1) / most);
+  return stride == 1 ? rows : rows.slice(1, stride / 2, rows.size(1), stride);
+}
+
+/// [B,C,H,W] -> [B, L, C*kh*kw]: what a convolution sees at each of its output positions, in the order of its weights.
+at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry) {
+  const bool pointwise = geometry.weight_shape[2] == 1 && geometry.weight_shape[3] == 1 && geometry.stride[0] == 1 &&
+                         geometry.stride[1] == 1 && geometry.padding[0] == 0 && geometry.padding[1] == 0;
+  if (pointwise) return x.flatten(2).transpose(1, 2);
+  return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding, geometry.stride)
+      .transpose(1, 2);
+}
+
+at::Tensor matrix(const at::Tensor& rows) { return rows.reshape({-1, rows.size(-1)}); }
+
+/// One linear map to be fitted: from the value at one place to the value at another.
+struct Regression {
+  graph::ConvGeometry geometry;
+  std::size_t x = 0, y = 0;  // indices of place requests
+  NormalEquations sums;
+};
+
+graph::ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
+
+}  // namespace
+
+Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares, const Cut& cut,
+           const Joint& joint, const Options& options, Progress& progress) {
+  const auto receiver_index = static_cast<std::size_t>(cut.receiver);
+  const graph::Prepared& receiver = *set.models[receiver_index];
+  const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
+
+  Fitted fitted;
+  fitted.splice.receiver = cut.receiver;
+  for (std::size_t i = 0; i < cut.taps.size(); ++i) {
+    graph::Override one{cut.taps[i].receiver_layer, cut.donor, cut.taps[i].donor_layer, 0, 0, {}, {}};
+    if (joint.resize[i]) {
+      const auto& shape = receiver.program.layers[static_cast<std::size_t>(one.receiver_layer)].shape;
+      one.height = shape[1];
+      one.width = shape[2];
+    }
+    fitted.splice.overrides.push_back(one);
+  }
+
+  // The receiver stands twice in the joint graph: once with the donor's values in place (what the linear maps will be
+  // given), once as it is (what they should return). Identical computations are shared by the assembly.
+  std::vector<const graph::Prepared*> models = set.models;
+  std::vector<int> groups = set.groups;
+  const int original = static_cast<int>(models.size());
+  models.push_back(&receiver);
+  groups.push_back(set.groups[receiver_index]);
+  std::vector<graph::Splice> splices(shares.begin(), shares.end());
+  splices.push_back(fitted.splice);
+
+  std::vector<graph::PlaceRequest> requests;
+  std::vector<Regression> regressions;
+  const auto regress = [&](graph::PlaceRequest x, graph::PlaceRequest y, const graph::ConvGeometry& geometry) {
+    regressions.push_back({geometry, requests.size(), requests.size() + 1, {}});
+    requests.push_back(x);
+    requests.push_back(y);
+  };
+  for (const int node : joint.refit_nodes) {
+    regress({cut.receiver, {node, 0}, true}, {original, {node, 0}, false}, graph::convolution_geometry(receiver, node));
+  }
+  if (joint.refit_nodes.empty()) {
+    for (const Tap& tap : cut.taps) {
+      const graph::Place place = graph::place_of(receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)]);
+      regress({cut.receiver, place, false}, {original, place, false}, pointwise_geometry());
+    }
+  }
+
+  const graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
+  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
+  std::vector<int> members(set.models.size());
+  std::iota(members.begin(), members.end(), 0);
+  const auto batches = capture::batches(calibration.front().size(), set.batch(members));
+  progress.begin("fit " + receiver.name + "<-" + donor.name, calibration.front().size());
+  for (const auto& positions : batches) {
+    std::vector<at::Tensor> values(requests.size());
+    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
+               // Cloned: an in-place operation further down may overwrite what was tapped.
+               [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value.clone(); });
+    for (Regression& one : regressions) {
+      const at::Tensor x = every_position(patches(values[one.x], one.geometry), kMaxRowsPerFrame);
+      const at::Tensor y = every_position(values[one.y].flatten(2).transpose(1, 2), kMaxRowsPerFrame);
+      const c10::InferenceMode no_gradients;
+      one.sums.add(matrix(x), matrix(y));
+    }
+    progress.step(static_cast<std::int64_t>(positions.size()));
+  }
+  progress.end();
+
+  const c10::InferenceMode no_gradients;
+  double worst = 0;
+  for (std::size_t i = 0; i < regressions.size(); ++i) {
+    const NormalEquations::Solution solution = regressions[i].sums.solve(options.ridge);
+    const at::Tensor weight = solution.weight.to(at::kFloat), bias = solution.bias.to(at::kFloat);
+    if (!joint.refit_nodes.empty()) {
+      const auto& shape = regressions[i].geometry.weight_shape;
+      fitted.splice.refits.push_back(
+          {joint.refit_nodes[i], weight.view({shape[0], -1, shape[2], shape[3]}).contiguous(), bias});
+      worst = std::max(worst, 1.0 - solution.r2);
+    } else {
+      if (!joint.linear[i]) {
+        fitted.residuals.push_back(1.0 - regressions[i].sums.r2_unchanged());
+        continue;
+      }
+      fitted.splice.overrides[i].weight = weight.view({weight.size(0), weight.size(1), 1, 1}).contiguous();
+      fitted.splice.overrides[i].bias = bias;
+      fitted.residuals.push_back(1.0 - solution.r2);
+    }
+  }
+  if (!joint.refit_nodes.empty()) fitted.residuals.assign(cut.taps.size(), worst);
+  return fitted;
+}
+
+std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
+                           const std::vector<Tap>& pairs, const Options& options, Progress& progress) {
+  const graph::Prepared& taker = *set.models[static_cast<std::size_t>(receiver)];
+  const graph::Prepared& giver = *set.models[static_cast<std::size_t>(donor)];
+  std::map<int, std::size_t> wanted_at, given_at;  // layer -> request
+  std::vector<graph::PlaceRequest> requests;
+  for (const Tap& pair : pairs) {
+    if (wanted_at.emplace(pair.receiver_layer, requests.size()).second) {
+      requests.push_back({receiver, graph::place_of(taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)]), false});
+    }
+    if (given_at.emplace(pair.donor_layer, requests.size()).second) {
+      requests.push_back({donor, graph::place_of(giver.program.layers[static_cast<std::size_t>(pair.donor_layer)]), false});
+    }
+  }
+  // Which sizes each donor layer is wanted in: it is sampled once per size.
+  using Size = std::pair<std::int64_t, std::int64_t>;
+  std::map<std::pair<std::size_t, Size>, at::Tensor> samples;
+  std::map<std::size_t, std::vector<Size>> sizes;
+  const auto size_of = [&](const Tap& pair) {
+    const auto& shape = taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)].shape;
+    return Size{shape[1], shape[2]};
+  };
+  const auto want = [&](std::size_t request, Size size) {
+    auto& list = sizes[request];
+    if (std::find(list.begin(), list.end(), size) == list.end()) list.push_back(size);
+  };
+  for (const Tap& pair : pairs) {
+    want(wanted_at.at(pair.receiver_layer), size_of(pair));
+    want(given_at.at(pair.donor_layer), size_of(pair));
+  }
+
+  const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, {}, requests);
+  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
+  std::vector<NormalEquations> sums(pairs.size());
+  const std::vector<int> members{receiver, donor};
+  const auto batches = capture::batches(calibration.front().size(), set.batch(members));
+  progress.begin("screen " + taker.name + "<-" + giver.name, calibration.front().size());
+  for (const auto& positions : batches) {
+    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions), [&](int tap, const at::Tensor& value) {
+      const auto request = static_cast<std::size_t>(tap);
+      for (const Size& size : sizes[request]) {
+        at::Tensor map = value;
+        if (value.size(2) != size.first || value.size(3) != size.second) {
+          const bool smaller = value.size(2) >= size.first && value.size(3) >= size.second;
+          map = smaller ? at::adaptive_avg_pool2d(value, {size.first, size.second})
+                        : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
+        }
+        samples[{request, size}] = matrix(every_position(map.flatten(2).transpose(1, 2), kScreenRowsPerFrame)).clone();
+      }
+    });
+    const c10::InferenceMode no_gradients;
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      sums[i].add(samples.at({given_at.at(pairs[i].donor_layer), size_of(pairs[i])}),
+                  samples.at({wanted_at.at(pairs[i].receiver_layer), size_of(pairs[i])}));
+    }
+    progress.step(static_cast<std::int64_t>(positions.size()));
+  }
+  progress.end();
+  std::vector<double> scores;
+  const c10::InferenceMode no_gradients;
+  for (const NormalEquations& one : sums) scores.push_back(one.solve(options.ridge).r2);
+  return scores;
+}
+
+}  // namespace repsim::fit

@@ -1,0 +1,67 @@
+#include <numeric>
+
+#include "repsim/fit.hpp"
+
+namespace repsim::fit {
+namespace {
+
+std::int64_t product(const std::vector<std::int64_t>& values) {
+  return std::accumulate(values.begin(), values.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options) {
+  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cut.receiver)];
+  const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
+  Joint joint;
+  std::vector<int> layers;
+  bool channels_agree = true;
+  for (const Tap& tap : cut.taps) {
+    const graph::Layer& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)];
+    const graph::Layer& given = donor.program.layers[static_cast<std::size_t>(tap.donor_layer)];
+    if (wanted.shape.size() != 3 || given.shape.size() != 3) return joint;
+    layers.push_back(tap.receiver_layer);
+    joint.resize.push_back(wanted.shape[1] != given.shape[1] || wanted.shape[2] != given.shape[2]);
+    channels_agree = channels_agree && wanted.shape[0] == given.shape[0];
+  }
+  if (options.refit) joint.refit_nodes = graph::refit_convolutions(receiver, layers);
+  joint.possible = true;
+  if (!joint.refit_nodes.empty()) {
+    joint.linear.assign(cut.taps.size(), false);
+    // The convolution's input changes by as many channels as the taps bring more or less.
+    std::int64_t change = 0;
+    for (const Tap& tap : cut.taps) {
+      change += donor.program.layers[static_cast<std::size_t>(tap.donor_layer)].shape[0] -
+                receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape[0];
+    }
+    if (change != 0 && joint.refit_nodes.size() > 1) {
+      // Several convolutions may each see some of the taps only; fit() measures, this would guess.
+      joint.refit_nodes.clear();
+    } else {
+      for (const int node : joint.refit_nodes) {
+        const graph::ConvGeometry geometry = graph::convolution_geometry(receiver, node);
+        const std::int64_t outputs = geometry.weight_shape[0];
+        joint.elements_added += change * outputs * geometry.weight_shape[2] * geometry.weight_shape[3];
+        if (!geometry.has_bias) joint.elements_added += outputs;
+      }
+      joint.bytes_added = 4 * joint.elements_added;
+      return joint;
+    }
+  }
+  joint.linear.assign(cut.taps.size(), options.linear);
+  if (!options.linear) {
+    joint.possible = channels_agree;
+    return joint;
+  }
+  for (const Tap& tap : cut.taps) {
+    const auto& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
+    const auto& given = donor.program.layers[static_cast<std::size_t>(tap.donor_layer)].shape;
+    joint.elements_added += wanted[0] * given[0] + wanted[0];
+    joint.flops_added += 2 * product(wanted) * given[0];
+  }
+  joint.bytes_added = 4 * joint.elements_added;
+  return joint;
+}
+
+}  // namespace repsim::fit

@@ -1,0 +1,223 @@
+#include <torch/csrc/jit/passes/common_subexpression_elimination.h>
+#include <torch/csrc/jit/passes/constant_pooling.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include <map>
+#include <set>
+
+#include "graph_access.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/graph.hpp"
+
+namespace repsim::graph {
+namespace {
+
+namespace tj = torch::jit;
+
+/// Donors before receivers; among the ready ones, plan order.
+std::vector<int> execution_order(std::size_t count, std::span<const Splice> splices) {
+  std::vector<std::set<int>> needs(count);
+  for (const Splice& splice : splices) {
+    for (const Override& one : splice.overrides) needs[static_cast<std::size_t>(splice.receiver)].insert(one.donor);
+  }
+  std::vector<int> order;
+  std::vector<bool> done(count, false);
+  while (order.size() < count) {
+    const std::size_t before = order.size();
+    for (std::size_t i = 0; i < count && order.size() == before; ++i) {
+      const bool ready = std::all_of(needs[i].begin(), needs[i].end(), [&](int donor) { return done[static_cast<std::size_t>(donor)]; });
+      if (!done[i] && ready) {
+        done[i] = true;
+        order.push_back(static_cast<int>(i));
+      }
+    }
+    if (order.size() == before) throw Error(ErrorKind::kInternal, "the shares form a cycle");
+  }
+  return order;
+}
+
+class Assembler {
+ public:
+  Assembler(std::span<const Prepared* const> models, std::span<const int> groups, std::span<const Splice> splices)
+      : models_(models), groups_(groups), splices_(splices), graph_(std::make_shared<tj::Graph>()) {
+    for (const int group : groups_) group_count_ = std::max(group_count_, group + 1);
+    for (int group = 0; group < group_count_; ++group) graph_->addInput("x" + std::to_string(group));
+    values_.resize(models.size());
+  }
+
+  Assembly run(std::span<const int> wanted, std::span<const PlaceRequest> requests) {
+    for (const int index : execution_order(models_.size(), splices_)) {
+      if (models_[static_cast<std::size_t>(index)]->transparent) add_model(index);
+    }
+    Assembly assembly;
+    assembly.models.assign(wanted.begin(), wanted.end());
+    for (const int index : wanted) graph_->registerOutput(mapped(index, model(index).graph->outputs().at(0)));
+    for (const PlaceRequest& request : requests) graph_->registerOutput(requested(request));
+
+    for (tj::Node* node : graph_->nodes()) clear_source(node);
+    tj::EliminateDeadCode(graph_);
+    tj::ConstantPooling(graph_);
+    // Pooled constants and unified parameters make identical computations visible; they are done once from here on.
+    tj::EliminateCommonSubexpression(graph_);
+    tj::EliminateDeadCode(graph_);
+    graph_->lint();
+
+    std::unordered_map<const tj::Node*, int> position;
+    for (tj::Node* node : graph_->nodes()) position.emplace(node, static_cast<int>(position.size()));
+    for (std::size_t i = wanted.size(); i < graph_->outputs().size(); ++i) {
+      const tj::Value* value = graph_->outputs()[i];
+      const auto found = position.find(value->node());
+      assembly.places.push_back(found == position.end() ? Place{} : Place{found->second, static_cast<int>(value->offset())});
+    }
+    while (graph_->outputs().size() > wanted.size()) graph_->eraseOutput(graph_->outputs().size() - 1);
+    drop_unused_inputs(assembly, requests);
+    assembly.graph = graph_;
+    return assembly;
+  }
+
+ private:
+  const Prepared& model(int index) const { return *models_[static_cast<std::size_t>(index)]; }
+
+  tj::Value* mapped(int index, tj::Value* original) { return values_[static_cast<std::size_t>(index)].at(original); }
+
+  /// A parameter as an input of the joint graph; bit-identical ones are one input.
+  tj::Value* parameter(int index, const std::string& path, const c10::IValue& value, const std::string& content, bool added) {
+    if (!content.empty()) {
+      if (const auto found = by_content_.find(content); found != by_content_.end()) return found->second;
+    }
+    tj::Value* input = graph_->addInput();
+    input->setType(c10::TensorType::get());
+    if (!content.empty()) by_content_[content] = input;
+    parameters_.push_back({index, path, value, added});
+    return input;
+  }
+
+  void add_model(int index) {
+    const Prepared& prepared = model(index);
+    auto& map = values_[static_cast<std::size_t>(index)];
+    const auto inputs = prepared.graph->inputs();
+    tj::Value* image = graph_->inputs().at(static_cast<std::size_t>(groups_[static_cast<std::size_t>(index)]));
+    image->setType(inputs[0]->type());
+    map[inputs[0]] = image;
+    for (std::size_t i = 0; i < prepared.parameters.size(); ++i) {
+      map[inputs[i + 1]] =
+          parameter(index, prepared.program.parameters[i].path, prepared.parameters[i], prepared.program.parameters[i].content, false);
+    }
+    const Splice* splice = nullptr;
+    for (const Splice& one : splices_) {
+      if (one.receiver == index) splice = &one;
+    }
+    const std::vector<tj::Node*> nodes = top_nodes(*prepared.graph);
+    tj::WithInsertPoint guard(graph_->block());
+    for (std::size_t position = 0; position < nodes.size(); ++position) {
+      tj::Node* original = nodes[position];
+      tj::Node* clone = graph_->insertNode(graph_->createClone(original, [&](tj::Value* value) { return map.at(value); }));
+      for (std::size_t i = 0; i < original->outputs().size(); ++i) map[original->output(i)] = clone->output(i);
+      if (splice) apply(*splice, static_cast<int>(position), index, original, clone, map);
+    }
+  }
+
+  void apply(const Splice& splice, int position, int index, tj::Node* original, tj::Node* clone,
+             std::unordered_map<tj::Value*, tj::Value*>& map) {
+    for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
+      const Override& one = splice.overrides[i];
+      const Layer& layer = model(index).program.layers[static_cast<std::size_t>(one.receiver_layer)];
+      if (layer.node == position) {
+        map[original->output(static_cast<std::size_t>(layer.output))] = replacement(one, index, i);
+      }
+    }
+    for (const ConvRefit& refit : splice.refits) {
+      if (refit.node != position) continue;
+      const ConvGeometry geometry = convolution_geometry(model(index), position);
+      const std::string path = model(index).program.parameters[static_cast<std::size_t>(geometry.weight_parameter)].path;
+      // Without a dot rfind gives npos, and npos + 1 is 0: an empty prefix.
+    std::string bias = path.substr(0, path.rfind('.') + 1);
+    bias += "bias";
+      clone->replaceInput(1, parameter(index, path, refit.weight, {}, true));
+      clone->replaceInput(2, parameter(index, bias, refit.bias, {}, true));
+    }
+  }
+
+  tj::Value* replacement(const Override& one, int receiver, std::size_t number) {
+    const Layer& source = model(one.donor).program.layers[static_cast<std::size_t>(one.donor_layer)];
+    const std::vector<tj::Node*> nodes = top_nodes(*model(one.donor).graph);
+    tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
+    if (one.height > 0) {
+      const bool smaller = source.shape.at(1) >= one.height && source.shape.at(2) >= one.width;
+      tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
+      value = smaller ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
+                      : graph_->insert(c10::aten::upsample_bilinear2d, {value, size, graph_->insertConstant(false),
+                                                                       graph_->insertConstant(c10::IValue()),
+                                                                       graph_->insertConstant(c10::IValue())});
+    }
+    if (one.weight.defined()) {
+      const std::string path = "shared." + std::to_string(number);
+      tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
+      tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
+      const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
+      value = graph_->insert(c10::aten::conv2d, {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
+    }
+    return value;
+  }
+
+  tj::Value* requested(const PlaceRequest& request) {
+    const std::vector<tj::Node*> nodes = top_nodes(*model(request.model).graph);
+    tj::Node* node = nodes.at(static_cast<std::size_t>(request.place.node));
+    return mapped(request.model, request.input ? node->input(0) : node->output(static_cast<std::size_t>(request.place.output)));
+  }
+
+  /// Source positions are paths of the machine that exported a model: they stay out of the bundle.
+  static void clear_source(tj::Node* node) {
+    node->setSourceRange(tj::SourceRange());
+    for (tj::Block* block : node->blocks()) {
+      for (tj::Node* inner : block->nodes()) clear_source(inner);
+    }
+  }
+
+  void drop_unused_inputs(Assembly& assembly, std::span<const PlaceRequest> requests) {
+    // Values that only taps will read have no use in the graph: all inputs stay then.
+    const bool keep_all = !requests.empty();
+    std::vector<AssembledParameter> kept;
+    for (std::size_t i = parameters_.size(); i-- > 0;) {
+      const std::size_t at = static_cast<std::size_t>(group_count_) + i;
+      if (keep_all || graph_->inputs()[at]->hasUses()) {
+        kept.push_back(parameters_[i]);
+      } else {
+        graph_->eraseInput(at);
+      }
+    }
+    assembly.parameters.assign(kept.rbegin(), kept.rend());
+    for (int group = group_count_; group-- > 0;) {
+      if (keep_all || graph_->inputs()[static_cast<std::size_t>(group)]->hasUses()) {
+        assembly.input_groups.insert(assembly.input_groups.begin(), group);
+      } else {
+        graph_->eraseInput(static_cast<std::size_t>(group));
+      }
+    }
+  }
+
+  std::span<const Prepared* const> models_;
+  std::span<const int> groups_;
+  std::span<const Splice> splices_;
+  std::shared_ptr<tj::Graph> graph_;
+  int group_count_ = 0;
+  std::vector<std::unordered_map<tj::Value*, tj::Value*>> values_;
+  std::map<std::string, tj::Value*> by_content_;
+  std::vector<AssembledParameter> parameters_;
+};
+
+}  // namespace
+
+std::vector<c10::IValue> Assembly::parameter_values() const {
+  std::vector<c10::IValue> values;
+  values.reserve(parameters.size());
+  for (const AssembledParameter& parameter : parameters) values.push_back(parameter.value);
+  return values;
+}
+
+Assembly assemble(std::span<const Prepared* const> models, std::span<const int> groups, std::span<const Splice> splices,
+                  std::span<const int> wanted, std::span<const PlaceRequest> requests) {
+  return Assembler(models, groups, splices).run(wanted, requests);
+}
+
+}  // namespace repsim::graph

@@ -1,0 +1,418 @@
+#include <torch/csrc/jit/ir/alias_analysis.h>
+
+#include <set>
+
+#include "graph_access.hpp"
+#include "op_table.hpp"
+#include "passes/passes.hpp"
+
+namespace repsim::graph {
+namespace {
+
+namespace tj = torch::jit;
+
+/// All values from outside that a node uses, its blocks included.
+void used_values(tj::Node* node, std::vector<tj::Value*>& out) {
+  for (tj::Value* input : node->inputs()) out.push_back(input);
+  for (tj::Block* block : node->blocks()) {
+    for (tj::Node* inner : block->nodes()) used_values(inner, out);
+    for (tj::Value* result : block->outputs()) out.push_back(result);
+  }
+}
+
+bool holds_tensors(const c10::TypePtr& type) {
+  if (type->kind() == c10::TypeKind::TensorType) return true;
+  for (const auto& contained : type->containedTypes()) {
+    if (holds_tensors(contained)) return true;
+  }
+  return false;
+}
+
+/// A layer that is still growing.
+struct Block {
+  std::string kind;
+  std::vector<int> ops;
+  tj::Value* end = nullptr;
+};
+
+class Describer {
+ public:
+  /// @param images  how many of the graph's inputs come before the parameters
+  Describer(const std::shared_ptr<tj::Graph>& graph, std::size_t images, const Observations& one, const Observations& two,
+            const tj::Module& module, Program& program)
+      : graph_(graph),
+        images_(images),
+        one_(one),
+        two_(two),
+        module_(module),
+        program_(program),
+        aliases_(graph),
+        nodes_(top_nodes(*graph)) {}
+
+  void run() {
+    run_ops();
+    find_blocks();
+    finish_layers();
+    connect_layers();
+  }
+
+  void run_ops() {
+    make_ops();
+    order_writes();
+  }
+
+ private:
+  void make_ops() {
+    for (std::size_t i = 0; i < program_.parameters.size(); ++i) {
+      const tj::Value* input = graph_->inputs().at(images_ + i);
+      parameter_of_[input] = static_cast<int>(i);
+      sizes_[input] = program_.parameters[i].shape;
+    }
+    for (const auto& [value, seen] : one_) sizes_[value] = seen.sizes;
+    for (std::size_t i = 0; i < images_; ++i) image_dependent_.insert(graph_->inputs().at(i));
+    for (std::size_t position = 0; position < nodes_.size(); ++position) {
+      tj::Node* node = nodes_[position];
+      position_[node] = static_cast<int>(position);
+      if (node->kind() == c10::prim::Constant) continue;
+      Op op;
+      op.kind = node->kind().toQualString();
+      op.module = module_path(*node);
+      std::vector<tj::Value*> used;
+      used_values(node, used);
+      std::set<int> inputs, parameters;
+      bool depends = false;
+      for (tj::Value* value : used) {
+        if (is_image(value)) op.reads_input = true;
+        if (const auto found = parameter_of_.find(value); found != parameter_of_.end()) parameters.insert(found->second);
+        if (const auto found = op_of_.find(value->node()); found != op_of_.end()) inputs.insert(found->second);
+        depends |= image_dependent_.count(value) > 0;
+      }
+      for (tj::Value* output : node->outputs()) {
+        if (depends && holds_tensors(output->type()) && !reads_shape_only(*node)) image_dependent_.insert(output);
+      }
+      op.inputs.assign(inputs.begin(), inputs.end());
+      op.parameters.assign(parameters.begin(), parameters.end());
+      op.flops = flops_in(node);
+      if (!is_view(*node)) {
+        for (tj::Value* output : node->outputs()) op.output_bytes += bytes_of(output);
+      }
+      on_image_path_.push_back(!node->outputs().empty() && image_dependent_.count(node->output(0)) > 0);
+      op_of_[node] = static_cast<int>(program_.ops.size());
+      program_.ops.push_back(std::move(op));
+    }
+    for (tj::Value* output : graph_->outputs()) {
+      if (const auto found = op_of_.find(output->node()); found != op_of_.end()) program_.results.push_back(found->second);
+    }
+  }
+
+  bool is_image(const tj::Value* value) const {
+    const auto inputs = graph_->inputs();
+    return std::find(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(images_), value) !=
+           inputs.begin() + static_cast<std::ptrdiff_t>(images_);
+  }
+
+  std::int64_t flops_in(tj::Node* node) const {
+    std::int64_t flops = 0;
+    for (tj::Block* block : node->blocks()) {
+      for (tj::Node* inner : block->nodes()) flops += flops_in(inner);
+    }
+    if (!node->blocks().empty()) return flops;
+    // What a branch not taken or a loop would do is only counted as far as it ran.
+    const auto seen = node->outputs().empty() ? one_.end() : one_.find(node->output(0));
+    const std::int64_t runs = seen == one_.end() ? 1 : seen->second.runs;
+    return runs * flops_of(*node, [&](const tj::Value* value) -> const std::vector<std::int64_t>* {
+      const auto found = sizes_.find(value);
+      return found == sizes_.end() ? nullptr : &found->second;
+    });
+  }
+
+  std::int64_t bytes_of(const tj::Value* value) const {
+    const auto found = one_.find(value);
+    if (found == one_.end()) return 0;
+    std::int64_t bytes = static_cast<std::int64_t>(c10::elementSize(found->second.dtype));
+    for (const std::int64_t size : found->second.sizes) bytes *= size;
+    return bytes;
+  }
+
+  /// Whoever reads memory after a write needs the write.
+  void order_writes() {
+    std::vector<tj::Node*> writers;
+    for (tj::Node* node : nodes_) {
+      if (op_of_.count(node) > 0 && writes(node)) writers.push_back(node);
+    }
+    for (tj::Node* writer : writers) {
+      for (std::size_t later = static_cast<std::size_t>(position_.at(writer)) + 1; later < nodes_.size(); ++later) {
+        if (op_of_.count(nodes_[later]) == 0) continue;
+        std::vector<tj::Value*> used;
+        used_values(nodes_[later], used);
+        if (!aliases_.writesToAlias(writer, tj::ValueSet(used.begin(), used.end()))) continue;
+        auto& inputs = program_.ops[static_cast<std::size_t>(op_of_.at(nodes_[later]))].inputs;
+        inputs.push_back(op_of_.at(writer));
+        std::sort(inputs.begin(), inputs.end());
+        inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
+      }
+      if (aliases_.writesToAlias(writer, tj::ValueSet(graph_->outputs().begin(), graph_->outputs().end()))) {
+        program_.results.push_back(op_of_.at(writer));
+      }
+    }
+  }
+
+  static bool writes(tj::Node* node) {
+    if (const auto* schema = node->maybeSchema(); schema && schema->is_mutable()) return true;
+    for (tj::Block* block : node->blocks()) {
+      for (tj::Node* inner : block->nodes()) {
+        if (writes(inner)) return true;
+      }
+    }
+    return false;
+  }
+
+  void find_blocks() {
+    for (tj::Node* node : nodes_) {
+      if (op_of_.count(node) == 0 || node->outputs().empty()) continue;
+      tj::Value* out = node->output(0);
+      if (image_dependent_.count(out) == 0 || !out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      const OpInfo info = op_info(*node);
+      switch (info.role) {
+        case Role::kLinear:
+        case Role::kPool:
+        case Role::kBranch:
+          begin(node, node->kind() == c10::aten::mean && rank(out) < 4 ? "mean" : info.kind);
+          break;
+        case Role::kFollow:
+          if (gate_of_silu(node)) break;
+          if (!extend(node, node->input(0))) begin(node, info.kind);
+          break;
+        case Role::kJoin:
+          if (closes_silu(node)) break;
+          if (joins_two(node)) {
+            begin(node, info.kind);
+          } else if (!extend(node, node->input(0))) {
+            other(node, "element-wise arithmetic");
+          }
+          break;
+        case Role::kView:
+          other(node, "view of another layer");
+          break;
+        case Role::kOther:
+          other(node, node->blocks().empty() ? "element-wise arithmetic or an operation that repsim does not know"
+                                             : "inside control flow that runs a varying number of times");
+          break;
+      }
+    }
+  }
+
+  std::size_t rank(const tj::Value* value) const {
+    const auto found = one_.find(value);
+    return found == one_.end() ? 0 : found->second.sizes.size();
+  }
+
+  void begin(tj::Node* node, const std::string& kind) {
+    end_of_[node->output(0)] = static_cast<int>(blocks_.size());
+    blocks_.push_back({kind, {op_of_.at(node)}, node->output(0)});
+  }
+
+  /// Continues the block that ends at `input` when this node is the only one that reads it.
+  bool extend(tj::Node* node, tj::Value* input) {
+    const auto found = end_of_.find(input);
+    if (found == end_of_.end()) return false;
+    for (const auto& use : input->uses()) {
+      if (use.user != node && !reads_shape_only(*use.user)) return false;
+    }
+    grow(found->second, node);
+    return true;
+  }
+
+  void grow(int block, tj::Node* node) {
+    Block& grown = blocks_[static_cast<std::size_t>(block)];
+    end_of_.erase(grown.end);
+    grown.ops.push_back(op_of_.at(node));
+    grown.end = node->output(0);
+    end_of_[grown.end] = block;
+  }
+
+  /// x * sigmoid(x), written out: the gate belongs to x's block, and so does the product.
+  bool gate_of_silu(tj::Node* node) {
+    tj::Value *x = node->input(0), *gate = node->output(0);
+    const auto found = end_of_.find(x);
+    if (found == end_of_.end() || gate->uses().size() != 1) return false;
+    tj::Node* product = gate->uses()[0].user;
+    if (product->kind() != c10::aten::mul) return false;
+    if (product->input(0) != x && product->input(1) != x) return false;
+    for (const auto& use : x->uses()) {
+      if (use.user != node && use.user != product && !reads_shape_only(*use.user)) return false;
+    }
+    blocks_[static_cast<std::size_t>(found->second)].ops.push_back(op_of_.at(node));
+    silu_.emplace(product, found->second);
+    return true;
+  }
+
+  bool closes_silu(tj::Node* node) {
+    const auto found = silu_.find(node);
+    if (found == silu_.end()) return false;
+    grow(found->second, node);
+    return true;
+  }
+
+  bool joins_two(tj::Node* node) const {
+    if (node->kind() == c10::aten::cat || node->kind() == c10::aten::stack) return true;
+    int dependent = 0;
+    for (const tj::Value* input : node->inputs()) dependent += image_dependent_.count(input) > 0 ? 1 : 0;
+    return dependent >= 2;
+  }
+
+  void other(tj::Node* node, const std::string& reason) {
+    if (rank(node->output(0)) >= 3) program_.others.push_back({base_name(node), reason});
+  }
+
+  /// Module path, with ":op" where the op is a container's own code.
+  std::string base_name(tj::Node* node) const {
+    const std::string path = module_path(*node);
+    std::string op = node->kind().toUnqualString();
+    if (!op.empty() && op.back() == '_' && op.front() != '_') op.pop_back();
+    if (path.empty()) return "forward:" + op;
+    tj::Module module = module_;
+    std::size_t begin = 0;
+    while (begin <= path.size()) {
+      const std::size_t end = std::min(path.find('.', begin), path.size());
+      module = module.attr(path.substr(begin, end - begin)).toModule();
+      begin = end + 1;
+    }
+    const auto children = module.named_children();
+    return children.size() == 0 ? path : path + ":" + op;
+  }
+
+  void finish_layers() {
+    const std::vector<bool> weighted = leads_to_weights();
+    std::map<std::string, int> uses;
+    for (const Block& block : blocks_) {
+      tj::Node* node = block.end->node();
+      std::string name = base_name(node);
+      const int use = ++uses[name];
+      if (use > 1) name += "@" + std::to_string(use);
+      const std::string reason = no_layer_reason(block, weighted);
+      if (!reason.empty()) {
+        program_.others.push_back({name, reason});
+        continue;
+      }
+      const Observation& seen = one_.at(block.end);
+      Layer layer;
+      layer.name = name;
+      layer.kind = block.kind;
+      layer.shape.assign(seen.sizes.begin() + 1, seen.sizes.end());
+      layer.dtype = c10::toString(seen.dtype);
+      layer.op = op_of_.at(node);
+      layer.node = position_.at(node);
+      for (const int index : block.ops) {
+        Op& op = program_.ops[static_cast<std::size_t>(index)];
+        op.layer = static_cast<int>(program_.layers.size());
+        layer.flops += op.flops;
+        for (const int parameter : op.parameters) {
+          layer.parameters += program_.parameters[static_cast<std::size_t>(parameter)].elements;
+          layer.bytes += program_.parameters[static_cast<std::size_t>(parameter)].bytes;
+        }
+      }
+      program_.layers.push_back(std::move(layer));
+    }
+  }
+
+  /// Per op: an op with weights depends on its result, or it is one.
+  std::vector<bool> leads_to_weights() const {
+    std::vector<bool> leads(program_.ops.size(), false);
+    for (std::size_t i = program_.ops.size(); i-- > 0;) {
+      const bool weights = !program_.ops[i].parameters.empty() && on_image_path_[i];
+      if (!weights && !leads[i]) continue;
+      leads[i] = true;
+      for (const int input : program_.ops[i].inputs) leads[static_cast<std::size_t>(input)] = true;
+    }
+    return leads;
+  }
+
+  std::string no_layer_reason(const Block& block, const std::vector<bool>& weighted) const {
+    const auto seen = one_.find(block.end);
+    if (seen == one_.end() || seen->second.runs == 0) return "not computed on the example frame";
+    const auto& sizes = seen->second.sizes;
+    if (!c10::isFloatingType(seen->second.dtype)) return "integer values";
+    if (sizes.size() < 2 || sizes[0] != 1) return "no batch dimension in front";
+    if (!two_.empty()) {
+      const auto both = two_.find(block.end);
+      if (both == two_.end() || both->second.sizes.empty() || both->second.sizes[0] != 2 ||
+          !std::equal(sizes.begin() + 1, sizes.end(), both->second.sizes.begin() + 1, both->second.sizes.end())) {
+        return "shape depends on more than the batch size";
+      }
+    }
+    if (aliases_.hasWriters(block.end)) return "overwritten in place later";
+    if (!weighted[static_cast<std::size_t>(block.ops.back())]) return "post-processing: no weights behind it";
+    return {};
+  }
+
+  /// Which layers each block reads, through ops that are no layers.
+  void connect_layers() {
+    std::vector<std::set<int>> feeding(program_.ops.size());
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+      for (const int input : program_.ops[i].inputs) {
+        const auto at = static_cast<std::size_t>(input);
+        const int layer = program_.ops[at].layer;
+        if (layer >= 0 && program_.layers[static_cast<std::size_t>(layer)].op == input) {
+          feeding[i].insert(layer);
+        } else {
+          feeding[i].insert(feeding[at].begin(), feeding[at].end());
+        }
+      }
+    }
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+      const int index = program_.ops[i].layer;
+      if (index < 0) continue;
+      auto& inputs = program_.layers[static_cast<std::size_t>(index)].inputs;
+      for (const int source : feeding[i]) {
+        if (source != index) inputs.push_back(source);
+      }
+      std::sort(inputs.begin(), inputs.end());
+      inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
+    }
+  }
+
+  std::shared_ptr<tj::Graph> graph_;
+  std::size_t images_;
+  const Observations& one_;
+  const Observations& two_;
+  const tj::Module& module_;
+  Program& program_;
+  tj::AliasDb aliases_;
+  std::vector<tj::Node*> nodes_;
+  std::unordered_map<const tj::Node*, int> op_of_, position_;
+  std::unordered_map<const tj::Value*, int> parameter_of_, end_of_;
+  std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
+  std::set<const tj::Value*> image_dependent_;
+  std::vector<bool> on_image_path_;  // per op: its result depends on the image
+  std::unordered_map<const tj::Node*, int> silu_;
+  std::vector<Block> blocks_;
+};
+
+}  // namespace
+
+void describe(const std::shared_ptr<tj::Graph>& graph, const Observations& one, const Observations& two, const tj::Module& module,
+              Program& program) {
+  Describer(graph, 1, one, two, module, program).run();
+}
+
+Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images) {
+  Program program;
+  for (const AssembledParameter& assembled : assembly.parameters) {
+    const at::Tensor& tensor = assembled.value.toTensor();
+    Parameter parameter;
+    parameter.path = assembled.path;
+    parameter.dtype = c10::toString(tensor.scalar_type());
+    parameter.shape = tensor.sizes().vec();
+    parameter.elements = tensor.numel();
+    parameter.bytes = static_cast<std::int64_t>(tensor.nbytes());
+    program.parameters.push_back(std::move(parameter));
+  }
+  std::vector<c10::IValue> inputs = images;
+  for (const AssembledParameter& parameter : assembly.parameters) inputs.push_back(parameter.value);
+  const Observations seen = observe(assembly.graph, inputs);
+  Describer(assembly.graph, images.size(), seen, {}, tj::Module(), program).run_ops();
+  return program;
+}
+
+}  // namespace repsim::graph

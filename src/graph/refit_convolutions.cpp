@@ -1,0 +1,112 @@
+#include <set>
+
+#include "graph_access.hpp"
+#include "op_table.hpp"
+#include "repsim/graph.hpp"
+
+namespace repsim::graph {
+namespace {
+
+namespace tj = torch::jit;
+
+bool is_convolution(const tj::Node& node) {
+  return node.kind() == c10::aten::conv2d || node.kind() == c10::aten::_convolution;
+}
+
+/// Constant integer list of an input; one number stands for both dimensions.
+std::vector<std::int64_t> pair_of(const tj::Node& node, std::size_t input) {
+  const auto constant = tj::toIValue(node.input(input));
+  if (!constant || !constant->isIntList()) return {};
+  std::vector<std::int64_t> values = constant->toIntVector();
+  if (values.size() == 1) values.push_back(values[0]);
+  return values;
+}
+
+/// A dense, not transposed 2-d convolution with constant geometry.
+bool is_dense(const tj::Node& node) {
+  if (!is_convolution(node) || pair_of(node, 3).size() != 2 || pair_of(node, 4).size() != 2 || pair_of(node, 5).size() != 2) {
+    return false;
+  }
+  const bool general = node.kind() == c10::aten::_convolution;  // (..., dilation, transposed, output_padding, groups, ...)
+  const auto groups = tj::toIValue(node.input(general ? 8 : 6));
+  if (!groups || !groups->isInt() || groups->toInt() != 1) return false;
+  if (general) {
+    const auto transposed = tj::toIValue(node.input(6));
+    if (!transposed || transposed->toBool()) return false;
+  }
+  return true;
+}
+
+/// Treats every channel alike and keeps their order: another number of channels passes through.
+bool is_channelwise(const tj::Node& node) {
+  static const std::set<std::string> kNames = {
+      "aten::avg_pool2d", "aten::max_pool2d",  "aten::adaptive_avg_pool2d", "aten::adaptive_max_pool2d",
+      "aten::relu",       "aten::relu6",       "aten::leaky_relu",          "aten::silu",
+      "aten::hardswish",  "aten::hardtanh",    "aten::gelu",                "aten::upsample_nearest2d",
+      "aten::contiguous", "aten::upsample_bilinear2d"};
+  if (kNames.count(node.kind().toQualString()) > 0) return true;
+  if (node.kind() == c10::prim::ListConstruct) {
+    return std::all_of(node.output()->uses().begin(), node.output()->uses().end(),
+                       [](const tj::Use& use) { return use.user->kind() == c10::aten::cat; });
+  }
+  if (node.kind() == c10::aten::cat) {
+    const auto dimension = tj::toIValue(node.input(1));
+    return dimension && dimension->isInt() && (dimension->toInt() == 1 || dimension->toInt() == -3);
+  }
+  return false;
+}
+
+/// Collects the convolutions behind `value`; false when a path meets anything else.
+bool collect(const tj::Value* value, std::set<const tj::Node*>& convolutions) {
+  for (const tj::Use& use : value->uses()) {
+    const tj::Node* user = use.user;
+    if (user->kind() == c10::prim::Return) return false;
+    if (is_dense(*user) && use.offset == 0) {
+      const tj::Value* weight = user->input(1);
+      const bool own_weight = weight->node()->kind() == c10::prim::Param && weight->uses().size() == 1;
+      const bool bias = user->input(2)->node()->kind() != c10::prim::Param || user->input(2)->uses().size() == 1;
+      if (!own_weight || !bias) return false;
+      convolutions.insert(user);
+    } else if (use.offset != 0 && user->kind() != c10::prim::ListConstruct) {
+      return false;
+    } else if (!is_channelwise(*user) || !collect(user->output(), convolutions)) {
+      return false;
+    }
+  }
+  return !value->uses().empty();
+}
+
+}  // namespace
+
+std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int>& cut) {
+  const std::vector<tj::Node*> nodes = top_nodes(*model.graph);
+  std::set<const tj::Node*> convolutions;
+  for (const int layer : cut) {
+    const tj::Value* value = value_at(nodes, place_of(model.program.layers.at(static_cast<std::size_t>(layer))));
+    if (!collect(value, convolutions)) return {};
+  }
+  std::vector<int> positions;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (convolutions.count(nodes[i]) > 0) positions.push_back(static_cast<int>(i));
+  }
+  return positions;
+}
+
+ConvGeometry convolution_geometry(const Prepared& model, int node) {
+  const tj::Node& convolution = *top_nodes(*model.graph).at(static_cast<std::size_t>(node));
+  ConvGeometry geometry;
+  geometry.stride = pair_of(convolution, 3);
+  geometry.padding = pair_of(convolution, 4);
+  geometry.dilation = pair_of(convolution, 5);
+  for (std::size_t i = 0; i < model.program.parameters.size(); ++i) {
+    const torch::jit::Value* input = model.graph->inputs().at(i + 1);
+    if (input == convolution.input(2)) geometry.bias_parameter = static_cast<int>(i);
+    if (input != convolution.input(1)) continue;
+    geometry.weight_parameter = static_cast<int>(i);
+    geometry.weight_shape = model.program.parameters[i].shape;
+  }
+  geometry.has_bias = geometry.bias_parameter >= 0;
+  return geometry;
+}
+
+}  // namespace repsim::graph

@@ -1,0 +1,83 @@
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/runtime/custom_operator.h>
+
+#include "graph_access.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/base/log.hpp"
+#include "repsim/graph.hpp"
+
+namespace repsim::graph {
+namespace {
+
+namespace tj = torch::jit;
+
+/// The sink of the run in progress on this thread. The interpreter runs on the calling thread, so the operator finds it.
+thread_local const TapSink* current_sink = nullptr;
+
+/// repsim::tap hands a tensor to the sink. Conservative aliasing: no pass moves it, drops it, or moves a write across it,
+/// so it sees the value as its producer left it.
+void tap(tj::Stack& stack) {
+  const std::int64_t id = tj::pop(stack).toInt();
+  const c10::IValue value = tj::pop(stack);
+  // prim::Uninitialized stands for a tensor on paths that are never taken.
+  if (current_sink && *current_sink && value.isTensor()) (*current_sink)(static_cast<int>(id), value.toTensor());
+}
+
+const tj::RegisterOperators register_tap{
+    {tj::Operator("repsim::tap(Tensor x, int id) -> ()", tap, c10::AliasAnalysisKind::CONSERVATIVE)}};
+
+class SinkGuard {
+ public:
+  explicit SinkGuard(const TapSink& sink) : previous_(current_sink) { current_sink = &sink; }
+  ~SinkGuard() { current_sink = previous_; }
+  SinkGuard(const SinkGuard&) = delete;
+  SinkGuard& operator=(const SinkGuard&) = delete;
+
+ private:
+  const TapSink* previous_;
+};
+
+}  // namespace
+
+void insert_tap(tj::Graph& graph, tj::Value* value, int id) {
+  tj::WithInsertPoint guard(value->node()->kind() == c10::prim::Param ? *value->node()->owningBlock()->nodes().begin()
+                                                                      : value->node()->next());
+  static const c10::Symbol kTap = c10::Symbol::fromQualString("repsim::tap");
+  tj::Value* number = graph.insertConstant(static_cast<std::int64_t>(id));
+  graph.insertNode(graph.create(kTap, {value, number}, 0));
+}
+
+Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output)
+    : parameters_(std::move(parameters)) {
+  std::shared_ptr<tj::Graph> copy = graph.copy();
+  const std::vector<tj::Node*> nodes = top_nodes(*copy);
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    if (taps[i].node >= 0) insert_tap(*copy, value_at(nodes, taps[i]), static_cast<int>(i));
+  }
+  if (!keep_output) {
+    while (!copy->outputs().empty()) copy->eraseOutput(0);
+    tj::WithInsertPoint guard(copy->block());
+    copy->registerOutput(copy->insertConstant(c10::IValue()));
+    tj::EliminateDeadCode(copy);
+  }
+  code_ = tj::Code(copy, "repsim");
+}
+
+c10::IValue Runner::run(std::vector<c10::IValue> inputs, const TapSink& sink) const {
+  const c10::InferenceMode no_gradients;
+  const SinkGuard guard(sink);
+  tj::Stack stack = std::move(inputs);
+  stack.insert(stack.end(), parameters_.begin(), parameters_.end());
+  try {
+    tj::InterpreterState(code_).run(stack);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    log::debug(error.what());
+    throw input_error("the model's graph failed while running: " + reason_of(error), {}, "check --input");
+  }
+  if (stack.size() == 1) return stack.front();
+  return c10::ivalue::Tuple::create(std::move(stack));
+}
+
+}  // namespace repsim::graph

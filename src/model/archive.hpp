@@ -1,0 +1,21 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <map>
+#include <string>
+
+namespace repsim::model {
+
+struct Archive {
+  torch::jit::Module module;
+  std::map<std::string, std::string> extra_files;  ///< those that repsim reads, where present
+  std::string sha256;
+  std::int64_t file_bytes = 0;
+};
+
+/// Reads a TorchScript archive; tells apart what is none. `name` is the model's, for messages.
+/// @throws Error{kInput}
+Archive read_archive(const std::string& path, const std::string& name);
+
+}  // namespace repsim::model

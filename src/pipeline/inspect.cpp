@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <iomanip>
+#include <sstream>
+
+#include "workspace.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const std::int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
+  return text;
+}
+
+/// "Tuple(Tensor[1,484,4], ...)": the nesting of an output with its shapes.
+std::string structure_of(const c10::IValue& value) {
+  if (value.isTensor()) {
+    const at::Tensor& tensor = value.toTensor();
+    std::string text = std::string(c10::toString(tensor.scalar_type())) + "[";
+    for (std::int64_t i = 0; i < tensor.dim(); ++i) text += (i > 0 ? "," : "") + std::to_string(tensor.size(i));
+    return text + "]";
+  }
+  std::string inner;
+  const auto add = [&](const std::string& part) { inner += (inner.empty() ? "" : ", ") + part; };
+  if (value.isTuple()) {
+    for (const auto& element : value.toTupleRef().elements()) add(structure_of(element));
+    return "tuple(" + inner + ")";
+  }
+  if (value.isList()) {
+    for (const c10::IValue& element : value.toListRef()) add(structure_of(element));
+    return "list(" + inner + ")";
+  }
+  if (value.isGenericDict()) {
+    for (const auto& entry : value.toGenericDict()) add((entry.key().isString() ? entry.key().toStringRef() : "?") + ": " + structure_of(entry.value()));
+    return "dict(" + inner + ")";
+  }
+  return value.tagKind();
+}
+
+Json layers_json(const graph::Program& program) {
+  Json layers = Json::array();
+  for (const graph::Layer& layer : program.layers) {
+    Json inputs = Json::array();
+    for (const int input : layer.inputs) inputs.push_back(program.layers[static_cast<std::size_t>(input)].name);
+    layers.push_back({{"name", layer.name},
+                      {"kind", layer.kind},
+                      {"shape", layer.shape},
+                      {"dtype", layer.dtype},
+                      {"parameters", layer.parameters},
+                      {"bytes", layer.bytes},
+                      {"flops", layer.flops},
+                      {"inputs", inputs}});
+  }
+  return layers;
+}
+
+std::string layers_text(const graph::Program& program) {
+  std::size_t width = 4;
+  for (const graph::Layer& layer : program.layers) width = std::max(width, layer.name.size());
+  std::ostringstream text;
+  text << std::left << std::setw(static_cast<int>(width)) << "name" << "  " << std::setw(10) << "kind" << std::setw(14) << "shape"
+       << std::right << std::setw(11) << "parameters" << std::setw(12) << "MFLOPs" << "\n";
+  for (const graph::Layer& layer : program.layers) {
+    text << std::left << std::setw(static_cast<int>(width)) << layer.name << "  " << std::setw(10) << layer.kind << std::setw(14)
+         << shape_text(layer.shape) << std::right << std::setw(11) << layer.parameters << std::setw(12) << std::fixed
+         << std::setprecision(2) << static_cast<double>(layer.flops) / 1e6 << "\n";
+  }
+  return text.str();
+}
+
+}  // namespace
+
+Inspection inspect(const model::ModelSpec& spec) {
+  const model::Loaded loaded = model::load(spec, spec.input ? "flags" : "");
+  const graph::DryRun dry = graph::dry_run(loaded);
+  const model::Recognised output = model::recognise(loaded, dry.output, 1);
+  const graph::Prepared prepared = graph::prepare(loaded, dry);
+  const graph::Program& program = prepared.program;
+
+  Inspection result;
+  Json& json = result.json;
+  json["name"] = loaded.spec.name;
+  json["path"] = loaded.spec.path;
+  json["sha256"] = loaded.sha256;
+  json["file_bytes"] = loaded.file_bytes;
+  json["parameters"] = prepared.model_elements;
+  json["parameter_bytes"] = prepared.model_bytes;
+  json["unused_parameter_bytes"] = program.unused_parameter_bytes;
+  json["flops"] = graph::total_flops(program);
+  json["peak_activation_bytes"] = graph::peak_activation_bytes(program);
+  json["input"] = report::to_json(*loaded.spec.input);
+  json["input_source"] = loaded.input_source;
+  json["batchable"] = prepared.batchable;
+  json["output"] = report::to_json(output.spec);
+  json["output_structure"] = structure_of(dry.output);
+  json["format_reason"] = output.reason;
+  json["transparent"] = prepared.transparent;
+  json["opaque_reason"] = prepared.opaque_reason;
+  json["layers"] = layers_json(program);
+  json["not_layers"] = Json::array();
+  for (const graph::NoLayer& other : program.others) json["not_layers"].push_back({{"name", other.name}, {"reason", other.reason}});
+
+  const model::InputSpec& input = *loaded.spec.input;
+  std::ostringstream text;
+  text << loaded.spec.name << "  " << loaded.spec.path << "\n"
+       << "  file        " << report::human_bytes(loaded.file_bytes) << ", sha256 " << loaded.sha256.substr(0, 16) << "...\n"
+       << "  parameters  " << prepared.model_elements << " (" << report::human_bytes(prepared.model_bytes) << "; "
+       << report::human_bytes(program.unused_parameter_bytes) << " of it never read by forward)\n"
+       << "  work        " << std::fixed << std::setprecision(1) << static_cast<double>(graph::total_flops(program)) / 1e6
+       << " MFLOPs per frame (a multiply-add counts as 2)\n"
+       << "  input       " << input.width << "x" << input.height << " " << model::to_string(input.color) << ", "
+       << model::to_string(input.resize) << " (from " << loaded.input_source << "), "
+       << (prepared.batchable ? "any batch size" : "one frame at a time") << "\n"
+       << "  output      " << structure_of(dry.output) << "\n"
+       << "  format      " << model::to_string(output.spec.format) << ": " << output.reason << "\n";
+  if (!prepared.transparent) {
+    text << "  layers      none: the model is carried whole, because it " << prepared.opaque_reason << "\n";
+  } else {
+    text << "\n" << program.layers.size() << " layers in execution order (shape per frame):\n\n" << layers_text(program);
+    if (!program.others.empty()) {
+      text << "\nNo layers, and why:\n";
+      for (const graph::NoLayer& other : program.others) text << "  " << other.name << ": " << other.reason << "\n";
+    }
+  }
+  result.text = text.str();
+  return result;
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "repsim/pipeline.hpp"
+
+/// What values settings may have, wherever they come from. The config reader names the field, check() names the flag.
+namespace repsim::pipeline {
+
+inline constexpr std::int64_t kMaxThreads = 1024;
+
+/// Complains about a value: `field` as the config names it ("frames.count", "models[0].input.width"). Throws.
+using Complain = std::function<void(const std::string& field, const std::string& problem, const std::string& remedy)>;
+
+/// Everything that can be judged value by value; what is still absent is no mistake here (see check()).
+void check_values(const Settings& settings, const Complain& complain);
+
+/// The member of the spec that is out of range, and what is wrong with it; nothing when all is well.
+[[nodiscard]] std::optional<std::pair<std::string, std::string>> problem_of(const model::InputSpec& spec);
+
+[[nodiscard]] const std::vector<std::string>& adapter_names();
+[[nodiscard]] std::string threads_problem(std::int64_t threads);
+/// "models[2]"
+[[nodiscard]] std::string model_field(std::size_t index);
+/// A double as a person writes it: shortest form that reads back equal.
+[[nodiscard]] std::string number_text(double value);
+
+}  // namespace repsim::pipeline

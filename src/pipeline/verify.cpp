@@ -1,0 +1,144 @@
+#include "repsim/verify.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <sstream>
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/hash.hpp"
+#include "workspace.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
+  if (!fs::exists(path)) {
+    throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
+  }
+  if (sha256_of_file(path) != expected) {
+    throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path, "run repsim plan again");
+  }
+}
+
+Json fidelity_json(const verify::Fidelity& fidelity) {
+  return {{"value", fidelity.value},
+          {"interval", {fidelity.interval.low, fidelity.interval.high}},
+          {"frames", fidelity.frames},
+          {"own_detections", fidelity.own_detections},
+          {"bit_identical", fidelity.bit_identical},
+          {"max_abs_difference", fidelity.max_abs_difference}};
+}
+
+}  // namespace
+
+Verification verify(const VerifySettings& settings, Progress& progress) {
+  const ThreadCount threads(settings.threads);
+  const fs::path file = fs::is_directory(settings.plan) ? settings.plan / "plan.json" : settings.plan;
+  const report::Plan plan = report::plan_from_json(read_json(file), file.string());
+  const std::string bundle = (file.parent_path() / "bundle.pt").string();
+  check_unchanged(bundle, plan.bundle_sha256, "bundle");
+  const std::string video_path = settings.video.value_or(plan.video_path);
+  if (settings.video) {
+    video::check_readable(video_path);
+  } else {
+    check_unchanged(video_path, plan.video_sha256, "video");
+  }
+  std::vector<model::ModelSpec> models;
+  std::vector<std::string> sources;
+  for (const report::ModelEntry& entry : plan.models) {
+    check_unchanged(entry.path, entry.sha256, "model '" + entry.name + "'");
+    models.push_back({entry.name, entry.path, entry.input, entry.output});
+    sources.push_back(entry.input_source);
+  }
+  const Workspace work = open_models(models, sources, progress);
+  const video::VideoInfo video = video::probe(video_path, progress);
+
+  std::vector<std::int64_t> frames = plan.holdout_frames;
+  if (settings.video || settings.frames > 0) {
+    const auto count = settings.frames > 0 ? settings.frames : static_cast<std::int64_t>(plan.holdout_frames.size());
+    if (count > video.frame_count) {
+      throw input_error("the video has " + std::to_string(video.frame_count) + " frames, not " + std::to_string(count), video_path,
+                        "--frames " + std::to_string(video.frame_count));
+    }
+    // On the plan's own video only what no fit has seen; another video was never seen at all.
+    const std::int64_t first = settings.video ? 0 : plan.holdout_frames.front();
+    frames.clear();
+    for (std::int64_t i = 0; i < count; ++i) frames.push_back(first + i * (video.frame_count - first) / count);
+    frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
+  }
+  verify::BundleCheck check;
+  if (settings.truth) check.truth = verify::read_motchallenge(*settings.truth, video.width, video.height, 0);
+  auto stores = split_by_groups(video::decode(video, group_requests(work.set, frames), progress), work.set.specs.size());
+  check.bundle_path = bundle;
+  for (const model::Loaded& model : work.loaded) check.models.push_back(&model);
+  check.heads = heads_of(work, video);
+  check.set = &work.set;
+  check.frames = &stores.front();
+
+  Verification result;
+  result.video_path = video_path;
+  result.frames = frames;
+  if (const Json& merge = plan.settings.value("merge", Json::object()); merge.contains("min_fidelity")) {
+    result.min_fidelity = merge["min_fidelity"].get<double>();
+  }
+  for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {
+    result.models.push_back(plan.models[result.models.size()].name);
+    result.fidelity.push_back(verdict.fidelity);
+    result.accuracy.push_back(verdict.accuracy);
+    result.holds = result.holds && verdict.fidelity.value >= result.min_fidelity;
+  }
+  return result;
+}
+
+Json to_json(const Verification& verification) {
+  Json json;
+  json["video"] = verification.video_path;
+  json["frames"] = verification.frames;
+  json["min_fidelity"] = verification.min_fidelity;
+  json["holds"] = verification.holds;
+  json["models"] = Json::array();
+  for (std::size_t i = 0; i < verification.models.size(); ++i) {
+    Json one;
+    one["name"] = verification.models[i];
+    one["fidelity"] = fidelity_json(verification.fidelity[i]);
+    one["accuracy"] = nullptr;
+    if (const auto& accuracy = verification.accuracy[i]) {
+      one["accuracy"] = {{"own", accuracy->own},
+                         {"own_interval", {accuracy->own_interval.low, accuracy->own_interval.high}},
+                         {"merged", accuracy->merged},
+                         {"merged_interval", {accuracy->merged_interval.low, accuracy->merged_interval.high}},
+                         {"frames", accuracy->frames},
+                         {"truth_boxes", accuracy->truth_boxes}};
+    }
+    json["models"].push_back(std::move(one));
+  }
+  return json;
+}
+
+std::string to_text(const Verification& verification) {
+  std::size_t width = 5;
+  for (const std::string& name : verification.models) width = std::max(width, name.size());
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(3);
+  text << verification.frames.size() << " frames of " << verification.video_path << "\n";
+  for (std::size_t i = 0; i < verification.models.size(); ++i) {
+    const verify::Fidelity& fidelity = verification.fidelity[i];
+    text << "  " << std::left << std::setw(static_cast<int>(width)) << verification.models[i] << std::right;
+    if (fidelity.bit_identical) {
+      text << "  bit-identical to its original";
+    } else {
+      text << "  agrees with its original: fidelity " << fidelity.value << " [" << fidelity.interval.low << ", " << fidelity.interval.high
+           << "]" << (fidelity.value < verification.min_fidelity ? ", BELOW the plan's minimum" : "");
+    }
+    if (const auto& accuracy = verification.accuracy[i]) {
+      text << "; AP50 " << accuracy->own << " -> " << accuracy->merged << " (" << accuracy->truth_boxes << " boxes)";
+    }
+    text << "\n";
+  }
+  text << (verification.holds ? "holds" : "does not hold") << ": the plan asks for a fidelity of " << verification.min_fidelity << "\n";
+  return text.str();
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "repsim/bundle.hpp"
+#include "repsim/capture.hpp"
+#include "repsim/graph.hpp"
+#include "repsim/model.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/verify.hpp"
+#include "repsim/video.hpp"
+
+/// What plan, verify and inspect have in common: the models of one job, loaded, understood and grouped by input.
+namespace repsim::pipeline {
+
+struct Workspace {
+  std::vector<model::Loaded> loaded;
+  std::vector<model::Recognised> outputs;
+  std::vector<graph::Prepared> prepared;
+  capture::ModelSet set;                   ///< points into `prepared`
+  std::vector<std::string> identifiers;    ///< of the models in the bundle
+
+  Workspace() = default;
+  Workspace(Workspace&&) = default;  // vectors move their storage: the pointers in `set` stay good
+  Workspace& operator=(Workspace&&) = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+};
+
+/// Loads, runs once, prepares and groups the models.
+/// @param sources  per model where its input came from ("" when from the archive)
+Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources, Progress& progress);
+
+/// One decoding request per input group.
+std::vector<video::Request> group_requests(const capture::ModelSet& set, const std::vector<std::int64_t>& frames,
+                                           video::Perturbation perturbation = video::Perturbation::kNone);
+
+/// Splits what decode() returned for several group_requests() in a row.
+std::vector<capture::Stores> split_by_groups(std::vector<video::FrameStore> stores, std::size_t groups);
+
+/// How the heads of a workspace are read on a video of this size.
+std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo& video);
+
+/// LibTorch's number of threads for as long as the object lives. The one process-wide setting of the pipeline, put back.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int threads);
+  ~ThreadCount();
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <set>
+
+#include "repsim/planner.hpp"
+
+namespace repsim::planner {
+namespace {
+
+/// Per op: layers whose values it reads, through ops that are no layer's end. Same rule as Layer::inputs.
+std::vector<std::set<int>> layers_read(const graph::Program& program) {
+  std::vector<std::set<int>> read(program.ops.size());
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    for (const int input : program.ops[i].inputs) {
+      const auto at = static_cast<std::size_t>(input);
+      const int layer = program.ops[at].layer;
+      if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == input) {
+        read[i].insert(layer);
+      } else {
+        read[i].insert(read[at].begin(), read[at].end());
+      }
+    }
+  }
+  return read;
+}
+
+/// Per layer: the layers that read it, and `layers.size()` where the results read it without another layer between.
+std::vector<std::set<int>> readers(const graph::Program& program) {
+  std::vector<std::set<int>> result(program.layers.size());
+  for (std::size_t i = 0; i < program.layers.size(); ++i) {
+    for (const int input : program.layers[i].inputs) result[static_cast<std::size_t>(input)].insert(static_cast<int>(i));
+  }
+  const auto read = layers_read(program);
+  const int results = static_cast<int>(program.layers.size());
+  for (const int op : program.results) {
+    const auto at = static_cast<std::size_t>(op);
+    const int layer = program.ops[at].layer;
+    if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == op) {
+      result[static_cast<std::size_t>(layer)].insert(results);
+    } else {
+      for (const int source : read[at]) result[static_cast<std::size_t>(source)].insert(results);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable, int most_taps) {
+  const auto read_by = readers(program);
+  std::vector<DepthCut> cuts;
+  std::set<std::vector<int>> seen;
+  for (int prefix = 1; prefix <= static_cast<int>(program.layers.size()); ++prefix) {
+    DepthCut cut;
+    bool allowed = true;
+    for (int layer = 0; layer < prefix && allowed; ++layer) {
+      const auto& users = read_by[static_cast<std::size_t>(layer)];
+      if (users.empty() || *users.rbegin() < prefix) continue;
+      cut.layers.push_back(layer);
+      allowed = replaceable[static_cast<std::size_t>(layer)] && static_cast<int>(cut.layers.size()) <= most_taps;
+    }
+    if (!allowed || cut.layers.empty()) continue;
+    cut.removal = graph::removed_by(program, cut.layers);
+    if (cut.removal.parameters.empty() || !seen.insert(cut.removal.ops).second) continue;
+    cuts.push_back(std::move(cut));
+  }
+  return cuts;
+}
+
+std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver, const graph::Program& donor,
+                           int receiver_layer, const std::vector<bool>& givable, int most) {
+  const auto& wanted = receiver.layers[static_cast<std::size_t>(receiver_layer)].shape;
+  std::vector<int> same, other;
+  for (int layer = 0; layer < static_cast<int>(donor.layers.size()); ++layer) {
+    const auto at = static_cast<std::size_t>(layer);
+    const double similarity = receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), at);
+    const auto& shape = donor.layers[at].shape;
+    if (!givable[at] || similarity != similarity || shape.size() != 3) continue;
+    (shape[1] == wanted[1] && shape[2] == wanted[2] ? same : other).push_back(layer);
+  }
+  const auto better = [&](int a, int b) {
+    return receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), static_cast<std::size_t>(a)) >
+           receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), static_cast<std::size_t>(b));
+  };
+  std::stable_sort(same.begin(), same.end(), better);
+  std::stable_sort(other.begin(), other.end(), better);
+  same.resize(std::min(same.size(), static_cast<std::size_t>(most)));
+  if (!other.empty()) same.push_back(other.front());
+  return same;
+}
+
+std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates) {
+  std::vector<std::size_t> order(candidates.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    if (candidates[a].bytes_saved != candidates[b].bytes_saved) return candidates[a].bytes_saved > candidates[b].bytes_saved;
+    return candidates[a].predicted_fidelity > candidates[b].predicted_fidelity;
+  });
+  std::vector<std::size_t> front;
+  double best = -1;
+  for (const std::size_t index : order) {
+    if (candidates[index].predicted_fidelity <= best) continue;
+    best = candidates[index].predicted_fidelity;
+    front.push_back(index);
+  }
+  return front;
+}
+
+}  // namespace repsim::planner

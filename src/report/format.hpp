@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "repsim/base/json_io.hpp"
+
+/// How numbers are written in all reports. Independent of the process's locale.
+namespace repsim::report {
+
+/// The nearest number with 6 decimals; the one rounding of plan.json and similarity.json. Rounding twice changes
+/// nothing.
+[[nodiscard]] double rounded(double value);
+/// The nearest number with 6 significant digits, for values whose size is the message.
+[[nodiscard]] double rounded_significant(double value);
+/// rounded(value), null for NaN.
+[[nodiscard]] Json rounded_or_null(double value);
+
+/// "0.921" for decimals = 3; "-" for NaN.
+[[nodiscard]] std::string fixed(double value, int decimals);
+/// The shortest text that reads back as `value`: "0.9", for numbers that the user gave.
+[[nodiscard]] std::string shortest(double value);
+/// A fidelity with 3 decimals, rounded down: what misses a target never looks as if it met it.
+[[nodiscard]] std::string fidelity_text(double value);
+/// "243,980".
+[[nodiscard]] std::string grouped(std::int64_t value);
+/// "1.2 G", "34.5 M", "812": decimal prefixes for counts such as FLOPs.
+[[nodiscard]] std::string human_count(std::int64_t value);
+/// "-29.7 %", "+1.2 %", "0.0 %"; "-" when there was nothing before.
+[[nodiscard]] std::string percent_change(std::int64_t before, std::int64_t after);
+/// "1 layer", "3 layers".
+[[nodiscard]] std::string counted(std::int64_t count, const std::string& singular);
+
+}  // namespace repsim::report

@@ -1,0 +1,347 @@
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "format.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/report.hpp"
+#include "spec_json.hpp"
+
+namespace repsim::report {
+namespace {
+
+// ---- Out ----
+
+template <typename Item>
+Json list_json(const std::vector<Item>& items, Json (*item_json)(const Item&)) {
+  Json list = Json::array();
+  for (const Item& item : items) list.push_back(item_json(item));
+  return list;
+}
+
+Json interval_json(const verify::Interval& interval) {
+  return {{"low", rounded(interval.low)}, {"high", rounded(interval.high)}};
+}
+
+Json group_json(const InputGroup& group) { return {{"spec", to_json(group.spec)}, {"models", group.models}}; }
+
+Json fidelity_json(const Fidelity& fidelity) {
+  return {{"value", rounded(fidelity.value)},
+          {"interval", interval_json(fidelity.interval)},
+          {"jpeg95", rounded(fidelity.jpeg95)},
+          {"jpeg80", rounded(fidelity.jpeg80)},
+          {"shift_one_pixel", rounded(fidelity.shift_one_pixel)},
+          {"frames", fidelity.frames},
+          {"own_detections", fidelity.own_detections},
+          {"bit_identical", fidelity.bit_identical},
+          {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+}
+
+Json accuracy_json(const Accuracy& accuracy) {
+  return {{"own", rounded(accuracy.own)},
+          {"merged", rounded(accuracy.merged)},
+          {"own_interval", interval_json(accuracy.own_interval)},
+          {"merged_interval", interval_json(accuracy.merged_interval)},
+          {"frames", accuracy.frames},
+          {"truth_boxes", accuracy.truth_boxes}};
+}
+
+Json model_json(const ModelEntry& entry) {
+  return {{"name", entry.name},
+          {"path", entry.path},
+          {"sha256", entry.sha256},
+          {"input", to_json(entry.input)},
+          {"input_source", entry.input_source},
+          {"output", to_json(entry.output)},
+          {"format_reason", entry.format_reason},
+          {"run_method", entry.run_method},
+          {"transparent", entry.transparent},
+          {"opaque_reason", entry.opaque_reason},
+          {"layers", entry.layers},
+          {"parameters", entry.parameters},
+          {"bytes", entry.bytes},
+          {"flops", entry.flops},
+          {"fidelity", fidelity_json(entry.fidelity)},
+          {"accuracy", entry.accuracy ? accuracy_json(*entry.accuracy) : Json()}};
+}
+
+Json exact_json(const ExactSharing& exact) {
+  return {{"parameters_deduplicated", exact.parameters_deduplicated},
+          {"bytes_saved", exact.bytes_saved},
+          {"ops_computed_once", exact.ops_computed_once},
+          {"flops_saved", exact.flops_saved}};
+}
+
+Json replaced_json(const Replaced& replaced) {
+  return {{"receiver_layer", replaced.receiver_layer},
+          {"donor_layer", replaced.donor_layer},
+          {"similarity", rounded_or_null(replaced.similarity)},
+          {"adapter", replaced.adapter},
+          {"refit", replaced.refit},
+          {"residual", rounded(replaced.residual)}};
+}
+
+Json share_json(const Share& share) {
+  return {{"receiver", share.receiver},
+          {"donor", share.donor},
+          {"replaced", list_json(share.replaced, replaced_json)},
+          {"removed_layers", share.removed_layers},
+          {"bytes_removed", share.bytes_removed},
+          {"bytes_added", share.bytes_added},
+          {"flops_removed", share.flops_removed},
+          {"flops_added", share.flops_added},
+          {"predicted_fidelity", rounded(share.predicted_fidelity)},
+          {"measured_fidelity", rounded(share.measured_fidelity)}};
+}
+
+Json candidate_json(const Candidate& candidate) {
+  return {{"receiver", candidate.receiver},
+          {"donor", candidate.donor},
+          {"receiver_layers", candidate.receiver_layers},
+          {"donor_layers", candidate.donor_layers},
+          {"similarity", rounded_or_null(candidate.similarity)},
+          {"bytes_saved", candidate.bytes_saved},
+          {"predicted_fidelity", rounded(candidate.predicted_fidelity)},
+          {"measured_fidelity", candidate.measured_fidelity ? Json(rounded(*candidate.measured_fidelity)) : Json()},
+          {"chosen", candidate.chosen},
+          {"reason", candidate.reason}};
+}
+
+Json totals_json(const Totals& totals) {
+  return {{"parameters", totals.parameters},
+          {"bytes", totals.bytes},
+          {"flops", totals.flops},
+          {"peak_activation_bytes", totals.peak_activation_bytes}};
+}
+
+// ---- In: each reader takes what the function above of the same kind writes ----
+
+JsonReader child_reader(JsonReader& reader, const std::string& key) {
+  return {required_child(reader, key), reader.file(), reader.path_of(key)};
+}
+
+template <typename Item>
+void read_list(JsonReader& reader, const std::string& key, std::vector<Item>& out, Item (*read_item)(JsonReader)) {
+  const Json& list = required_child(reader, key);
+  if (!list.is_array()) reader.fail(key, "expected a list");
+  out.clear();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    out.push_back(read_item({list[i], reader.file(), reader.path_of(key) + "[" + std::to_string(i) + "]"}));
+  }
+}
+
+void read_sizes(JsonReader& reader, const std::string& key, std::vector<std::int64_t>& out) {
+  reader.optional(required(reader, key), out);
+  for (const std::int64_t value : out) {
+    if (value < 0) reader.fail(key, "is negative: " + std::to_string(value));
+  }
+}
+
+void read_number_or_null(JsonReader& reader, const std::string& key, double& out) {
+  if (required_child(reader, key).is_null()) {
+    out = std::numeric_limits<double>::quiet_NaN();
+  } else {
+    reader.required(key, out);
+  }
+}
+
+verify::Interval read_interval(JsonReader reader) {
+  verify::Interval interval;
+  reader.required("low", interval.low);
+  reader.required("high", interval.high);
+  reader.finish();
+  return interval;
+}
+
+InputGroup read_group(JsonReader reader) {
+  InputGroup group;
+  read_spec(child_reader(reader, "spec"), group.spec);
+  reader.optional(required(reader, "models"), group.models);
+  reader.finish();
+  return group;
+}
+
+Fidelity read_fidelity(JsonReader reader) {
+  Fidelity fidelity;
+  reader.required("value", fidelity.value);
+  fidelity.interval = read_interval(child_reader(reader, "interval"));
+  reader.required("jpeg95", fidelity.jpeg95);
+  reader.required("jpeg80", fidelity.jpeg80);
+  reader.required("shift_one_pixel", fidelity.shift_one_pixel);
+  read_size(reader, "frames", fidelity.frames);
+  read_size(reader, "own_detections", fidelity.own_detections);
+  reader.optional(required(reader, "bit_identical"), fidelity.bit_identical);
+  reader.required("max_abs_difference", fidelity.max_abs_difference);
+  reader.finish();
+  return fidelity;
+}
+
+Accuracy read_accuracy(JsonReader reader) {
+  Accuracy accuracy;
+  reader.required("own", accuracy.own);
+  reader.required("merged", accuracy.merged);
+  accuracy.own_interval = read_interval(child_reader(reader, "own_interval"));
+  accuracy.merged_interval = read_interval(child_reader(reader, "merged_interval"));
+  read_size(reader, "frames", accuracy.frames);
+  read_size(reader, "truth_boxes", accuracy.truth_boxes);
+  reader.finish();
+  return accuracy;
+}
+
+ModelEntry read_model(JsonReader reader) {
+  ModelEntry entry;
+  reader.required("name", entry.name);
+  reader.required("path", entry.path);
+  reader.required("sha256", entry.sha256);
+  read_spec(child_reader(reader, "input"), entry.input);
+  reader.optional(required(reader, "input_source"), entry.input_source, {"flags", "config", "archive"});
+  read_spec(child_reader(reader, "output"), entry.output);
+  reader.required("format_reason", entry.format_reason);
+  reader.required("run_method", entry.run_method);
+  reader.optional(required(reader, "transparent"), entry.transparent);
+  reader.required("opaque_reason", entry.opaque_reason);
+  read_size(reader, "layers", entry.layers);
+  read_size(reader, "parameters", entry.parameters);
+  read_size(reader, "bytes", entry.bytes);
+  read_size(reader, "flops", entry.flops);
+  entry.fidelity = read_fidelity(child_reader(reader, "fidelity"));
+  if (!required_child(reader, "accuracy").is_null()) entry.accuracy = read_accuracy(child_reader(reader, "accuracy"));
+  reader.finish();
+  return entry;
+}
+
+ExactSharing read_exact(JsonReader reader) {
+  ExactSharing exact;
+  read_size(reader, "parameters_deduplicated", exact.parameters_deduplicated);
+  read_size(reader, "bytes_saved", exact.bytes_saved);
+  read_size(reader, "ops_computed_once", exact.ops_computed_once);
+  read_size(reader, "flops_saved", exact.flops_saved);
+  reader.finish();
+  return exact;
+}
+
+Replaced read_replaced(JsonReader reader) {
+  Replaced replaced;
+  reader.required("receiver_layer", replaced.receiver_layer);
+  reader.required("donor_layer", replaced.donor_layer);
+  read_number_or_null(reader, "similarity", replaced.similarity);
+  reader.optional(required(reader, "adapter"), replaced.adapter, {"none", "resize", "linear", "resize+linear"});
+  reader.optional(required(reader, "refit"), replaced.refit);
+  reader.required("residual", replaced.residual);
+  reader.finish();
+  return replaced;
+}
+
+Share read_share(JsonReader reader) {
+  Share share;
+  reader.required("receiver", share.receiver);
+  reader.required("donor", share.donor);
+  read_list(reader, "replaced", share.replaced, read_replaced);
+  reader.optional(required(reader, "removed_layers"), share.removed_layers);
+  read_size(reader, "bytes_removed", share.bytes_removed);
+  read_size(reader, "bytes_added", share.bytes_added);
+  read_size(reader, "flops_removed", share.flops_removed);
+  read_size(reader, "flops_added", share.flops_added);
+  reader.required("predicted_fidelity", share.predicted_fidelity);
+  reader.required("measured_fidelity", share.measured_fidelity);
+  reader.finish();
+  return share;
+}
+
+Candidate read_candidate(JsonReader reader) {
+  Candidate candidate;
+  reader.required("receiver", candidate.receiver);
+  reader.required("donor", candidate.donor);
+  reader.optional(required(reader, "receiver_layers"), candidate.receiver_layers);
+  reader.optional(required(reader, "donor_layers"), candidate.donor_layers);
+  read_number_or_null(reader, "similarity", candidate.similarity);
+  reader.required("bytes_saved", candidate.bytes_saved);
+  reader.required("predicted_fidelity", candidate.predicted_fidelity);
+  double measured = 0;
+  read_number_or_null(reader, "measured_fidelity", measured);
+  if (!std::isnan(measured)) candidate.measured_fidelity = measured;
+  reader.optional(required(reader, "chosen"), candidate.chosen);
+  reader.required("reason", candidate.reason);
+  reader.finish();
+  return candidate;
+}
+
+Totals read_totals(JsonReader reader) {
+  Totals totals;
+  read_size(reader, "parameters", totals.parameters);
+  read_size(reader, "bytes", totals.bytes);
+  read_size(reader, "flops", totals.flops);
+  read_size(reader, "peak_activation_bytes", totals.peak_activation_bytes);
+  reader.finish();
+  return totals;
+}
+
+void check_version(JsonReader& reader) {
+  std::int64_t version = 0;
+  reader.required("schema_version", version);
+  if (version != kPlanSchemaVersion) {
+    reader.fail("schema_version",
+                "is " + std::to_string(version) + ", this repsim reads " + std::to_string(kPlanSchemaVersion),
+                "make the plan again with this repsim, or use the one that wrote it");
+  }
+}
+
+}  // namespace
+
+Json to_json(const Plan& plan) {
+  Json json;
+  json["schema_version"] = kPlanSchemaVersion;
+  json["tool"] = {{"name", "repsim"}, {"version", plan.tool_version}};
+  json["settings_sha256"] = plan.settings_sha256;
+  json["settings"] = plan.settings;
+  json["video"] = {{"path", plan.video_path}, {"sha256", plan.video_sha256}, {"frame_count", plan.video_frames}};
+  json["frames"] = {{"calibration", plan.calibration_frames}, {"holdout", plan.holdout_frames}};
+  json["inputs"] = list_json(plan.inputs, group_json);
+  json["models"] = list_json(plan.models, model_json);
+  json["exact_sharing"] = exact_json(plan.exact);
+  json["shares"] = list_json(plan.shares, share_json);
+  json["totals"] = {{"before", totals_json(plan.before)}, {"after", totals_json(plan.after)}};
+  json["bundle"] = {{"bytes", plan.bundle_bytes}, {"sha256", plan.bundle_sha256}};
+  json["candidates"] = list_json(plan.candidates, candidate_json);
+  return json;
+}
+
+Plan plan_from_json(const Json& json, const std::string& file) {
+  Plan plan;
+  JsonReader reader(json, file);
+  check_version(reader);
+  JsonReader tool = child_reader(reader, "tool");
+  std::string name;
+  tool.optional(required(tool, "name"), name, {"repsim"});
+  tool.required("version", plan.tool_version);
+  tool.finish();
+  reader.required("settings_sha256", plan.settings_sha256);
+  plan.settings = required_child(reader, "settings");
+  if (!plan.settings.is_object()) reader.fail("settings", "expected an object");
+  JsonReader video = child_reader(reader, "video");
+  video.required("path", plan.video_path);
+  video.required("sha256", plan.video_sha256);
+  read_size(video, "frame_count", plan.video_frames);
+  video.finish();
+  JsonReader frames = child_reader(reader, "frames");
+  read_sizes(frames, "calibration", plan.calibration_frames);
+  read_sizes(frames, "holdout", plan.holdout_frames);
+  frames.finish();
+  read_list(reader, "inputs", plan.inputs, read_group);
+  read_list(reader, "models", plan.models, read_model);
+  plan.exact = read_exact(child_reader(reader, "exact_sharing"));
+  read_list(reader, "shares", plan.shares, read_share);
+  JsonReader totals = child_reader(reader, "totals");
+  plan.before = read_totals(child_reader(totals, "before"));
+  plan.after = read_totals(child_reader(totals, "after"));
+  totals.finish();
+  JsonReader bundle = child_reader(reader, "bundle");
+  read_size(bundle, "bytes", plan.bundle_bytes);
+  bundle.required("sha256", plan.bundle_sha256);
+  bundle.finish();
+  read_list(reader, "candidates", plan.candidates, read_candidate);
+  reader.finish();
+  return plan;
+}
+
+}  // namespace repsim::report

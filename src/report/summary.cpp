@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <array>
+
+#include "format.hpp"
+#include "repsim/report.hpp"
+#include "text_table.hpp"
+#include "wording.hpp"
+
+namespace repsim::report {
+namespace {
+
+constexpr std::size_t kReplacedShown = 6;  ///< replaced layers listed per share; the page lists all
+
+std::string heading(const Plan& plan) {
+  std::string names;
+  for (const ModelEntry& model : plan.models) names += (names.empty() ? "" : ", ") + model.name;
+  const auto fit = static_cast<std::int64_t>(plan.calibration_frames.size());
+  const auto judge = static_cast<std::int64_t>(plan.holdout_frames.size());
+  return wrapped("repsim " + plan.tool_version + ": " + names + " on " + plan.video_path, "") +
+         wrapped(counted(fit + judge, "frame") + " of " + grouped(plan.video_frames) + ": the first " + grouped(fit) +
+                     " fit, the last " + grouped(judge) + " judge",
+                 "");
+}
+
+std::string interval_text(const Fidelity& fidelity) {
+  if (fidelity.interval.low == fidelity.interval.high) return "-";
+  return fixed(fidelity.interval.low, 3) + " to " + fixed(fidelity.interval.high, 3);
+}
+
+std::string models_table(const Plan& plan) {
+  TextTable table({"Model", "Fidelity", "90 % interval", "Parameters", "Bytes", "After"});
+  for (const ModelEntry& model : plan.models) {
+    const bool measured = model.fidelity.frames > 0;
+    table.add_row({model.name, measured ? fidelity_text(model.fidelity.value) : "-",
+                   measured ? interval_text(model.fidelity) : "-", grouped(model.parameters), human_bytes(model.bytes),
+                   human_bytes(bytes_after(plan, model))});
+    table.add_note(agreement_in_words(model));
+    for (const std::string& note : {yardsticks_in_words(model), accuracy_in_words(model)}) {
+      if (!note.empty()) table.add_note(note);
+    }
+  }
+  return table.text();
+}
+
+std::string shares_table(const Plan& plan) {
+  TextTable table(
+      {"Share (receiver <- donor)", "Replaced", "Removed", "Bytes removed", "Added", "Predicted", "Measured"});
+  for (const Share& share : plan.shares) {
+    table.add_row({share.receiver + " <- " + share.donor, grouped(static_cast<std::int64_t>(share.replaced.size())),
+                   counted(static_cast<std::int64_t>(share.removed_layers.size()), "layer"),
+                   human_bytes(share.bytes_removed), human_bytes(share.bytes_added),
+                   fidelity_text(share.predicted_fidelity), fidelity_text(share.measured_fidelity)});
+    for (std::size_t i = 0; i < std::min(share.replaced.size(), kReplacedShown); ++i) {
+      const Replaced& replaced = share.replaced[i];
+      table.add_note(shortened(replaced.receiver_layer, 34) + " <- " + shortened(replaced.donor_layer, 34) + "  S " +
+                     fixed(replaced.similarity, 2) + ", " + means_in_words(replaced));
+    }
+    if (share.replaced.size() > kReplacedShown) {
+      table.add_note("and " + counted(static_cast<std::int64_t>(share.replaced.size() - kReplacedShown), "more layer") +
+                     ": see report.html");
+    }
+  }
+  return table.text();
+}
+
+std::string totals_table(const Plan& plan) {
+  TextTable table({"Total", "Before", "After", "Change"});
+  const auto row = [&](const char* name, std::int64_t before, std::int64_t after, std::string (*text)(std::int64_t)) {
+    table.add_row({name, text(before), text(after), percent_change(before, after)});
+  };
+  row("parameters", plan.before.parameters, plan.after.parameters, grouped);
+  row("parameter bytes", plan.before.bytes, plan.after.bytes, human_bytes);
+  row("FLOPs per frame", plan.before.flops, plan.after.flops, human_count);
+  row("peak activation bytes", plan.before.peak_activation_bytes, plan.after.peak_activation_bytes, human_bytes);
+  table.add_row({"bundle.pt", "", human_bytes(plan.bundle_bytes), ""});
+  return table.text();
+}
+
+std::string sentence(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text + ".";
+}
+
+}  // namespace
+
+std::string summary(const Plan& plan) {
+  std::string text = heading(plan) + "\n" + models_table(plan) + "\n";
+  if (plan.shares.empty()) {
+    for (const std::string& reason : why_no_shares(plan)) text += wrapped(reason, "");
+  } else {
+    text += shares_table(plan);
+  }
+  text += "\n";
+  text += totals_table(plan) + "\n" + wrapped("The bundle " + saving_in_words(plan) + ".", "");
+  if (const std::string exact = exact_sharing_in_words(plan.exact); !exact.empty())
+    text += wrapped(sentence(exact), "");
+  if (!plan.candidates.empty()) text += wrapped(sentence(search_in_words(plan)), "");
+  return text + wrapped(
+                    "Fidelity says how well a model agrees with its original (1: the same detections). Details: "
+                    "report.html; to check again: repsim verify.",
+                    "");
+}
+
+}  // namespace repsim::report

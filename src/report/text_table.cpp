@@ -1,0 +1,91 @@
+#include "text_table.hpp"
+
+#include <algorithm>
+
+namespace repsim::report {
+namespace {
+
+constexpr int kGap = 2;
+constexpr int kLeastFirst = 12;  ///< columns that the first column keeps whatever the others need
+
+bool starts_character(char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }
+
+/// The first or last `count` characters.
+std::string first_characters(const std::string& text, int count) {
+  std::size_t end = 0;
+  for (; end < text.size(); ++end) {
+    if (starts_character(text[end]) && count-- == 0) break;
+  }
+  return text.substr(0, end);
+}
+
+std::string last_characters(const std::string& text, int count) {
+  std::size_t begin = text.size();
+  while (begin > 0 && count > 0) {
+    if (starts_character(text[--begin])) --count;
+  }
+  return text.substr(begin);
+}
+
+std::string spaces(int count) { return std::string(static_cast<std::size_t>(std::max(count, 0)), ' '); }
+
+}  // namespace
+
+int display_width(const std::string& text) {
+  return static_cast<int>(std::count_if(text.begin(), text.end(), starts_character));
+}
+
+std::string shortened(const std::string& text, int width) {
+  if (display_width(text) <= width) return text;
+  const int kept = std::max(width - 2, 0), front = kept / 2;
+  return first_characters(text, front) + ".." + last_characters(text, kept - front);
+}
+
+std::string wrapped(const std::string& text, const std::string& indent) {
+  const int room = kTextWidth - display_width(indent);
+  std::string lines, line;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    std::string word = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (!line.empty() && display_width(line) + 1 + display_width(word) > room) {
+      lines += indent + line + "\n";
+      line.clear();
+    }
+    while (display_width(word) > room) {
+      const std::string part = first_characters(word, room);
+      lines += indent + part + "\n";
+      word.erase(0, part.size());
+    }
+    line += (line.empty() ? "" : " ") + word;
+  }
+  return line.empty() ? lines : lines + indent + line + "\n";
+}
+
+std::string TextTable::text() const {
+  std::vector<int> widths;
+  widths.reserve(titles_.size());
+  for (const std::string& title : titles_) widths.push_back(display_width(title));
+  int others = 0;
+  for (std::size_t column = 0; column < titles_.size(); ++column) {
+    for (const Row& row : rows_) widths[column] = std::max(widths[column], display_width(row.cells[column]));
+    if (column > 0) others += kGap + widths[column];
+  }
+  widths[0] = std::min(widths[0], std::max(kTextWidth - others, kLeastFirst));
+  const auto line = [&](const std::vector<std::string>& cells) {
+    const std::string first = shortened(cells[0], widths[0]);
+    std::string made = first + spaces(widths[0] - display_width(first));
+    for (std::size_t column = 1; column < cells.size(); ++column) {
+      made += spaces(kGap + widths[column] - display_width(cells[column])) + cells[column];
+    }
+    return made.substr(0, made.find_last_not_of(' ') + 1) + "\n";
+  };
+  std::string table = line(titles_);
+  for (const Row& row : rows_) {
+    table += line(row.cells);
+    for (const std::string& note : row.notes) table += wrapped(note, "    ");
+  }
+  return table;
+}
+
+}  // namespace repsim::report

@@ -1,0 +1,188 @@
+#include "wording.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "format.hpp"
+
+namespace repsim::report {
+namespace {
+
+struct Yardstick {
+  double value;
+  const char* change;
+};
+
+std::array<Yardstick, 3> yardsticks_of(const Fidelity& fidelity) {
+  return {
+      {{fidelity.jpeg95, "JPEG 95"}, {fidelity.jpeg80, "JPEG 80"}, {fidelity.shift_one_pixel, "a shift by one pixel"}}};
+}
+
+/// False when the original finds nothing on these frames: then there is nothing to agree with.
+bool says_something(const ModelEntry& model) {
+  return model.output.format == model::OutputFormat::kTensor || model.fidelity.own_detections > 0;
+}
+
+constexpr double kNotMeasured = -1;  ///< below every fidelity
+
+bool keeps(const Plan& plan, const Candidate& candidate) {
+  return candidate.measured_fidelity.value_or(kNotMeasured) >= min_fidelity(plan).value_or(0);
+}
+
+/// The measured candidate that agrees best, then the one that saves most; null when none was measured.
+const Candidate* closest_candidate(const Plan& plan) {
+  const Candidate* best = nullptr;
+  double most = kNotMeasured;
+  for (const Candidate& candidate : plan.candidates) {
+    const double measured = candidate.measured_fidelity.value_or(kNotMeasured);
+    if (measured == kNotMeasured || measured < most) continue;
+    if (best == nullptr || measured > most || candidate.bytes_saved > best->bytes_saved) best = &candidate;
+    most = measured;
+  }
+  return best;
+}
+
+std::string described(const Candidate& candidate) {
+  return candidate.receiver + " <- " + candidate.donor + " with " +
+         counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "replaced layer") + " (saves " +
+         human_bytes(candidate.bytes_saved) + ")";
+}
+
+}  // namespace
+
+std::optional<double> min_fidelity(const Plan& plan) {
+  static const Json::json_pointer kPath("/merge/min_fidelity");
+  if (!plan.settings.contains(kPath) || !plan.settings.at(kPath).is_number()) return std::nullopt;
+  return plan.settings.at(kPath).get<double>();
+}
+
+std::string agreement_in_words(const ModelEntry& model) {
+  const Fidelity& fidelity = model.fidelity;
+  if (fidelity.frames == 0) return "its agreement with the original was not measured";
+  if (fidelity.bit_identical) return "every output equals the original's, bit for bit";
+  if (!says_something(model)) {
+    return "the original itself finds nothing of score >= " + shortest(model.output.score_threshold) +
+           " on these frames, so there is nothing to agree with";
+  }
+  const Yardstick* met = nullptr;
+  const std::array<Yardstick, 3> yardsticks = yardsticks_of(fidelity);
+  for (const Yardstick& yardstick : yardsticks) {
+    if (yardstick.value <= fidelity.value && (met == nullptr || yardstick.value > met->value)) met = &yardstick;
+  }
+  if (met != nullptr) {
+    return std::string("agrees with its original as well as the original agrees with itself after ") + met->change;
+  }
+  return "differs from its original more than the original differs from itself after JPEG 95, JPEG 80 or a shift by "
+         "one "
+         "pixel";
+}
+
+std::string yardsticks_in_words(const ModelEntry& model) {
+  if (model.fidelity.frames == 0 || model.fidelity.bit_identical || !says_something(model)) return {};
+  std::string text = "original against itself:";
+  const char* separator = " ";
+  for (const Yardstick& yardstick : yardsticks_of(model.fidelity)) {
+    text += separator + std::string(yardstick.change) + " " + fidelity_text(yardstick.value);
+    separator = ", ";
+  }
+  return text;
+}
+
+std::string accuracy_in_words(const ModelEntry& model) {
+  if (!model.accuracy) return {};
+  const Accuracy& accuracy = *model.accuracy;
+  const auto with_interval = [](double value, const verify::Interval& interval) {
+    return fixed(value, 3) + " (" + fixed(interval.low, 3) + " to " + fixed(interval.high, 3) + ")";
+  };
+  return "person AP50 against ground truth: original " + with_interval(accuracy.own, accuracy.own_interval) +
+         ", merged " + with_interval(accuracy.merged, accuracy.merged_interval) + "; " +
+         counted(accuracy.frames, "frame") + ", " + grouped(accuracy.truth_boxes) +
+         (accuracy.truth_boxes == 1 ? " box" : " boxes");
+}
+
+std::string saving_in_words(const Plan& plan) {
+  if (plan.after.bytes >= plan.before.bytes) {
+    return "saves nothing: " + human_bytes(plan.before.bytes) + " of parameters before, " +
+           human_bytes(plan.after.bytes) + " after";
+  }
+  std::string text = "saves " + human_bytes(plan.before.bytes - plan.after.bytes) + " of " +
+                     human_bytes(plan.before.bytes) + " of parameters (" +
+                     percent_change(plan.before.bytes, plan.after.bytes) + ")";
+  if (!plan.shares.empty()) text += " with " + counted(static_cast<std::int64_t>(plan.shares.size()), "share");
+  return text;
+}
+
+std::string search_in_words(const Plan& plan) {
+  const auto count = [&](auto&& condition) {
+    return static_cast<std::int64_t>(std::count_if(plan.candidates.begin(), plan.candidates.end(), condition));
+  };
+  const std::int64_t tried = count([](const Candidate& c) { return c.measured_fidelity.has_value(); });
+  const std::int64_t kept = count([&](const Candidate& c) { return keeps(plan, c); });
+  const std::int64_t chosen = count([](const Candidate& c) { return c.chosen; });
+  const std::int64_t predicted = static_cast<std::int64_t>(plan.candidates.size()) - tried;
+  std::string text = "tried " + counted(tried, "candidate") + " on hold-out frames";
+  if (const auto target = min_fidelity(plan)) {
+    text += ": " + (kept == 0 ? "none keeps" : grouped(kept) + (kept == 1 ? " keeps" : " keep")) +
+            " fidelity >= " + shortest(*target);
+  }
+  text += ", " + grouped(chosen) + " chosen";
+  if (predicted > 0) text += "; " + grouped(predicted) + " more only predicted";
+  return text;
+}
+
+std::vector<std::string> why_no_shares(const Plan& plan) {
+  std::vector<std::string> reasons;
+  const Candidate* closest = closest_candidate(plan);
+  if (plan.candidates.empty()) {
+    reasons.emplace_back("No layers are shared: no layer of one model can take the place of a layer of another.");
+  } else if (closest == nullptr) {
+    reasons.push_back("No layers are shared: of " +
+                      counted(static_cast<std::int64_t>(plan.candidates.size()), "candidate") +
+                      " none was worth measuring. The first: " + described(plan.candidates.front()) + ", " +
+                      plan.candidates.front().reason + ".");
+  } else {
+    const double measured = closest->measured_fidelity.value_or(kNotMeasured);
+    const auto target = min_fidelity(plan);
+    if (target && !keeps(plan, *closest)) {
+      reasons.push_back("No layers are shared: none of the measured candidates keeps fidelity " + shortest(*target) +
+                        ". The closest is " + described(*closest) + " at " + fidelity_text(measured) + ".");
+      reasons.push_back("To accept it: --min-fidelity " + fixed(std::floor(measured * 100) / 100, 2));
+    } else {
+      reasons.push_back("No layers are shared, although " + described(*closest) + " measured " +
+                        fidelity_text(measured) + ": " + closest->reason + ".");
+    }
+  }
+  for (const ModelEntry& model : plan.models) {
+    if (!model.transparent) reasons.push_back(model.name + " is carried whole: " + model.opaque_reason + ".");
+  }
+  return reasons;
+}
+
+std::string exact_sharing_in_words(const ExactSharing& exact) {
+  std::string text;
+  if (exact.parameters_deduplicated > 0) {
+    text = counted(exact.parameters_deduplicated, "identical tensor") + " stored once (" +
+           human_bytes(exact.bytes_saved) + " saved)";
+  }
+  if (exact.ops_computed_once > 0) {
+    text += (text.empty() ? "" : ", ") + counted(exact.ops_computed_once, "identical op") + " computed once (" +
+            human_count(exact.flops_saved) + " FLOPs a frame saved)";
+  }
+  return text;
+}
+
+std::int64_t bytes_after(const Plan& plan, const ModelEntry& model) {
+  std::int64_t bytes = model.bytes;
+  for (const Share& share : plan.shares) {
+    if (share.receiver == model.name) bytes += share.bytes_added - share.bytes_removed;
+  }
+  return bytes;
+}
+
+std::string means_in_words(const Replaced& replaced) {
+  if (replaced.adapter == "none") return replaced.refit ? "refit" : "as it is";
+  return replaced.adapter + (replaced.refit ? ", refit" : "");
+}
+
+}  // namespace repsim::report

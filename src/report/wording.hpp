@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "repsim/report.hpp"
+
+/// What the numbers of a plan mean, in sentences that the terminal and the page share. A model agrees with its
+/// original; the word accuracy is kept for ground truth.
+namespace repsim::report {
+
+/// settings.merge.min_fidelity, where the settings have it.
+[[nodiscard]] std::optional<double> min_fidelity(const Plan& plan);
+
+/// How the model's agreement compares with the original's own under small changes of the frames.
+[[nodiscard]] std::string agreement_in_words(const ModelEntry& model);
+
+/// "original against itself: JPEG 95 0.967, JPEG 80 0.912, shift by one pixel 0.857"; empty when bit-identical or not
+/// measured.
+[[nodiscard]] std::string yardsticks_in_words(const ModelEntry& model);
+
+/// Accuracy of original and merged model with intervals; empty without ground truth.
+[[nodiscard]] std::string accuracy_in_words(const ModelEntry& model);
+
+/// "saves 574.2 kB of 1.9 MB parameter bytes (-29.7 %) with 1 share".
+[[nodiscard]] std::string saving_in_words(const Plan& plan);
+
+/// How many candidates were measured, how many kept the target, how many were only predicted.
+[[nodiscard]] std::string search_in_words(const Plan& plan);
+
+/// Why the plan has no shares, and what would change that. One sentence per element.
+[[nodiscard]] std::vector<std::string> why_no_shares(const Plan& plan);
+
+/// What exact sharing found; empty when nothing.
+[[nodiscard]] std::string exact_sharing_in_words(const ExactSharing& exact);
+
+/// The model's own parameter bytes after its shares: what was removed is gone, adapters and refits are added.
+[[nodiscard]] std::int64_t bytes_after(const Plan& plan, const ModelEntry& model);
+
+/// "linear", "resize+linear, refit": how a representation is replaced.
+[[nodiscard]] std::string means_in_words(const Replaced& replaced);
+
+}  // namespace repsim::report

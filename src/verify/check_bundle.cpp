@@ -1,0 +1,187 @@
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <numeric>
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/log.hpp"
+#include "repsim/verify.hpp"
+
+namespace repsim::verify {
+namespace {
+
+torch::jit::Module load_bundle(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw input_error("no such bundle", path, "run repsim plan again");
+  try {
+    torch::jit::Module module = torch::jit::load(stream, at::kCPU);
+    module.eval();
+    return module;
+  } catch (const std::exception& error) {
+    log::debug(error.what());
+    throw input_error("the bundle cannot be loaded", path, "run repsim plan again");
+  }
+}
+
+/// Runs the whole bundle once per batch and hands out each head's part of the tuple.
+class BundleForward {
+ public:
+  BundleForward(torch::jit::Module bundle, const BundleCheck& check, const capture::Stores& stores)
+      : bundle_(std::move(bundle)), check_(check), stores_(stores) {
+    groups_.resize(check.set->specs.size());
+    std::iota(groups_.begin(), groups_.end(), 0);
+  }
+
+  c10::IValue head(std::size_t index, std::span<const std::int64_t> positions) {
+    if (!std::equal(positions.begin(), positions.end(), last_.begin(), last_.end())) {
+      const c10::InferenceMode no_gradients;
+      output_ = bundle_.forward(capture::group_inputs(*check_.set, stores_, groups_, positions));
+      last_.assign(positions.begin(), positions.end());
+      if (!output_.isTuple() || output_.toTupleRef().elements().size() != check_.models.size()) {
+        throw input_error("the bundle does not return one result per model", check_.bundle_path, "run repsim plan again");
+      }
+    }
+    return output_.toTupleRef().elements()[index];
+  }
+
+ private:
+  torch::jit::Module bundle_;
+  const BundleCheck& check_;
+  const capture::Stores& stores_;
+  std::vector<int> groups_;
+  std::vector<std::int64_t> last_;
+  c10::IValue output_;
+};
+
+/// Bit identity and largest difference between two outputs, accumulated into `fidelity`.
+void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fidelity) {
+  const auto left = model::tensors_of(own), right = model::tensors_of(merged);
+  if (left.size() != right.size()) {
+    fidelity.bit_identical = false;
+    return;
+  }
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    if (left[i].scalar_type() != right[i].scalar_type() || left[i].sizes() != right[i].sizes()) {
+      fidelity.bit_identical = false;
+      continue;
+    }
+    if (at::equal(left[i], right[i])) continue;
+    fidelity.bit_identical = false;
+    if (left[i].is_floating_point() && left[i].numel() > 0) {
+      const double difference = (left[i].to(at::kDouble) - right[i].to(at::kDouble)).abs().max().item<double>();
+      fidelity.max_abs_difference = std::max(fidelity.max_abs_difference, difference);
+    }
+  }
+}
+
+std::int64_t truth_label_of(const Head& head, std::int64_t otherwise) {
+  const auto found = std::find(head.output.classes.begin(), head.output.classes.end(), "person");
+  return found == head.output.classes.end() ? otherwise : found - head.output.classes.begin();
+}
+
+Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference& own, const Measured& merged,
+                     const std::vector<std::int64_t>& frames) {
+  const std::int64_t label = truth_label_of(head, check.truth_label);
+  Accuracy accuracy;
+  std::vector<Target> targets(frames.size());
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const auto found = check.truth->frames.find(frames[i]);
+    if (found == check.truth->frames.end()) continue;
+    targets[i].sure = found->second;
+    for (Detection& box : targets[i].sure) box.label = label;
+    accuracy.truth_boxes += static_cast<std::int64_t>(targets[i].sure.size());
+  }
+  accuracy.frames = static_cast<std::int64_t>(frames.size());
+  const auto own_found = only_label(own.own, label), merged_found = only_label(merged.found, label);
+  accuracy.own = average_precision(own_found, targets);
+  accuracy.merged = average_precision(merged_found, targets);
+  accuracy.own_interval = bootstrap_interval(own_found, targets, 0.9, 200, check.seed);
+  accuracy.merged_interval = bootstrap_interval(merged_found, targets, 0.9, 200, check.seed);
+  return accuracy;
+}
+
+double yardstick(const Head& head, const Reference& own, const model::Loaded& model, const BundleCheck& check,
+                 const Perturbed& perturbed, std::int64_t frames, Progress& progress) {
+  const Forward clean = original_forward(model, *check.set, *check.frames, head.group);
+  const Forward changed = original_forward(model, *check.set, perturbed.stores, head.group);
+  return measure(head, own, clean, changed, frames, progress).fidelity;
+}
+
+}  // namespace
+
+std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) {
+  BundleForward bundle(load_bundle(check.bundle_path), check, *check.frames);
+  const std::vector<std::int64_t>& indices = check.frames->front().frames();
+  const auto frames = static_cast<std::int64_t>(indices.size());
+  const bool batchable = std::all_of(check.heads.begin(), check.heads.end(), [](const Head& head) { return head.batchable; });
+
+  std::vector<Verdict> verdicts;
+  for (std::size_t i = 0; i < check.heads.size(); ++i) {
+    // The bundle runs as one: a head that could be batched alone goes frame by frame when another one cannot.
+    Head head = check.heads[i];
+    head.batchable = batchable;
+    Verdict& verdict = verdicts.emplace_back();
+    verdict.fidelity.bit_identical = true;
+    const Forward original = original_forward(*check.models[i], *check.set, *check.frames, head.group);
+    // Both outputs of a batch are compared as they are; the original's are kept for the reading of detections.
+    const Forward merged = [&](std::span<const std::int64_t> positions) {
+      const c10::IValue result = bundle.head(i, positions);
+      compare(original(positions), result, verdict.fidelity);
+      return result;
+    };
+    const Reference own = reference(head, original, frames, progress);
+    const Measured found = measure(head, own, original, merged, frames, progress);
+    verdict.fidelity.value = found.fidelity;
+    verdict.fidelity.frames = frames;
+    verdict.fidelity.own_detections = own.own_detections;
+    verdict.fidelity.interval = {found.fidelity, found.fidelity};
+    if (!own.targets.empty()) verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, 200, check.seed);
+    for (const Perturbed& perturbed : check.perturbed) {
+      const double value = yardstick(head, own, *check.models[i], check, perturbed, frames, progress);
+      if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;
+      if (perturbed.kind == video::Perturbation::kJpeg80) verdict.fidelity.jpeg80 = value;
+      if (perturbed.kind == video::Perturbation::kShiftOnePixel) verdict.fidelity.shift_one_pixel = value;
+    }
+    if (check.truth && head.output.format != model::OutputFormat::kTensor) {
+      verdict.accuracy = accuracy_of(check, head, own, found, indices);
+    }
+  }
+  return verdicts;
+}
+
+Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress& progress) {
+  using Clock = std::chrono::steady_clock;
+  torch::jit::Module bundle = load_bundle(check.bundle_path);
+  std::vector<int> groups(check.set->specs.size());
+  std::iota(groups.begin(), groups.end(), 0);
+  std::vector<double> separate, together;
+  progress.begin("latency", frames + 3);
+  for (std::int64_t i = -3; i < frames; ++i) {  // three runs to warm up: the executor specialises itself
+    const std::int64_t position = std::max<std::int64_t>(0, i) % check.frames->front().size();
+    const std::vector<std::int64_t> positions{position};
+    const c10::InferenceMode no_gradients;
+    const auto inputs = capture::group_inputs(*check.set, *check.frames, groups, positions);
+    const auto begin = Clock::now();
+    for (std::size_t m = 0; m < check.models.size(); ++m) {
+      torch::jit::Module module = check.models[m]->module;
+      (void)module.forward({inputs[static_cast<std::size_t>(check.heads[m].group)]});
+    }
+    const auto middle = Clock::now();
+    (void)bundle.forward(inputs);
+    const auto end = Clock::now();
+    if (i >= 0) {
+      separate.push_back(std::chrono::duration<double, std::milli>(middle - begin).count());
+      together.push_back(std::chrono::duration<double, std::milli>(end - middle).count());
+    }
+    progress.step();
+  }
+  progress.end();
+  const auto median = [](std::vector<double> values) {
+    if (values.empty()) return 0.0;
+    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+    return values[values.size() / 2];
+  };
+  return {median(separate), median(together)};
+}
+
+}  // namespace repsim::verify

@@ -1,0 +1,56 @@
+#include <algorithm>
+#include <map>
+
+#include "overlap.hpp"
+#include "repsim/verify_metrics.hpp"
+
+namespace repsim::verify {
+
+Detections suppress(const Detections& raw) {
+  std::map<std::int64_t, Detections> by_label;
+  for (const Detection& detection : raw) {
+    if (reaches(detection.score, kMinScore)) by_label[detection.label].push_back(detection);
+  }
+  Detections kept;
+  for (auto& [label, candidates] : by_label) {
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const Detection& a, const Detection& b) { return a.score > b.score; });
+    if (candidates.size() > kMaxPerClass) candidates.resize(kMaxPerClass);
+    const auto first = static_cast<std::ptrdiff_t>(kept.size());
+    for (const Detection& candidate : candidates) {
+      const bool covered = std::any_of(kept.begin() + first, kept.end(),
+                                       [&](const Detection& better) { return overlap(better, candidate) > kNmsIou; });
+      if (!covered) kept.push_back(candidate);
+    }
+  }
+  return kept;
+}
+
+std::vector<Target> targets_from_own(std::span<const Detections> own, double threshold) {
+  std::vector<Target> targets;
+  targets.reserve(own.size());
+  for (const Detections& frame : own) {
+    Target& target = targets.emplace_back();
+    for (const Detection& detection : frame) {
+      if (reaches(detection.score, threshold)) {
+        target.sure.push_back(detection);
+      } else if (reaches(detection.score, threshold / 5)) {
+        target.ignored.push_back(detection);
+      }
+    }
+  }
+  return targets;
+}
+
+std::vector<Detections> only_label(std::span<const Detections> found, std::int64_t label) {
+  std::vector<Detections> selected;
+  selected.reserve(found.size());
+  for (const Detections& frame : found) {
+    Detections& kept = selected.emplace_back();
+    std::copy_if(frame.begin(), frame.end(), std::back_inserter(kept),
+                 [&](const Detection& detection) { return detection.label == label; });
+  }
+  return selected;
+}
+
+}  // namespace repsim::verify

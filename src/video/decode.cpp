@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <array>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <utility>
+
+#include "placement.hpp"
+#include "reader.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/video.hpp"
+
+namespace repsim::video {
+namespace {
+
+struct PerturbationWord {
+  Perturbation value;
+  const char* word;
+};
+constexpr std::array<PerturbationWord, 4> kPerturbationWords{{
+    {Perturbation::kNone, "none"},
+    {Perturbation::kJpeg95, "jpeg-95"},
+    {Perturbation::kJpeg80, "jpeg-80"},
+    {Perturbation::kShiftOnePixel, "shift-1px"},
+}};
+
+cv::Mat recompressed(const cv::Mat& frame, int quality) {
+  std::vector<unsigned char> bytes;
+  cv::imencode(".jpg", frame, bytes, {cv::IMWRITE_JPEG_QUALITY, quality});
+  return cv::imdecode(bytes, cv::IMREAD_COLOR);
+}
+
+cv::Mat shifted(const cv::Mat& frame) {
+  cv::Mat wider;
+  cv::copyMakeBorder(frame, wider, 0, 0, 1, 0, cv::BORDER_REPLICATE);
+  return wider(cv::Rect(0, 0, frame.cols, frame.rows));
+}
+
+/// One decoded frame with each perturbation, made when first asked for: several models share it.
+class PerturbedFrame {
+ public:
+  explicit PerturbedFrame(cv::Mat frame) { made_[0] = std::move(frame); }
+
+  const cv::Mat& get(Perturbation perturbation) {
+    cv::Mat& image = made_[static_cast<std::size_t>(perturbation)];
+    if (image.empty()) image = make(perturbation);
+    return image;
+  }
+
+ private:
+  [[nodiscard]] cv::Mat make(Perturbation perturbation) const {
+    switch (perturbation) {
+      case Perturbation::kJpeg95:
+        return recompressed(made_[0], 95);
+      case Perturbation::kJpeg80:
+        return recompressed(made_[0], 80);
+      case Perturbation::kShiftOnePixel:
+        return shifted(made_[0]);
+      case Perturbation::kNone:
+        break;
+    }
+    return made_[0];
+  }
+
+  std::array<cv::Mat, kPerturbationWords.size()> made_;
+};
+
+/// Resizes the frame to where it belongs in `input`, which has the size of the model's input.
+void draw(const cv::Mat& frame, const model::InputSpec& spec, const Placement& placement, cv::Mat& input) {
+  const cv::Size size(static_cast<int>(placement.width), static_cast<int>(placement.height));
+  const cv::Point corner(static_cast<int>(placement.left), static_cast<int>(placement.top));
+  if (spec.resize == model::Resize::kCrop) {
+    cv::Mat whole;
+    cv::resize(frame, whole, size, 0, 0, cv::INTER_LINEAR);
+    whole(cv::Rect(-corner, input.size())).copyTo(input);
+  } else {
+    input.setTo(cv::Scalar::all(static_cast<double>(spec.pad)));
+    cv::Mat inner = input(cv::Rect(corner, size));
+    cv::resize(frame, inner, size, 0, 0, cv::INTER_LINEAR);
+  }
+  if (spec.color == model::Color::kRgb) cv::cvtColor(input.clone(), input, cv::COLOR_BGR2RGB);
+}
+
+/// One request while its store is filled.
+class Filling {
+ public:
+  Filling(const VideoInfo& video, const Request& request)
+      : perturbation_(request.perturbation),
+        placement_(place(request.spec, video.width, video.height)),
+        store_(request.frames, request.spec) {
+    const auto& frames = request.frames;
+    if (!std::is_sorted(frames.begin(), frames.end()) || (!frames.empty() && frames.front() < 0)) {
+      throw Error(ErrorKind::kInternal, "the frames of a request are not ascending from 0");
+    }
+  }
+
+  [[nodiscard]] bool wants(std::int64_t index) const {
+    return next_ < store_.size() && store_.frames()[static_cast<std::size_t>(next_)] == index;
+  }
+
+  void take(PerturbedFrame& frame) {
+    const auto& spec = store_.spec();
+    // Draws straight into the store: sizes and types fit, so OpenCV allocates nothing.
+    cv::Mat input(static_cast<int>(spec.height), static_cast<int>(spec.width), CV_8UC3, store_.pixels(next_).data());
+    draw(frame.get(perturbation_), spec, placement_, input);
+    ++next_;
+  }
+
+  FrameStore finish() { return std::move(store_); }
+
+ private:
+  Perturbation perturbation_;
+  Placement placement_;
+  FrameStore store_;
+  std::int64_t next_ = 0;  ///< position to fill next
+};
+
+/// The current frame of `reader`, which must look like the first one: the resize was computed for its size.
+cv::Mat checked_frame(Reader& reader, const VideoInfo& video) {
+  cv::Mat frame = reader.frame();
+  if (frame.cols != video.width || frame.rows != video.height) {
+    throw reader.frame_error(reader.index(), "has " + std::to_string(frame.cols) + "x" + std::to_string(frame.rows) +
+                                                 " pixels, the first frame " + std::to_string(video.width) + "x" +
+                                                 std::to_string(video.height));
+  }
+  return frame;
+}
+
+}  // namespace
+
+const char* to_string(Perturbation perturbation) {
+  return kPerturbationWords[static_cast<std::size_t>(perturbation)].word;
+}
+
+std::vector<FrameStore> decode(const VideoInfo& video, std::span<const Request> requests, Progress& progress) {
+  std::vector<Filling> fillings;
+  fillings.reserve(requests.size());
+  std::int64_t last = -1;
+  for (const Request& request : requests) {
+    fillings.emplace_back(video, request);
+    if (!request.frames.empty()) last = std::max(last, request.frames.back());
+  }
+  Reader reader(video.path);
+  progress.begin("decode frames", last + 1);
+  while (reader.index() < last) {
+    if (!reader.next()) {
+      throw input_error("the video ends after " + std::to_string(reader.index() + 1) + " frames, but frame " +
+                            std::to_string(last) + " was asked for",
+                        video.path, "if the file was changed meanwhile, start again");
+    }
+    const std::int64_t index = reader.index();
+    if (std::any_of(fillings.begin(), fillings.end(), [&](const Filling& f) { return f.wants(index); })) {
+      PerturbedFrame frame(checked_frame(reader, video));
+      try {
+        for (Filling& filling : fillings) {
+          while (filling.wants(index)) filling.take(frame);
+        }
+      } catch (const cv::Exception& error) {
+        throw reader.frame_error(index, "cannot be resized or recompressed: " + error.err);
+      }
+    }
+    progress.step();
+  }
+  progress.end();
+  std::vector<FrameStore> stores;
+  stores.reserve(fillings.size());
+  for (Filling& filling : fillings) stores.push_back(filling.finish());
+  return stores;
+}
+
+}  // namespace repsim::video
