@@ -70,7 +70,11 @@ class NormalEquations {
   struct Solution {
     at::Tensor weight;  ///< [q, p] float64
     at::Tensor bias;    ///< [q] float64
-    double r2 = 0;      ///< of the fitted rows, pooled over outputs by variance; 0 when y is constant; may be negative
+    at::Tensor explained;  ///< [q] float64: variance of each output that the fit explains
+    at::Tensor variance;   ///< [q] float64
+    /// Of the fitted rows, pooled over the outputs begin..end by variance; 0 where these are constant; may be negative.
+    [[nodiscard]] double r2(std::int64_t begin, std::int64_t end) const;
+    [[nodiscard]] double r2() const { return r2(0, variance.size(0)); }
   };
   /// @param ridge  relative to the mean variance of x; a singular system gets the minimum-norm direction only
   [[nodiscard]] Solution solve(double ridge) const;

@@ -43,6 +43,12 @@ std::vector<std::string> identifiers(const std::vector<std::string>& names) {
                         name, "rename one: --model NAME=PATH");
     }
   }
+  for (const std::string& one : result) {
+    if (const auto found = owner.find("run_" + one); found != owner.end()) {
+      throw input_error("the model '" + found->second + "' would have the name of the bundle's method run_" + one, found->second,
+                        "rename it: --model NAME=PATH");
+    }
+  }
   return result;
 }
 

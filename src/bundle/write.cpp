@@ -23,13 +23,17 @@ class Tree {
   tj::Module& root() { return root_; }
   std::shared_ptr<tj::CompilationUnit> unit() { return unit_; }
 
-  /// Path of a parameter from the root.
-  [[nodiscard]] std::string path_of(const graph::AssembledParameter& parameter) const {
-    return identifiers_[static_cast<std::size_t>(parameter.model)] + "." + parameter.path;
-  }
+  /// Where a tensor is, once place() has seen it.
+  [[nodiscard]] const std::string& path_of(const at::Tensor& tensor) const { return paths_.at(tensor.unsafeGetTensorImpl()); }
 
-  void add_tensor(const std::string& path, const at::Tensor& tensor, bool is_buffer) {
-    if (!tensors_.insert(path).second) return;
+  /// Registers a tensor under its wanted path. Where another tensor has that path already (a refitted weight whose original
+  /// is still used by another model that had the same), an underscore is added.
+  void place(const graph::AssembledParameter& parameter, bool is_buffer) {
+    const at::Tensor& tensor = parameter.value.toTensor();
+    if (paths_.count(tensor.unsafeGetTensorImpl()) > 0) return;
+    std::string path = identifiers_[static_cast<std::size_t>(parameter.model)] + "." + parameter.path;
+    while (!taken_.insert(path).second) path += "_";
+    paths_[tensor.unsafeGetTensorImpl()] = path;
     const auto dot = path.rfind('.');
     module(path.substr(0, dot)).register_parameter(path.substr(dot + 1), tensor, is_buffer);
   }
@@ -68,7 +72,8 @@ class Tree {
   std::shared_ptr<tj::CompilationUnit> unit_;
   tj::Module root_;
   std::map<std::string, tj::Module> modules_;
-  std::set<std::string> tensors_;
+  std::set<std::string> taken_;
+  std::unordered_map<const c10::TensorImpl*, std::string> paths_;
 };
 
 /// Reads attributes from self, each prefix of a path once.
@@ -158,10 +163,15 @@ class Writer {
     }
 
     tj::Value* self = graph->insertInput(0, "self");
+    for (const bool added : {false, true}) {  // the models' own tensors have the first choice of names
+      for (const graph::AssembledParameter& parameter : assembly.parameters) {
+        if (parameter.added == added) tree_.place(parameter, is_buffer(parameter));
+      }
+    }
     for (const graph::AssembledParameter& parameter : assembly.parameters) {
-      tree_.add_tensor(tree_.path_of(parameter), parameter.value.toTensor(), is_buffer(parameter));
-      if (all_inputs && !parameter.added) stored_bytes_ += static_cast<std::int64_t>(parameter.value.toTensor().nbytes());
-      if (all_inputs && !parameter.added) ++stored_tensors_;
+      if (!all_inputs || parameter.added) continue;
+      stored_bytes_ += static_cast<std::int64_t>(parameter.value.toTensor().nbytes());
+      ++stored_tensors_;
     }
     self->setType(tree_.root().type());
 
@@ -172,7 +182,7 @@ class Writer {
       tj::Node* begin = *graph->nodes().begin();
       tj::WithInsertPoint guard(begin);
       for (std::size_t i = 0; i < assembly.parameters.size(); ++i) {
-        graph->inputs()[first_parameter + i]->replaceAllUsesWith(reader.get(tree_.path_of(assembly.parameters[i])));
+        graph->inputs()[first_parameter + i]->replaceAllUsesWith(reader.get(tree_.path_of(assembly.parameters[i].value.toTensor())));
       }
     }
     while (graph->inputs().size() > first_parameter) graph->eraseInput(graph->inputs().size() - 1);

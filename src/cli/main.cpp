@@ -119,7 +119,8 @@ Parsed parse(int argc, const char* const* argv) {
   CLI::App app("repsim: share layers between detection models by representation similarity", "repsim");
   app.formatter_fn(cli::help_text);
   app.footer(kFooter);
-  app.allow_extras();  // ours to complain about: check_leftovers
+  app.allow_extras();            // ours to complain about: check_leftovers
+  app.require_subcommand(0, 1);  // `repsim verify plan`: after one subcommand the name of another is an argument
   app.set_version_flag(
          "--version", [] { return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::pipeline::torch_version(); },
          "Print the versions of repsim and of its LibTorch")

@@ -142,6 +142,12 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   return settings;
 }
 
+/// Nearly all models have a few equal tensors (counters, zero biases): they alone are not worth a bundle.
+bool shares_nothing(const report::Plan& plan) {
+  constexpr std::int64_t kWorthwhilePercent = 1;
+  return plan.shares.empty() && 100 * plan.exact.bytes_saved < kWorthwhilePercent * plan.before.bytes;
+}
+
 void run_plan(const PlanFlags& flags, Progress& progress) {
   const pipeline::Settings settings = settings_of(flags);
   if (!flags.out) {
@@ -150,7 +156,7 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   if (flags.dry_run) return print_result(pipeline::dry_run(settings, *flags.out, flags.force));
   const pipeline::Outcome outcome = pipeline::plan(settings, *flags.out, flags.force, progress);
   print_result(report::summary(outcome.plan));
-  if (outcome.plan.shares.empty() && outcome.plan.exact.bytes_saved == 0) {
+  if (shares_nothing(outcome.plan)) {
     throw Error(ErrorKind::kNothingToShare,
                 fmt::format("nothing can be shared at a fidelity of {}; the plan is written, with no shares",
                             settings.min_fidelity),

@@ -118,7 +118,7 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
       const auto& shape = regressions[i].geometry.weight_shape;
       fitted.splice.refits.push_back(
           {joint.refit_nodes[i], weight.view({shape[0], -1, shape[2], shape[3]}).contiguous(), bias});
-      worst = std::max(worst, 1.0 - solution.r2);
+      worst = std::max(worst, 1.0 - solution.r2());
     } else {
       if (!joint.linear[i]) {
         fitted.residuals.push_back(1.0 - regressions[i].sums.r2_unchanged());
@@ -126,7 +126,7 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
       }
       fitted.splice.overrides[i].weight = weight.view({weight.size(0), weight.size(1), 1, 1}).contiguous();
       fitted.splice.overrides[i].bias = bias;
-      fitted.residuals.push_back(1.0 - solution.r2);
+      fitted.residuals.push_back(1.0 - solution.r2());
     }
   }
   if (!joint.refit_nodes.empty()) fitted.residuals.assign(cut.taps.size(), worst);
@@ -166,7 +166,10 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
 
   const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, {}, requests);
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
-  std::vector<NormalEquations> sums(pairs.size());
+  // Pairs with the same regressors are one regression: their receiver layers stand side by side.
+  std::map<std::pair<std::size_t, Size>, std::vector<std::size_t>> regressions;
+  for (std::size_t i = 0; i < pairs.size(); ++i) regressions[{given_at.at(pairs[i].donor_layer), size_of(pairs[i])}].push_back(i);
+  std::map<std::pair<std::size_t, Size>, NormalEquations> sums;
   const std::vector<int> members{receiver, donor};
   const auto batches = capture::batches(calibration.front().size(), set.batch(members));
   progress.begin("screen " + taker.name + "<-" + giver.name, calibration.front().size());
@@ -184,16 +187,25 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
       }
     });
     const c10::InferenceMode no_gradients;
-    for (std::size_t i = 0; i < pairs.size(); ++i) {
-      sums[i].add(samples.at({given_at.at(pairs[i].donor_layer), size_of(pairs[i])}),
-                  samples.at({wanted_at.at(pairs[i].receiver_layer), size_of(pairs[i])}));
+    for (const auto& [regressors, members_of] : regressions) {
+      std::vector<at::Tensor> targets;
+      for (const std::size_t i : members_of) targets.push_back(samples.at({wanted_at.at(pairs[i].receiver_layer), size_of(pairs[i])}));
+      sums[regressors].add(samples.at(regressors), at::cat(targets, 1));
     }
     progress.step(static_cast<std::int64_t>(positions.size()));
   }
   progress.end();
-  std::vector<double> scores;
+  std::vector<double> scores(pairs.size());
   const c10::InferenceMode no_gradients;
-  for (const NormalEquations& one : sums) scores.push_back(one.solve(options.ridge).r2);
+  for (const auto& [regressors, members_of] : regressions) {
+    const NormalEquations::Solution solution = sums.at(regressors).solve(options.ridge);
+    std::int64_t begin = 0;
+    for (const std::size_t i : members_of) {
+      const std::int64_t end = begin + taker.program.layers[static_cast<std::size_t>(pairs[i].receiver_layer)].shape[0];
+      scores[i] = solution.r2(begin, end);
+      begin = end;
+    }
+  }
   return scores;
 }
 

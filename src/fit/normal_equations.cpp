@@ -35,7 +35,6 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
   const at::Tensor mean_x = sum_x_ / n, mean_y = sum_y_ / n;
   const at::Tensor cov_xx = xx_ / n - at::outer(mean_x, mean_x);
   const at::Tensor cov_xy = xy_ / n - at::outer(mean_x, mean_y);
-  const double variance_y = (yy_ / n - mean_y.square()).sum().item<double>();
   const double mean_variance = cov_xx.diagonal().mean().item<double>();
 
   at::Tensor weight = at::zeros_like(cov_xy);  // [p, q]
@@ -55,11 +54,14 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
   Solution solution;
   solution.weight = weight.t().contiguous();
   solution.bias = mean_y + shift_y_ - solution.weight.mv(mean_x + shift_x_);
-  if (variance_y > 0) {
-    const double explained = (2 * (weight * cov_xy).sum() - (weight * cov_xx.mm(weight)).sum()).item<double>();
-    solution.r2 = explained / variance_y;
-  }
+  solution.variance = yy_ / n - mean_y.square();
+  solution.explained = (2 * weight * cov_xy - weight * cov_xx.mm(weight)).sum(0);
   return solution;
+}
+
+double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const {
+  const double total = variance.slice(0, begin, end).sum().item<double>();
+  return total > 0 ? explained.slice(0, begin, end).sum().item<double>() / total : 0.0;
 }
 
 double NormalEquations::r2_unchanged() const {

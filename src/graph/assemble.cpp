@@ -151,13 +151,24 @@ class Assembler {
                                                                        graph_->insertConstant(c10::IValue())});
     }
     if (one.weight.defined()) {
-      const std::string path = "shared." + std::to_string(number);
+      const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
       tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
       tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
       const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
       value = graph_->insert(c10::aten::conv2d, {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
     }
     return value;
+  }
+
+  /// Attribute that holds a receiver's adapters: "shared", or longer where the model has such an attribute itself.
+  std::string adapter_folder(int receiver) const {
+    std::string folder = "shared";
+    const auto& parameters = model(receiver).program.parameters;
+    const auto clashes = [&](const Parameter& parameter) {
+      return parameter.path == folder || parameter.path.starts_with(folder + ".");
+    };
+    while (std::any_of(parameters.begin(), parameters.end(), clashes)) folder += "_";
+    return folder;
   }
 
   tj::Value* requested(const PlaceRequest& request) {

@@ -17,7 +17,7 @@ namespace tj = torch::jit;
 
 c10::IValue forward_as_loaded(const model::Loaded& model, const at::Tensor& frames) {
   const c10::InferenceMode no_gradients;
-  tj::Module module = model.module;
+  tj::Module module = model.module.deepcopy();  // one that writes to itself must not change what goes into the bundle
   return module.forward({model::make_input(*model.spec.input, frames)});
 }
 
@@ -38,6 +38,8 @@ std::string content_hash(const at::Tensor& tensor) {
   const at::Tensor dense = tensor.contiguous();
   std::string header = c10::toString(dense.scalar_type());
   for (const std::int64_t size : dense.sizes()) header += "," + std::to_string(size);
+  // Another memory format makes another kernel run, and other last bits.
+  for (const std::int64_t stride : tensor.strides()) header += ":" + std::to_string(stride);
   const auto* data = static_cast<const char*>(dense.const_data_ptr());
   return sha256(header + ";" + sha256(std::string_view(data, dense.nbytes())));
 }

@@ -56,10 +56,25 @@ bool is_channelwise(const tj::Node& node) {
   return false;
 }
 
-/// Collects the convolutions behind `value`; false when a path meets anything else.
-bool collect(const tj::Value* value, std::set<const tj::Node*>& convolutions) {
+/// Nodes of the top block that are still computed when the layers `cut` come from elsewhere.
+std::set<const tj::Node*> live_nodes(const Prepared& model, const std::vector<int>& cut, const std::vector<tj::Node*>& nodes) {
+  const std::vector<bool> live = live_ops(model.program, cut);
+  std::set<const tj::Node*> result;
+  std::size_t op = 0;  // ops are the nodes without the constants, in order
+  for (const tj::Node* node : nodes) {
+    if (node->kind() != c10::prim::Constant && live[op++]) result.insert(node);
+  }
+  return result;
+}
+
+/// Collects the convolutions behind `value`; false when a path that stays alive meets anything else.
+bool collect(const tj::Value* value, const std::set<const tj::Node*>& live, std::set<const tj::Node*>& convolutions) {
+  bool any = false;
   for (const tj::Use& use : value->uses()) {
     const tj::Node* user = use.user;
+    // What reads the layer on the way to another replaced one disappears with the cut.
+    if (user->kind() != c10::prim::Return && user->owningBlock() == value->owningGraph()->block() && live.count(user) == 0) continue;
+    any = true;
     if (user->kind() == c10::prim::Return) return false;
     if (is_dense(*user) && use.offset == 0) {
       const tj::Value* weight = user->input(1);
@@ -69,21 +84,22 @@ bool collect(const tj::Value* value, std::set<const tj::Node*>& convolutions) {
       convolutions.insert(user);
     } else if (use.offset != 0 && user->kind() != c10::prim::ListConstruct) {
       return false;
-    } else if (!is_channelwise(*user) || !collect(user->output(), convolutions)) {
+    } else if (!is_channelwise(*user) || !collect(user->output(), live, convolutions)) {
       return false;
     }
   }
-  return !value->uses().empty();
+  return any;
 }
 
 }  // namespace
 
 std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int>& cut) {
   const std::vector<tj::Node*> nodes = top_nodes(*model.graph);
+  const std::set<const tj::Node*> live = live_nodes(model, cut, nodes);
   std::set<const tj::Node*> convolutions;
   for (const int layer : cut) {
     const tj::Value* value = value_at(nodes, place_of(model.program.layers.at(static_cast<std::size_t>(layer))));
-    if (!collect(value, convolutions)) return {};
+    if (!collect(value, live, convolutions)) return {};
   }
   std::vector<int> positions;
   for (std::size_t i = 0; i < nodes.size(); ++i) {

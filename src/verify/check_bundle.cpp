@@ -155,6 +155,8 @@ Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress&
   std::vector<int> groups(check.set->specs.size());
   std::iota(groups.begin(), groups.end(), 0);
   std::vector<double> separate, together;
+  std::vector<torch::jit::Module> originals;
+  for (const model::Loaded* model : check.models) originals.push_back(model->module.deepcopy());
   progress.begin("latency", frames + 3);
   for (std::int64_t i = -3; i < frames; ++i) {  // three runs to warm up: the executor specialises itself
     const std::int64_t position = std::max<std::int64_t>(0, i) % check.frames->front().size();
@@ -162,9 +164,8 @@ Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress&
     const c10::InferenceMode no_gradients;
     const auto inputs = capture::group_inputs(*check.set, *check.frames, groups, positions);
     const auto begin = Clock::now();
-    for (std::size_t m = 0; m < check.models.size(); ++m) {
-      torch::jit::Module module = check.models[m]->module;
-      (void)module.forward({inputs[static_cast<std::size_t>(check.heads[m].group)]});
+    for (std::size_t m = 0; m < originals.size(); ++m) {
+      (void)originals[m].forward({inputs[static_cast<std::size_t>(check.heads[m].group)]});
     }
     const auto middle = Clock::now();
     (void)bundle.forward(inputs);

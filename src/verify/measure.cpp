@@ -34,9 +34,9 @@ std::span<const float> values_of(const at::Tensor& tensor) {
 }  // namespace
 
 Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores, int group) {
-  return [&model, &set, &stores, group](std::span<const std::int64_t> positions) {
+  // A copy: a model that writes to itself must not change what others read.
+  return [module = model.module.deepcopy(), &set, &stores, group](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
-    torch::jit::Module module = model.module;
     const std::vector<int> groups{group};
     return module.forward(capture::group_inputs(set, stores, groups, positions));
   };

@@ -1,0 +1,273 @@
+#include "repsim/base/atomic_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+#include "base/error_matcher.hpp"
+#include "base/temp_folder.hpp"
+
+namespace repsim {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
+namespace fs = std::filesystem;
+
+TEST(AtomicFile, WritesEveryByteAndNothingElse) {
+  const test::TempFolder folder;
+  const std::string bytes("a\0b\r\n\xff", 6);
+  write_file_atomically(folder / "out.bin", bytes);
+  EXPECT_EQ(test::read_text(folder / "out.bin"), bytes);
+  EXPECT_THAT(folder.entries(), ElementsAre("out.bin"));
+}
+
+TEST(AtomicFile, ReplacesAnOlderFile) {
+  const test::TempFolder folder;
+  test::write_text(folder / "out", "a much longer older content");
+  write_file_atomically(folder / "out", "new");
+  EXPECT_EQ(read_file(folder / "out"), "new");
+}
+
+TEST(AtomicFile, TakesANameAsLongAsTheFileSystemAllows) {
+  const test::TempFolder folder;
+  const std::string name(255, 'x');
+  write_file_atomically(folder / name, "1");
+  EXPECT_THAT(folder.entries(), ElementsAre(name));
+}
+
+TEST(AtomicFile, IsReadableAsTheUmaskSays) {
+  const test::TempFolder folder;
+  const ::mode_t before = ::umask(027);
+  write_file_atomically(folder / "out", "1");
+  ::umask(before);
+  EXPECT_EQ(fs::status(folder / "out").permissions(), fs::perms(0640));
+}
+
+// Two writers of one file: either content, never a mixture, no temporary left.
+TEST(AtomicFile, StaysWholeWhenSeveralThreadsWriteIt) {
+  const test::TempFolder folder;
+  std::vector<std::thread> writers;
+  for (const char c : {'a', 'b', 'c', 'd'}) {
+    writers.emplace_back([&folder, c] {
+      for (int i = 0; i < 20; ++i) {
+        EXPECT_NO_THROW(write_file_atomically(folder / "out", std::string(100000, c)));
+      }
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  const std::string content = read_file(folder / "out");
+  EXPECT_EQ(content, std::string(100000, content[0]));
+  EXPECT_THAT(folder.entries(), ElementsAre("out"));
+}
+
+TEST(AtomicFile, NamesThePathAndTheReasonWhenTheFolderIsMissing) {
+  const test::TempFolder folder;
+  EXPECT_THAT(test::error_text([&] { write_file_atomically(folder / "no/out", "1"); }),
+              AllOf(StartsWith("input: " + (folder / "no/out").string()), HasSubstr("No such file or directory")));
+}
+
+TEST(AtomicFile, NamesThePathAndTheReasonBelowAFile) {
+  const test::TempFolder folder;
+  test::write_text(folder / "file", "1");
+  EXPECT_THAT(test::error_text([&] { write_file_atomically(folder / "file/out", "1"); }),
+              AllOf(StartsWith("input: " + (folder / "file/out").string()), HasSubstr("Not a directory")));
+}
+
+// As root a rename would replace the device itself.
+TEST(AtomicFile, RefusesToReplaceADeviceOrAFolder) {
+  const test::TempFolder folder;
+  EXPECT_THAT(test::error_text([] { write_file_atomically("/dev/null", "1"); }), HasSubstr("no regular file"));
+  EXPECT_THAT(test::error_text([&] { write_file_atomically(folder.path(), "1"); }), HasSubstr("no regular file"));
+}
+
+// A limit on the size of files fails in the middle of writing, as a full disk does; the old file must survive.
+TEST(AtomicFile, KeepsTheOldFileWhenWritingFailsHalfway) {
+  const test::TempFolder folder;
+  test::write_text(folder / "out", "old");
+  ::rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ::rlimit small = before;
+  small.rlim_cur = 4096;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string text = test::error_text([&] { write_file_atomically(folder / "out", std::string(100000, 'x')); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_THAT(text, AllOf(StartsWith("input: " + (folder / "out").string()), HasSubstr("File too large")));
+  EXPECT_EQ(read_file(folder / "out"), "old");
+  EXPECT_THAT(folder.entries(), ElementsAre("out"));
+}
+
+TEST(ReadFile, NamesThePathAndTheReason) {
+  const test::TempFolder folder;
+  EXPECT_THAT(test::error_text([&] { (void)read_file(folder / "no"); }),
+              AllOf(StartsWith("input: " + (folder / "no").string()), HasSubstr("No such file")));
+  EXPECT_THAT(test::error_text([&] { (void)read_file(folder.path()); }), HasSubstr("Is a directory"));
+}
+
+TEST(ReadFile, ReadsFilesWhoseSizeIsNotKnownBefore) { EXPECT_THAT(read_file("/proc/self/status"), HasSubstr("Pid:")); }
+
+TEST(ReadFile, ReadsMoreThanOnePiece) {
+  const test::TempFolder folder;
+  std::string bytes(3'000'001, 'a');
+  bytes.back() = 'z';
+  test::write_text(folder / "big", bytes);
+  EXPECT_EQ(read_file(folder / "big"), bytes);
+}
+
+TEST(StagedDirectory, AppearsOnlyWithCommit) {
+  const test::TempFolder folder;
+  StagedDirectory staged(folder / "out", false);
+  write_file_atomically(staged.path("plan.json"), "{}");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  staged.commit();
+  EXPECT_EQ(read_file(folder / "out/plan.json"), "{}");
+  EXPECT_THAT(folder.entries(), ElementsAre("out"));
+}
+
+TEST(StagedDirectory, LeavesNothingWithoutCommit) {
+  const test::TempFolder folder;
+  {
+    StagedDirectory staged(folder / "out", false);
+    write_file_atomically(staged.path("plan.json"), "{}");
+  }
+  EXPECT_THAT(folder.entries(), IsEmpty());
+}
+
+TEST(StagedDirectory, TakesATrailingSlash) {
+  const test::TempFolder folder;
+  StagedDirectory staged(folder / "out/", false);
+  write_file_atomically(staged.path("a"), "1");
+  staged.commit();
+  EXPECT_EQ(read_file(folder / "out/a"), "1");
+}
+
+TEST(StagedDirectory, RefusesAFolderWithFilesAndShowsForce) {
+  const test::TempFolder folder;
+  fs::create_directory(folder / "out");
+  test::write_text(folder / "out/mine", "1");
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "out", false); }),
+              AllOf(StartsWith("input: " + (folder / "out").string()), HasSubstr("--force")));
+  EXPECT_THAT(folder.entries(), ElementsAre("out"));
+}
+
+TEST(StagedDirectory, UsesAnEmptyFolder) {
+  const test::TempFolder folder;
+  fs::create_directory(folder / "out");
+  StagedDirectory staged(folder / "out", false);
+  write_file_atomically(staged.path("a"), "1");
+  staged.commit();
+  EXPECT_EQ(read_file(folder / "out/a"), "1");
+  EXPECT_THAT(folder.entries(), ElementsAre("out"));
+}
+
+TEST(StagedDirectory, EmptyFolderIsEmptyAgainWithoutCommit) {
+  const test::TempFolder folder;
+  fs::create_directory(folder / "out");
+  {
+    StagedDirectory staged(folder / "out", false);
+    write_file_atomically(staged.path("a"), "1");
+  }
+  EXPECT_TRUE(fs::is_empty(folder / "out"));
+}
+
+TEST(StagedDirectory, ForceReplacesFilesOfTheSameNameAndKeepsOthers) {
+  const test::TempFolder folder;
+  fs::create_directory(folder / "out");
+  test::write_text(folder / "out/plan.json", "old");
+  test::write_text(folder / "out/mine", "1");
+  StagedDirectory staged(folder / "out", true);
+  write_file_atomically(staged.path("plan.json"), "new");
+  write_file_atomically(staged.path("bundle.pt"), "b");
+  EXPECT_EQ(read_file(folder / "out/plan.json"), "old");
+  staged.commit();
+  EXPECT_EQ(read_file(folder / "out/plan.json"), "new");
+  EXPECT_EQ(read_file(folder / "out/mine"), "1");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "out"), fs::directory_iterator()), 3);
+}
+
+// Found before the first rename: old and new files must not be mixed.
+TEST(StagedDirectory, ForceReplacesNothingWhenOneNameIsAFolder) {
+  const test::TempFolder folder;
+  fs::create_directories(folder / "out/z");
+  test::write_text(folder / "out/a", "old");
+  {
+    StagedDirectory staged(folder / "out", true);
+    write_file_atomically(staged.path("a"), "new");
+    write_file_atomically(staged.path("z"), "new");
+    EXPECT_THAT(test::error_text([&] { staged.commit(); }), HasSubstr("out/z: cannot be replaced: is a folder"));
+  }
+  EXPECT_EQ(read_file(folder / "out/a"), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "out"), fs::directory_iterator()), 2);
+}
+
+TEST(StagedDirectory, RefusesAFileAndADanglingLinkEvenWithForce) {
+  const test::TempFolder folder;
+  test::write_text(folder / "file", "1");
+  fs::create_symlink(folder / "nowhere", folder / "link");
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "file", true); }), HasSubstr("exists and is no folder"));
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "link", true); }), HasSubstr("exists and is no folder"));
+}
+
+TEST(StagedDirectory, ShowsHowToMakeAMissingParent) {
+  const test::TempFolder folder;
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "a/b/out", false); }),
+              HasSubstr("does not exist; mkdir -p " + (folder / "a/b").string()));
+  EXPECT_THAT(folder.entries(), IsEmpty());
+}
+
+TEST(StagedDirectory, RefusesAPlaceBelowAFile) {
+  const test::TempFolder folder;
+  test::write_text(folder / "file", "1");
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "file/out", false); }), HasSubstr("Not a directory"));
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "file/a/out", false); }), HasSubstr("Not a directory"));
+}
+
+TEST(StagedDirectory, RefusesAnEmptyPath) {
+  EXPECT_THAT(test::error_text([] { StagedDirectory("", false); }), StartsWith("input: "));
+}
+
+TEST(StagedDirectory, SaysSoWhereNothingMayBeWritten) {
+  if (::access("/proc", W_OK) == 0 && ::geteuid() != 0) GTEST_SKIP() << "/proc is writable here";
+  EXPECT_THAT(test::error_text([] { StagedDirectory("/proc/repsim-out", false); }),
+              StartsWith("input: /proc/repsim-out"));
+}
+
+// Another run made the folder meanwhile: its files stay, ours are removed.
+TEST(StagedDirectory, DoesNotReplaceAFolderThatAppearedMeanwhile) {
+  const test::TempFolder folder;
+  {
+    StagedDirectory staged(folder / "out", false);
+    write_file_atomically(staged.path("a"), "ours");
+    fs::create_directory(folder / "out");
+    test::write_text(folder / "out/a", "theirs");
+    EXPECT_THAT(test::error_text([&] { staged.commit(); }), HasSubstr("Directory not empty"));
+  }
+  EXPECT_EQ(read_file(folder / "out/a"), "theirs");
+  EXPECT_THAT(folder.entries(), ElementsAre("out"));
+}
+
+TEST(StagedDirectory, TwoRunsAtOnceDoNotMeet) {
+  const test::TempFolder folder;
+  StagedDirectory one(folder / "one", false), two(folder / "two", false);
+  write_file_atomically(one.path("a"), "1");
+  write_file_atomically(two.path("a"), "2");
+  one.commit();
+  two.commit();
+  EXPECT_EQ(read_file(folder / "one/a"), "1");
+  EXPECT_EQ(read_file(folder / "two/a"), "2");
+  EXPECT_THAT(folder.entries(), UnorderedElementsAre("one", "two"));
+}
+
+}  // namespace
+}  // namespace repsim

@@ -1,0 +1,289 @@
+// Least squares, adapters and refits against solutions by other means.
+#include "repsim/fit.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error_matcher.hpp"
+#include "fixtures/fixtures.hpp"
+
+namespace repsim::fit {
+namespace {
+
+struct Solved {
+  at::Tensor weight, bias;  // [q, p], [q] float64
+  double r2 = 0;
+};
+
+/// Ridge regression with an intercept by a library least-squares solver: the penalty becomes further rows.
+Solved reference(const at::Tensor& x, const at::Tensor& y, double ridge) {
+  const at::Tensor left = x.to(at::kDouble), right = y.to(at::kDouble);
+  const at::Tensor mean_x = left.mean(0), mean_y = right.mean(0);
+  at::Tensor a = left - mean_x, b = right - mean_y;
+  const auto n = static_cast<double>(x.size(0));
+  const double strength = std::sqrt(ridge * a.square().mean().item<double>() * n);
+  const at::Tensor rows = at::cat({a, strength * at::eye(a.size(1), at::kDouble)});
+  const at::Tensor values = at::cat({b, at::zeros({a.size(1), b.size(1)}, at::kDouble)});
+  const at::Tensor solution = std::get<0>(at::linalg_lstsq(rows, values, std::nullopt, "gelsd"));
+  Solved solved;
+  solved.weight = solution.t();
+  solved.bias = mean_y - solved.weight.mv(mean_x);
+  solved.r2 = 1 - (b - a.mm(solution)).square().sum().item<double>() / b.square().sum().item<double>();
+  return solved;
+}
+
+NormalEquations added_in_pieces(const at::Tensor& x, const at::Tensor& y, std::int64_t rows) {
+  NormalEquations sums;
+  for (std::int64_t begin = 0; begin < x.size(0); begin += rows) {
+    const std::int64_t count = std::min(rows, x.size(0) - begin);
+    sums.add(x.narrow(0, begin, count), y.narrow(0, begin, count));
+  }
+  return sums;
+}
+
+double largest(const at::Tensor& tensor) { return tensor.abs().max().item<double>(); }
+
+struct Data {
+  at::Tensor x, y;
+};
+
+/// y is a linear map of x and noise.
+Data noisy(std::uint64_t seed, std::int64_t rows, std::int64_t p, std::int64_t q) {
+  test::Random random(seed);
+  const at::Tensor x = random.tensor({rows, p}), map = random.tensor({p, q});
+  return {x, x.mm(map) + random.tensor({rows, q}, 0.5) + 2.0};
+}
+
+TEST(NormalEquations, SolveLikeALeastSquaresLibrary) {
+  const Data data = noisy(1, 500, 7, 4);
+  const auto solution = added_in_pieces(data.x, data.y, 64).solve(1e-3);
+  const Solved expected = reference(data.x, data.y, 1e-3);
+  EXPECT_LT(largest(solution.weight - expected.weight), 1e-9);
+  EXPECT_LT(largest(solution.bias - expected.bias), 1e-9);
+  EXPECT_NEAR(solution.r2, expected.r2, 1e-9);
+}
+
+// Cov = E[xx'] - mm' would lose ten digits here: the sums are taken about a shift.
+TEST(NormalEquations, KeepTheirDigitsBesideALargeOffset) {
+  Data data = noisy(2, 400, 5, 3);
+  data.x = data.x.to(at::kDouble) + 1e5;
+  data.y = data.y.to(at::kDouble) - 3e5;
+  const auto solution = added_in_pieces(data.x, data.y, 50).solve(1e-6);
+  const Solved expected = reference(data.x, data.y, 1e-6);
+  EXPECT_LT(largest(solution.weight - expected.weight), 1e-7);
+  EXPECT_NEAR(solution.r2, expected.r2, 1e-7);
+}
+
+TEST(NormalEquations, DoNotDependOnHowRowsAreGrouped) {
+  const Data data = noisy(3, 300, 6, 2);
+  const auto whole = added_in_pieces(data.x, data.y, 300).solve(1e-4), pieces = added_in_pieces(data.x, data.y, 7).solve(1e-4);
+  EXPECT_LT(largest(whole.weight - pieces.weight), 1e-10);
+}
+
+// Two equal regressors and no ridge: the shortest of all solutions, which gives both the same weight.
+TEST(NormalEquations, TakeTheShortestSolutionOfASingularSystem) {
+  const Data data = noisy(4, 200, 3, 2);
+  const at::Tensor x = at::cat({data.x, data.x.narrow(1, 0, 1)}, 1);
+  const auto solution = added_in_pieces(x, data.y, 50).solve(0);
+  const Solved expected = reference(data.x, data.y, 0);
+  EXPECT_NEAR(solution.r2, expected.r2, 1e-6);
+  EXPECT_LT(largest(solution.weight.select(1, 0) - solution.weight.select(1, 3)), 1e-4);
+}
+
+TEST(NormalEquations, WithFewerRowsThanRegressorsStayFinite) {
+  const Data data = noisy(5, 4, 9, 2);
+  const auto solution = added_in_pieces(data.x, data.y, 4).solve(1e-4);
+  EXPECT_TRUE(at::isfinite(solution.weight).all().item<bool>());
+  EXPECT_GT(solution.r2, 0.99);
+}
+
+TEST(NormalEquations, OfAConstantOutputExplainNothing) {
+  const Data data = noisy(6, 100, 3, 2);
+  const auto solution = added_in_pieces(data.x, at::full({100, 2}, 3.5), 30).solve(1e-4);
+  EXPECT_EQ(solution.r2, 0);
+  EXPECT_LT(largest(solution.weight), 1e-9);
+  EXPECT_LT(largest(solution.bias - 3.5), 1e-9);
+}
+
+TEST(NormalEquations, OfAConstantInputGiveTheMean) {
+  const Data data = noisy(7, 100, 3, 2);
+  const auto solution = added_in_pieces(at::full({100, 3}, 2.0), data.y, 30).solve(1e-4);
+  EXPECT_LT(largest(solution.weight), 1e-9);
+  EXPECT_LT(largest(solution.bias - data.y.to(at::kDouble).mean(0)), 1e-9);
+}
+
+TEST(NormalEquations, JudgeValuesAsTheyAre) {
+  const Data data = noisy(8, 200, 3, 3);
+  const at::Tensor x = data.y + test::Random(9).tensor({200, 3}, 0.3) + 0.1, y = data.y.to(at::kDouble);
+  const double expected = 1 - (x.to(at::kDouble) - y).square().sum().item<double>() / (y - y.mean(0)).square().sum().item<double>();
+  EXPECT_NEAR(added_in_pieces(x, data.y, 40).r2_unchanged(), expected, 1e-9);
+}
+
+/// A module of 1x1 convolutions: `donor` gives relu(conv(x)), `receiver` the same layer times an exact linear map.
+model::Loaded chain(const std::string& name, const at::Tensor& first, const at::Tensor& first_bias, std::uint64_t seed) {
+  test::Random random(seed);
+  model::Loaded loaded;
+  loaded.spec = {name, name + ".pt", test::fixture_input(), {}};
+  torch::jit::Module module("__torch__." + name);
+  module.register_parameter("w", first, false);
+  module.register_parameter("b", first_bias, false);
+  module.register_parameter("head", random.tensor({3, first.size(0), 3, 3}, 0.3), false);
+  module.register_parameter("head_bias", random.tensor({3}), false);
+  module.register_attribute("training", c10::BoolType::get(), false);
+  module.define(R"(
+    def forward(self, x):
+      y = torch.conv2d(x, self.w, self.b, [4, 4], [0, 0])
+      return torch.conv2d(torch.max_pool2d(y, [2, 2], [2, 2]), self.head, self.head_bias, [1, 1], [1, 1])
+  )");
+  loaded.module = module;
+  loaded.module.eval();
+  return loaded;
+}
+
+/// Two models whose first layers are invertible linear maps of each other.
+struct Twins : testing::Test {
+  test::Opened opened;
+  capture::Stores stores;
+  Twins() {
+    test::Random random(21);
+    const at::Tensor weight = random.tensor({6, 3, 4, 4}), bias = random.tensor({6});
+    const at::Tensor map = random.tensor({6, 6}) + 2 * at::eye(6), shift = random.tensor({6});
+    const at::Tensor mapped = map.mm(weight.flatten(1)).view({6, 3, 4, 4});
+    std::vector<model::Loaded> loaded;
+    loaded.push_back(chain("receiver", mapped, map.mv(bias) + shift, 22));
+    loaded.push_back(chain("donor", weight, bias, 23));
+    opened = test::open_loaded(std::move(loaded));
+    stores = test::picture_stores(opened.set, 32);
+  }
+  // Members that are moved in need a default first.
+  void SetUp() override {
+    ASSERT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+    ASSERT_EQ(opened.program(0).layers.size(), 3U);
+  }
+  SilentProgress silent;
+};
+
+TEST_F(Twins, ScreenFindsAnExactLinearRelation) {
+  const auto r2 = screen(opened.set, stores, 0, 1, {{0, 0}}, {}, silent);
+  ASSERT_EQ(r2.size(), 1U);
+  EXPECT_GT(r2[0], 1 - 1e-4);  // the default ridge keeps it this far from 1
+  Options exact;
+  exact.ridge = 1e-9;
+  EXPECT_GT(screen(opened.set, stores, 0, 1, {{0, 0}}, exact, silent)[0], 1 - 1e-6);
+}
+
+TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
+  Options options;
+  options.refit = false;
+  options.ridge = 1e-9;
+  const Cut cut{0, 1, {{0, 0}}};
+  const Joint joint = plan_joint(opened.set, cut, options);
+  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+  ASSERT_EQ(fitted.residuals.size(), 1U);
+  EXPECT_LT(fitted.residuals[0], 1e-6);
+  const c10::IValue image = test::input_of(stores[0], {0, 5});
+  const auto own = opened.loaded[0].module.forward({image});
+  EXPECT_LT(test::difference(own, test::spliced_output(opened, fitted.splice, {image})), 1e-3);
+}
+
+TEST_F(Twins, RefitRecoversAConvolutionBehindAnExactLinearRelation) {
+  // Cut where pooling does not stand between: the maximum of a linear map is not linear.
+  Options options;
+  options.ridge = 1e-9;
+  const Cut cut{0, 1, {{0, 0}}};
+  const Joint joint = plan_joint(opened.set, cut, options);
+  ASSERT_EQ(joint.refit_nodes.size(), 1U);
+  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+  EXPECT_EQ(fitted.splice.refits.size(), 1U);
+  EXPECT_LT(fitted.residuals[0], 1.0);
+}
+
+/// What fit() returns for a refit, recomputed by gathering every row and a library solver.
+TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const capture::Stores stores = test::picture_stores(opened.set, 16);
+  const graph::Program &receiver = opened.program(0), &donor = opened.program(1);
+  const auto layer = [](const graph::Program& program, const std::string& name) {
+    const int found = graph::find_layer(program, name);
+    EXPECT_GE(found, 0) << name;
+    return found;
+  };
+  const Cut cut{0, 1, {{layer(receiver, "backbone.stage2.2"), layer(donor, "backbone.layer2.2")},
+                       {layer(receiver, "backbone.stage3.2"), layer(donor, "backbone.layer3.2")}}};
+  SilentProgress silent;
+  const Options options;
+  const Joint joint = plan_joint(opened.set, cut, options);
+  ASSERT_EQ(joint.refit_nodes.size(), 1U);
+  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+
+  // The neck is a 1x1 convolution on cat(fine, upsampled coarse).
+  std::vector<std::int64_t> all(16);
+  for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
+  const c10::IValue image = test::input_of(stores[0], all);
+  const auto rows = [](const at::Tensor& map) { return map.permute({0, 2, 3, 1}).reshape({-1, map.size(1)}); };
+  const auto level = [&](int model, int index) { return test::layer_value(opened.prepared[static_cast<std::size_t>(model)], index, image); };
+  const auto seen = [&](const at::Tensor& fine, const at::Tensor& coarse) {
+    return at::cat({fine, at::upsample_nearest2d(coarse, {6, 8})}, 1);
+  };
+  const at::Tensor x = seen(level(1, cut.taps[0].donor_layer), level(1, cut.taps[1].donor_layer));
+  const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
+  const at::Tensor y = at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
+  const Solved expected = reference(rows(x), rows(y), options.ridge);
+  const graph::ConvRefit& refit = fitted.splice.refits.at(0);
+  // float32 weights of a solution in float64.
+  EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);
+  EXPECT_LT(largest(refit.bias.to(at::kDouble) - expected.bias), 1e-5);
+  EXPECT_NEAR(fitted.residuals[0], 1 - expected.r2, 1e-6);
+}
+
+TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const int fine = graph::find_layer(opened.program(0), "backbone.stage2.2"), coarse = graph::find_layer(opened.program(0), "backbone.stage3.2");
+  const int first = graph::find_layer(opened.program(1), "backbone.layer2.2"), second = graph::find_layer(opened.program(1), "backbone.layer3.2");
+  const Joint joint = plan_joint(opened.set, {0, 1, {{fine, first}, {coarse, second}}}, {});
+  // 1x1 convolution to 16 channels: 32 inputs instead of 36, and a bias that it did not have.
+  EXPECT_EQ(joint.elements_added, 16 * (14 + 18 - 16 - 20) + 16);
+  EXPECT_EQ(joint.bytes_added, 4 * joint.elements_added);
+}
+
+TEST(Joint, CountsTheBytesOfAdapters) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const int fine = graph::find_layer(opened.program(0), "backbone.stage1.2"), given = graph::find_layer(opened.program(1), "backbone.layer2.2");
+  Options options;
+  options.refit = false;
+  const Joint joint = plan_joint(opened.set, {0, 1, {{fine, given}}}, options);
+  EXPECT_TRUE(joint.possible && joint.linear.at(0) && joint.resize.at(0));
+  EXPECT_EQ(joint.elements_added, 12 * 14 + 12);
+}
+
+TEST(Joint, WithoutAdaptersOrRefitNeedsTheSameChannels) {
+  const test::Opened opened = test::open_fixtures({"small", "wide", "frozen_a"});
+  Options options;
+  options.refit = options.linear = false;
+  const int layer = graph::find_layer(opened.program(0), "backbone.stage1.2");
+  EXPECT_FALSE(plan_joint(opened.set, {0, 1, {{layer, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options).possible);
+  EXPECT_TRUE(plan_joint(opened.set, {0, 2, {{layer, layer}}}, options).possible);
+}
+
+TEST(Fit, IsTheSameInEveryRun) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const capture::Stores stores = test::picture_stores(opened.set, 16);
+  SilentProgress silent;
+  for (const bool refit : {true, false}) {
+    Options options;
+    options.refit = refit;
+    const Cut cut{1, 0, {{1, 1}}};
+    const Joint joint = plan_joint(opened.set, cut, options);
+    const Fitted one = fit(opened.set, stores, {}, cut, joint, options, silent), two = fit(opened.set, stores, {}, cut, joint, options, silent);
+    ASSERT_EQ(one.splice.refits.size(), two.splice.refits.size());
+    for (std::size_t i = 0; i < one.splice.refits.size(); ++i) EXPECT_TRUE(at::equal(one.splice.refits[i].weight, two.splice.refits[i].weight));
+    for (std::size_t i = 0; i < one.splice.overrides.size(); ++i) {
+      if (one.splice.overrides[i].weight.defined()) EXPECT_TRUE(at::equal(one.splice.overrides[i].weight, two.splice.overrides[i].weight));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace repsim::fit

@@ -1,0 +1,293 @@
+// Preparing models, naming layers, and joining models into one graph.
+#include "repsim/graph.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error_matcher.hpp"
+#include "fixtures/fixtures.hpp"
+
+namespace repsim::graph {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::vector<std::string> kTransparent{"small", "wide", "dict",   "list",     "images",       "control",        "inplace",
+                                            "shuffle", "tied", "frozen_a", "one_frame", "small.traced", "shuffle.traced"};
+
+std::vector<std::string> layer_names(const Program& program) {
+  std::vector<std::string> names;
+  for (const Layer& layer : program.layers) names.push_back(layer.name);
+  return names;
+}
+
+TEST(Prepare, MakesEveryOrdinaryModelTransparent) {
+  for (const std::string& name : kTransparent) {
+    EXPECT_EQ(test::open_fixtures({name}).prepared[0].opaque_reason, "") << name;
+  }
+}
+
+TEST(Prepare, ReturnsTheBitsOfTheOriginalOnFramesItHasNotSeen) {
+  for (const std::string& name : kTransparent) {
+    const test::Opened opened = test::open_fixtures({name});
+    const Prepared& prepared = opened.prepared[0];
+    ASSERT_TRUE(prepared.transparent) << name;
+    const capture::Stores stores = test::picture_stores(opened.set, 3, 7);
+    const Runner runner(*prepared.graph, prepared.parameters, {}, true);
+    std::vector<std::vector<std::int64_t>> batches{{0}, {2}};
+    if (prepared.batchable) batches.push_back({0, 1, 2});
+    for (const auto& positions : batches) {
+      const c10::IValue image = test::input_of(stores[0], positions);
+      EXPECT_TRUE(test::same_bits(runner.run({image}), test::run_file(test::fixture_path(name).string(), image)))
+          << name << ", " << positions.size() << " frames";
+    }
+  }
+}
+
+TEST(Prepare, DoesNotChangeTheLoadedModel) {
+  for (const std::string name : {"inplace", "control"}) {
+    const test::Opened opened = test::open_fixtures({name});
+    const c10::IValue image = test::input_of(test::picture_store(opened.set.specs[0], 1), {0});
+    torch::jit::Module module = opened.loaded[0].module;
+    EXPECT_TRUE(test::same_bits(module.forward({image}), test::run_file(test::fixture_path(name).string(), image))) << name;
+  }
+}
+
+TEST(Prepare, KeepsAModelThatWritesItsOwnBufferWhole) {
+  const test::Opened opened = test::open_fixtures({"counter"});
+  EXPECT_FALSE(opened.prepared[0].transparent);
+  EXPECT_NE(opened.prepared[0].opaque_reason, "");
+  EXPECT_THAT(opened.program(0).ops, testing::IsEmpty());
+}
+
+TEST(Prepare, KnowsWhichModelsTakeOneFrameAtATime) {
+  EXPECT_TRUE(test::open_fixtures({"small"}).prepared[0].batchable);
+  EXPECT_TRUE(test::open_fixtures({"small.traced"}).prepared[0].batchable);
+  EXPECT_FALSE(test::open_fixtures({"one_frame"}).prepared[0].batchable);
+  EXPECT_FALSE(test::open_fixtures({"images"}).prepared[0].batchable);
+  EXPECT_FALSE(test::open_fixtures({"control"}).prepared[0].batchable);
+}
+
+TEST(Prepare, CountsAWeightOfTwoModulesOnce) {
+  const test::Opened opened = test::open_fixtures({"tied"});
+  // stem 8*27 and its normalisation 4*8+1 (a counter), three convolutions of which two share 8*8*9 weights, three biases.
+  EXPECT_EQ(opened.prepared[0].model_elements, 8 * 27 + 33 + 2 * 576 + 3 * 8);
+}
+
+TEST(DryRun, ReportsTheModelsOwnMessage) {
+  EXPECT_THAT(test::error_text([] { (void)test::open_fixtures({"raises"}); }),
+              AllOf(testing::StartsWith("input: "), HasSubstr("this model wants a width of 31"), HasSubstr("64x48"), HasSubstr("--input")));
+}
+
+TEST(DryRun, LeavesAModelThatCountsItsCallsAsItWas) {
+  const model::Loaded loaded = test::load_fixture("counter");
+  (void)dry_run(loaded);
+  EXPECT_EQ(loaded.module.attr("calls").toTensor().item<float>(), 0);
+}
+
+TEST(Layers, AreNamedAfterModulesAndOps) {
+  EXPECT_THAT(layer_names(test::open_fixtures({"small"}).program(0)),
+              ElementsAre("backbone.stem.2", "backbone.stage1.2", "backbone.stage2.2", "backbone.stage3.2", "forward:upsample_nearest2d",
+                          "forward:cat", "neck.2", "head"));
+}
+
+TEST(Layers, HaveUniqueNames) {
+  for (const std::string& name : kTransparent) {
+    const auto names = layer_names(test::open_fixtures({name}).program(0));
+    EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size()) << name;
+    EXPECT_FALSE(names.empty()) << name;
+  }
+}
+
+TEST(Layers, HaveTheSameNamesInEveryRun) {
+  for (const std::string& name : kTransparent) {
+    EXPECT_EQ(layer_names(test::open_fixtures({name}).program(0)), layer_names(test::open_fixtures({name}).program(0))) << name;
+  }
+}
+
+TEST(Layers, HaveTheSameNamesScriptedAndTraced) {
+  for (const std::string name : {"small", "shuffle"}) {
+    EXPECT_EQ(layer_names(test::open_fixtures({name}).program(0)), layer_names(test::open_fixtures({name + std::string(".traced")}).program(0)))
+        << name;
+  }
+}
+
+TEST(Layers, OfAConvolutionCalledTwiceAreTwo) {
+  EXPECT_THAT(layer_names(test::open_fixtures({"tied"}).program(0)), AllOf(Contains("twice"), Contains(HasSubstr("twice@2"))));
+}
+
+TEST(Layers, LeaveOutWhatIsOverwrittenLater) {
+  // `left` of the fixture is multiplied in place after it was read.
+  const test::Opened opened = test::open_fixtures({"inplace"});
+  for (const std::string& name : layer_names(opened.program(0))) {
+    const int layer = find_layer(opened.program(0), name);
+    const c10::IValue image = test::input_of(test::picture_store(opened.set.specs[0], 1), {0});
+    // What a tap behind the producer sees must still be there when the model ends: replacing it is then exact.
+    const std::vector<Place> places{place_of(opened.program(0).layers[static_cast<std::size_t>(layer)])};
+    at::Tensor kept, then;
+    const Runner runner(*opened.prepared[0].graph, opened.prepared[0].parameters, places, true);
+    (void)runner.run({image}, [&](int, const at::Tensor& value) {
+      kept = value;
+      then = value.clone();
+    });
+    EXPECT_TRUE(at::equal(kept, then)) << name;
+  }
+}
+
+TEST(Layers, HaveTheShapesThatRunsShow) {
+  for (const std::string& name : kTransparent) {
+    const test::Opened opened = test::open_fixtures({name});
+    const c10::IValue image = test::input_of(test::picture_store(opened.set.specs[0], 1), {0});
+    for (std::size_t i = 0; i < opened.program(0).layers.size(); ++i) {
+      const Layer& layer = opened.program(0).layers[i];
+      const auto sizes = test::layer_value(opened.prepared[0], static_cast<int>(i), image).sizes().vec();
+      EXPECT_EQ(std::vector<std::int64_t>(sizes.begin() + 1, sizes.end()), layer.shape) << name << " " << layer.name;
+    }
+  }
+}
+
+TEST(Flops, OfAConvolutionAreTwoPerMultiplyAdd) {
+  const test::Opened opened = test::open_fixtures({"small"});
+  const Program& program = opened.program(0);
+  const Layer& head = program.layers[static_cast<std::size_t>(find_layer(program, "head"))];
+  EXPECT_EQ(head.flops, 2 * 6 * 8 * 6 * 16 * 9);
+}
+
+/// Cuts of `receiver`, one third of them, with seeded donors: enough to meet every kind of layer.
+struct Pair {
+  std::string receiver, donor;
+};
+
+class Splices : public testing::TestWithParam<Pair> {};
+
+// Design invariant 2, the joint graph. 1e-5: einsum and convolution add in another order.
+TEST_P(Splices, EqualAnIndependentSplice) {
+  const test::Opened opened = test::open_fixtures({GetParam().receiver, GetParam().donor});
+  const capture::Stores stores = test::picture_stores(opened.set, 2, 3);
+  std::vector<c10::IValue> images;
+  for (const video::FrameStore& store : stores) images.push_back(test::input_of(store, {1}));
+  const auto cuts = test::map_cuts(opened.program(0));
+  ASSERT_FALSE(cuts.empty());
+  for (std::size_t i = 0; i < cuts.size(); ++i) {
+    const std::vector<Splice> splices{test::random_splice(opened, 0, 1, cuts[i].layers, i + 1)};
+    const std::vector<int> wanted{0, 1};
+    const Assembly assembly = assemble(opened.set.models, opened.set.groups, splices, wanted);
+    const c10::IValue both = Runner(*assembly.graph, assembly.parameter_values(), {}, true).run(images);
+    const auto& outputs = both.toTupleRef().elements();
+    EXPECT_LT(test::difference(test::spliced_output(opened, splices[0], images), outputs[0]), 1e-5) << "cut " << i;
+    const c10::IValue donor = test::run_file(opened.loaded[1].spec.path, images[static_cast<std::size_t>(opened.set.groups[1])]);
+    EXPECT_TRUE(test::same_bits(outputs[1], donor)) << "cut " << i << ": the donor changed";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Splices,
+                         testing::Values(Pair{"small", "wide"}, Pair{"wide", "small.traced"}, Pair{"list", "shuffle"}, Pair{"inplace", "wide"},
+                                         Pair{"control", "inplace"}, Pair{"shuffle.traced", "control"}, Pair{"tied", "small"},
+                                         Pair{"images", "small"}, Pair{"one_frame", "list"}),
+                         [](const auto& info) {
+                           std::string name = info.param.receiver + "_from_" + info.param.donor;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
+
+// The value goes over as it is: neither resize nor convolution stands between the donor's tensor and the receiver's writes.
+TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
+  const test::Opened opened = test::open_fixtures({"inplace", "frozen_a"});
+  const test::Opened twins = test::open_fixtures({"inplace", "inplace"});
+  const capture::Stores stores = test::picture_stores(twins.set, 1);
+  const c10::IValue image = test::input_of(stores[0], {0});
+  const c10::IValue own = test::run_file(twins.loaded[1].spec.path, image);
+  for (int layer = 0; layer < static_cast<int>(twins.program(0).layers.size()); ++layer) {
+    Splice splice;
+    splice.receiver = 0;
+    splice.overrides.push_back({layer, 1, layer, 0, 0, {}, {}});
+    const std::vector<Splice> splices{splice};
+    const std::vector<int> wanted{0, 1};
+    const Assembly assembly = assemble(twins.set.models, twins.set.groups, splices, wanted);
+    const c10::IValue both = Runner(*assembly.graph, assembly.parameter_values(), {}, true).run({image});
+    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[0], own)) << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
+    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[1], own)) << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
+  }
+}
+
+TEST(Assemble, ComputesWhatIsIdenticalOnce) {
+  const test::Opened opened = test::open_fixtures({"frozen_a", "frozen_b"});
+  const std::vector<int> wanted{0, 1};
+  const Assembly assembly = assemble(opened.set.models, opened.set.groups, {}, wanted);
+  std::int64_t convolutions = 0;
+  for (torch::jit::Node* node : assembly.graph->nodes()) convolutions += node->kind() == c10::aten::conv2d ? 1 : 0;
+  EXPECT_EQ(convolutions, 4 + 2 * 2);  // one backbone, two necks and heads
+}
+
+TEST(Assemble, HoldsExactlyTheParametersThatTheRemovalLeaves) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  for (const planner::DepthCut& cut : test::map_cuts(opened.program(0))) {
+    const std::vector<Splice> splices{test::random_splice(opened, 0, 1, cut.layers, 5)};
+    const std::vector<int> wanted{0, 1};
+    const Assembly assembly = assemble(opened.set.models, opened.set.groups, splices, wanted);
+    std::set<std::string> left, expected;
+    for (const AssembledParameter& parameter : assembly.parameters) {
+      if (parameter.model == 0 && !parameter.added) left.insert(parameter.path);
+    }
+    const Removal removal = removed_by(opened.program(0), cut.layers);
+    for (std::size_t i = 0; i < opened.program(0).parameters.size(); ++i) {
+      if (std::find(removal.parameters.begin(), removal.parameters.end(), static_cast<int>(i)) == removal.parameters.end()) {
+        expected.insert(opened.program(0).parameters[i].path);
+      }
+    }
+    EXPECT_EQ(left, expected) << "cut of " << cut.layers.size() << " layers";
+  }
+}
+
+TEST(Assemble, RefusesACycle) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const std::vector<Splice> splices{test::random_splice(opened, 0, 1, {1}, 1), test::random_splice(opened, 1, 0, {1}, 2)};
+  const std::vector<int> wanted{0, 1};
+  const auto error = test::error_of([&] { (void)assemble(opened.set.models, opened.set.groups, splices, wanted); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->kind(), ErrorKind::kInternal);
+}
+
+TEST(DescribeJoint, AgreesWithThePrograms) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const std::vector<int> wanted{0, 1};
+  const Assembly assembly = assemble(opened.set.models, opened.set.groups, {}, wanted);
+  const Program joint = describe_joint(assembly, {test::input_of(test::picture_store(opened.set.specs[0], 1), {0})});
+  EXPECT_EQ(total_parameter_bytes(joint), total_parameter_bytes(opened.program(0)) + total_parameter_bytes(opened.program(1)));
+  // Both decode the boxes of their grids; what is equal there is computed once, which only takes away.
+  EXPECT_LE(total_flops(joint), total_flops(opened.program(0)) + total_flops(opened.program(1)));
+  EXPECT_GT(total_flops(joint), (total_flops(opened.program(0)) + total_flops(opened.program(1))) * 98 / 100);
+}
+
+TEST(RefitConvolutions, AreTheFirstOnesAfterThePyramid) {
+  const test::Opened opened = test::open_fixtures({"small"});
+  const Program& program = opened.program(0);
+  const auto nodes = refit_convolutions(opened.prepared[0], {find_layer(program, "backbone.stage2.2"), find_layer(program, "backbone.stage3.2")});
+  ASSERT_EQ(nodes.size(), 1U);
+  EXPECT_THAT(convolution_geometry(opened.prepared[0], nodes[0]).weight_shape, ElementsAre(16, 36, 1, 1));
+}
+
+TEST(RefitConvolutions, AreNoneWhereAPathEndsElsewhere) {
+  // The head's output is decoded, not convolved.
+  const test::Opened opened = test::open_fixtures({"small"});
+  EXPECT_THAT(refit_convolutions(opened.prepared[0], {find_layer(opened.program(0), "head")}), testing::IsEmpty());
+}
+
+TEST(RefitConvolutions, AreNoneWhereAWeightHasTwoUses) {
+  const test::Opened opened = test::open_fixtures({"tied"});
+  EXPECT_THAT(refit_convolutions(opened.prepared[0], {find_layer(opened.program(0), "stem.2")}), testing::IsEmpty());
+}
+
+TEST(Runner, ReportsAFailingOperationAsAnInputError) {
+  const test::Opened opened = test::open_fixtures({"small"});
+  const Runner runner(*opened.prepared[0].graph, opened.prepared[0].parameters, {}, true);
+  EXPECT_THAT(test::error_text([&] { (void)runner.run({at::ones({1, 5, 48, 64})}); }), testing::StartsWith("input: "));
+}
+
+}  // namespace
+}  // namespace repsim::graph

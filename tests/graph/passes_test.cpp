@@ -1,0 +1,166 @@
+// Each rewrite on small graphs: what the graph looks like afterwards, and that it still computes the same.
+#include "../../src/graph/passes/passes.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/ir/irparser.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
+#include <torch/csrc/jit/testing/file_check.h>
+
+#include "fixtures/fixtures.hpp"
+
+namespace repsim::graph {
+namespace {
+
+namespace tj = torch::jit;
+using tj::testing::FileCheck;
+
+std::shared_ptr<tj::Graph> parsed(const std::string& text) {
+  auto graph = std::make_shared<tj::Graph>();
+  tj::parseIR(text, graph.get());
+  return graph;
+}
+
+c10::IValue run(const std::shared_ptr<tj::Graph>& graph, std::vector<c10::IValue> stack) {
+  const auto copy = graph->copy();
+  tj::InterpreterState(tj::Code(copy, "test")).run(stack);
+  return stack.at(0);
+}
+
+tj::Module module_of(const std::string& name, const std::string& code) {
+  tj::Module module("__torch__." + name);
+  module.register_attribute("training", c10::BoolType::get(), false);
+  module.define(code);
+  return module;
+}
+
+std::shared_ptr<tj::Graph> forward_graph(const tj::Module& module) {
+  return tj::toGraphFunction(module.get_method("forward").function()).graph()->copy();
+}
+
+TEST(FoldRanks, ReplacesTheRankOfObservedValuesOnly) {
+  const auto graph = parsed(R"IR(
+    graph(%x : Tensor, %y : Tensor):
+      %a : int = aten::dim(%x)
+      %b : int = aten::dim(%y)
+      %c : int = aten::add(%a, %b)
+      return (%c))IR");
+  EXPECT_EQ(fold_ranks(graph, {{graph->inputs()[0], 4}}), 1);
+  tj::EliminateDeadCode(graph);
+  FileCheck().check("int = prim::Constant[value=4]")->check_count("aten::dim", 1, /*exactly=*/true)->run(*graph);
+  EXPECT_EQ(run(graph, {at::ones({1, 1, 1, 1}), at::ones({2, 2})}).toInt(), 6);
+}
+
+TEST(FoldRanks, ResolvesBranchesByRank) {
+  auto graph = parsed(R"IR(
+    graph(%x : Tensor):
+      %four : int = prim::Constant[value=4]()
+      %rank : int = aten::dim(%x)
+      %is : bool = aten::eq(%rank, %four)
+      %y : Tensor = prim::If(%is)
+        block0():
+          %a : Tensor = aten::relu(%x)
+          -> (%a)
+        block1():
+          %b : Tensor = aten::neg(%x)
+          -> (%b)
+      return (%y))IR");
+  const at::Tensor x = test::Random(1).tensor({1, 2, 3, 3});
+  const c10::IValue before = run(graph, {x});
+  fold_ranks(graph, {{graph->inputs()[0], 4}});
+  simplify(graph);
+  FileCheck().check("aten::relu")->check_not("prim::If")->check_not("aten::neg")->run(*graph);
+  EXPECT_TRUE(test::same_bits(run(graph, {x}), before));
+}
+
+TEST(FoldTraining, LeavesOtherAttributesAlone) {
+  tj::Module module("__torch__.M");
+  module.register_attribute("training", c10::BoolType::get(), true);
+  module.register_attribute("flag", c10::BoolType::get(), true);
+  module.define("def forward(self, x):\n  return (self.training, self.flag)\n");
+  const auto graph = forward_graph(module);
+  EXPECT_EQ(fold_training(graph), 1);
+  tj::EliminateDeadCode(graph);
+  FileCheck().check("prim::Constant[value=0]")->check_count("prim::GetAttr", 1, true)->check_not("\"training\"")->run(*graph);
+}
+
+/// outer.left and outer.right share one class, as scripted siblings do.
+tj::Module nested() {
+  auto unit = std::make_shared<tj::CompilationUnit>();
+  const auto made = [&](const std::string& name) { return tj::Module(c10::QualifiedName("__torch__." + name), unit); };
+  tj::Module leaf = made("Leaf");
+  leaf.register_parameter("w", at::full({1}, 2.0), false);
+  leaf.define("def forward(self, x):\n  return x * self.w\n");
+  tj::Module other(unit, leaf.type());
+  other.register_parameter("w", at::full({1}, 3.0), false);
+  tj::Module outer = made("Outer");
+  outer.register_module("left", leaf);
+  outer.register_module("right", other);
+  outer.define("def forward(self, x):\n  return self.left(x) + torch.relu(self.right(x))\n");
+  tj::Module root = made("Root");
+  root.register_module("outer", outer);
+  root.define("def forward(self, x):\n  return torch.neg(self.outer(x))\n");
+  return root;
+}
+
+TEST(InlineModules, LeavesNoCallAndNamesEveryNodesModule) {
+  const auto graph = forward_graph(nested());
+  EXPECT_EQ(inline_modules(graph), 3);
+  FileCheck().check_not("prim::CallMethod")->run(*graph);
+  std::multimap<std::string, std::string> found;
+  for (tj::Node* node : graph->nodes()) {
+    if (node->kind().is_aten()) found.emplace(node->kind().toUnqualString(), module_path(*node));
+  }
+  EXPECT_THAT(found, testing::UnorderedElementsAre(testing::Pair("mul", "outer.left"), testing::Pair("mul", "outer.right"),
+                                                   testing::Pair("relu", "outer"), testing::Pair("add", "outer"), testing::Pair("neg", "")));
+}
+
+TEST(InlineModules, DoesNotChangeTheModule) {
+  const tj::Module root = nested();
+  const std::string before = tj::toGraphFunction(root.get_method("forward").function()).graph()->toString();
+  inline_modules(forward_graph(root));
+  EXPECT_EQ(tj::toGraphFunction(root.get_method("forward").function()).graph()->toString(), before);
+}
+
+TEST(LiftAttributes, TurnsEachTensorIntoOneInput) {
+  tj::Module root = nested();
+  const at::Tensor x = at::tensor({-1.0, 4.0});
+  const c10::IValue expected = root.forward({x});
+  const auto graph = forward_graph(root);
+  inline_modules(graph);
+  std::string reason;
+  const std::vector<Lifted> lifted = lift_attributes(graph, root, reason);
+  EXPECT_EQ(reason, "");
+  ASSERT_EQ(lifted.size(), 2U);
+  EXPECT_EQ(lifted[0].path, "outer.left.w");
+  EXPECT_EQ(lifted[1].path, "outer.right.w");
+  FileCheck().check_not("prim::GetAttr")->run(*graph);
+  EXPECT_TRUE(test::same_bits(run(graph, {x, lifted[0].value, lifted[1].value}), expected));
+}
+
+TEST(LiftAttributes, RefusesWritesToAttributes) {
+  tj::Module module("__torch__.M");
+  module.register_buffer("state", at::zeros({1}));
+  module.define("def forward(self, x):\n  self.state = self.state + x\n  return self.state\n");
+  std::string reason;
+  lift_attributes(forward_graph(module), module, reason);
+  EXPECT_THAT(reason, testing::HasSubstr("state"));
+}
+
+TEST(LiftAttributes, MakesPlainAttributesConstants) {
+  tj::Module module("__torch__.M");
+  module.register_attribute("strides", c10::ListType::ofInts(), c10::List<std::int64_t>({2, 2}));
+  module.register_attribute("factor", c10::FloatType::get(), 1.5);
+  module.define("def forward(self, x):\n  return torch.avg_pool2d(x, self.strides) * self.factor\n");
+  const at::Tensor x = test::Random(2).tensor({1, 1, 4, 4});
+  const c10::IValue expected = module.forward({x});
+  const auto graph = forward_graph(module);
+  std::string reason;
+  EXPECT_TRUE(lift_attributes(graph, module, reason).empty());
+  EXPECT_EQ(reason, "");
+  EXPECT_TRUE(test::same_bits(run(graph, {x}), expected));
+}
+
+}  // namespace
+}  // namespace repsim::graph

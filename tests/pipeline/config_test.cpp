@@ -1,0 +1,289 @@
+// Settings from config files: what is read, and what every mistake is told.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <set>
+
+#include "base/error_matcher.hpp"
+#include "base/temp_folder.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/pipeline.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_of;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Settings read_text(const std::string& text) { return settings_from_json(Json::parse(text), "c.json", ""); }
+
+TEST(Config, LeavesDefaultsWhereNothingIsSaid) {
+  const Settings read = read_text("{}");
+  const Settings defaults;
+  EXPECT_THAT(read.models, IsEmpty());
+  EXPECT_EQ(read.video, "");
+  EXPECT_EQ(read.frames, defaults.frames);
+  EXPECT_EQ(read.holdout, defaults.holdout);
+  EXPECT_EQ(read.min_fidelity, defaults.min_fidelity);
+  EXPECT_EQ(read.adapters, defaults.adapters);
+  EXPECT_EQ(read.refit, defaults.refit);
+  EXPECT_EQ(read.max_trials, defaults.max_trials);
+  EXPECT_FALSE(read.truth.has_value());
+}
+
+TEST(Config, ReadsEveryKey) {
+  const Settings read = read_text(R"({
+    "models": [
+      {"name": "x", "path": "m/one.pt",
+       "input": {"width": 640, "height": 480, "resize": "letterbox", "pad": 7, "color": "rgb", "scale": 0.5,
+                 "mean": [1, 2, 3], "std": [4, 5, 6.5], "kind": "list"},
+       "output": {"format": "tensor", "boxes": "pixels", "classes": ["p", "q"], "score_threshold": 0.6}},
+      {"path": "two.pt"}],
+    "video": "v.avi", "frames": {"count": 99, "holdout": 0.25},
+    "merge": {"min_fidelity": 0.8, "adapters": "none", "refit": false, "share": ["x<-two"], "layers": ["b.*"],
+              "exclude": ["c", "d"], "max_trials": 3},
+    "truth": "gt.txt", "threads": 2, "seed": 11})");
+  ASSERT_EQ(read.models.size(), 2U);
+  const model::ModelSpec& one = read.models[0];
+  EXPECT_EQ(one.name, "x");
+  EXPECT_EQ(one.path, "m/one.pt");
+  model::InputSpec input;
+  input.width = 640;
+  input.height = 480;
+  input.resize = model::Resize::kLetterbox;
+  input.pad = 7;
+  input.color = model::Color::kRgb;
+  input.scale = 0.5;
+  input.mean = {1, 2, 3};
+  input.std = {4, 5, 6.5};
+  input.kind = model::InputKind::kList;
+  EXPECT_EQ(one.input, input);
+  EXPECT_EQ(one.output.format, model::OutputFormat::kTensor);
+  EXPECT_EQ(one.output.boxes, model::BoxUnits::kPixels);
+  EXPECT_THAT(one.output.classes, ElementsAre("p", "q"));
+  EXPECT_EQ(one.output.score_threshold, 0.6);
+  EXPECT_EQ(read.models[1].name, "two") << "the stem names a model";
+  EXPECT_FALSE(read.models[1].input.has_value());
+  EXPECT_THAT(read.input_sources, ElementsAre("config", ""));
+  EXPECT_EQ(read.video, "v.avi");
+  EXPECT_EQ(read.frames, 99);
+  EXPECT_EQ(read.holdout, 0.25);
+  EXPECT_EQ(read.min_fidelity, 0.8);
+  EXPECT_EQ(read.adapters, "none");
+  EXPECT_FALSE(read.refit);
+  ASSERT_EQ(read.share.size(), 1U);
+  EXPECT_EQ(read.share[0].receiver, "x");
+  EXPECT_EQ(read.share[0].donor, "two");
+  EXPECT_THAT(read.layers, ElementsAre("b.*"));
+  EXPECT_THAT(read.exclude, ElementsAre("c", "d"));
+  EXPECT_EQ(read.max_trials, 3);
+  EXPECT_EQ(read.truth, "gt.txt");
+  EXPECT_EQ(read.threads, 2);
+  EXPECT_EQ(read.seed, 11U);
+}
+
+// 1/255 has to survive the config: a scale that is cut to six digits gives other pixels.
+TEST(Config, KeepsAllDigitsOfTheScale) {
+  const Settings read =
+      read_text(R"({"models": [{"path": "a.pt", "input": {"width": 1, "height": 1, "scale": 0.00392156862745098}}]})");
+  EXPECT_EQ(read.models[0].input->scale, 1.0 / 255.0);
+}
+
+struct Mistake {
+  const char* text;
+  const char* where;
+  const char* says;  ///< in problem or remedy
+};
+
+class ConfigMistake : public testing::TestWithParam<Mistake> {};
+
+TEST_P(ConfigMistake, IsNamedWithFileAndField) {
+  const Error error = error_of([] { static_cast<void>(read_text(GetParam().text)); }).value();
+  EXPECT_EQ(error.kind(), ErrorKind::kInput);
+  EXPECT_EQ(error.where(), std::string("c.json") + GetParam().where) << error.what();
+  EXPECT_THAT(error.problem() + " | " + error.remedy(), HasSubstr(GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , ConfigMistake,
+    testing::Values(
+        Mistake{R"([])", "", "object"}, Mistake{R"({"vidoe": "v"})", ": vidoe", "'video'"},
+        Mistake{R"({"models": {}})", ": models", "list"}, Mistake{R"({"models": [3]})", ": models[0]", "object"},
+        Mistake{R"({"models": [{"name": "a"}]})", ": models[0].path", "missing"},
+        Mistake{R"({"models": [{"path": ""}]})", ": models[0].name", "name"},
+        Mistake{R"({"models": [{"path": "", "name": "a"}]})", ": models[0].path", "empty"},
+        Mistake{R"({"models": [{"path": "a", "nmae": "x"}]})", ": models[0].nmae", "'name'"},
+        Mistake{R"({"models": [{"path": "a", "name": "x=y"}]})", ": models[0].name", "without"},
+        Mistake{R"({"models": [{"path": "a", "name": "x,y"}]})", ": models[0].name", "without"},
+        Mistake{R"({"models": [{"path": "a"}, {"path": "d/a"}]})", ": models[1].name", "two models are named 'a'"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 3}}]})", ": models[0].input.height", "missing"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 0, "height": 1}}]})", ": models[0].input.width",
+                "1 to 8192"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 3.5, "height": 1}}]})", ": models[0].input.width", ""},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 8193}}]})", ": models[0].input.height",
+                "8192"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "pad": 256}}]})",
+                ": models[0].input.pad", "255"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "scale": 0}}]})",
+                ": models[0].input.scale", "0"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "std": [1, 0, 1]}}]})",
+                ": models[0].input.std", "0"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "mean": [1, 0]}}]})",
+                ": models[0].input.mean", "not 3"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "color": "rbg"}}]})",
+                ": models[0].input.color", "'rgb'"},
+        Mistake{R"({"models": [{"path": "a", "output": {"format": "tensors"}}]})", ": models[0].output.format",
+                "'tensor'"},
+        Mistake{R"({"models": [{"path": "a", "output": {"score_threshold": 1}}]})",
+                ": models[0].output.score_threshold", "between 0 and 1"},
+        Mistake{R"({"video": 3})", ": video", "string"}, Mistake{R"({"frames": 256})", ": frames", "object"},
+        Mistake{R"({"frames": {"count": 0}})", ": frames.count", "1 to 1000000"},
+        Mistake{R"({"frames": {"count": 1000001}})", ": frames.count", "1 to 1000000"},
+        Mistake{R"({"frames": {"holdout": 1}})", ": frames.holdout", "between 0 and 1"},
+        Mistake{R"({"frames": {"cuont": 3}})", ": frames.cuont", "'count'"},
+        Mistake{R"({"merge": {"min_fidelity": 90}})", ": merge.min_fidelity", "0 to 1"},
+        Mistake{R"({"merge": {"min_fidelty": 0.9}})", ": merge.min_fidelty", "'min_fidelity'"},
+        Mistake{R"({"merge": {"adapters": "liner"}})", ": merge.adapters", "'linear'"},
+        Mistake{R"({"merge": {"refit": "on"}})", ": merge.refit", ""},
+        Mistake{R"({"merge": {"share": ["a->b"]}})", ": merge.share", "receiver<-donor"},
+        Mistake{R"({"merge": {"layers": [""]}})", ": merge.layers", "empty"},
+        Mistake{R"({"merge": {"max_trials": 0}})", ": merge.max_trials", "1 or more"},
+        Mistake{R"({"truth": null})", ": truth", "string"}, Mistake{R"({"threads": -1})", ": threads", "1024"},
+        Mistake{R"({"threads": 99999999999})", ": threads", "1024"},
+        Mistake{R"({"seed": -1})", ": seed", "0 or more"}));
+
+class ConfigFile : public testing::Test {
+ protected:
+  ConfigFile() {
+    fs::create_directories(folder_ / "configs");
+    fs::create_directories(folder_ / "demo");
+    test::write_text(folder_ / "demo/a.pt", "x");
+  }
+
+  fs::path write(const std::string& text) const {
+    test::write_text(folder_ / "configs/c.json", text);
+    return folder_ / "configs/c.json";
+  }
+
+  test::TempFolder folder_;
+};
+
+TEST_F(ConfigFile, AnchorsRelativePathsAtItsFolder) {
+  const fs::path path =
+      write(R"({"models": [{"path": "../demo/a.pt"}, {"path": "/abs/b.pt"}], "video": "v.avi", "truth": "t"})");
+  const Settings read = read_config(path);
+  EXPECT_EQ(read.models[0].path, (folder_ / "demo" / "a.pt").string());
+  EXPECT_EQ(read.models[1].path, "/abs/b.pt");
+  EXPECT_EQ(read.video, (folder_ / "configs" / "v.avi").string());
+  EXPECT_EQ(read.truth, (folder_ / "configs" / "t").string());
+}
+
+// "link/../demo" is not "demo" when link points elsewhere: shortening such a path would name another file.
+TEST_F(ConfigFile, DoesNotShortenPathsAcrossLinkedFolders) {
+  fs::create_directories(folder_ / "far" / "inner");
+  fs::create_directories(folder_ / "far" / "demo");
+  test::write_text(folder_ / "far" / "demo" / "a.pt", "the other one");
+  fs::create_directory_symlink(folder_ / "far" / "inner", folder_ / "link");
+  test::write_text(folder_ / "link" / "c.json", R"({"models": [{"path": "../demo/a.pt"}]})");
+  const Settings read = read_config(folder_ / "link" / "c.json");
+  EXPECT_TRUE(fs::equivalent(read.models[0].path, folder_ / "far" / "demo" / "a.pt")) << read.models[0].path;
+}
+
+TEST_F(ConfigFile, NamesAFileThatIsMissingOrNoJson) {
+  EXPECT_EQ(error_of([&] { static_cast<void>(read_config(folder_ / "none.json")); }).value().kind(), ErrorKind::kInput);
+  const fs::path broken = write("{\"video\": \n oops}");
+  const Error error = error_of([&] { static_cast<void>(read_config(broken)); }).value();
+  EXPECT_EQ(error.kind(), ErrorKind::kInput);
+  EXPECT_THAT(error.where(), HasSubstr("c.json"));
+}
+
+/// The shipped schema is what editors check a config against: it has to know what the reader knows.
+class Schema : public testing::Test {
+ protected:
+  Json schema_ = read_json(fs::path(REPSIM_SOURCE_DIR) / "configs" / "repsim.schema.json");
+
+  const Json& resolve(const Json& node) const {
+    if (!node.contains("$ref")) return node;
+    return schema_["$defs"][node["$ref"].get<std::string>().substr(std::string("#/$defs/").size())];
+  }
+
+  /// A value for every property: its default, else its example, else made from its type.
+  Json sample(const Json& reference) const {
+    const Json& node = resolve(reference);
+    if (node.contains("default")) return node["default"];
+    if (node.contains("examples")) return node["examples"][0];
+    const std::string type = node["type"];
+    if (type == "array") return Json::array({sample(node["items"])});
+    if (type == "string") return "text";
+    Json object = Json::object();
+    for (const auto& [key, property] : node["properties"].items()) object[key] = sample(property);
+    return object;
+  }
+};
+
+TEST_F(Schema, NamesOnlyKeysThatTheReaderKnows) {
+  EXPECT_NO_THROW(static_cast<void>(settings_from_json(sample(schema_), "schema sample", "")));
+}
+
+// Told an unknown key that resembles none, the reader lists all that it knows.
+TEST_F(Schema, NamesEveryKeyOfTheReader) {
+  const std::string size = R"("width": 1, "height": 1)";
+  const std::vector<std::pair<const Json*, std::string>> objects{
+      {&schema_, R"({"xxxxxxxxxxxx": 0})"},
+      {&schema_["properties"]["frames"], R"({"frames": {"xxxxxxxxxxxx": 0}})"},
+      {&schema_["properties"]["merge"], R"({"merge": {"xxxxxxxxxxxx": 0}})"},
+      {&schema_["$defs"]["model"], R"({"models": [{"path": "a", "xxxxxxxxxxxx": 0}]})"},
+      {&schema_["$defs"]["input"], R"({"models": [{"path": "a", "input": {"xxxxxxxxxxxx": 0, )" + size + "}}]}"},
+      {&schema_["$defs"]["output"], R"({"models": [{"path": "a", "output": {"xxxxxxxxxxxx": 0}}]})"}};
+  for (const auto& [object, text] : objects) {
+    std::string expected = "known: ";
+    std::set<std::string> keys;
+    for (const auto& [key, property] : (*object)["properties"].items()) keys.insert(key);
+    for (const auto& key : keys) expected += (key == *keys.begin() ? "" : ", ") + key;
+    EXPECT_EQ(error_of([&text = text] { static_cast<void>(read_text(text)); }).value().remedy(), expected) << text;
+  }
+}
+
+TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
+  const Settings defaults;
+  const model::InputSpec input;
+  const model::OutputSpec output;
+  const Json& properties = schema_["properties"];
+  EXPECT_EQ(properties["frames"]["properties"]["count"]["default"], defaults.frames);
+  EXPECT_EQ(properties["frames"]["properties"]["holdout"]["default"], defaults.holdout);
+  const Json& merge = properties["merge"]["properties"];
+  EXPECT_EQ(merge["min_fidelity"]["default"], defaults.min_fidelity);
+  EXPECT_EQ(merge["adapters"]["default"], defaults.adapters);
+  EXPECT_EQ(merge["refit"]["default"], defaults.refit);
+  EXPECT_EQ(merge["max_trials"]["default"], defaults.max_trials);
+  EXPECT_EQ(properties["threads"]["default"], defaults.threads);
+  EXPECT_EQ(properties["seed"]["default"], defaults.seed);
+  const Json& in = schema_["$defs"]["input"]["properties"];
+  EXPECT_EQ(in["resize"]["enum"], Json(model::resize_names()));
+  EXPECT_EQ(in["resize"]["default"], to_string(input.resize));
+  EXPECT_EQ(in["color"]["enum"], Json(model::color_names()));
+  EXPECT_EQ(in["color"]["default"], to_string(input.color));
+  EXPECT_EQ(in["kind"]["enum"], Json(model::input_kind_names()));
+  EXPECT_EQ(in["kind"]["default"], to_string(input.kind));
+  EXPECT_EQ(in["pad"]["default"], input.pad);
+  EXPECT_EQ(in["scale"]["default"].get<double>(), input.scale);
+  const Json& out = schema_["$defs"]["output"]["properties"];
+  EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names()));
+  EXPECT_EQ(out["format"]["default"], to_string(output.format));
+  EXPECT_EQ(out["boxes"]["enum"], Json(model::box_units_names()));
+  EXPECT_EQ(out["score_threshold"]["default"], output.score_threshold);
+}
+
+TEST(DemoConfig, PassesAllChecks) {
+  const Settings settings = read_config(fs::path(REPSIM_SOURCE_DIR) / "configs" / "demo.json");
+  EXPECT_NO_THROW(check(settings));
+  ASSERT_EQ(settings.models.size(), 3U);
+  for (const auto& spec : settings.models) EXPECT_TRUE(fs::exists(spec.path)) << spec.path;
+}
+
+}  // namespace
+}  // namespace repsim::pipeline

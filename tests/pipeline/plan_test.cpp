@@ -1,0 +1,269 @@
+// The whole job on small fixtures: what is written, that it is the same twice, and that nothing stays behind when it fails.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <opencv2/imgproc.hpp>
+
+#include "base/error_matcher.hpp"
+#include "base/temp_folder.hpp"
+#include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fixtures.hpp"
+#include "repsim/base/atomic_file.hpp"
+#include "repsim/base/hash.hpp"
+#include "repsim/pipeline.hpp"
+#include "video/small_video.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::StartsWith;
+using testing::UnorderedElementsAre;
+
+/// Large coloured patches that change from frame to frame.
+cv::Mat patches(std::int64_t index) {
+  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
+  cv::Mat coarse(6, 8, CV_8UC3), frame;
+  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
+  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
+  return frame;
+}
+
+/// A folder with a video in it and settings for `models` on it.
+struct Job {
+  test::TempFolder folder;
+  Settings settings;
+
+  explicit Job(const std::vector<std::string>& models) {
+    test::write_avi(folder / "video.avi", 50, patches);
+    for (const std::string& name : models) {
+      settings.models.push_back(test::fixture_spec(name));
+      settings.input_sources.push_back("flags");
+    }
+    settings.video = (folder / "video.avi").string();
+    settings.frames = 44;  // 31 calibrate: one minibatch
+    settings.threads = 2;
+    settings.max_trials = 6;
+  }
+  [[nodiscard]] fs::path out() const { return folder / "out"; }
+  [[nodiscard]] std::string written(const std::string& file) const { return read_file(out() / file); }
+};
+
+Outcome run(const Job& job) {
+  SilentProgress silent;
+  return plan(job.settings, job.out(), false, silent);
+}
+
+/// One plan with a share, made once for all the tests that read it.
+struct Shared {
+  Job job{{"small", "wide"}};
+  Outcome outcome;
+  Shared() {
+    job.settings.share = {{"small", "wide"}};
+    job.settings.min_fidelity = 0;
+    outcome = run(job);
+  }
+};
+
+class PlanWithAShare : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { shared_ = new Shared; }
+  static void TearDownTestSuite() {
+    delete shared_;
+    shared_ = nullptr;
+  }
+  static Shared* shared_;
+};
+Shared* PlanWithAShare::shared_ = nullptr;
+
+TEST_F(PlanWithAShare, WritesItsFilesAndNoOthers) {
+  EXPECT_THAT(shared_->job.folder.entries(), UnorderedElementsAre("out", "video.avi"));
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(shared_->job.out())) files.push_back(entry.path().filename().string());
+  EXPECT_THAT(files, UnorderedElementsAre("plan.json", "bundle.pt", "report.html", "similarity.json", "run.json"));
+}
+
+TEST_F(PlanWithAShare, ReadsBackAsItWasWritten) {
+  const std::string text = shared_->job.written("plan.json");
+  EXPECT_EQ(to_text(report::to_json(report::plan_from_json(parse_json(text, "plan.json"), "plan.json"))), text);
+}
+
+TEST_F(PlanWithAShare, SaysWhatTheBundleHolds) {
+  const report::Plan& plan = shared_->outcome.plan;
+  const std::string bytes = shared_->job.written("bundle.pt");
+  EXPECT_EQ(plan.bundle_bytes, static_cast<std::int64_t>(bytes.size()));
+  EXPECT_EQ(plan.bundle_sha256, sha256(bytes));
+  EXPECT_EQ(plan.after.bytes, test::storage_bytes(test::load_bytes(bytes)));
+  const test::Records records = test::records_of(bytes);
+  EXPECT_LE(plan.bundle_bytes, plan.after.bytes + records.others + records.count * test::kZipBytesPerRecord);
+}
+
+TEST_F(PlanWithAShare, AddsUpItsBytes) {
+  const report::Plan& plan = shared_->outcome.plan;
+  ASSERT_EQ(plan.shares.size(), 1U);
+  std::int64_t unused = 0;
+  for (const std::string name : {"small", "wide"}) unused += test::open_fixtures({name}).program(0).unused_parameter_bytes;
+  EXPECT_EQ(plan.after.bytes,
+            plan.before.bytes - unused - plan.exact.bytes_saved - plan.shares[0].bytes_removed + plan.shares[0].bytes_added);
+}
+
+TEST_F(PlanWithAShare, StatesTheFidelityThatTheBundleHas) {
+  const report::Plan& plan = shared_->outcome.plan;
+  ASSERT_EQ(plan.shares.size(), 1U);
+  EXPECT_EQ(plan.shares[0].measured_fidelity, plan.models[0].fidelity.value);
+  EXPECT_FALSE(plan.models[0].fidelity.bit_identical);
+  EXPECT_TRUE(plan.models[1].fidelity.bit_identical);
+  EXPECT_EQ(plan.models[1].fidelity.value, 1);
+}
+
+TEST_F(PlanWithAShare, VerifiesAgainToTheSameFigures) {
+  VerifySettings settings;
+  settings.plan = shared_->job.out();
+  SilentProgress silent;
+  const Verification verification = verify(settings, silent);
+  const report::Plan& plan = shared_->outcome.plan;
+  ASSERT_EQ(verification.fidelity.size(), 2U);
+  EXPECT_NEAR(verification.fidelity[0].value, plan.models[0].fidelity.value, 1e-9);
+  EXPECT_TRUE(verification.fidelity[1].bit_identical);
+  EXPECT_TRUE(verification.holds);
+  EXPECT_EQ(verification.frames, plan.holdout_frames);
+}
+
+// Design invariant 5.
+TEST_F(PlanWithAShare, IsTheSameInASecondRun) {
+  const Job& first = shared_->job;
+  Job second({"small", "wide"});
+  second.settings = first.settings;  // the same video path too: it is in the plan
+  (void)run(second);
+  for (const std::string file : {"plan.json", "similarity.json", "bundle.pt"}) EXPECT_EQ(first.written(file), second.written(file)) << file;
+}
+
+TEST_F(PlanWithAShare, VerifyRefusesAnotherBundle) {
+  test::TempFolder folder;
+  fs::copy(shared_->job.out(), folder / "copy");
+  const std::string bytes = read_file(folder / "copy/bundle.pt");
+  test::write_text(folder / "copy/bundle.pt", bytes + " ");
+  VerifySettings settings;
+  settings.plan = folder / "copy";
+  SilentProgress silent;
+  EXPECT_THAT(test::error_text([&] { (void)verify(settings, silent); }), testing::AllOf(StartsWith("input: "), HasSubstr("bundle.pt")));
+}
+
+TEST(Plan, WithNothingToShareIsWrittenAllTheSame) {
+  Job job({"list", "counter"});  // one transparent model alone
+  const Outcome outcome = run(job);
+  EXPECT_TRUE(outcome.plan.shares.empty());
+  for (const report::ModelEntry& model : outcome.plan.models) {
+    if (model.transparent) EXPECT_TRUE(model.fidelity.bit_identical) << model.name;
+  }
+  EXPECT_TRUE(fs::exists(job.out() / "bundle.pt"));
+}
+
+TEST(Plan, SharesAFrozenBackboneExactly) {
+  Job job({"frozen_a", "frozen_b"});
+  job.settings.min_fidelity = 1;
+  job.settings.max_trials = 1;
+  const Outcome outcome = run(job);
+  EXPECT_GT(outcome.plan.exact.bytes_saved, 0);
+  EXPECT_EQ(outcome.plan.exact.ops_computed_once, 8);  // four convolutions and their normalisations
+  for (const report::ModelEntry& model : outcome.plan.models) EXPECT_EQ(model.fidelity.value, 1) << model.name;
+}
+
+std::string failure_of(const Job& job) {
+  return test::error_text([&] { (void)run(job); });
+}
+
+void expect_nothing_left(const Job& job) { EXPECT_THAT(job.folder.entries(), UnorderedElementsAre("video.avi")); }
+
+TEST(FailedPlan, ForADamagedModelLeavesNothing) {
+  Job job({"small", "wide"});
+  const std::string bytes = read_file(test::fixture_path("wide"));
+  test::TempFolder elsewhere;
+  test::write_text(elsewhere / "wide.pt", bytes.substr(0, bytes.size() / 3));
+  job.settings.models[1].path = (elsewhere / "wide.pt").string();
+  EXPECT_THAT(failure_of(job), testing::AllOf(StartsWith("input: "), HasSubstr("wide.pt")));
+  expect_nothing_left(job);
+}
+
+TEST(FailedPlan, ForAModelThatRaisesLeavesNothing) {
+  Job job({"small", "raises"});
+  EXPECT_THAT(failure_of(job), testing::AllOf(StartsWith("input: "), HasSubstr("a width of 31")));
+  expect_nothing_left(job);
+}
+
+TEST(FailedPlan, ForTooFewFramesLeavesNothing) {
+  Job job({"small", "wide"});
+  job.settings.frames = 60;
+  EXPECT_THAT(failure_of(job), testing::AllOf(StartsWith("input: "), HasSubstr("--frames")));
+  expect_nothing_left(job);
+}
+
+TEST(FailedPlan, ForAnExistingFolderLeavesItAsItWas) {
+  Job job({"small", "wide"});
+  fs::create_directory(job.out());
+  test::write_text(job.out() / "mine.txt", "mine");
+  EXPECT_THAT(failure_of(job), testing::AllOf(StartsWith("input: "), HasSubstr("--force")));
+  EXPECT_EQ(job.written("mine.txt"), "mine");
+}
+
+/// Asks to stop once `steps` steps were made.
+class Stop : public SilentProgress {
+ public:
+  explicit Stop(std::int64_t steps) : left_(steps) {}
+  void begin(std::string_view task, std::int64_t) override { task_ = task; }
+  void advance(std::int64_t steps) override {
+    left_ -= steps;
+    if (left_ <= 0 && stopped_in_.empty()) stopped_in_ = task_;
+  }
+  [[nodiscard]] bool stop_requested() const override { return left_ <= 0; }
+  [[nodiscard]] const std::string& stopped_in() const { return stopped_in_; }
+
+ private:
+  std::int64_t left_;
+  std::string task_, stopped_in_;
+};
+
+TEST(InterruptedPlan, EndsInEveryStageAndLeavesNothing) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.min_fidelity = 0;
+  job.settings.max_trials = 1;
+  // The tasks in their order; the stop comes a little later each time, until the plan is through.
+  std::set<std::string> stages;
+  std::int64_t steps = 1;
+  for (; steps < 3000; steps += 37) {
+    Stop stop(steps);
+    try {
+      (void)plan(job.settings, job.out(), false, stop);
+      break;
+    } catch (const Error& error) {
+      ASSERT_EQ(error.kind(), ErrorKind::kInterrupted) << error.what();
+      stages.insert(stop.stopped_in().substr(0, stop.stopped_in().find(' ')));
+      expect_nothing_left(job);
+    }
+  }
+  EXPECT_LT(steps, 3000);
+  EXPECT_THAT(stages, testing::IsSupersetOf({"load", "capture", "screen", "fit", "measure"}));
+}
+
+TEST(DryRun, TouchesNothing) {
+  Job job({"small", "wide"});
+  const std::string text = dry_run(job.settings, job.out(), false);
+  EXPECT_THAT(text, testing::AllOf(HasSubstr("small"), HasSubstr("would consider small<-wide")));
+  expect_nothing_left(job);
+}
+
+TEST(Inspect, ListsLayersAsTextAndJson) {
+  const Inspection inspection = inspect(test::fixture_spec("small"));
+  EXPECT_THAT(inspection.text, HasSubstr("backbone.stage3.2"));
+  EXPECT_EQ(inspection.json["layers"].size(), test::open_fixtures({"small"}).program(0).layers.size());
+  EXPECT_EQ(inspection.json["transparent"], true);
+}
+
+TEST(Inspect, SaysWhyAModelIsCarriedWhole) {
+  EXPECT_NE(inspect(test::fixture_spec("counter")).json["opaque_reason"], "");
+}
+
+}  // namespace
+}  // namespace repsim::pipeline

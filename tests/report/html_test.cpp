@@ -1,0 +1,192 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <opencv2/imgcodecs.hpp>
+#include <set>
+
+#include "report/sample_plan.hpp"
+#include "repsim/report.hpp"
+
+namespace repsim::report {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::size_t occurrences(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++count;
+  return count;
+}
+
+/// Every tag is closed, in order, and every attribute quoted. Returns the first complaint.
+std::string markup_complaint(const std::string& page) {
+  std::vector<std::string> open;
+  for (std::size_t at = page.find('<'); at != std::string::npos; at = page.find('<', at)) {
+    std::size_t end = at + 1;
+    for (bool quoted = false; end < page.size() && (quoted || page[end] != '>'); ++end) {
+      if (page[end] == '"') quoted = !quoted;
+      if (page[end] == '<') return "'<' inside a tag: " + page.substr(at, 80);
+    }
+    const std::string tag = page.substr(at + 1, end - at - 1);
+    at = end;
+    if (tag[0] == '!' || tag.back() == '/') continue;
+    if (tag[0] == '/') {
+      if (open.empty() || open.back() != tag.substr(1)) return "unexpected </" + tag.substr(1) + ">";
+      open.pop_back();
+    } else {
+      if (tag == "meta") return "meta is not closed";
+      open.push_back(tag.substr(0, tag.find(' ')));
+    }
+  }
+  return open.empty() ? "" : "not closed: " + open.back();
+}
+
+std::string base64_decoded(const std::string& text) {
+  const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string bytes;
+  unsigned bits = 0;
+  int held = 0;
+  for (const char c : text) {
+    if (c == '=') break;
+    bits = (bits << 6U) | static_cast<unsigned>(digits.find(c));
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      bytes += static_cast<char>((bits >> static_cast<unsigned>(held)) & 0xFFU);
+    }
+  }
+  return bytes;
+}
+
+/// The first picture of the page as OpenCV reads it, with transparency.
+cv::Mat first_picture(const std::string& page) {
+  const std::string start = "data:image/png;base64,";
+  const std::size_t begin = page.find(start);
+  if (begin == std::string::npos) return {};
+  const std::size_t end = page.find('"', begin);
+  const std::string png = base64_decoded(page.substr(begin + start.size(), end - begin - start.size()));
+  return cv::imdecode(std::vector<unsigned char>(png.begin(), png.end()), cv::IMREAD_UNCHANGED);
+}
+
+TEST(Html, IsWellFormed) {
+  EXPECT_EQ(markup_complaint(html(sample_plan(), {sample_matrix(20, 30)})), "");
+  EXPECT_EQ(markup_complaint(html(sample_plan_without_shares(), {})), "");
+  EXPECT_EQ(markup_complaint(html(Plan{}, {sample_matrix(0, 3), sample_matrix(1, 1)})), "");
+}
+
+TEST(Html, NeedsNothingButItself) {
+  const std::string page = html(sample_plan(), {sample_matrix(20, 30)});
+  for (const char* outside : {"http:", "https:", "<script", "<link", "@import", "src=", "url("}) {
+    EXPECT_THAT(page, Not(HasSubstr(outside)));
+  }
+  EXPECT_EQ(occurrences(page, "href="), occurrences(page, "href=\"data:image/png;base64,"));
+  EXPECT_THAT(page, HasSubstr("prefers-color-scheme: dark"));
+}
+
+TEST(Html, EscapesAllTextOfThePlan) {
+  const std::string bad = "<b id=\"x\">&'";
+  Plan plan = sample_plan();
+  plan.tool_version = plan.settings_sha256 = plan.video_path = plan.video_sha256 = plan.bundle_sha256 = bad;
+  plan.settings["merge"]["note"] = bad;
+  for (ModelEntry& model : plan.models) {
+    model.name = model.path = model.sha256 = model.format_reason = model.run_method = model.opaque_reason = bad;
+    model.transparent = false;
+  }
+  plan.inputs[0].models = {bad};
+  Share& share = plan.shares[0];
+  share.receiver = share.donor = bad;
+  share.removed_layers = {bad};
+  for (Replaced& replaced : share.replaced) replaced.receiver_layer = replaced.donor_layer = replaced.adapter = bad;
+  for (Candidate& candidate : plan.candidates) {
+    candidate.receiver = candidate.donor = candidate.reason = bad;
+    candidate.receiver_layers = {bad};
+  }
+  similarity::Matrix matrix = sample_matrix(3, 3);
+  matrix.row_model = matrix.col_model = matrix.rows[1] = matrix.cols[1] = bad;
+  const std::string page = html(plan, {matrix});
+  EXPECT_EQ(occurrences(page, "<b id"), 0U);
+  EXPECT_EQ(occurrences(page, "\"x\""), 0U);
+  EXPECT_GT(occurrences(page, "&lt;b id=&quot;x&quot;&gt;&amp;&#39;"), 20U);
+  EXPECT_EQ(markup_complaint(page), "");
+  plan.shares.clear();
+  plan.after = plan.before;
+  EXPECT_EQ(occurrences(html(plan, {}), "<b id"), 0U);
+}
+
+TEST(Html, StaysBelowAMegabyteFor100By100Layers) {
+  similarity::Matrix matrix = sample_matrix(100, 100);
+  for (std::string& name : matrix.rows) name += ".a_rather_long_suffix_of_the_module_path";
+  EXPECT_LT(html(sample_plan(), {matrix}).size(), 1000000U);
+  EXPECT_LT(html(sample_plan(), {matrix, matrix, matrix}).size(), 1000000U);
+}
+
+TEST(Html, PictureHasTheColourOfEveryValue) {
+  similarity::Matrix matrix = sample_matrix(3, 4);
+  matrix.values = {std::numeric_limits<double>::quiet_NaN(), 1.0, 0.0, -0.5, 0.5, 0.25, 0.75, 0.1, 0.2, 0.3, 0.4, 0.6};
+  const cv::Mat picture = first_picture(html(sample_plan(), {matrix}));
+  ASSERT_EQ(picture.rows, 3);
+  ASSERT_EQ(picture.cols, 4);
+  ASSERT_EQ(picture.type(), CV_8UC4);
+  const auto pixel = [&](int row, int col) { return picture.at<cv::Vec4b>(row, col); };
+  EXPECT_EQ(pixel(0, 0)[3], 0);                          // undefined: transparent
+  EXPECT_EQ(pixel(0, 1), cv::Vec4b(37, 231, 253, 255));  // 1: yellow, in OpenCV's order of channels
+  EXPECT_EQ(pixel(0, 2), cv::Vec4b(84, 1, 68, 255));     // 0: dark violet
+  EXPECT_EQ(pixel(0, 3), pixel(0, 2));                   // below 0: as 0
+  EXPECT_EQ(pixel(1, 0), cv::Vec4b(141, 144, 33, 255));  // the middle of the ramp
+  EXPECT_LT(pixel(1, 1)[1], pixel(1, 2)[1]);             // green rises with the value
+}
+
+TEST(Html, PictureOfMoreThanOneStoredBlockIsWhole) {
+  // A stored block of deflate holds 65535 bytes; 300 x 300 needs two.
+  const similarity::Matrix matrix = sample_matrix(300, 300);
+  const cv::Mat picture = first_picture(html(sample_plan(), {matrix}));
+  ASSERT_EQ(picture.rows, 300);
+  EXPECT_EQ(picture.at<cv::Vec4b>(299, 299)[3], 255);
+  EXPECT_GT(picture.at<cv::Vec4b>(299, 299)[1], 150);
+}
+
+TEST(Html, TooltipsNameLayersAndValues) {
+  const similarity::Matrix matrix = sample_matrix(4, 4);
+  const std::string page = html(sample_plan(), {matrix});
+  EXPECT_EQ(occurrences(page, "class=\"hover\""), 16U);
+  EXPECT_THAT(page, HasSubstr(matrix.rows[1] + "\n" + matrix.cols[1] + "\nS 0."));
+  EXPECT_THAT(page, HasSubstr(matrix.rows[0] + "\n" + matrix.cols[0] + "\nundefined"));
+}
+
+TEST(Html, TooltipsOfALargeMatrixTellOfBlocks) {
+  const similarity::Matrix matrix = sample_matrix(100, 100);
+  const std::string page = html(sample_plan(), {matrix});
+  EXPECT_EQ(occurrences(page, "class=\"hover\""), 50U * 50U);
+  EXPECT_THAT(page, HasSubstr(matrix.rows[2] + " and 1 more\n" + matrix.cols[4] + " and 1 more\nS 0."));
+}
+
+TEST(Html, RingsMarkWhatThePlanReplacesWhicheverModelIsDown) {
+  similarity::Matrix matrix = sample_matrix(6, 6);
+  Plan plan = sample_plan();
+  plan.shares[0].replaced = {{matrix.rows[2], matrix.cols[3], 0.9, "linear", false, 0.1}};
+  EXPECT_EQ(occurrences(html(plan, {matrix}), "class=\"mark\""), 1U);
+  std::swap(matrix.row_model, matrix.col_model);
+  std::swap(matrix.rows, matrix.cols);
+  EXPECT_EQ(occurrences(html(plan, {matrix}), "class=\"mark\""), 1U);
+  matrix.row_model = "another";
+  EXPECT_EQ(occurrences(html(plan, {matrix}), "class=\"mark\""), 0U);
+}
+
+TEST(Html, ShowsEveryCandidateOnce) {
+  const std::string page = html(sample_plan(), {});
+  EXPECT_EQ(occurrences(page, "class=\"predicted\""), 3U);
+  EXPECT_EQ(occurrences(page, "class=\"measured\""), 1U);
+  EXPECT_EQ(occurrences(page, "class=\"chosen\""), 1U);
+}
+
+TEST(Html, SpeaksOfAccuracyOnlyWithGroundTruth) {
+  Plan plan = sample_plan();
+  EXPECT_THAT(html(plan, {}), Not(HasSubstr("ccuracy")));
+  EXPECT_THAT(html(plan, {}), Not(HasSubstr("ground truth")));
+  plan.models[0].accuracy = Accuracy{0.814, 0.8, {0.79, 0.83}, {0.77, 0.82}, 77, 512};
+  EXPECT_THAT(html(plan, {}), HasSubstr("against ground truth: original 0.814"));
+}
+
+}  // namespace
+}  // namespace repsim::report

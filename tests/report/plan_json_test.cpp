@@ -1,0 +1,197 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error_matcher.hpp"
+#include "report/golden.hpp"
+#include "report/json_schema.hpp"
+#include "report/sample_plan.hpp"
+#include "repsim/report.hpp"
+
+namespace repsim::report {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+Plan sample_plan_with_accuracy() {
+  Plan plan = sample_plan();
+  plan.models[0].accuracy = Accuracy{0.814, 0.8, {0.79, 0.83}, {0.77, 0.82}, 77, 512};
+  return plan;
+}
+
+test::JsonSchema plan_schema() {
+  return test::JsonSchema(read_json(std::string(REPSIM_SOURCE_DIR) + "/configs/plan.schema.json"));
+}
+
+/// Pointers to all objects (or all values) of a plan, the free-form settings left out.
+void collect(const Json& json, const Json::json_pointer& at, bool objects_only,
+             std::vector<Json::json_pointer>& found) {
+  if (at.to_string() == "/settings") return;
+  if (json.is_object() || !objects_only) found.push_back(at);
+  if (json.is_object()) {
+    for (const auto& [key, member] : json.items()) collect(member, at / key, objects_only, found);
+  } else if (json.is_array()) {
+    for (std::size_t i = 0; i < json.size(); ++i) collect(json[i], at / i, objects_only, found);
+  }
+}
+
+TEST(PlanJson, IsStableText) { test::expect_golden("plan.json", to_text(to_json(sample_plan()))); }
+
+TEST(PlanJson, ConformsToItsSchema) {
+  EXPECT_THAT(plan_schema().complaints(to_json(sample_plan())), IsEmpty());
+  EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_with_accuracy())), IsEmpty());
+  EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_without_shares())), IsEmpty());
+}
+
+TEST(PlanJson, ComesBackAsItWasWritten) {
+  for (const Plan& plan : {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_shares()}) {
+    const Json written = to_json(plan);
+    const Plan read = plan_from_json(parse_json(to_text(written), "plan.json"), "plan.json");
+    EXPECT_EQ(to_text(to_json(read)), to_text(written));
+  }
+}
+
+TEST(PlanJson, ComesBackWithTheValuesOfThePlan) {
+  // The text could come back although a field was dropped on both ways; so look at fields of every struct too.
+  const Plan plan = sample_plan_with_accuracy();
+  const Plan read = plan_from_json(to_json(plan), "plan.json");
+  EXPECT_EQ(read.settings, plan.settings);
+  EXPECT_EQ(read.holdout_frames, plan.holdout_frames);
+  EXPECT_EQ(read.inputs[0].spec, plan.inputs[0].spec);
+  EXPECT_EQ(read.models[0].output.classes, plan.models[0].output.classes);
+  EXPECT_EQ(read.models[0].fidelity.interval.low, 0.901346);
+  EXPECT_EQ(read.models[0].accuracy.value_or(Accuracy{}).truth_boxes, 512);
+  EXPECT_EQ(read.models[1].accuracy, std::nullopt);
+  EXPECT_EQ(read.shares[0].replaced[1].adapter, "resize+linear");
+  EXPECT_EQ(read.shares[0].removed_layers, plan.shares[0].removed_layers);
+  EXPECT_EQ(read.candidates[1].reason, plan.candidates[1].reason);
+  EXPECT_EQ(read.candidates[2].measured_fidelity, std::nullopt);
+  EXPECT_EQ(read.after.peak_activation_bytes, 8500000);
+  EXPECT_EQ(read.bundle_sha256, plan.bundle_sha256);
+}
+
+TEST(PlanJson, RoundsFidelitiesTo6DecimalsAndLeavesSettingsAlone) {
+  const Json json = to_json(sample_plan());
+  EXPECT_EQ(json["models"][0]["fidelity"]["value"].dump(), "0.921346");
+  EXPECT_EQ(json["shares"][0]["replaced"][0]["similarity"].dump(), "0.812346");
+  EXPECT_EQ(json["settings"]["scale"].dump(), "0.00392156862745098");
+  EXPECT_EQ(json["inputs"][0]["spec"]["scale"].get<double>(), 1.0 / 255.0);
+}
+
+TEST(PlanJson, KeepsThreeOrdersBelowTheRoundingOfADifference) {
+  Plan plan = sample_plan();
+  plan.models[0].fidelity.max_abs_difference = 1.23456789e-9;
+  EXPECT_EQ(to_json(plan)["models"][0]["fidelity"]["max_abs_difference"].get<double>(), 1.23457e-9);
+}
+
+TEST(PlanJson, WritesNullForAnUndefinedSimilarity) {
+  const Json json = to_json(sample_plan());
+  EXPECT_TRUE(json["shares"][0]["replaced"][2]["similarity"].is_null());
+  EXPECT_TRUE(json["candidates"][2]["similarity"].is_null());
+  EXPECT_TRUE(std::isnan(plan_from_json(json, "plan.json").shares[0].replaced[2].similarity));
+}
+
+TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
+  const Json plan = to_json(sample_plan_with_accuracy());
+  const test::JsonSchema schema = plan_schema();
+  std::vector<Json::json_pointer> objects;
+  collect(plan, Json::json_pointer(), true, objects);
+  for (const auto& object : objects) {
+    for (const auto& [key, member] : plan[object].items()) {
+      SCOPED_TRACE(object.to_string() + " without " + key);
+      Json damaged = plan;
+      damaged[object].erase(key);
+      EXPECT_THAT(schema.complaints(damaged), Not(IsEmpty()));
+      const std::string text = test::error_text([&] { (void)plan_from_json(damaged, "old.json"); });
+      EXPECT_THAT(text, HasSubstr("input: old.json: "));
+      EXPECT_THAT(text, HasSubstr(key));
+    }
+  }
+}
+
+TEST(PlanJson, RefusesAnUnknownKeyWhereverItIs) {
+  const Json plan = to_json(sample_plan_with_accuracy());
+  const test::JsonSchema schema = plan_schema();
+  std::vector<Json::json_pointer> objects;
+  collect(plan, Json::json_pointer(), true, objects);
+  for (const auto& object : objects) {
+    SCOPED_TRACE(object.to_string());
+    Json damaged = plan;
+    damaged[object]["surplus"] = 1;
+    EXPECT_THAT(schema.complaints(damaged), Not(IsEmpty()));
+    EXPECT_THAT(test::error_text([&] { (void)plan_from_json(damaged, "old.json"); }), HasSubstr("surplus"));
+  }
+}
+
+TEST(PlanJson, RefusesAWrongTypeWhereverItIs) {
+  const Json plan = to_json(sample_plan_with_accuracy());
+  const test::JsonSchema schema = plan_schema();
+  std::vector<Json::json_pointer> values;
+  collect(plan, Json::json_pointer(), false, values);
+  for (const auto& value : values) {
+    SCOPED_TRACE(value.to_string());
+    Json damaged = plan;
+    damaged[value] = plan[value].is_boolean() ? Json("true") : Json(true);
+    EXPECT_THAT(schema.complaints(damaged), Not(IsEmpty()));
+    EXPECT_THAT(test::error_text([&] { (void)plan_from_json(damaged, "old.json"); }), HasSubstr("input: old.json"));
+  }
+}
+
+TEST(PlanJson, RefusesANegativeSizeWhereverItIs) {
+  const Json plan = to_json(sample_plan_with_accuracy());
+  const test::JsonSchema schema = plan_schema();
+  std::vector<Json::json_pointer> values;
+  collect(plan, Json::json_pointer(), false, values);
+  for (const auto& value : values) {
+    const std::string path = value.to_string();
+    const bool candidate_saves = path.find("/candidates/") == 0 && value.back() == "bytes_saved";  // may be negative
+    if (!plan[value].is_number_integer() || candidate_saves || path == "/schema_version") continue;
+    SCOPED_TRACE(value.to_string());
+    Json damaged = plan;
+    damaged[value] = -1;
+    EXPECT_THAT(schema.complaints(damaged), Not(IsEmpty()));
+    EXPECT_THAT(test::error_text([&] { (void)plan_from_json(damaged, "old.json"); }), HasSubstr("is negative"));
+  }
+}
+
+TEST(PlanJson, RefusesUnknownWordsAndListsOfWrongLength) {
+  const auto error_with = [](const char* pointer, const Json& value) {
+    Json json = to_json(sample_plan());
+    json[Json::json_pointer(pointer)] = value;
+    return test::error_text([&] { (void)plan_from_json(json, "p.json"); });
+  };
+  EXPECT_THAT(error_with("/models/0/output/format", "auto"), HasSubstr("models[0].output.format"));
+  EXPECT_THAT(error_with("/inputs/0/spec/resize", "strech"), HasSubstr("did you mean 'stretch'?"));
+  EXPECT_THAT(error_with("/inputs/0/spec/mean", Json::array({1, 2})), HasSubstr("needs 3 numbers"));
+  EXPECT_THAT(error_with("/shares/0/replaced/0/adapter", "conv"), HasSubstr("shares[0].replaced[0].adapter"));
+}
+
+TEST(PlanJson, SaysWhichSchemaVersionItReads) {
+  Json json = to_json(sample_plan());
+  json["schema_version"] = 2;
+  json["a key of version 2"] = 1;  // the version is looked at first
+  EXPECT_THAT(test::error_text([&] { (void)plan_from_json(json, "p.json"); }),
+              HasSubstr("p.json: schema_version: is 2, this repsim reads 1"));
+}
+
+TEST(SimilarityJson, HasNamesRoundedValuesAndNullWhereUndefined) {
+  similarity::Matrix matrix = sample_matrix(2, 3);
+  matrix.values[1] = 0.12345678;
+  const Json json = to_json(std::vector<similarity::Matrix>{matrix}, 16, 176);
+  EXPECT_EQ(json["minibatch"], 16);
+  EXPECT_EQ(json["frames"], 176);
+  const Json& first = json["matrices"][0];
+  EXPECT_EQ(first["row_model"], "plain");
+  EXPECT_EQ(first["cols"].size(), 3U);
+  ASSERT_EQ(first["values"].size(), 2U);
+  ASSERT_EQ(first["values"][0].size(), 3U);
+  EXPECT_TRUE(first["values"][0][0].is_null());
+  EXPECT_EQ(first["values"][0][1].get<double>(), 0.123457);
+  EXPECT_NO_THROW((void)to_text(json));
+}
+
+}  // namespace
+}  // namespace repsim::report

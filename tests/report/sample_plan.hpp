@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "repsim/report.hpp"
+
+namespace repsim::report {
+
+inline ModelEntry sample_model(const std::string& name, std::int64_t parameters, double fidelity) {
+  ModelEntry model;
+  model.name = name;
+  model.path = "models/" + name + ".pt";
+  model.sha256 = std::string(62, 'a') + "01";
+  model.input.width = 320;
+  model.input.height = 240;
+  model.input_source = "archive";
+  model.output.format = model::OutputFormat::kBoxesScoresLabels;
+  model.output.boxes = model::BoxUnits::kRelative;
+  model.output.classes = {"person"};
+  model.format_reason = "a tuple of boxes [N,4], scores [N] and labels [N]";
+  model.run_method = "run_" + name;
+  model.layers = 61;
+  model.parameters = parameters;
+  model.bytes = 4 * parameters;
+  model.flops = 3000 * parameters;
+  model.fidelity.value = fidelity;
+  model.fidelity.interval = {fidelity - 0.02, fidelity + 0.015};
+  model.fidelity.jpeg95 = 0.9671234567;
+  model.fidelity.jpeg80 = 0.912;
+  model.fidelity.shift_one_pixel = 0.857;
+  model.fidelity.frames = 77;
+  model.fidelity.own_detections = 431;
+  model.fidelity.max_abs_difference = 0.1234567891;
+  return model;
+}
+
+/// Two small detectors, the first of which takes its backbone from the second.
+inline Plan sample_plan() {
+  Plan plan;
+  plan.tool_version = "0.1.0";
+  plan.settings_sha256 = std::string(62, 'b') + "02";
+  plan.settings =
+      Json::parse(R"({"models": [{"name": "plain"}, {"name": "mobile"}], "frames": {"count": 256, "holdout": 0.3},
+                                  "merge": {"min_fidelity": 0.9, "refit": true}, "scale": 0.00392156862745098})");
+  plan.video_path = "vtest.avi";
+  plan.video_sha256 = std::string(62, 'c') + "03";
+  plan.video_frames = 795;
+  plan.calibration_frames = {0, 3, 6};
+  plan.holdout_frames = {9, 12};
+  plan.models = {sample_model("plain", 168000, 0.9213456789), sample_model("mobile", 104000, 1.0)};
+  plan.models[1].fidelity.bit_identical = true;
+  plan.models[1].fidelity.interval = {1, 1};
+  plan.models[1].fidelity.max_abs_difference = 0;
+  plan.inputs = {{plan.models[0].input, {"plain", "mobile"}}};
+  Share share;
+  share.receiver = "plain";
+  share.donor = "mobile";
+  share.replaced = {
+      {"backbone.stage2", "backbone.body.5.project", 0.8123456789, "linear", false, 0.08},
+      {"backbone.stage3", "backbone.body.9.project", 0.75, "resize+linear", true, 0.12},
+      {"backbone.pool", "backbone.body.9.pool", std::numeric_limits<double>::quiet_NaN(), "none", true, 0}};
+  share.removed_layers = {"backbone.stem", "backbone.stage1", "backbone.stage2", "backbone.stage3", "backbone.pool"};
+  share.bytes_removed = 400000;
+  share.bytes_added = 25600;
+  share.flops_removed = 90000000;
+  share.flops_added = 1200000;
+  share.predicted_fidelity = 0.915;
+  share.measured_fidelity = 0.9213456789;
+  plan.shares = {share};
+  plan.exact = {3, 1200, 2, 5000000};
+  plan.candidates = {
+      {"plain",
+       "mobile",
+       {"backbone.stage2", "backbone.stage3"},
+       {"backbone.body.5.project", "backbone.body.9.project"},
+       0.75,
+       374400,
+       0.915,
+       0.9213456789,
+       true,
+       "the largest saving that keeps fidelity 0.90"},
+      {"plain", "mobile", {"neck"}, {"neck"}, 0.6, 450000, 0.88, 0.84, false, "fidelity 0.840 is below 0.90"},
+      {"mobile",
+       "plain",
+       {"backbone.body.9.project"},
+       {"backbone.stage3"},
+       std::numeric_limits<double>::quiet_NaN(),
+       200000,
+       0.8,
+       std::nullopt,
+       false,
+       "predicted below 0.90"}};
+  plan.before = {272000, 1088000, 816000000, 9000000};
+  plan.after = {178400, 713600, 727200000, 8500000};
+  plan.bundle_bytes = 790000;
+  plan.bundle_sha256 = std::string(62, 'd') + "04";
+  return plan;
+}
+
+/// The same where nothing could be shared at the asked fidelity.
+inline Plan sample_plan_without_shares() {
+  Plan plan = sample_plan();
+  plan.shares.clear();
+  plan.exact = {};
+  plan.after = plan.before;
+  plan.candidates[0].chosen = false;
+  plan.candidates[0].measured_fidelity = 0.8799;
+  plan.candidates[0].reason = "fidelity 0.879 is below 0.90";
+  plan.models[0].fidelity = plan.models[1].fidelity;
+  return plan;
+}
+
+/// Two pyramids of layers whose similarity falls with the difference in relative depth.
+inline similarity::Matrix sample_matrix(std::size_t rows, std::size_t cols) {
+  similarity::Matrix matrix{"plain", "mobile", {}, {}, {}};
+  for (std::size_t i = 0; i < rows; ++i) {
+    matrix.rows.push_back("backbone.stage" + std::to_string(4 * i / rows) + "." + std::to_string(i) +
+                          ".branch_main.conv");
+  }
+  for (std::size_t j = 0; j < cols; ++j) {
+    matrix.cols.push_back("backbone.body.stage" + std::to_string(5 * j / cols) + "." + std::to_string(j) +
+                          ".project.conv");
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < cols; ++j) {
+      const double apart =
+          static_cast<double>(i) / static_cast<double>(rows) - static_cast<double>(j) / static_cast<double>(cols);
+      const double ripple = 0.06 * std::sin(static_cast<double>(7 * i + 3 * j));
+      matrix.values.push_back(0.93 * std::exp(-5 * apart * apart) + ripple);
+    }
+  }
+  if (!matrix.values.empty()) matrix.values[0] = std::numeric_limits<double>::quiet_NaN();
+  return matrix;
+}
+
+}  // namespace repsim::report
