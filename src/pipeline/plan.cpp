@@ -262,29 +262,43 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   watch.lap("similarity");
 
   const std::vector<verify::Head> heads = heads_of(work, video);
-  const Found found = search(settings, work, signatures, calibration, holdout, heads, progress);
-  watch.lap("search");
-
-  std::vector<graph::Splice> splices;
-  for (const Accepted& share : found.shares) splices.push_back(share.fitted.splice);
-  std::vector<const model::Loaded*> loaded;
-  for (const model::Loaded& model : work.loaded) loaded.push_back(&model);
-  const bundle::Written written = bundle::write(work.set, loaded, splices, manifest_of(work, found.shares));
-  write_file_atomically(staged.path("bundle.pt"), written.bytes);
-  watch.lap("bundle");
-
-  // What is reported was measured on the file, not on what is still in memory.
+  // What is reported was measured on the file, not on what is still in memory. Where the file falls below the asked fidelity
+  // though the joint graph did not (rounding, at the very border), the share is refused and the search goes on without it.
   verify::BundleCheck bundle_check;
   bundle_check.bundle_path = staged.path("bundle.pt").string();
-  bundle_check.models = loaded;
+  for (const model::Loaded& model : work.loaded) bundle_check.models.push_back(&model);
   bundle_check.heads = heads;
   bundle_check.set = &work.set;
   bundle_check.frames = &holdout;
   for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 2])});
   bundle_check.truth = std::move(truth);
   bundle_check.seed = settings.seed;
-  const std::vector<verify::Verdict> verdicts = verify::check_bundle(bundle_check, progress);
-  watch.lap("verify");
+  Found found;
+  bundle::Written written;
+  std::vector<verify::Verdict> verdicts;
+  std::vector<planner::Candidate> refused;
+  for (bool again = true; again;) {
+    again = false;
+    found = search(settings, work, signatures, calibration, holdout, heads, refused, progress);
+    watch.lap("search");
+    std::vector<graph::Splice> splices;
+    for (const Accepted& share : found.shares) splices.push_back(share.fitted.splice);
+    written = bundle::write(work.set, bundle_check.models, splices, manifest_of(work, found.shares));
+    write_file_atomically(staged.path("bundle.pt"), written.bytes);
+    watch.lap("bundle");
+    verdicts = verify::check_bundle(bundle_check, progress);
+    watch.lap("verify");
+    for (const Accepted& share : found.shares) {
+      const double fidelity = verdicts[at(share.candidate.receiver)].fidelity.value;
+      if (fidelity >= settings.min_fidelity) continue;
+      again = true;
+      refused.push_back(share.candidate);
+      refused.back().measured_fidelity = fidelity;
+      refused.back().chosen = false;
+      refused.back().reason = "measured fidelity " + std::to_string(fidelity) + " of the written bundle is below the asked one";
+      log::info("the written bundle keeps " + std::to_string(fidelity) + " only: searching on");
+    }
+  }
 
   Outcome outcome;
   outcome.plan = describe_plan(settings, work, video, sampling, found, written, signatures);

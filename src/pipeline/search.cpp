@@ -25,8 +25,15 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
 class Search {
  public:
   Search(const Settings& settings, const Workspace& work, const std::vector<similarity::Signatures>& signatures,
-         const capture::Stores& calibration, const capture::Stores& holdout, const std::vector<verify::Head>& heads, Progress& progress)
-      : settings_(settings), work_(work), signatures_(signatures), calibration_(calibration), holdout_(holdout), heads_(heads),
+         const capture::Stores& calibration, const capture::Stores& holdout, const std::vector<verify::Head>& heads,
+         const std::vector<planner::Candidate>& refused, Progress& progress)
+      : settings_(settings),
+        work_(work),
+        signatures_(signatures),
+        calibration_(calibration),
+        holdout_(holdout),
+        heads_(heads),
+        refused_(refused),
         progress_(progress) {
     options_.linear = settings.adapters == "linear";
     options_.refit = settings.refit;
@@ -143,6 +150,15 @@ class Search {
     std::map<std::pair<int, int>, std::int64_t> trials;
     for (const std::size_t index : order) {
       planner::Candidate& candidate = found_.candidates[index];
+      const auto same = [&](const planner::Candidate& other) {
+        return other.receiver == candidate.receiver && other.donor == candidate.donor &&
+               other.receiver_layers == candidate.receiver_layers;
+      };
+      if (const auto found = std::find_if(refused_.begin(), refused_.end(), same); found != refused_.end()) {
+        candidate.measured_fidelity = found->measured_fidelity;
+        candidate.reason = found->reason;
+        continue;
+      }
       if (const std::string why = conflict(candidate); !why.empty()) {
         candidate.reason = "not tried: " + why;
         continue;
@@ -212,6 +228,7 @@ class Search {
   const capture::Stores& calibration_;
   const capture::Stores& holdout_;
   const std::vector<verify::Head>& heads_;
+  const std::vector<planner::Candidate>& refused_;
   Progress& progress_;
   fit::Options options_;
   std::map<int, verify::Reference> references_;
@@ -242,8 +259,8 @@ std::vector<Direction> directions(const Settings& settings, const Workspace& wor
 
 Found search(const Settings& settings, const Workspace& work, const std::vector<similarity::Signatures>& signatures,
              const capture::Stores& calibration, const capture::Stores& holdout, const std::vector<verify::Head>& heads,
-             Progress& progress) {
-  return Search(settings, work, signatures, calibration, holdout, heads, progress).run();
+             const std::vector<planner::Candidate>& refused, Progress& progress) {
+  return Search(settings, work, signatures, calibration, holdout, heads, refused, progress).run();
 }
 
 }  // namespace repsim::pipeline
