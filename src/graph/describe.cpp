@@ -96,6 +96,7 @@ class Describer {
       if (!is_view(*node)) {
         for (tj::Value* output : node->outputs()) op.output_bytes += bytes_of(output);
       }
+      linear_.push_back(!op.parameters.empty() && (op_info(*node).role == Role::kLinear || !node->blocks().empty()));
       on_image_path_.push_back(!node->outputs().empty() && image_dependent_.count(node->output(0)) > 0);
       op_of_[node] = static_cast<int>(program_.ops.size());
       program_.ops.push_back(std::move(op));
@@ -316,11 +317,12 @@ class Describer {
     }
   }
 
-  /// Per op: an op with weights depends on its result, or it is one.
+  /// Per op: a linear operation with weights depends on its result, or it is one. Buffers that decoding adds or multiplies
+  /// with (grids, anchors) are no weights: what only they follow is post-processing.
   std::vector<bool> leads_to_weights() const {
     std::vector<bool> leads(program_.ops.size(), false);
     for (std::size_t i = program_.ops.size(); i-- > 0;) {
-      const bool weights = !program_.ops[i].parameters.empty() && on_image_path_[i];
+      const bool weights = linear_[i] && on_image_path_[i];
       if (!weights && !leads[i]) continue;
       leads[i] = true;
       for (const int input : program_.ops[i].inputs) leads[static_cast<std::size_t>(input)] = true;
@@ -385,6 +387,7 @@ class Describer {
   std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
   std::set<const tj::Value*> image_dependent_;
   std::vector<bool> on_image_path_;  // per op: its result depends on the image
+  std::vector<bool> linear_;         // per op: a linear operation with weights, or control flow that may hold one
   std::unordered_map<const tj::Node*, int> silu_;
   std::vector<Block> blocks_;
 };

@@ -38,6 +38,8 @@ section section { margin-top: 14px; padding: 14px 16px; border-radius: 8px; }
 .track .after { background: var(--accent); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
+table.models { min-width: 900px; }
+table + table { margin-top: 18px; }
 th { text-align: left; font-weight: 600; font-size: 12.5px; color: var(--muted);
   border-bottom: 1px solid var(--line); }
 th, td { padding: 7px 14px 7px 0; vertical-align: top; }

@@ -171,7 +171,7 @@ std::string totals_section(const Plan& plan) {
 
 std::string models_section(const Plan& plan) {
   std::string html =
-      "<section>\n<h2>Models: agreement with the original</h2>\n<div class=\"scroll\"><table>\n" +
+      "<section>\n<h2>Models: agreement with the original</h2>\n<div class=\"scroll\"><table class=\"models\">\n" +
       table_row({"Model", "Fidelity", "90 % interval and yardsticks", "Parameters", "Bytes", "FLOPs"}, 3, "th");
   const double scale = scale_start(plan);
   for (const ModelEntry& model : plan.models) html += model_row(plan, model, scale);

@@ -181,7 +181,7 @@ TEST(Refit, OfOneModelLeavesItsTwinAlone) {
   graph::Splice splice = test::random_splice(opened, 1, 0, {stem}, 3);
   splice.overrides[0].donor_layer = layer(0, "backbone.stem.2");
   splice.overrides[0].height = splice.overrides[0].width = 0;
-  splice.overrides[0].weight = splice.overrides[0].bias = {};
+  splice.overrides[0].weight = splice.overrides[0].bias = at::Tensor();
   test::Random random(4);
   splice.refits.push_back({nodes[0], random.tensor({12, 10, 3, 3}, 0.3), random.tensor({12})});
   const std::vector<graph::Splice> splices{splice};

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/irparser.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 #include <torch/csrc/jit/testing/file_check.h>
 
@@ -26,13 +27,6 @@ c10::IValue run(const std::shared_ptr<tj::Graph>& graph, std::vector<c10::IValue
   const auto copy = graph->copy();
   tj::InterpreterState(tj::Code(copy, "test")).run(stack);
   return stack.at(0);
-}
-
-tj::Module module_of(const std::string& name, const std::string& code) {
-  tj::Module module("__torch__." + name);
-  module.register_attribute("training", c10::BoolType::get(), false);
-  module.define(code);
-  return module;
 }
 
 std::shared_ptr<tj::Graph> forward_graph(const tj::Module& module) {

@@ -22,8 +22,6 @@ struct Checked {
   BundleCheck check;
 
   Checked(test::Opened models, const std::vector<graph::Splice>& splices, std::int64_t frames) : opened(std::move(models)) {
-    // The set points to the models where they were: they are where they are now.
-    for (std::size_t i = 0; i < opened.prepared.size(); ++i) opened.set.models[i] = &opened.prepared[i];
     stores = test::picture_stores(opened.set, frames, 11);
     const auto loaded = opened.pointers();
     test::write_text(folder / "bundle.pt", bundle::write(opened.set, loaded, splices, "{}").bytes);
