@@ -1,5 +1,5 @@
-// Time of the whole capture (all layers' signatures) as a ratio to the models' own bare forward passes as loaded, on the same
-// frames in one process, batch 16 both, and the peak memory of the process.
+// Time of the whole capture (all layers' signatures) as a ratio to the models' own bare forward passes as loaded, on
+// the same frames in one process, batch 16 both, and the peak memory of the process.
 //
 //     repsim_bench VIDEO WIDTHxHEIGHT FRAMES A.pt B.pt ...
 #include <sys/resource.h>
@@ -54,7 +54,8 @@ void run(const std::vector<std::string>& arguments) {
     torch::jit::Module module = loaded.module.deepcopy();
     const auto bare = [&] {
       const c10::InferenceMode no_gradients;
-      for (const auto& positions : minibatches) (void)module.forward(capture::group_inputs(set, stores, group, positions));
+      for (const auto& positions : minibatches)
+        (void)module.forward(capture::group_inputs(set, stores, group, positions));
     };
     bare();  // the executor specialises itself in its first runs
     std::vector<double> bare_seconds, capture_seconds;
@@ -71,7 +72,8 @@ void run(const std::vector<std::string>& arguments) {
     bare_total += b;
     capture_total += c;
   }
-  std::printf("capture / bare forward   %.2f\npeak RSS                 %.0f MB\n", capture_total / bare_total, peak_rss_megabytes());
+  std::printf("capture / bare forward   %.2f\npeak RSS                 %.0f MB\n", capture_total / bare_total,
+              peak_rss_megabytes());
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #pragma once
 // Precompiled for repsim_plain.
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <filesystem>

@@ -14,7 +14,8 @@
 /// Writing the multi-head TorchScript file.
 namespace repsim::bundle {
 
-/// Names that become attribute and method names: what is no identifier is mapped ("night-cam" -> "night_cam", "3d" -> "_3d").
+/// Names that become attribute and method names: what is no identifier is mapped ("night-cam" -> "night_cam", "3d" ->
+/// "_3d").
 /// @throws Error{kInput} when two names map to the same identifier (remedy: --model NAME=PATH)
 [[nodiscard]] std::vector<std::string> identifiers(const std::vector<std::string>& names);
 
@@ -26,9 +27,9 @@ struct Written {
   std::int64_t bytes_deduplicated = 0;
 };
 
-/// Builds the bundle: forward takes one argument per input group and returns a tuple with each model's own structure, in
-/// plan order; run_<identifier> computes one model alone, from the groups that it and its donors need. Plain operators
-/// only. The same arguments give the same bytes.
+/// Builds the bundle: forward takes one argument per input group and returns a tuple with each model's own structure,
+/// in plan order; run_<identifier> computes one model alone, from the groups that it and its donors need. Plain
+/// operators only. The same arguments give the same bytes.
 /// @param loaded   the models as loaded, for those that are carried whole
 /// @param manifest content of repsim.json inside the archive
 [[nodiscard]] Written write(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded,

@@ -17,8 +17,8 @@ namespace repsim::capture {
 /// The models of one plan and what feeds them. Two models with equal input specs are in one group.
 struct ModelSet {
   std::vector<const graph::Prepared*> models;
-  std::vector<int> groups;                ///< per model
-  std::vector<model::InputSpec> specs;    ///< per group
+  std::vector<int> groups;              ///< per model
+  std::vector<model::InputSpec> specs;  ///< per group
 
   /// Frames per run that all of `members` can take: 16, or 1 when one of them cannot be batched.
   [[nodiscard]] std::int64_t batch(std::span<const int> members) const;
@@ -28,17 +28,19 @@ struct ModelSet {
 using Stores = std::vector<video::FrameStore>;
 
 /// Arguments of a joint graph for frames at `positions`, one per group in `groups`.
-[[nodiscard]] std::vector<c10::IValue> group_inputs(const ModelSet& set, const Stores& stores, std::span<const int> groups,
+[[nodiscard]] std::vector<c10::IValue> group_inputs(const ModelSet& set, const Stores& stores,
+                                                    std::span<const int> groups,
                                                     std::span<const std::int64_t> positions);
 
 /// Positions 0..frames-1 in consecutive runs of at most `batch`.
 [[nodiscard]] std::vector<std::vector<std::int64_t>> batches(std::int64_t frames, std::int64_t batch);
 
-/// The minibatches of the signature: whole ones of 16 frames only, each strided over all frames (neighbouring frames are
-/// near-copies): minibatch k takes k, k+K, k+2K, ... of K minibatches.
+/// The minibatches of the signature: whole ones of 16 frames only, each strided over all frames (neighbouring frames
+/// are near-copies): minibatch k takes k, k+K, k+2K, ... of K minibatches.
 [[nodiscard]] std::vector<std::vector<std::int64_t>> strided_minibatches(std::int64_t frames);
 
-/// Gram matrix of a minibatch with the minibatch's mean taken out first (which U-centring does not see, but rounding does).
+/// Gram matrix of a minibatch with the minibatch's mean taken out first (which U-centring does not see, but rounding
+/// does).
 /// @param value  [n, ...] floating, any layout
 /// @param gram   n*n doubles; all zero when the rows are equal to 1e-6 of their size (a constant layer)
 /// Float32 products in chunks of 4096 features, chunks summed in float64.
@@ -46,6 +48,7 @@ void centred_gram(const at::Tensor& value, double* gram);
 
 /// Signatures of all layers of one model over the stored frames; no activation outlives its minibatch.
 /// @param store  calibration frames in the model's geometry, at least 16
-[[nodiscard]] similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress);
+[[nodiscard]] similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store,
+                                                Progress& progress);
 
 }  // namespace repsim::capture

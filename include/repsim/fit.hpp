@@ -32,13 +32,13 @@ struct Options {
 
 /// How a cut would be joined, before anything is fitted.
 struct Joint {
-  bool possible = false;                ///< false: channels differ and neither adapters nor a refit are allowed or possible
-  std::vector<int> refit_nodes;         ///< convolutions to solve again; empty: adapters in place
-  std::vector<bool> linear;             ///< per tap: a 1x1 convolution is added
-  std::vector<bool> resize;             ///< per tap
-  std::int64_t bytes_added = 0;         ///< adapters; refitted convolutions beyond what they had
+  bool possible = false;         ///< false: channels differ and neither adapters nor a refit are allowed or possible
+  std::vector<int> refit_nodes;  ///< convolutions to solve again; empty: adapters in place
+  std::vector<bool> linear;      ///< per tap: a 1x1 convolution is added
+  std::vector<bool> resize;      ///< per tap
+  std::int64_t bytes_added = 0;  ///< adapters; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
-  std::int64_t flops_added = 0;         ///< per frame
+  std::int64_t flops_added = 0;  ///< per frame
 };
 [[nodiscard]] Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options);
 
@@ -48,18 +48,20 @@ struct Fitted {
   std::vector<double> residuals;  ///< per tap: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)
 };
 
-/// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on the
-/// donor's (adapter), or the output of the first convolutions on their input after replacement (refit), positions of
-/// all frames as rows. Sums in float64, rows in the order of the frames: deterministic.
+/// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
+/// the donor's (adapter), or the output of the first convolutions on their input after replacement (refit), positions
+/// of all frames as rows. Sums in float64, rows in the order of the frames: deterministic.
 /// @param shares  shares that are already part of the merged model: the donor's layers are what they make of them
 /// @throws Error{kInterrupted}
-[[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
-                         const Cut& cut, const Joint& joint, const Options& options, Progress& progress);
+[[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration,
+                         std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                         const Options& options, Progress& progress);
 
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, at 64 positions per frame (evenly spaced).
 /// @param pairs  taps between two models, layers of four dimensions
-[[nodiscard]] std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
-                                         const std::vector<Tap>& pairs, const Options& options, Progress& progress);
+[[nodiscard]] std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver,
+                                         int donor, const std::vector<Tap>& pairs, const Options& options,
+                                         Progress& progress);
 
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
@@ -68,8 +70,8 @@ class NormalEquations {
   void add(const at::Tensor& x, const at::Tensor& y);
 
   struct Solution {
-    at::Tensor weight;  ///< [q, p] float64
-    at::Tensor bias;    ///< [q] float64
+    at::Tensor weight;     ///< [q, p] float64
+    at::Tensor bias;       ///< [q] float64
     at::Tensor explained;  ///< [q] float64: variance of each output that the fit explains
     at::Tensor variance;   ///< [q] float64
     /// Of the fitted rows, pooled over the outputs begin..end by variance; 0 where these are constant; may be negative.

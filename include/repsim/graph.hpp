@@ -20,28 +20,28 @@ namespace repsim::graph {
 /// order; it returns what the model returns, bit for bit.
 struct Prepared {
   std::string name;
-  bool transparent = true;                    ///< false: the model is carried whole; graph is empty, program has no ops
+  bool transparent = true;  ///< false: the model is carried whole; graph is empty, program has no ops
   std::string opaque_reason;
-  std::shared_ptr<torch::jit::Graph> graph;   ///< treat as constant: copy before any edit
-  std::vector<c10::IValue> parameters;        ///< values of program.parameters
+  std::shared_ptr<torch::jit::Graph> graph;  ///< treat as constant: copy before any edit
+  std::vector<c10::IValue> parameters;       ///< values of program.parameters
   Program program;
-  std::int64_t model_elements = 0;            ///< of all parameters and buffers in the file, used or not
+  std::int64_t model_elements = 0;  ///< of all parameters and buffers in the file, used or not
   std::int64_t model_bytes = 0;
-  bool batchable = false;                     ///< outputs at batch 2 equal those at batch 1 frame by frame, to 1e-4
+  bool batchable = false;  ///< outputs at batch 2 equal those at batch 1 frame by frame, to 1e-4
 };
 
 /// What a first run with example frames tells of a model.
 struct DryRun {
-  c10::IValue output;   ///< for one example frame
+  c10::IValue output;  ///< for one example frame
   bool batchable = false;
 };
 /// Runs forward as loaded on example frames, at batch 1 and 2.
 /// @throws Error{kInput} when forward raises: message, and the input that it was given
 [[nodiscard]] DryRun dry_run(const model::Loaded& model);
 
-/// Inlines, folds what is constant in evaluation mode, lifts parameters to graph inputs, removes in-place writes where that
-/// is exact, names the layers. A model that does not allow this (writes to its own attributes, calls that cannot be
-/// inlined, ...) or whose prepared graph does not return the very bits of the original is opaque, with the reason.
+/// Inlines, folds what is constant in evaluation mode, lifts parameters to graph inputs, removes in-place writes where
+/// that is exact, names the layers. A model that does not allow this (writes to its own attributes, calls that cannot
+/// be inlined, ...) or whose prepared graph does not return the very bits of the original is opaque, with the reason.
 [[nodiscard]] Prepared prepare(const model::Loaded& model, const DryRun& dry);
 
 /// A value in a graph by position: output `output` of node number `node` of the top block (0-based).
@@ -51,8 +51,8 @@ struct Place {
 };
 [[nodiscard]] inline Place place_of(const Layer& layer) { return {layer.node, layer.output}; }
 
-/// Receives tapped tensors while the graph runs; `tap` is the index in the list of places. The tensor is only valid during
-/// the call: it may be overwritten or freed afterwards.
+/// Receives tapped tensors while the graph runs; `tap` is the index in the list of places. The tensor is only valid
+/// during the call: it may be overwritten or freed afterwards.
 using TapSink = std::function<void(int tap, const at::Tensor& value)>;
 
 /// A graph compiled once, run many times, with taps at given places. Runs without gradients and without the graph
@@ -74,16 +74,16 @@ class Runner {
 
 /// A receiver layer whose value comes from a donor layer.
 struct Override {
-  int receiver_layer = -1;           ///< index in the receiver's program.layers
-  int donor = -1;                    ///< index of the donor in the list of models
+  int receiver_layer = -1;  ///< index in the receiver's program.layers
+  int donor = -1;           ///< index of the donor in the list of models
   int donor_layer = -1;
   std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
-  at::Tensor weight, bias;           ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
+  at::Tensor weight, bias;             ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
 };
 
 /// A convolution of the receiver that gets other weights.
 struct ConvRefit {
-  int node = -1;                     ///< top-block node in the receiver's prepared graph
+  int node = -1;  ///< top-block node in the receiver's prepared graph
   at::Tensor weight, bias;
 };
 
@@ -97,9 +97,9 @@ struct Splice {
 /// Where a parameter of an assembled graph lives: an attribute path below the model's name.
 struct AssembledParameter {
   int model = -1;
-  std::string path;      ///< "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
+  std::string path;  ///< "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
   c10::IValue value;
-  bool added = false;    ///< adapter or refitted weight
+  bool added = false;  ///< adapter or refitted weight
 };
 
 /// Several prepared models as one graph: inputs are the input groups' arguments, then the parameters that are used;
@@ -119,8 +119,8 @@ struct Assembly {
 /// A value to be found in the assembled graph.
 struct PlaceRequest {
   int model = -1;
-  Place place;            ///< in the model's prepared graph; its value after overrides
-  bool input = false;     ///< the node's first input instead of its output
+  Place place;         ///< in the model's prepared graph; its value after overrides
+  bool input = false;  ///< the node's first input instead of its output
 };
 
 /// @param models  prepared models, opaque ones allowed as long as nothing refers to them
@@ -137,8 +137,8 @@ struct PlaceRequest {
 [[nodiscard]] Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images);
 
 /// Nodes of dense convolutions (groups 1) that are the first linear operations after the layers `cut`: reached from
-/// them only through operations that treat channels alike (concatenation, pooling, upsampling, element-wise activation).
-/// Empty when any path ends elsewhere, so that a refit is not possible.
+/// them only through operations that treat channels alike (concatenation, pooling, upsampling, element-wise
+/// activation). Empty when any path ends elsewhere, so that a refit is not possible.
 [[nodiscard]] std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int>& cut);
 
 /// Geometry of a convolution node, as far as a refit needs it.

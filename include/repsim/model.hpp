@@ -20,8 +20,8 @@ struct Loaded {
   torch::jit::Module module;
 };
 
-/// Loads `spec.path`. What the spec leaves open is taken from the archive's config.txt (imgsz, names; Ultralytics exports
-/// are fed letterboxed RGB).
+/// Loads `spec.path`. What the spec leaves open is taken from the archive's config.txt (imgsz, names; Ultralytics
+/// exports are fed letterboxed RGB).
 /// @param input_source  where spec.input came from, if it is there
 /// @throws Error{kInput}: missing, truncated, no TorchScript (weights only, ExportedProgram), operators that this Torch
 ///         lacks, no forward, input size unknown (remedy shows the flag)
@@ -33,7 +33,8 @@ struct Loaded {
 /// All tensors of a nested value (tuples, lists, dicts in insertion order, optionals), depth first.
 [[nodiscard]] std::vector<at::Tensor> tensors_of(const c10::IValue& value);
 
-/// A deterministic stand-in for video frames, [batch,3,H,W] float32: noise over smooth gradients, preprocessed as `spec` says.
+/// A deterministic stand-in for video frames, [batch,3,H,W] float32: noise over smooth gradients, preprocessed as
+/// `spec` says.
 [[nodiscard]] at::Tensor example_frames(const InputSpec& spec, std::int64_t batch);
 
 /// Output format as decided, and why.

@@ -28,15 +28,15 @@ struct Settings {
   std::int64_t frames = 256;               ///< sampled over the whole video
   double holdout = 0.3;                    ///< part of the frames that judges, in (0, 1)
   double min_fidelity = 0.9;               ///< every model keeps at least this, 0..1
-  std::string adapters = "linear";         ///< "none": representations are at most resized; "linear": 1x1 convolutions too
-  bool refit = true;                       ///< the first convolutions after a cut may be solved again
-  std::vector<Direction> share;            ///< empty: all ordered pairs
-  std::vector<std::string> layers;         ///< globs on layer names that may be replaced; empty: all
-  std::vector<std::string> exclude;        ///< globs on layer names that may be neither given nor replaced
-  std::int64_t max_trials = 24;            ///< candidates that are measured per ordered pair of models
-  int threads = 0;                         ///< 0: as many as the machine has cores
-  std::uint64_t seed = 0;                  ///< of the bootstrap intervals
-  std::optional<std::string> truth;        ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
+  std::string adapters = "linear";   ///< "none": representations are at most resized; "linear": 1x1 convolutions too
+  bool refit = true;                 ///< the first convolutions after a cut may be solved again
+  std::vector<Direction> share;      ///< empty: all ordered pairs
+  std::vector<std::string> layers;   ///< globs on layer names that may be replaced; empty: all
+  std::vector<std::string> exclude;  ///< globs on layer names that may be neither given nor replaced
+  std::int64_t max_trials = 24;      ///< candidates that are measured per ordered pair of models
+  int threads = 0;                   ///< 0: as many as the machine has cores
+  std::uint64_t seed = 0;            ///< of the bootstrap intervals
+  std::optional<std::string> truth;  ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
 };
 
 /// Reads configs/*.json. Paths in it are relative to the config file and come out so that they can be opened from here.
@@ -50,15 +50,16 @@ struct Settings {
 /// Array elements by number: models.0.output.score_threshold=0.5. @throws Error{kUsage}
 void apply_override(Json& config, const std::string& assignment);
 
-/// Parses `--input [NAME=]352x352[,bgr|rgb][,stretch|letterbox|crop][,pad=114][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list]`
-/// into (name or "", spec). @throws Error{kUsage}
+/// Parses `--input
+/// [NAME=]352x352[,bgr|rgb][,stretch|letterbox|crop][,pad=114][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list]` into
+/// (name or "", spec). @throws Error{kUsage}
 [[nodiscard]] std::pair<std::string, model::InputSpec> parse_input_flag(const std::string& text);
 
 /// Parses "RECEIVER<-DONOR". Nothing when it is not of this form.
 [[nodiscard]] std::optional<Direction> parse_direction(const std::string& text);
 
-/// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs, directions
-/// that name known models. @throws Error{kInput} or Error{kUsage}
+/// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs,
+/// directions that name known models. @throws Error{kInput} or Error{kUsage}
 void check(const Settings& settings);
 
 /// What `plan` leaves in the output folder, in memory.
@@ -85,10 +86,10 @@ struct Inspection {
 [[nodiscard]] Inspection inspect(const model::ModelSpec& model);
 
 struct VerifySettings {
-  std::filesystem::path plan;          ///< plan.json, or the folder that holds it
-  std::optional<std::string> video;    ///< else the plan's own video and hold-out frames
-  std::int64_t frames = 0;             ///< with another video: frames to sample over it; 0: as many as the plan's hold-out
-  std::optional<std::string> truth;    ///< MOTChallenge text
+  std::filesystem::path plan;        ///< plan.json, or the folder that holds it
+  std::optional<std::string> video;  ///< else the plan's own video and hold-out frames
+  std::int64_t frames = 0;  ///< with another video: frames to sample over it; 0: as many as the plan's hold-out
+  std::optional<std::string> truth;  ///< MOTChallenge text
   int threads = 0;
 };
 
@@ -96,9 +97,9 @@ struct Verification {
   std::string video_path;
   std::vector<std::int64_t> frames;
   std::vector<std::string> models;
-  std::vector<report::Fidelity> fidelity;               ///< per model
+  std::vector<report::Fidelity> fidelity;  ///< per model
   std::vector<std::optional<report::Accuracy>> accuracy;
-  bool holds = true;        ///< every model keeps the plan's min_fidelity
+  bool holds = true;  ///< every model keeps the plan's min_fidelity
   double min_fidelity = 0;
 };
 /// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)

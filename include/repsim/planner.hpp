@@ -13,21 +13,23 @@ namespace repsim::planner {
 
 /// Layers of a receiver that are replaced together, and what disappears.
 struct DepthCut {
-  std::vector<int> layers;   ///< ascending; everything upstream of them that nothing else needs goes
+  std::vector<int> layers;  ///< ascending; everything upstream of them that nothing else needs goes
   graph::Removal removal;
 };
 
-/// Cuts swept along the depth: for every prefix of the layers in execution order, the layers of the prefix that something
-/// behind it still reads. A backbone that feeds three pyramid levels is one cut with three replaced layers.
+/// Cuts swept along the depth: for every prefix of the layers in execution order, the layers of the prefix that
+/// something behind it still reads. A backbone that feeds three pyramid levels is one cut with three replaced layers.
 /// @param replaceable  per layer: may be replaced (dtype, rank, the user's globs)
 /// @param most_taps    cuts with more replaced layers are left out
 /// Only cuts that remove parameters; one per set of removed ops.
-[[nodiscard]] std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable, int most_taps);
+[[nodiscard]] std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable,
+                                               int most_taps);
 
 /// Donor layers worth a closer look for one receiver layer: the `most` of highest S among those of the same height and
 /// width, and the one of highest S of any other size. Layers without a defined S are left out. Ties by layer order.
 [[nodiscard]] std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
-                                         const graph::Program& donor, int receiver_layer, const std::vector<bool>& givable, int most);
+                                         const graph::Program& donor, int receiver_layer,
+                                         const std::vector<bool>& givable, int most);
 
 /// A cut with its donor layers, before or after it was measured.
 struct Candidate {

@@ -31,15 +31,15 @@ struct Head {
 using Forward = std::function<c10::IValue(std::span<const std::int64_t> positions)>;
 
 /// The forward of a model as loaded, fed from its group's store.
-[[nodiscard]] Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
-                                       int group);
+[[nodiscard]] Forward original_forward(const model::Loaded& model, const capture::ModelSet& set,
+                                       const capture::Stores& stores, int group);
 
 /// Detections after NMS, relative to the video frame, of one output for `batch` frames.
 [[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch);
 
 /// What fidelity compares with: the original's own results on some frames. For tensor heads the original runs again.
 struct Reference {
-  std::vector<Detections> own;   ///< suppressed, per frame; empty for format tensor
+  std::vector<Detections> own;  ///< suppressed, per frame; empty for format tensor
   std::vector<Target> targets;
   std::int64_t own_detections = 0;  ///< of score >= threshold
 };
@@ -50,8 +50,8 @@ struct Measured {
   double fidelity = 0;
   std::vector<Detections> found;  ///< per frame; empty for format tensor
 };
-[[nodiscard]] Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged,
-                               std::int64_t frames, Progress& progress);
+[[nodiscard]] Measured measure(const Head& head, const Reference& reference, const Forward& original,
+                               const Forward& merged, std::int64_t frames, Progress& progress);
 
 /// Frames changed in a known way, per group.
 struct Perturbed {
@@ -67,13 +67,13 @@ struct Verdict {
 /// What a bundle file is checked with.
 struct BundleCheck {
   std::string bundle_path;
-  std::vector<const model::Loaded*> models;     ///< the originals, in plan order
+  std::vector<const model::Loaded*> models;  ///< the originals, in plan order
   std::vector<Head> heads;
   const capture::ModelSet* set = nullptr;
-  const capture::Stores* frames = nullptr;      ///< clean frames per group
-  std::vector<Perturbed> perturbed;             ///< yardsticks; may be empty
+  const capture::Stores* frames = nullptr;  ///< clean frames per group
+  std::vector<Perturbed> perturbed;         ///< yardsticks; may be empty
   std::optional<Truth> truth;
-  std::int64_t truth_label = 0;                 ///< used where the model's classes do not say which one is "person"
+  std::int64_t truth_label = 0;  ///< used where the model's classes do not say which one is "person"
   std::uint64_t seed = 0;
 };
 

@@ -11,10 +11,10 @@ namespace {
 /// Words that cannot be attribute names in TorchScript code, and names that the bundle itself uses.
 bool is_reserved(const std::string& word) {
   static const std::set<std::string> kReserved = {
-      "False", "None",   "True",   "and",  "as",     "assert", "async",  "await",    "break",  "class",  "continue", "def",
-      "del",   "elif",   "else",   "except", "finally", "for", "from",   "global",   "if",     "import", "in",       "is",
-      "lambda", "nonlocal", "not", "or",   "pass",   "raise",  "return", "try",      "while",  "with",   "yield",    "self",
-      "forward", "training", "shared"};
+      "False",    "None",   "True",  "and",  "as",     "assert",   "async",   "await",    "break", "class",
+      "continue", "def",    "del",   "elif", "else",   "except",   "finally", "for",      "from",  "global",
+      "if",       "import", "in",    "is",   "lambda", "nonlocal", "not",     "or",       "pass",  "raise",
+      "return",   "try",    "while", "with", "yield",  "self",     "forward", "training", "shared"};
   return kReserved.count(word) > 0;
 }
 
@@ -24,7 +24,8 @@ std::string identifier(const std::string& name) {
     const bool word = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
     result += word && static_cast<unsigned char>(c) < 128 ? c : '_';
   }
-  if (result.empty() || std::isdigit(static_cast<unsigned char>(result.front())) != 0) result.insert(result.begin(), '_');
+  if (result.empty() || std::isdigit(static_cast<unsigned char>(result.front())) != 0)
+    result.insert(result.begin(), '_');
   if (is_reserved(result)) result += '_';
   return result;
 }
@@ -45,8 +46,8 @@ std::vector<std::string> identifiers(const std::vector<std::string>& names) {
   }
   for (const std::string& one : result) {
     if (const auto found = owner.find("run_" + one); found != owner.end()) {
-      throw input_error("the model '" + found->second + "' would have the name of the bundle's method run_" + one, found->second,
-                        "rename it: --model NAME=PATH");
+      throw input_error("the model '" + found->second + "' would have the name of the bundle's method run_" + one,
+                        found->second, "rename it: --model NAME=PATH");
     }
   }
   return result;

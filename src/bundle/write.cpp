@@ -24,10 +24,12 @@ class Tree {
   std::shared_ptr<tj::CompilationUnit> unit() { return unit_; }
 
   /// Where a tensor is, once place() has seen it.
-  [[nodiscard]] const std::string& path_of(const at::Tensor& tensor) const { return paths_.at(tensor.unsafeGetTensorImpl()); }
+  [[nodiscard]] const std::string& path_of(const at::Tensor& tensor) const {
+    return paths_.at(tensor.unsafeGetTensorImpl());
+  }
 
-  /// Registers a tensor under its wanted path. Where another tensor has that path already (a refitted weight whose original
-  /// is still used by another model that had the same), an underscore is added.
+  /// Registers a tensor under its wanted path. Where another tensor has that path already (a refitted weight whose
+  /// original is still used by another model that had the same), an underscore is added.
   void place(const graph::AssembledParameter& parameter, bool is_buffer) {
     const at::Tensor& tensor = parameter.value.toTensor();
     if (paths_.count(tensor.unsafeGetTensorImpl()) > 0) return;
@@ -95,7 +97,8 @@ class Reader {
 
 class Writer {
  public:
-  Writer(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded, std::span<const graph::Splice> splices)
+  Writer(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded,
+         std::span<const graph::Splice> splices)
       : set_(set), loaded_(loaded), splices_(splices), identifiers_(identifiers(names(set))), tree_(identifiers_) {}
 
   Written run(const std::string& manifest) {
@@ -182,7 +185,8 @@ class Writer {
       tj::Node* begin = *graph->nodes().begin();
       tj::WithInsertPoint guard(begin);
       for (std::size_t i = 0; i < assembly.parameters.size(); ++i) {
-        graph->inputs()[first_parameter + i]->replaceAllUsesWith(reader.get(tree_.path_of(assembly.parameters[i].value.toTensor())));
+        graph->inputs()[first_parameter + i]->replaceAllUsesWith(
+            reader.get(tree_.path_of(assembly.parameters[i].value.toTensor())));
       }
     }
     while (graph->inputs().size() > first_parameter) graph->eraseInput(graph->inputs().size() - 1);
@@ -199,8 +203,8 @@ class Writer {
       const auto& method = loaded_[at(index)]->module.get_method("forward");
       tj::Value* callee = reader.get(identifiers_[at(index)]);
       const tj::NamedValue argument("", image.at(set_.groups[at(index)]));
-      const tj::MatchedSchema matched = tj::matchSchema(method.function().getSchema(), tj::SourceRange(), *graph, {argument}, {},
-                                                        tj::NamedValue("self", callee));
+      const tj::MatchedSchema matched = tj::matchSchema(method.function().getSchema(), tj::SourceRange(), *graph,
+                                                        {argument}, {}, tj::NamedValue("self", callee));
       results.push_back(graph->insertMethodCall("forward", matched));
     }
     while (!graph->outputs().empty()) graph->eraseOutput(graph->outputs().size() - 1);
@@ -259,8 +263,8 @@ class Writer {
 
 }  // namespace
 
-Written write(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded, std::span<const graph::Splice> splices,
-              const std::string& manifest) {
+Written write(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded,
+              std::span<const graph::Splice> splices, const std::string& manifest) {
   return Writer(set, loaded, splices).run(manifest);
 }
 

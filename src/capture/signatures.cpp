@@ -46,7 +46,8 @@ std::vector<std::vector<std::int64_t>> strided_minibatches(std::int64_t frames) 
   const std::int64_t count = frames / video::kMinibatchFrames;
   std::vector<std::vector<std::int64_t>> result(static_cast<std::size_t>(count));
   for (std::int64_t k = 0; k < count; ++k) {
-    for (std::int64_t i = 0; i < video::kMinibatchFrames; ++i) result[static_cast<std::size_t>(k)].push_back(k + i * count);
+    for (std::int64_t i = 0; i < video::kMinibatchFrames; ++i)
+      result[static_cast<std::size_t>(k)].push_back(k + i * count);
   }
   return result;
 }
@@ -93,12 +94,14 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   std::vector<double> gram(static_cast<std::size_t>(n * n));
   const auto finish = [&](std::size_t minibatch, int layer, const at::Tensor& rows) {
     centred_gram(rows, gram.data());
-    similarity::u_centred_upper(gram.data(), n, result.values.data() + static_cast<std::int64_t>(layer) * result.length +
-                                                    static_cast<std::int64_t>(minibatch) * per_minibatch);
+    similarity::u_centred_upper(gram.data(), n,
+                                result.values.data() + static_cast<std::int64_t>(layer) * result.length +
+                                    static_cast<std::int64_t>(minibatch) * per_minibatch);
   };
   progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size()) * n);
   for (std::size_t k = 0; k < minibatches.size(); ++k) {
-    for (const std::int64_t position : minibatches[k]) result.frames.push_back(store.frames()[static_cast<std::size_t>(position)]);
+    for (const std::int64_t position : minibatches[k])
+      result.frames.push_back(store.frames()[static_cast<std::size_t>(position)]);
     if (model.batchable) {
       const c10::IValue input = model::make_input(store.spec(), frames_tensor(store, minibatches[k]));
       runner.run({input}, [&](int layer, const at::Tensor& value) { finish(k, layer, value); });
@@ -108,7 +111,8 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
     // One frame at a time: rows wait in a buffer until their minibatch is whole.
     std::vector<at::Tensor> rows(places.size());
     for (std::int64_t i = 0; i < n; ++i) {
-      const c10::IValue input = model::make_input(store.spec(), frames_tensor(store, std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1)));
+      const c10::IValue input = model::make_input(
+          store.spec(), frames_tensor(store, std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1)));
       runner.run({input}, [&](int layer, const at::Tensor& value) {
         at::Tensor& buffer = rows[static_cast<std::size_t>(layer)];
         if (!buffer.defined()) buffer = at::empty({n, value.numel()}, at::kFloat);

@@ -26,7 +26,8 @@ at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry) {
   const bool pointwise = geometry.weight_shape[2] == 1 && geometry.weight_shape[3] == 1 && geometry.stride[0] == 1 &&
                          geometry.stride[1] == 1 && geometry.padding[0] == 0 && geometry.padding[1] == 0;
   if (pointwise) return x.flatten(2).transpose(1, 2);
-  return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding, geometry.stride)
+  return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding,
+                    geometry.stride)
       .transpose(1, 2);
 }
 
@@ -43,8 +44,8 @@ graph::ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0},
 
 }  // namespace
 
-Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares, const Cut& cut,
-           const Joint& joint, const Options& options, Progress& progress) {
+Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
+           const Cut& cut, const Joint& joint, const Options& options, Progress& progress) {
   const auto receiver_index = static_cast<std::size_t>(cut.receiver);
   const graph::Prepared& receiver = *set.models[receiver_index];
   const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
@@ -141,10 +142,12 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
   std::vector<graph::PlaceRequest> requests;
   for (const Tap& pair : pairs) {
     if (wanted_at.emplace(pair.receiver_layer, requests.size()).second) {
-      requests.push_back({receiver, graph::place_of(taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)]), false});
+      requests.push_back(
+          {receiver, graph::place_of(taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)]), false});
     }
     if (given_at.emplace(pair.donor_layer, requests.size()).second) {
-      requests.push_back({donor, graph::place_of(giver.program.layers[static_cast<std::size_t>(pair.donor_layer)]), false});
+      requests.push_back(
+          {donor, graph::place_of(giver.program.layers[static_cast<std::size_t>(pair.donor_layer)]), false});
     }
   }
   // Which sizes each donor layer is wanted in: it is sampled once per size.
@@ -168,13 +171,15 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
   // Pairs with the same regressors are one regression: their receiver layers stand side by side.
   std::map<std::pair<std::size_t, Size>, std::vector<std::size_t>> regressions;
-  for (std::size_t i = 0; i < pairs.size(); ++i) regressions[{given_at.at(pairs[i].donor_layer), size_of(pairs[i])}].push_back(i);
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    regressions[{given_at.at(pairs[i].donor_layer), size_of(pairs[i])}].push_back(i);
   std::map<std::pair<std::size_t, Size>, NormalEquations> sums;
   const std::vector<int> members{receiver, donor};
   const auto batches = capture::batches(calibration.front().size(), set.batch(members));
   progress.begin("screen " + taker.name + "<-" + giver.name, calibration.front().size());
   for (const auto& positions : batches) {
-    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions), [&](int tap, const at::Tensor& value) {
+    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions), [&](int tap,
+                                                                                              const at::Tensor& value) {
       const auto request = static_cast<std::size_t>(tap);
       for (const Size& size : sizes[request]) {
         at::Tensor map = value;
@@ -189,7 +194,8 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
     const c10::InferenceMode no_gradients;
     for (const auto& [regressors, members_of] : regressions) {
       std::vector<at::Tensor> targets;
-      for (const std::size_t i : members_of) targets.push_back(samples.at({wanted_at.at(pairs[i].receiver_layer), size_of(pairs[i])}));
+      for (const std::size_t i : members_of)
+        targets.push_back(samples.at({wanted_at.at(pairs[i].receiver_layer), size_of(pairs[i])}));
       sums[regressors].add(samples.at(regressors), at::cat(targets, 1));
     }
     progress.step(static_cast<std::int64_t>(positions.size()));

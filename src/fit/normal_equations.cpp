@@ -41,7 +41,7 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
   if (mean_variance > 0) {
     const at::Tensor regularised = cov_xx + ridge * mean_variance * at::eye(cov_xx.size(0), at::kDouble);
     const auto [factor, info] = at::linalg_cholesky_ex(regularised);
-    if (info.item<int>() == 0) {
+    if (ridge > 0 && info.item<int>() == 0) {  // without ridge rounding can hide that it is singular
       weight = at::cholesky_solve(cov_xy, factor);
     } else {
       // Directions without variance carry nothing: leave them out instead of dividing by rounding noise.

@@ -25,7 +25,8 @@ std::vector<int> execution_order(std::size_t count, std::span<const Splice> spli
   while (order.size() < count) {
     const std::size_t before = order.size();
     for (std::size_t i = 0; i < count && order.size() == before; ++i) {
-      const bool ready = std::all_of(needs[i].begin(), needs[i].end(), [&](int donor) { return done[static_cast<std::size_t>(donor)]; });
+      const bool ready = std::all_of(needs[i].begin(), needs[i].end(),
+                                     [&](int donor) { return done[static_cast<std::size_t>(donor)]; });
       if (!done[i] && ready) {
         done[i] = true;
         order.push_back(static_cast<int>(i));
@@ -67,7 +68,8 @@ class Assembler {
     for (std::size_t i = wanted.size(); i < graph_->outputs().size(); ++i) {
       const tj::Value* value = graph_->outputs()[i];
       const auto found = position.find(value->node());
-      assembly.places.push_back(found == position.end() ? Place{} : Place{found->second, static_cast<int>(value->offset())});
+      assembly.places.push_back(found == position.end() ? Place{}
+                                                        : Place{found->second, static_cast<int>(value->offset())});
     }
     while (graph_->outputs().size() > wanted.size()) graph_->eraseOutput(graph_->outputs().size() - 1);
     drop_unused_inputs(assembly, requests);
@@ -81,7 +83,8 @@ class Assembler {
   tj::Value* mapped(int index, tj::Value* original) { return values_[static_cast<std::size_t>(index)].at(original); }
 
   /// A parameter as an input of the joint graph; bit-identical ones are one input.
-  tj::Value* parameter(int index, const std::string& path, const c10::IValue& value, const std::string& content, bool added) {
+  tj::Value* parameter(int index, const std::string& path, const c10::IValue& value, const std::string& content,
+                       bool added) {
     if (!content.empty()) {
       if (const auto found = by_content_.find(content); found != by_content_.end()) return found->second;
     }
@@ -100,8 +103,8 @@ class Assembler {
     image->setType(inputs[0]->type());
     map[inputs[0]] = image;
     for (std::size_t i = 0; i < prepared.parameters.size(); ++i) {
-      map[inputs[i + 1]] =
-          parameter(index, prepared.program.parameters[i].path, prepared.parameters[i], prepared.program.parameters[i].content, false);
+      map[inputs[i + 1]] = parameter(index, prepared.program.parameters[i].path, prepared.parameters[i],
+                                     prepared.program.parameters[i].content, false);
     }
     const Splice* splice = nullptr;
     for (const Splice& one : splices_) {
@@ -111,7 +114,8 @@ class Assembler {
     tj::WithInsertPoint guard(graph_->block());
     for (std::size_t position = 0; position < nodes.size(); ++position) {
       tj::Node* original = nodes[position];
-      tj::Node* clone = graph_->insertNode(graph_->createClone(original, [&](tj::Value* value) { return map.at(value); }));
+      tj::Node* clone =
+          graph_->insertNode(graph_->createClone(original, [&](tj::Value* value) { return map.at(value); }));
       for (std::size_t i = 0; i < original->outputs().size(); ++i) map[original->output(i)] = clone->output(i);
       if (splice) apply(*splice, static_cast<int>(position), index, original, clone, map);
     }
@@ -129,10 +133,11 @@ class Assembler {
     for (const ConvRefit& refit : splice.refits) {
       if (refit.node != position) continue;
       const ConvGeometry geometry = convolution_geometry(model(index), position);
-      const std::string path = model(index).program.parameters[static_cast<std::size_t>(geometry.weight_parameter)].path;
+      const std::string path =
+          model(index).program.parameters[static_cast<std::size_t>(geometry.weight_parameter)].path;
       // Without a dot rfind gives npos, and npos + 1 is 0: an empty prefix.
-    std::string bias = path.substr(0, path.rfind('.') + 1);
-    bias += "bias";
+      std::string bias = path.substr(0, path.rfind('.') + 1);
+      bias += "bias";
       clone->replaceInput(1, parameter(index, path, refit.weight, {}, true));
       clone->replaceInput(2, parameter(index, bias, refit.bias, {}, true));
     }
@@ -146,16 +151,17 @@ class Assembler {
       const bool smaller = source.shape.at(1) >= one.height && source.shape.at(2) >= one.width;
       tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
       value = smaller ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
-                      : graph_->insert(c10::aten::upsample_bilinear2d, {value, size, graph_->insertConstant(false),
-                                                                       graph_->insertConstant(c10::IValue()),
-                                                                       graph_->insertConstant(c10::IValue())});
+                      : graph_->insert(c10::aten::upsample_bilinear2d,
+                                       {value, size, graph_->insertConstant(false),
+                                        graph_->insertConstant(c10::IValue()), graph_->insertConstant(c10::IValue())});
     }
     if (one.weight.defined()) {
       const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
       tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
       tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
       const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
-      value = graph_->insert(c10::aten::conv2d, {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
+      value = graph_->insert(c10::aten::conv2d,
+                             {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
     }
     return value;
   }
@@ -174,7 +180,8 @@ class Assembler {
   tj::Value* requested(const PlaceRequest& request) {
     const std::vector<tj::Node*> nodes = top_nodes(*model(request.model).graph);
     tj::Node* node = nodes.at(static_cast<std::size_t>(request.place.node));
-    return mapped(request.model, request.input ? node->input(0) : node->output(static_cast<std::size_t>(request.place.output)));
+    return mapped(request.model,
+                  request.input ? node->input(0) : node->output(static_cast<std::size_t>(request.place.output)));
   }
 
   /// Source positions are paths of the machine that exported a model: they stay out of the bundle.

@@ -38,8 +38,8 @@ struct Block {
 class Describer {
  public:
   /// @param images  how many of the graph's inputs come before the parameters
-  Describer(const std::shared_ptr<tj::Graph>& graph, std::size_t images, const Observations& one, const Observations& two,
-            const tj::Module& module, Program& program)
+  Describer(const std::shared_ptr<tj::Graph>& graph, std::size_t images, const Observations& one,
+            const Observations& two, const tj::Module& module, Program& program)
       : graph_(graph),
         images_(images),
         one_(one),
@@ -83,7 +83,8 @@ class Describer {
       bool depends = false;
       for (tj::Value* value : used) {
         if (is_image(value)) op.reads_input = true;
-        if (const auto found = parameter_of_.find(value); found != parameter_of_.end()) parameters.insert(found->second);
+        if (const auto found = parameter_of_.find(value); found != parameter_of_.end())
+          parameters.insert(found->second);
         if (const auto found = op_of_.find(value->node()); found != op_of_.end()) inputs.insert(found->second);
         depends |= image_dependent_.count(value) > 0;
       }
@@ -102,7 +103,8 @@ class Describer {
       program_.ops.push_back(std::move(op));
     }
     for (tj::Value* output : graph_->outputs()) {
-      if (const auto found = op_of_.find(output->node()); found != op_of_.end()) program_.results.push_back(found->second);
+      if (const auto found = op_of_.find(output->node()); found != op_of_.end())
+        program_.results.push_back(found->second);
     }
   }
 
@@ -122,9 +124,9 @@ class Describer {
     const auto seen = node->outputs().empty() ? one_.end() : one_.find(node->output(0));
     const std::int64_t runs = seen == one_.end() ? 1 : seen->second.runs;
     return runs * flops_of(*node, [&](const tj::Value* value) -> const std::vector<std::int64_t>* {
-      const auto found = sizes_.find(value);
-      return found == sizes_.end() ? nullptr : &found->second;
-    });
+             const auto found = sizes_.find(value);
+             return found == sizes_.end() ? nullptr : &found->second;
+           });
   }
 
   std::int64_t bytes_of(const tj::Value* value) const {
@@ -317,8 +319,8 @@ class Describer {
     }
   }
 
-  /// Per op: a linear operation with weights depends on its result, or it is one. Buffers that decoding adds or multiplies
-  /// with (grids, anchors) are no weights: what only they follow is post-processing.
+  /// Per op: a linear operation with weights depends on its result, or it is one. Buffers that decoding adds or
+  /// multiplies with (grids, anchors) are no weights: what only they follow is post-processing.
   std::vector<bool> leads_to_weights() const {
     std::vector<bool> leads(program_.ops.size(), false);
     for (std::size_t i = program_.ops.size(); i-- > 0;) {
@@ -394,8 +396,8 @@ class Describer {
 
 }  // namespace
 
-void describe(const std::shared_ptr<tj::Graph>& graph, const Observations& one, const Observations& two, const tj::Module& module,
-              Program& program) {
+void describe(const std::shared_ptr<tj::Graph>& graph, const Observations& one, const Observations& two,
+              const tj::Module& module, Program& program) {
   Describer(graph, 1, one, two, module, program).run();
 }
 

@@ -13,25 +13,28 @@ const std::unordered_map<std::string, OpInfo>& table() {
     const auto add = [&](OpInfo info, std::initializer_list<const char*> names) {
       for (const char* name : names) ops[name] = info;
     };
-    add({Role::kLinear, "conv"}, {"aten::conv2d", "aten::_convolution", "aten::convolution", "aten::conv1d", "aten::conv3d",
-                                  "aten::conv_transpose2d", "aten::conv_transpose1d"});
+    add({Role::kLinear, "conv"}, {"aten::conv2d", "aten::_convolution", "aten::convolution", "aten::conv1d",
+                                  "aten::conv3d", "aten::conv_transpose2d", "aten::conv_transpose1d"});
     add({Role::kLinear, "linear"}, {"aten::linear", "aten::addmm"});
     add({Role::kLinear, "matmul"}, {"aten::matmul", "aten::mm", "aten::bmm", "aten::baddbmm", "aten::einsum",
                                     "aten::scaled_dot_product_attention"});
     add({Role::kFollow, "norm"}, {"aten::batch_norm", "aten::layer_norm", "aten::group_norm", "aten::instance_norm"});
     add({Role::kFollow, "activation"},
-        {"aten::relu", "aten::relu_", "aten::relu6", "aten::relu6_", "aten::leaky_relu", "aten::leaky_relu_", "aten::silu",
-         "aten::silu_", "aten::hardswish", "aten::hardswish_", "aten::hardsigmoid", "aten::hardtanh", "aten::hardtanh_",
-         "aten::gelu", "aten::elu", "aten::selu", "aten::prelu", "aten::mish", "aten::softplus", "aten::sigmoid", "aten::tanh",
-         "aten::clamp", "aten::clamp_", "aten::clamp_min", "aten::softmax", "aten::log_softmax"});
+        {"aten::relu",        "aten::relu_",    "aten::relu6",     "aten::relu6_",    "aten::leaky_relu",
+         "aten::leaky_relu_", "aten::silu",     "aten::silu_",     "aten::hardswish", "aten::hardswish_",
+         "aten::hardsigmoid", "aten::hardtanh", "aten::hardtanh_", "aten::gelu",      "aten::elu",
+         "aten::selu",        "aten::prelu",    "aten::mish",      "aten::softplus",  "aten::sigmoid",
+         "aten::tanh",        "aten::clamp",    "aten::clamp_",    "aten::clamp_min", "aten::softmax",
+         "aten::log_softmax"});
     add({Role::kJoin, "add"}, {"aten::add", "aten::add_"});
     add({Role::kJoin, "mul"}, {"aten::mul", "aten::mul_"});
     add({Role::kJoin, "cat"}, {"aten::cat", "aten::concat", "aten::stack"});
-    add({Role::kPool, "pool"}, {"aten::max_pool2d", "aten::avg_pool2d", "aten::adaptive_avg_pool2d", "aten::adaptive_max_pool2d",
-                                "aten::max_pool2d_with_indices", "aten::mean"});
+    add({Role::kPool, "pool"}, {"aten::max_pool2d", "aten::avg_pool2d", "aten::adaptive_avg_pool2d",
+                                "aten::adaptive_max_pool2d", "aten::max_pool2d_with_indices", "aten::mean"});
     add({Role::kPool, "upsample"}, {"aten::upsample_nearest2d", "aten::upsample_bilinear2d", "aten::upsample_bicubic2d",
                                     "aten::_upsample_nearest_exact2d", "aten::__interpolate", "aten::pixel_shuffle"});
-    add({Role::kPool, "pad"}, {"aten::pad", "aten::constant_pad_nd", "aten::reflection_pad2d", "aten::replication_pad2d"});
+    add({Role::kPool, "pad"},
+        {"aten::pad", "aten::constant_pad_nd", "aten::reflection_pad2d", "aten::replication_pad2d"});
     add({Role::kBranch, "branch"}, {"prim::If"});
     return ops;
   }();
@@ -64,13 +67,22 @@ bool is_view(const tj::Node& node) {
 }
 
 bool reads_shape_only(const tj::Node& node) {
-  static const std::set<std::string> kShape = {"aten::size",  "aten::dim",          "aten::len",   "prim::device", "prim::dtype",
-                                               "prim::shape", "aten::is_floating_point", "aten::numel", "prim::layout", "aten::__is__",
+  static const std::set<std::string> kShape = {"aten::size",
+                                               "aten::dim",
+                                               "aten::len",
+                                               "prim::device",
+                                               "prim::dtype",
+                                               "prim::shape",
+                                               "aten::is_floating_point",
+                                               "aten::numel",
+                                               "prim::layout",
+                                               "aten::__is__",
                                                "aten::__isnot__"};
   return kShape.count(node.kind().toQualString()) > 0;
 }
 
-std::int64_t flops_of(const tj::Node& node, const std::function<const std::vector<std::int64_t>*(const tj::Value*)>& sizes) {
+std::int64_t flops_of(const tj::Node& node,
+                      const std::function<const std::vector<std::int64_t>*(const tj::Value*)>& sizes) {
   if (node.outputs().empty() || !node.kind().is_aten() || is_view(node) || reads_shape_only(node)) return 0;
   const std::vector<std::int64_t>* out = sizes(node.output(0));
   if (!out) return 0;

@@ -9,7 +9,8 @@
 
 namespace repsim::graph {
 
-/// What an operation means for fused blocks. The set of operations is open: unknown ones are kOther, which is always safe.
+/// What an operation means for fused blocks. The set of operations is open: unknown ones are kOther, which is always
+/// safe.
 enum class Role {
   kLinear,  ///< starts a block: convolution, linear, matrix product
   kFollow,  ///< continues its producer's block: normalisation, activation

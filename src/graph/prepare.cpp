@@ -130,7 +130,8 @@ void rewrite(const model::Loaded& model, Prepared& prepared) {
   prepared.opaque_reason = remaining_write(graph);
   prepared.graph = graph;
   log::debug(model.spec.name + ": inlined " + std::to_string(inlined) + " calls, folded " + std::to_string(folded) +
-             " training flags and " + std::to_string(ranked) + " ranks, " + std::to_string(lifted.size()) + " parameters");
+             " training flags and " + std::to_string(ranked) + " ranks, " + std::to_string(lifted.size()) +
+             " parameters");
 }
 
 }  // namespace
@@ -143,8 +144,8 @@ DryRun dry_run(const model::Loaded& model) {
     dry.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
   } catch (const std::exception& error) {
     log::debug(error.what());
-    throw input_error("forward fails on a picture of " + std::to_string(spec.width) + "x" + std::to_string(spec.height) + ": " +
-                          reason_of(error),
+    throw input_error("forward fails on a picture of " + std::to_string(spec.width) + "x" +
+                          std::to_string(spec.height) + ": " + reason_of(error),
                       model.spec.path, "check the input: --input " + model.spec.name + "=WIDTHxHEIGHT[,...,list]");
   }
   if (spec.kind == model::InputKind::kTensor) {
@@ -167,7 +168,8 @@ Prepared prepare(const model::Loaded& model, const DryRun& dry) {
   try {
     rewrite(model, prepared);
     if (prepared.opaque_reason.empty()) {
-      std::vector<c10::IValue> inputs{model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
+      std::vector<c10::IValue> inputs{
+          model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
       const Runner runner(*prepared.graph, prepared.parameters, {}, /*keep_output=*/true);
       if (!same_bits(runner.run(inputs), dry.output)) {
         prepared.opaque_reason = "gives other outputs in a second run or after inlining";

@@ -24,10 +24,12 @@ std::vector<std::int64_t> pair_of(const tj::Node& node, std::size_t input) {
 
 /// A dense, not transposed 2-d convolution with constant geometry.
 bool is_dense(const tj::Node& node) {
-  if (!is_convolution(node) || pair_of(node, 3).size() != 2 || pair_of(node, 4).size() != 2 || pair_of(node, 5).size() != 2) {
+  if (!is_convolution(node) || pair_of(node, 3).size() != 2 || pair_of(node, 4).size() != 2 ||
+      pair_of(node, 5).size() != 2) {
     return false;
   }
-  const bool general = node.kind() == c10::aten::_convolution;  // (..., dilation, transposed, output_padding, groups, ...)
+  const bool general =
+      node.kind() == c10::aten::_convolution;  // (..., dilation, transposed, output_padding, groups, ...)
   const auto groups = tj::toIValue(node.input(general ? 8 : 6));
   if (!groups || !groups->isInt() || groups->toInt() != 1) return false;
   if (general) {
@@ -39,11 +41,20 @@ bool is_dense(const tj::Node& node) {
 
 /// Treats every channel alike and keeps their order: another number of channels passes through.
 bool is_channelwise(const tj::Node& node) {
-  static const std::set<std::string> kNames = {
-      "aten::avg_pool2d", "aten::max_pool2d",  "aten::adaptive_avg_pool2d", "aten::adaptive_max_pool2d",
-      "aten::relu",       "aten::relu6",       "aten::leaky_relu",          "aten::silu",
-      "aten::hardswish",  "aten::hardtanh",    "aten::gelu",                "aten::upsample_nearest2d",
-      "aten::contiguous", "aten::upsample_bilinear2d"};
+  static const std::set<std::string> kNames = {"aten::avg_pool2d",
+                                               "aten::max_pool2d",
+                                               "aten::adaptive_avg_pool2d",
+                                               "aten::adaptive_max_pool2d",
+                                               "aten::relu",
+                                               "aten::relu6",
+                                               "aten::leaky_relu",
+                                               "aten::silu",
+                                               "aten::hardswish",
+                                               "aten::hardtanh",
+                                               "aten::gelu",
+                                               "aten::upsample_nearest2d",
+                                               "aten::contiguous",
+                                               "aten::upsample_bilinear2d"};
   if (kNames.count(node.kind().toQualString()) > 0) return true;
   if (node.kind() == c10::prim::ListConstruct) {
     return std::all_of(node.output()->uses().begin(), node.output()->uses().end(),
@@ -57,7 +68,8 @@ bool is_channelwise(const tj::Node& node) {
 }
 
 /// Nodes of the top block that are still computed when the layers `cut` come from elsewhere.
-std::set<const tj::Node*> live_nodes(const Prepared& model, const std::vector<int>& cut, const std::vector<tj::Node*>& nodes) {
+std::set<const tj::Node*> live_nodes(const Prepared& model, const std::vector<int>& cut,
+                                     const std::vector<tj::Node*>& nodes) {
   const std::vector<bool> live = live_ops(model.program, cut);
   std::set<const tj::Node*> result;
   std::size_t op = 0;  // ops are the nodes without the constants, in order
@@ -73,7 +85,9 @@ bool collect(const tj::Value* value, const std::set<const tj::Node*>& live, std:
   for (const tj::Use& use : value->uses()) {
     const tj::Node* user = use.user;
     // What reads the layer on the way to another replaced one disappears with the cut.
-    if (user->kind() != c10::prim::Return && user->owningBlock() == value->owningGraph()->block() && live.count(user) == 0) continue;
+    if (user->kind() != c10::prim::Return && user->owningBlock() == value->owningGraph()->block() &&
+        live.count(user) == 0)
+      continue;
     any = true;
     if (user->kind() == c10::prim::Return) return false;
     if (is_dense(*user) && use.offset == 0) {

@@ -11,11 +11,12 @@ namespace {
 
 namespace tj = torch::jit;
 
-/// The sink of the run in progress on this thread. The interpreter runs on the calling thread, so the operator finds it.
+/// The sink of the run in progress on this thread. The interpreter runs on the calling thread, so the operator finds
+/// it.
 thread_local const TapSink* current_sink = nullptr;
 
-/// repsim::tap hands a tensor to the sink. Conservative aliasing: no pass moves it, drops it, or moves a write across it,
-/// so it sees the value as its producer left it.
+/// repsim::tap hands a tensor to the sink. Conservative aliasing: no pass moves it, drops it, or moves a write across
+/// it, so it sees the value as its producer left it.
 void tap(tj::Stack& stack) {
   const std::int64_t id = tj::pop(stack).toInt();
   const c10::IValue value = tj::pop(stack);

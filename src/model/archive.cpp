@@ -43,7 +43,8 @@ std::string missing_operator(const std::string& message) {
 /// What an archive without TorchScript code is instead, as far as its records tell.
 Error not_torchscript(const std::vector<std::string>& records, const std::string& path) {
   const auto has = [&](const std::string& part) {
-    return std::any_of(records.begin(), records.end(), [&](const std::string& r) { return r.find(part) != std::string::npos; });
+    return std::any_of(records.begin(), records.end(),
+                       [&](const std::string& r) { return r.find(part) != std::string::npos; });
   };
   if (has("models/") && has(".json")) {
     return input_error("this is an ExportedProgram (.pt2), not TorchScript", path,
@@ -53,7 +54,8 @@ Error not_torchscript(const std::vector<std::string>& records, const std::string
     return input_error("this file holds weights or a pickled Python object, no TorchScript code", path,
                        "in Python: torch.jit.script(model).save('model.pt') (or torch.jit.trace)");
   }
-  return input_error("this zip file is no TorchScript archive", path, "in Python: torch.jit.script(model).save('model.pt')");
+  return input_error("this zip file is no TorchScript archive", path,
+                     "in Python: torch.jit.script(model).save('model.pt')");
 }
 
 void check_records(const std::string& bytes, const std::string& path) {
@@ -70,7 +72,8 @@ void check_records(const std::string& bytes, const std::string& path) {
     throw input_error("this is no TorchScript file (not a zip archive)", path,
                       "in Python: torch.jit.script(model).save('model.pt')");
   }
-  const bool code = std::any_of(records.begin(), records.end(), [](const std::string& r) { return r.starts_with("code/"); });
+  const bool code =
+      std::any_of(records.begin(), records.end(), [](const std::string& r) { return r.starts_with("code/"); });
   const bool data = std::find(records.begin(), records.end(), "data.pkl") != records.end();
   if (!code || !data) throw not_torchscript(records, path);
 }
@@ -80,7 +83,8 @@ void check_records(const std::string& bytes, const std::string& path) {
 Archive read_archive(const std::string& path, const std::string& name) {
   std::error_code code;
   if (!fs::exists(path, code)) throw input_error("no such file", path, "check the path of model '" + name + "'");
-  if (!fs::is_regular_file(path, code)) throw input_error("this is no file", path, "give the .pt file of model '" + name + "'");
+  if (!fs::is_regular_file(path, code))
+    throw input_error("this is no file", path, "give the .pt file of model '" + name + "'");
 
   const std::string bytes = read_file(path);
   check_records(bytes, path);
@@ -94,10 +98,12 @@ Archive read_archive(const std::string& path, const std::string& name) {
   } catch (const c10::Error& error) {
     const std::string operator_name = missing_operator(error.what());
     if (!operator_name.empty()) {
-      throw input_error("the model needs the operator " + operator_name + ", which this Torch does not have", path,
-                        "export the model without it (post-processing such as NMS is not needed: repsim applies its own)");
+      throw input_error(
+          "the model needs the operator " + operator_name + ", which this Torch does not have", path,
+          "export the model without it (post-processing such as NMS is not needed: repsim applies its own)");
     }
-    throw input_error("cannot be loaded: " + first_line(error), path, std::string("export it again with Torch ") + TORCH_VERSION + " or older");
+    throw input_error("cannot be loaded: " + first_line(error), path,
+                      std::string("export it again with Torch ") + TORCH_VERSION + " or older");
   } catch (const std::exception& error) {
     throw input_error(std::string("cannot be loaded: ") + error.what(), path, "export the model again");
   }

@@ -56,8 +56,9 @@ Loaded load(const ModelSpec& spec, const std::string& input_source) {
     apply_metadata(found->second, spec.path, loaded.spec, loaded.input_source);
   }
   if (!loaded.spec.input) {
-    throw input_error("the input size of model '" + spec.name + "' is not known: neither flags nor config nor the archive say it",
-                      spec.path, "add --input " + spec.name + "=WIDTHxHEIGHT (for example --input " + spec.name + "=352x352,bgr)");
+    throw input_error(
+        "the input size of model '" + spec.name + "' is not known: neither flags nor config nor the archive say it",
+        spec.path, "add --input " + spec.name + "=WIDTHxHEIGHT (for example --input " + spec.name + "=352x352,bgr)");
   }
   // One image argument is what repsim can feed: others must have defaults.
   const auto& schema = loaded.module.get_method("forward").function().getSchema();

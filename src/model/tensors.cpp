@@ -41,8 +41,9 @@ at::Tensor example_frames(const InputSpec& spec, std::int64_t batch) {
         for (std::int64_t x = 0; x < spec.width; ++x) {
           state = state * 1664525u + 1013904223u;
           const double noise = static_cast<double>(state >> 24) / 4.0;
-          const double slope = 96.0 * static_cast<double>(x) / static_cast<double>(spec.width) +
-                               64.0 * static_cast<double>((y + 37 * b + 11 * c) % spec.height) / static_cast<double>(spec.height);
+          const double slope =
+              96.0 * static_cast<double>(x) / static_cast<double>(spec.width) +
+              64.0 * static_cast<double>((y + 37 * b + 11 * c) % spec.height) / static_cast<double>(spec.height);
           const double pixel = std::min(255.0, std::floor(noise + slope));
           const auto channel = static_cast<std::size_t>(c);
           values[b][c][y][x] = static_cast<float>((pixel * spec.scale - spec.mean[channel]) / spec.std[channel]);

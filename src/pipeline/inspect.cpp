@@ -32,7 +32,8 @@ std::string structure_of(const c10::IValue& value) {
     return "list(" + inner + ")";
   }
   if (value.isGenericDict()) {
-    for (const auto& entry : value.toGenericDict()) add((entry.key().isString() ? entry.key().toStringRef() : "?") + ": " + structure_of(entry.value()));
+    for (const auto& entry : value.toGenericDict())
+      add((entry.key().isString() ? entry.key().toStringRef() : "?") + ": " + structure_of(entry.value()));
     return "dict(" + inner + ")";
   }
   return value.tagKind();
@@ -59,12 +60,12 @@ std::string layers_text(const graph::Program& program) {
   std::size_t width = 4;
   for (const graph::Layer& layer : program.layers) width = std::max(width, layer.name.size());
   std::ostringstream text;
-  text << std::left << std::setw(static_cast<int>(width)) << "name" << "  " << std::setw(10) << "kind" << std::setw(14) << "shape"
-       << std::right << std::setw(11) << "parameters" << std::setw(12) << "MFLOPs" << "\n";
+  text << std::left << std::setw(static_cast<int>(width)) << "name" << "  " << std::setw(10) << "kind" << std::setw(14)
+       << "shape" << std::right << std::setw(11) << "parameters" << std::setw(12) << "MFLOPs" << "\n";
   for (const graph::Layer& layer : program.layers) {
-    text << std::left << std::setw(static_cast<int>(width)) << layer.name << "  " << std::setw(10) << layer.kind << std::setw(14)
-         << shape_text(layer.shape) << std::right << std::setw(11) << layer.parameters << std::setw(12) << std::fixed
-         << std::setprecision(2) << static_cast<double>(layer.flops) / 1e6 << "\n";
+    text << std::left << std::setw(static_cast<int>(width)) << layer.name << "  " << std::setw(10) << layer.kind
+         << std::setw(14) << shape_text(layer.shape) << std::right << std::setw(11) << layer.parameters << std::setw(12)
+         << std::fixed << std::setprecision(2) << static_cast<double>(layer.flops) / 1e6 << "\n";
   }
   return text.str();
 }
@@ -99,16 +100,18 @@ Inspection inspect(const model::ModelSpec& spec) {
   json["opaque_reason"] = prepared.opaque_reason;
   json["layers"] = layers_json(program);
   json["not_layers"] = Json::array();
-  for (const graph::NoLayer& other : program.others) json["not_layers"].push_back({{"name", other.name}, {"reason", other.reason}});
+  for (const graph::NoLayer& other : program.others)
+    json["not_layers"].push_back({{"name", other.name}, {"reason", other.reason}});
 
   const model::InputSpec& input = *loaded.spec.input;
   std::ostringstream text;
   text << loaded.spec.name << "  " << loaded.spec.path << "\n"
-       << "  file        " << report::human_bytes(loaded.file_bytes) << ", sha256 " << loaded.sha256.substr(0, 16) << "...\n"
+       << "  file        " << report::human_bytes(loaded.file_bytes) << ", sha256 " << loaded.sha256.substr(0, 16)
+       << "...\n"
        << "  parameters  " << prepared.model_elements << " (" << report::human_bytes(prepared.model_bytes) << "; "
        << report::human_bytes(program.unused_parameter_bytes) << " of it never read by forward)\n"
-       << "  work        " << std::fixed << std::setprecision(1) << static_cast<double>(graph::total_flops(program)) / 1e6
-       << " MFLOPs per frame (a multiply-add counts as 2)\n"
+       << "  work        " << std::fixed << std::setprecision(1)
+       << static_cast<double>(graph::total_flops(program)) / 1e6 << " MFLOPs per frame (a multiply-add counts as 2)\n"
        << "  input       " << input.width << "x" << input.height << " " << model::to_string(input.color) << ", "
        << model::to_string(input.resize) << " (from " << loaded.input_source << "), "
        << (prepared.batchable ? "any batch size" : "one frame at a time") << "\n"
@@ -117,7 +120,9 @@ Inspection inspect(const model::ModelSpec& spec) {
   if (!prepared.transparent) {
     text << "  layers      none: the model is carried whole, because it " << prepared.opaque_reason << "\n";
   } else {
-    text << "\n" << program.layers.size() << " layers in execution order (shape per frame):\n\n" << layers_text(program);
+    text << "\n"
+         << program.layers.size() << " layers in execution order (shape per frame):\n\n"
+         << layers_text(program);
     if (!program.others.empty()) {
       text << "\nNo layers, and why:\n";
       for (const graph::NoLayer& other : program.others) text << "  " << other.name << ": " << other.reason << "\n";

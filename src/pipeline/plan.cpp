@@ -101,7 +101,8 @@ graph::Program joint_program(const Workspace& work, const std::vector<graph::Spl
   return graph::describe_joint(assembly, example_images(work, assembly.input_groups));
 }
 
-report::Share share_of(const Workspace& work, const Accepted& accepted, const std::vector<similarity::Signatures>& signatures) {
+report::Share share_of(const Workspace& work, const Accepted& accepted,
+                       const std::vector<similarity::Signatures>& signatures) {
   const graph::Program& receiver = work.prepared[at(accepted.candidate.receiver)].program;
   const graph::Program& donor = work.prepared[at(accepted.candidate.donor)].program;
   const similarity::Matrix matrix =
@@ -137,7 +138,8 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
   const graph::Prepared& donor = work.prepared[at(candidate.donor)];
   result.receiver = receiver.name;
   result.donor = donor.name;
-  for (const int layer : candidate.receiver_layers) result.receiver_layers.push_back(receiver.program.layers[at(layer)].name);
+  for (const int layer : candidate.receiver_layers)
+    result.receiver_layers.push_back(receiver.program.layers[at(layer)].name);
   for (const int layer : candidate.donor_layers) result.donor_layers.push_back(donor.program.layers[at(layer)].name);
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.bytes_saved;
@@ -186,7 +188,8 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
     plan.before.parameters += entry.parameters;
     plan.before.bytes += entry.bytes;
     plan.before.flops += entry.flops;
-    plan.before.peak_activation_bytes = std::max(plan.before.peak_activation_bytes, graph::peak_activation_bytes(prepared.program));
+    plan.before.peak_activation_bytes =
+        std::max(plan.before.peak_activation_bytes, graph::peak_activation_bytes(prepared.program));
     plan.models.push_back(std::move(entry));
   }
   plan.after.parameters = written.elements;
@@ -197,7 +200,8 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   plan.exact.bytes_saved = written.bytes_deduplicated;
   plan.exact.flops_saved = plan.before.flops - graph::total_flops(exact);
   const auto weighted = [](const graph::Program& program) {
-    return std::count_if(program.ops.begin(), program.ops.end(), [](const graph::Op& op) { return !op.parameters.empty(); });
+    return std::count_if(program.ops.begin(), program.ops.end(),
+                         [](const graph::Op& op) { return !op.parameters.empty(); });
   };
   for (const graph::Prepared& prepared : work.prepared) plan.exact.ops_computed_once += weighted(prepared.program);
   plan.exact.ops_computed_once -= weighted(exact);
@@ -238,10 +242,13 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   const std::vector<video::Perturbation> kinds{video::Perturbation::kJpeg95, video::Perturbation::kJpeg80,
                                                video::Perturbation::kShiftOnePixel};
   std::vector<video::Request> requests = group_requests(work.set, sampling.calibration);
-  const auto more = [&](const std::vector<video::Request>& others) { requests.insert(requests.end(), others.begin(), others.end()); };
+  const auto more = [&](const std::vector<video::Request>& others) {
+    requests.insert(requests.end(), others.begin(), others.end());
+  };
   more(group_requests(work.set, sampling.holdout));
   for (const video::Perturbation kind : kinds) more(group_requests(work.set, sampling.holdout, kind));
-  std::vector<capture::Stores> stores = split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
+  std::vector<capture::Stores> stores =
+      split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
   const capture::Stores calibration = std::move(stores[0]), holdout = std::move(stores[1]);
   watch.lap("decode");
 
@@ -249,21 +256,24 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
     similarity::Signatures none;
     none.model = work.prepared[i].name;
-    signatures.push_back(work.prepared[i].transparent ? capture::signatures(work.prepared[i], calibration[at(work.set.groups[i])], progress)
-                                                      : none);
+    signatures.push_back(work.prepared[i].transparent
+                             ? capture::signatures(work.prepared[i], calibration[at(work.set.groups[i])], progress)
+                             : none);
   }
   watch.lap("capture");
   std::vector<similarity::Matrix> matrices;
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     for (std::size_t j = i + 1; j < signatures.size(); ++j) {
-      if (!signatures[i].layers.empty() && !signatures[j].layers.empty()) matrices.push_back(similarity::cka(signatures[i], signatures[j]));
+      if (!signatures[i].layers.empty() && !signatures[j].layers.empty())
+        matrices.push_back(similarity::cka(signatures[i], signatures[j]));
     }
   }
   watch.lap("similarity");
 
   const std::vector<verify::Head> heads = heads_of(work, video);
-  // What is reported was measured on the file, not on what is still in memory. Where the file falls below the asked fidelity
-  // though the joint graph did not (rounding, at the very border), the share is refused and the search goes on without it.
+  // What is reported was measured on the file, not on what is still in memory. Where the file falls below the asked
+  // fidelity though the joint graph did not (rounding, at the very border), the share is refused and the search goes on
+  // without it.
   verify::BundleCheck bundle_check;
   bundle_check.bundle_path = staged.path("bundle.pt").string();
   for (const model::Loaded& model : work.loaded) bundle_check.models.push_back(&model);
@@ -295,7 +305,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
       refused.push_back(share.candidate);
       refused.back().measured_fidelity = fidelity;
       refused.back().chosen = false;
-      refused.back().reason = "measured fidelity " + std::to_string(fidelity) + " of the written bundle is below the asked one";
+      refused.back().reason =
+          "measured fidelity " + std::to_string(fidelity) + " of the written bundle is below the asked one";
       log::info("the written bundle keeps " + std::to_string(fidelity) + " only: searching on");
     }
   }
@@ -310,12 +321,13 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
       if (share.receiver == outcome.plan.models[i].name) share.measured_fidelity = verdicts[i].fidelity.value;
     }
   }
-  const verify::Latency latency = verify::measure_latency(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
+  const verify::Latency latency =
+      verify::measure_latency(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
   watch.lap("latency");
   write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(outcome.plan)));
   write_file_atomically(staged.path("similarity.json"),
                         repsim::to_text(report::to_json(matrices, video::kMinibatchFrames,
-                                                static_cast<std::int64_t>(signatures.front().frames.size()))));
+                                                        static_cast<std::int64_t>(signatures.front().frames.size()))));
   write_file_atomically(staged.path("report.html"), report::html(outcome.plan, matrices));
   watch.lap("report");
   write_file_atomically(staged.path("run.json"), repsim::to_text(run_json(settings, watch, latency)));
@@ -333,12 +345,15 @@ std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
   std::string text;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
     const graph::Prepared& model = work.prepared[i];
-    text += model.name + ": " + std::to_string(model.program.layers.size()) + " layers, " + report::human_bytes(model.model_bytes) +
-            ", input group " + std::to_string(work.set.groups[i]) + ", format " + model::to_string(work.outputs[i].spec.format) +
+    text += model.name + ": " + std::to_string(model.program.layers.size()) + " layers, " +
+            report::human_bytes(model.model_bytes) + ", input group " + std::to_string(work.set.groups[i]) +
+            ", format " + model::to_string(work.outputs[i].spec.format) +
             (model.transparent ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
   }
-  for (const Direction& direction : directions(settings, work)) text += "would consider " + direction.receiver + "<-" + direction.donor + "\n";
-  text += "would sample " + std::to_string(settings.frames) + " frames of " + settings.video + " and write to " + out.string() + "\n";
+  for (const Direction& direction : directions(settings, work))
+    text += "would consider " + direction.receiver + "<-" + direction.donor + "\n";
+  text += "would sample " + std::to_string(settings.frames) + " frames of " + settings.video + " and write to " +
+          out.string() + "\n";
   return text;
 }
 

@@ -9,8 +9,8 @@
 namespace repsim::pipeline {
 namespace {
 
-constexpr int kMostTaps = 6;        // replaced layers per cut: a pyramid has three to five
-constexpr int kShortlist = 3;       // donor layers per receiver layer that a linear map is fitted for
+constexpr int kMostTaps = 6;   // replaced layers per cut: a pyramid has three to five
+constexpr int kShortlist = 3;  // donor layers per receiver layer that a linear map is fitted for
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -19,7 +19,8 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 bool matches_any(const std::vector<std::string>& globs, const std::string& name) {
-  return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) { return planner::glob_matches(glob, name); });
+  return std::any_of(globs.begin(), globs.end(),
+                     [&](const std::string& glob) { return planner::glob_matches(glob, name); });
 }
 
 class Search {
@@ -40,7 +41,8 @@ class Search {
   }
 
   Found run() {
-    for (const Direction& direction : directions(settings_, work_)) consider(index_of(direction.receiver), index_of(direction.donor));
+    for (const Direction& direction : directions(settings_, work_))
+      consider(index_of(direction.receiver), index_of(direction.donor));
     measure_front();
     return std::move(found_);
   }
@@ -71,7 +73,8 @@ class Search {
   /// Adds the Pareto front of one ordered pair to the candidates.
   void consider(int receiver, int donor) {
     const similarity::Matrix matrix = similarity::cka(signatures_[at(receiver)], signatures_[at(donor)]);
-    const std::vector<planner::DepthCut> cuts = planner::depth_cuts(program(receiver), usable(receiver, true), kMostTaps);
+    const std::vector<planner::DepthCut> cuts =
+        planner::depth_cuts(program(receiver), usable(receiver, true), kMostTaps);
     const std::vector<bool> givable = usable(donor, false);
 
     // One regression per (receiver layer, short-listed donor layer), all in one pass over the frames.
@@ -81,8 +84,11 @@ class Search {
       for (const int layer : cut.layers) {
         if (pairs_of.count(layer) > 0) continue;
         auto& list = pairs_of[layer];
-        for (const int given : planner::shortlist(matrix, program(receiver), program(donor), layer, givable, kShortlist)) {
-          if (!options_.linear && !options_.refit && program(receiver).layers[at(layer)].shape[0] != program(donor).layers[at(given)].shape[0]) continue;
+        for (const int given :
+             planner::shortlist(matrix, program(receiver), program(donor), layer, givable, kShortlist)) {
+          if (!options_.linear && !options_.refit &&
+              program(receiver).layers[at(layer)].shape[0] != program(donor).layers[at(given)].shape[0])
+            continue;
           list.push_back(pairs.size());
           pairs.push_back({layer, given});
         }
@@ -101,7 +107,8 @@ class Search {
       for (const int layer : cut.layers) {
         const auto& list = pairs_of.at(layer);
         if (list.empty()) break;
-        const std::size_t best = *std::max_element(list.begin(), list.end(), [&](std::size_t a, std::size_t b) { return r2[a] < r2[b]; });
+        const std::size_t best =
+            *std::max_element(list.begin(), list.end(), [&](std::size_t a, std::size_t b) { return r2[a] < r2[b]; });
         candidate.receiver_layers.push_back(layer);
         candidate.donor_layers.push_back(pairs[best].donor_layer);
         candidate.similarity = std::min(candidate.similarity, matrix.at(at(layer), at(pairs[best].donor_layer)));
@@ -114,8 +121,9 @@ class Search {
       if (candidate.bytes_saved > 0) candidates.push_back(std::move(candidate));
     }
     const std::vector<std::size_t> front = planner::pareto_front(candidates);
-    log::debug(work_.prepared[at(receiver)].name + "<-" + work_.prepared[at(donor)].name + ": " + std::to_string(cuts.size()) +
-               " cuts, " + std::to_string(pairs.size()) + " layer pairs, " + std::to_string(front.size()) + " candidates on the front");
+    log::debug(work_.prepared[at(receiver)].name + "<-" + work_.prepared[at(donor)].name + ": " +
+               std::to_string(cuts.size()) + " cuts, " + std::to_string(pairs.size()) + " layer pairs, " +
+               std::to_string(front.size()) + " candidates on the front");
     for (const std::size_t index : front) found_.candidates.push_back(candidates[index]);
   }
 
@@ -185,9 +193,10 @@ class Search {
     const graph::Program& receiver = program(candidate.receiver);
     std::vector<std::string> names;
     for (const int layer : candidate.receiver_layers) names.push_back(receiver.layers[at(layer)].name);
-    log::info(work_.prepared[at(candidate.receiver)].name + "<-" + work_.prepared[at(candidate.donor)].name + " at " + joined(names) +
-              ": saves " + report::human_bytes(candidate.bytes_saved) + ", predicted " + rounded(candidate.predicted_fidelity) +
-              ", measured " + rounded(fidelity) + (candidate.chosen ? ": kept" : ": below " + rounded(settings_.min_fidelity)));
+    log::info(work_.prepared[at(candidate.receiver)].name + "<-" + work_.prepared[at(candidate.donor)].name + " at " +
+              joined(names) + ": saves " + report::human_bytes(candidate.bytes_saved) + ", predicted " +
+              rounded(candidate.predicted_fidelity) + ", measured " + rounded(fidelity) +
+              (candidate.chosen ? ": kept" : ": below " + rounded(settings_.min_fidelity)));
     if (candidate.chosen) {
       candidate.reason = "largest saving that keeps the fidelity";
       found_.shares.push_back({candidate, std::move(fitted), joint});
@@ -213,7 +222,8 @@ class Search {
     const std::vector<int> wanted{receiver};
     const graph::Assembly assembly = graph::assemble(work_.set.models, work_.set.groups, splices, wanted);
     const graph::Runner runner(*assembly.graph, assembly.parameter_values(), {}, /*keep_output=*/true);
-    const verify::Forward original = verify::original_forward(work_.loaded[at(receiver)], work_.set, holdout_, head.group);
+    const verify::Forward original =
+        verify::original_forward(work_.loaded[at(receiver)], work_.set, holdout_, head.group);
     const verify::Forward merged = [&](std::span<const std::int64_t> positions) {
       return runner.run(capture::group_inputs(work_.set, holdout_, assembly.input_groups, positions));
     };
@@ -251,7 +261,8 @@ std::vector<Direction> directions(const Settings& settings, const Workspace& wor
   }
   for (const graph::Prepared& receiver : work.prepared) {
     for (const graph::Prepared& donor : work.prepared) {
-      if (&receiver != &donor && receiver.transparent && donor.transparent) result.push_back({receiver.name, donor.name});
+      if (&receiver != &donor && receiver.transparent && donor.transparent)
+        result.push_back({receiver.name, donor.name});
     }
   }
   return result;

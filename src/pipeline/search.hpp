@@ -25,9 +25,10 @@ struct Found {
 /// Pairs of models that may share: all ordered pairs of transparent models, or the directions that the user forces.
 std::vector<Direction> directions(const Settings& settings, const Workspace& work);
 
-/// The search: cuts swept along the depth for every direction, donor layers by S and by the R2 of a linear map, the front
-/// of predicted fidelity and bytes; then measured on hold-out frames, most bytes first, until the receiver keeps the
-/// asked fidelity. A receiver takes one share; a model that gives keeps its layers; a model that takes does not give.
+/// The search: cuts swept along the depth for every direction, donor layers by S and by the R2 of a linear map, the
+/// front of predicted fidelity and bytes; then measured on hold-out frames, most bytes first, until the receiver keeps
+/// the asked fidelity. A receiver takes one share; a model that gives keeps its layers; a model that takes does not
+/// give.
 /// @param refused  candidates whose written bundle fell below the fidelity after all: they are not tried again
 Found search(const Settings& settings, const Workspace& work, const std::vector<similarity::Signatures>& signatures,
              const capture::Stores& calibration, const capture::Stores& holdout, const std::vector<verify::Head>& heads,

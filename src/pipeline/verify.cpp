@@ -18,7 +18,8 @@ void check_unchanged(const std::string& path, const std::string& expected, const
     throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
   }
   if (sha256_of_file(path) != expected) {
-    throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path, "run repsim plan again");
+    throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path,
+                      "run repsim plan again");
   }
 }
 
@@ -59,8 +60,8 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   if (settings.video || settings.frames > 0) {
     const auto count = settings.frames > 0 ? settings.frames : static_cast<std::int64_t>(plan.holdout_frames.size());
     if (count > video.frame_count) {
-      throw input_error("the video has " + std::to_string(video.frame_count) + " frames, not " + std::to_string(count), video_path,
-                        "--frames " + std::to_string(video.frame_count));
+      throw input_error("the video has " + std::to_string(video.frame_count) + " frames, not " + std::to_string(count),
+                        video_path, "--frames " + std::to_string(video.frame_count));
     }
     // On the plan's own video only what no fit has seen; another video was never seen at all.
     const std::int64_t first = settings.video ? 0 : plan.holdout_frames.front();
@@ -70,7 +71,8 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   }
   verify::BundleCheck check;
   if (settings.truth) check.truth = verify::read_motchallenge(*settings.truth, video.width, video.height, 0);
-  auto stores = split_by_groups(video::decode(video, group_requests(work.set, frames), progress), work.set.specs.size());
+  auto stores =
+      split_by_groups(video::decode(video, group_requests(work.set, frames), progress), work.set.specs.size());
   check.bundle_path = bundle;
   for (const model::Loaded& model : work.loaded) check.models.push_back(&model);
   check.heads = heads_of(work, video);
@@ -129,15 +131,17 @@ std::string to_text(const Verification& verification) {
     if (fidelity.bit_identical) {
       text << "  bit-identical to its original";
     } else {
-      text << "  agrees with its original: fidelity " << fidelity.value << " [" << fidelity.interval.low << ", " << fidelity.interval.high
-           << "]" << (fidelity.value < verification.min_fidelity ? ", BELOW the plan's minimum" : "");
+      text << "  agrees with its original: fidelity " << fidelity.value << " [" << fidelity.interval.low << ", "
+           << fidelity.interval.high << "]"
+           << (fidelity.value < verification.min_fidelity ? ", BELOW the plan's minimum" : "");
     }
     if (const auto& accuracy = verification.accuracy[i]) {
       text << "; AP50 " << accuracy->own << " -> " << accuracy->merged << " (" << accuracy->truth_boxes << " boxes)";
     }
     text << "\n";
   }
-  text << (verification.holds ? "holds" : "does not hold") << ": the plan asks for a fidelity of " << verification.min_fidelity << "\n";
+  text << (verification.holds ? "holds" : "does not hold") << ": the plan asks for a fidelity of "
+       << verification.min_fidelity << "\n";
   return text.str();
 }
 

@@ -8,7 +8,8 @@
 
 namespace repsim::pipeline {
 
-Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources, Progress& progress) {
+Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources,
+                      Progress& progress) {
   Workspace work;
   std::vector<std::string> names;
   for (const model::ModelSpec& spec : models) names.push_back(spec.name);
@@ -53,8 +54,9 @@ std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo
   std::vector<verify::Head> heads;
   for (std::size_t i = 0; i < work.loaded.size(); ++i) {
     const model::InputSpec& input = *work.loaded[i].spec.input;
-    heads.push_back({work.loaded[i].spec.name, work.outputs[i].spec, input, video::input_to_frame(input, video.width, video.height),
-                     work.set.groups[i], work.prepared[i].batchable});
+    heads.push_back({work.loaded[i].spec.name, work.outputs[i].spec, input,
+                     video::input_to_frame(input, video.width, video.height), work.set.groups[i],
+                     work.prepared[i].batchable});
   }
   return heads;
 }

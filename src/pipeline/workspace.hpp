@@ -18,8 +18,8 @@ struct Workspace {
   std::vector<model::Loaded> loaded;
   std::vector<model::Recognised> outputs;
   std::vector<graph::Prepared> prepared;
-  capture::ModelSet set;                   ///< points into `prepared`
-  std::vector<std::string> identifiers;    ///< of the models in the bundle
+  capture::ModelSet set;                 ///< points into `prepared`
+  std::vector<std::string> identifiers;  ///< of the models in the bundle
 
   Workspace() = default;
   Workspace(Workspace&&) = default;  // vectors move their storage: the pointers in `set` stay good
@@ -30,7 +30,8 @@ struct Workspace {
 
 /// Loads, runs once, prepares and groups the models.
 /// @param sources  per model where its input came from ("" when from the archive)
-Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources, Progress& progress);
+Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources,
+                      Progress& progress);
 
 /// One decoding request per input group.
 std::vector<video::Request> group_requests(const capture::ModelSet& set, const std::vector<std::int64_t>& frames,
@@ -42,7 +43,8 @@ std::vector<capture::Stores> split_by_groups(std::vector<video::FrameStore> stor
 /// How the heads of a workspace are read on a video of this size.
 std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo& video);
 
-/// LibTorch's number of threads for as long as the object lives. The one process-wide setting of the pipeline, put back.
+/// LibTorch's number of threads for as long as the object lives. The one process-wide setting of the pipeline, put
+/// back.
 class ThreadCount {
  public:
   explicit ThreadCount(int threads);

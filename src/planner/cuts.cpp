@@ -27,7 +27,8 @@ std::vector<std::set<int>> layers_read(const graph::Program& program) {
 std::vector<std::set<int>> readers(const graph::Program& program) {
   std::vector<std::set<int>> result(program.layers.size());
   for (std::size_t i = 0; i < program.layers.size(); ++i) {
-    for (const int input : program.layers[i].inputs) result[static_cast<std::size_t>(input)].insert(static_cast<int>(i));
+    for (const int input : program.layers[i].inputs)
+      result[static_cast<std::size_t>(input)].insert(static_cast<int>(i));
   }
   const auto read = layers_read(program);
   const int results = static_cast<int>(program.layers.size());
@@ -66,8 +67,9 @@ std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vecto
   return cuts;
 }
 
-std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver, const graph::Program& donor,
-                           int receiver_layer, const std::vector<bool>& givable, int most) {
+std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
+                           const graph::Program& donor, int receiver_layer, const std::vector<bool>& givable,
+                           int most) {
   const auto& wanted = receiver.layers[static_cast<std::size_t>(receiver_layer)].shape;
   std::vector<int> same, other;
   for (int layer = 0; layer < static_cast<int>(donor.layers.size()); ++layer) {
@@ -92,7 +94,8 @@ std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates) 
   std::vector<std::size_t> order(candidates.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    if (candidates[a].bytes_saved != candidates[b].bytes_saved) return candidates[a].bytes_saved > candidates[b].bytes_saved;
+    if (candidates[a].bytes_saved != candidates[b].bytes_saved)
+      return candidates[a].bytes_saved > candidates[b].bytes_saved;
     return candidates[a].predicted_fidelity > candidates[b].predicted_fidelity;
   });
   std::vector<std::size_t> front;

@@ -38,7 +38,8 @@ class BundleForward {
       output_ = bundle_.forward(capture::group_inputs(*check_.set, stores_, groups_, positions));
       last_.assign(positions.begin(), positions.end());
       if (!output_.isTuple() || output_.toTupleRef().elements().size() != check_.models.size()) {
-        throw input_error("the bundle does not return one result per model", check_.bundle_path, "run repsim plan again");
+        throw input_error("the bundle does not return one result per model", check_.bundle_path,
+                          "run repsim plan again");
       }
     }
     return output_.toTupleRef().elements()[index];
@@ -113,7 +114,8 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
   BundleForward bundle(load_bundle(check.bundle_path), check, *check.frames);
   const std::vector<std::int64_t>& indices = check.frames->front().frames();
   const auto frames = static_cast<std::int64_t>(indices.size());
-  const bool batchable = std::all_of(check.heads.begin(), check.heads.end(), [](const Head& head) { return head.batchable; });
+  const bool batchable =
+      std::all_of(check.heads.begin(), check.heads.end(), [](const Head& head) { return head.batchable; });
 
   std::vector<Verdict> verdicts;
   for (std::size_t i = 0; i < check.heads.size(); ++i) {
@@ -135,7 +137,8 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     verdict.fidelity.frames = frames;
     verdict.fidelity.own_detections = own.own_detections;
     verdict.fidelity.interval = {found.fidelity, found.fidelity};
-    if (!own.targets.empty()) verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, 200, check.seed);
+    if (!own.targets.empty())
+      verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, 200, check.seed);
     for (const Perturbed& perturbed : check.perturbed) {
       const double value = yardstick(head, own, *check.models[i], check, perturbed, frames, progress);
       if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;

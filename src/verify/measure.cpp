@@ -33,7 +33,8 @@ std::span<const float> values_of(const at::Tensor& tensor) {
 
 }  // namespace
 
-Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores, int group) {
+Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
+                         int group) {
   // A copy: a model that writes to itself must not change what others read.
   return [module = model.module.deepcopy(), &set, &stores, group](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
@@ -68,8 +69,8 @@ Reference reference(const Head& head, const Forward& original, std::int64_t fram
   return result;
 }
 
-Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged, std::int64_t frames,
-                 Progress& progress) {
+Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged,
+                 std::int64_t frames, Progress& progress) {
   Measured result;
   progress.begin("measure " + head.name, frames);
   if (head.output.format != model::OutputFormat::kTensor) {
@@ -87,7 +88,8 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
     TensorAgreement agreement;
     for (const auto& positions : capture::batches(frames, batch_of(head))) {
       const auto own = float_outputs(original(positions)), other = float_outputs(merged(positions));
-      if (own.size() != other.size()) throw Error(ErrorKind::kInternal, "merged and original return different structures");
+      if (own.size() != other.size())
+        throw Error(ErrorKind::kInternal, "merged and original return different structures");
       for (std::size_t i = 0; i < own.size(); ++i) {
         if (own[i].numel() != other[i].numel()) {
           throw input_error("the number of outputs depends on the picture: raw outputs cannot be compared", head.name,

@@ -44,7 +44,8 @@ TEST_P(Sets, NoSharesKeepEveryHeadsBits) {
     const c10::IValue outputs = fresh.forward(images);
     ASSERT_EQ(outputs.toTupleRef().elements().size(), opened.loaded.size());
     for (std::size_t i = 0; i < opened.loaded.size(); ++i) {
-      const c10::IValue own = test::run_file(opened.loaded[i].spec.path, images[static_cast<std::size_t>(opened.set.groups[i])]);
+      const c10::IValue own =
+          test::run_file(opened.loaded[i].spec.path, images[static_cast<std::size_t>(opened.set.groups[i])]);
       EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[i], own)) << names[i] << " by forward";
       torch::jit::Module single = test::load_bytes(bytes);
       EXPECT_TRUE(test::same_bits(test::run_head(single, names[i], images), own)) << names[i] << " by run_" << names[i];
@@ -60,7 +61,8 @@ TEST_P(Sets, HoldTheBytesThatArePromised) {
   EXPECT_EQ(test::storage_bytes(test::load_bytes(result.bytes)), result.parameter_bytes);
   EXPECT_EQ(records.tensors, result.parameter_bytes);
   EXPECT_EQ(result.parameter_bytes, test::expected_bytes(opened, {}));
-  EXPECT_LE(static_cast<std::int64_t>(result.bytes.size()), records.tensors + records.others + records.count * test::kZipBytesPerRecord);
+  EXPECT_LE(static_cast<std::int64_t>(result.bytes.size()),
+            records.tensors + records.others + records.count * test::kZipBytesPerRecord);
 }
 
 TEST_P(Sets, GiveTheSameBytesTwice) {
@@ -68,7 +70,8 @@ TEST_P(Sets, GiveTheSameBytesTwice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Sets,
-                         testing::Values(std::vector<std::string>{"small", "wide"}, std::vector<std::string>{"frozen_a", "frozen_b"},
+                         testing::Values(std::vector<std::string>{"small", "wide"},
+                                         std::vector<std::string>{"frozen_a", "frozen_b"},
                                          std::vector<std::string>{"dict", "list", "images", "control"},
                                          std::vector<std::string>{"inplace", "shuffle", "tied", "one_frame"},
                                          std::vector<std::string>{"small.traced", "counter", "shuffle.traced"}),
@@ -132,7 +135,8 @@ TEST_P(Shares, EqualAnIndependentSpliceAndHoldThePromisedBytes) {
   const auto at = [](int index) { return static_cast<std::size_t>(index); };
   const c10::InferenceMode no_gradients;
   for (const planner::DepthCut& cut : test::map_cuts(opened.program(receiver))) {
-    const std::vector<graph::Splice> splices{test::random_splice(opened, receiver, 1 - receiver, cut.layers, cut.layers.size() * 7)};
+    const std::vector<graph::Splice> splices{
+        test::random_splice(opened, receiver, 1 - receiver, cut.layers, cut.layers.size() * 7)};
     const Written result = written(opened, splices);
     torch::jit::Module bundle = test::load_bytes(result.bytes);
     const c10::IValue expected = test::spliced_output(opened, splices[0], images);
@@ -146,14 +150,18 @@ TEST_P(Shares, EqualAnIndependentSpliceAndHoldThePromisedBytes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Receivers, Shares, testing::Values(0, 1), [](const auto& info) { return info.param == 0 ? "small" : "wide"; });
+INSTANTIATE_TEST_SUITE_P(Receivers, Shares, testing::Values(0, 1),
+                         [](const auto& info) { return info.param == 0 ? "small" : "wide"; });
 
 // Invariants 2 and 3 with what fit() makes: a refit of the convolution behind both levels.
 TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   const Opened opened = test::open_fixtures({"small", "wide"});
   const capture::Stores stores = test::picture_stores(opened.set, 16);
   const auto layer = [&](int model, const std::string& name) { return graph::find_layer(opened.program(model), name); };
-  const fit::Cut cut{0, 1, {{layer(0, "backbone.stage2.2"), layer(1, "backbone.layer2.2")}, {layer(0, "backbone.stage3.2"), layer(1, "backbone.layer3.2")}}};
+  const fit::Cut cut{0,
+                     1,
+                     {{layer(0, "backbone.stage2.2"), layer(1, "backbone.layer2.2")},
+                      {layer(0, "backbone.stage3.2"), layer(1, "backbone.layer3.2")}}};
   SilentProgress silent;
   const fit::Joint joint = fit::plan_joint(opened.set, cut, {});
   const std::vector<graph::Splice> splices{fit::fit(opened.set, stores, {}, cut, joint, {}, silent).splice};
@@ -162,12 +170,15 @@ TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   torch::jit::Module bundle = test::load_bytes(result.bytes);
   const auto images = test::images_of(stores, {3});
   const c10::InferenceMode no_gradients;
-  EXPECT_LT(test::difference(bundle.forward(images).toTupleRef().elements()[0], test::spliced_output(opened, splices[0], images)), 1e-5);
+  EXPECT_LT(test::difference(bundle.forward(images).toTupleRef().elements()[0],
+                             test::spliced_output(opened, splices[0], images)),
+            1e-5);
   EXPECT_EQ(result.parameter_bytes, test::expected_bytes(opened, splices));
   const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes;
   const std::int64_t unused = opened.program(0).unused_parameter_bytes + opened.program(1).unused_parameter_bytes;
   std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
-  EXPECT_EQ(result.parameter_bytes, separate - unused - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added);
+  EXPECT_EQ(result.parameter_bytes,
+            separate - unused - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added);
 }
 
 // A convolution that two receivers have in common, refitted in one of them only: the other must keep its own weight.
@@ -190,7 +201,8 @@ TEST(Refit, OfOneModelLeavesItsTwinAlone) {
   const c10::InferenceMode no_gradients;
   const c10::IValue outputs = test::load_bytes(result.bytes).forward(images);
   EXPECT_LT(test::difference(outputs.toTupleRef().elements()[1], test::spliced_output(opened, splice, images)), 1e-5);
-  EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[2], test::run_file(opened.loaded[2].spec.path, images[0])));
+  EXPECT_TRUE(
+      test::same_bits(outputs.toTupleRef().elements()[2], test::run_file(opened.loaded[2].spec.path, images[0])));
 }
 
 // Two different pictures sizes are two arguments.
@@ -207,11 +219,15 @@ TEST(Bundle, TakesOneArgumentPerInputGroup) {
   EXPECT_EQ(bundle.get_method("run_shuffle").num_inputs(), 2U);
   const auto images = test::images_of(test::picture_stores(opened.set, 1), {0});
   const c10::InferenceMode no_gradients;
-  EXPECT_TRUE(test::same_bits(bundle.forward(images).toTupleRef().elements()[1], test::run_file(opened.loaded[1].spec.path, images[1])));
-  EXPECT_TRUE(test::same_bits(bundle.run_method("run_shuffle", images[1]), test::run_file(opened.loaded[1].spec.path, images[1])));
+  EXPECT_TRUE(test::same_bits(bundle.forward(images).toTupleRef().elements()[1],
+                              test::run_file(opened.loaded[1].spec.path, images[1])));
+  EXPECT_TRUE(test::same_bits(bundle.run_method("run_shuffle", images[1]),
+                              test::run_file(opened.loaded[1].spec.path, images[1])));
 }
 
-TEST(Identifiers, MapWhatIsNone) { EXPECT_THAT(identifiers({"night-cam", "3d", "ok_1"}), ElementsAre("night_cam", "_3d", "ok_1")); }
+TEST(Identifiers, MapWhatIsNone) {
+  EXPECT_THAT(identifiers({"night-cam", "3d", "ok_1"}), ElementsAre("night_cam", "_3d", "ok_1"));
+}
 
 TEST(Identifiers, RefuseTwoNamesThatBecomeOne) {
   EXPECT_THAT(test::error_text([] { (void)identifiers({"a-b", "a.b"}); }),

@@ -38,7 +38,9 @@ class Generator {
 
   void line(const std::string& text) { code_ += "  " + text + "\n"; }
   std::string fresh() { return "v" + std::to_string(++count_); }
-  Value pick() { return values_[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(values_.size() - 1))) + 1]; }
+  Value pick() {
+    return values_[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(values_.size() - 1))) + 1];
+  }
 
   Value convolved(const Value& from, std::int64_t stride, std::int64_t channels) {
     const std::string weight = "w" + std::to_string(count_), name = fresh();
@@ -46,7 +48,8 @@ class Generator {
     module_.register_parameter(weight, random_.tensor({channels, from.channels, side, side}, 0.5), false);
     module_.register_parameter(weight + "_bias", random_.tensor({channels}, 0.5), false);
     const std::string s = std::to_string(stride), p = std::to_string(side / 2);
-    line(name + " = torch.conv2d(" + from.name + ", self." + weight + ", self." + weight + "_bias, [" + s + ", " + s + "], [" + p + ", " + p + "])");
+    line(name + " = torch.conv2d(" + from.name + ", self." + weight + ", self." + weight + "_bias, [" + s + ", " + s +
+         "], [" + p + ", " + p + "])");
     return {name, channels, (from.height - 1) / stride + 1, (from.width - 1) / stride + 1};
   }
 
@@ -77,7 +80,8 @@ class Generator {
   void concatenate() {
     const Value a = pick(), b = pick();
     const std::string resized = fresh(), name = fresh();
-    line(resized + " = torch.adaptive_avg_pool2d(" + b.name + ", [" + std::to_string(a.height) + ", " + std::to_string(a.width) + "])");
+    line(resized + " = torch.adaptive_avg_pool2d(" + b.name + ", [" + std::to_string(a.height) + ", " +
+         std::to_string(a.width) + "])");
     line(name + " = torch.cat([" + a.name + ", " + resized + "], 1)");
     values_.push_back({name, a.channels + b.channels, a.height, a.width});
   }
@@ -99,14 +103,21 @@ class Generator {
 
   void step() {
     switch (random_.below(8)) {
-      case 0: return convolve(2);
+      case 0:
+        return convolve(2);
       case 1:
-      case 2: return convolve(1);
-      case 3: return skip();
-      case 4: return concatenate();
-      case 5: return branch();
-      case 6: return scale_in_place();
-      default: return write_slice();
+      case 2:
+        return convolve(1);
+      case 3:
+        return skip();
+      case 4:
+        return concatenate();
+      case 5:
+        return branch();
+      case 6:
+        return scale_in_place();
+      default:
+        return write_slice();
     }
   }
 
@@ -134,7 +145,8 @@ Case generated(std::uint64_t seed) {
   std::vector<model::Loaded> loaded;
   loaded.push_back(first.make());
   loaded.push_back(second.make());
-  return {test::open_loaded(std::move(loaded)), "seed " + std::to_string(seed) + "\n" + first.code() + "---\n" + second.code()};
+  return {test::open_loaded(std::move(loaded)),
+          "seed " + std::to_string(seed) + "\n" + first.code() + "---\n" + second.code()};
 }
 
 constexpr std::uint64_t kSeeds = 60;
@@ -175,7 +187,9 @@ TEST(RandomModels, SharedEqualAnIndependentSplice) {
     const auto images = test::images_of(test::picture_stores(one.opened.set, 1, seed), {0});
     const c10::IValue outputs = bundle.forward(images);
     torch::jit::Module donor = one.opened.loaded[1].module;
-    ASSERT_LT(test::difference(outputs.toTupleRef().elements()[0], test::spliced_output(one.opened, splices[0], images)), 1e-5);
+    ASSERT_LT(
+        test::difference(outputs.toTupleRef().elements()[0], test::spliced_output(one.opened, splices[0], images)),
+        1e-5);
     ASSERT_TRUE(test::same_bits(outputs.toTupleRef().elements()[1], donor.forward({images[0]})));
     ++compared;
   }

@@ -47,7 +47,9 @@ double worst_difference(const at::Tensor& value) {
 }
 
 // 5000 features: one whole chunk and a rest. Float32 products in chunks: about 1e-6 of the largest entry.
-TEST(CentredGram, EqualsANaiveSumInFloat64) { EXPECT_LT(worst_difference(test::Random(1).tensor({16, 5, 40, 25})), 2e-6); }
+TEST(CentredGram, EqualsANaiveSumInFloat64) {
+  EXPECT_LT(worst_difference(test::Random(1).tensor({16, 5, 40, 25})), 2e-6);
+}
 
 TEST(CentredGram, KeepsItsDigitsBesideALargeCommonOffset) {
   // float32 holds 100 + x to 8e-6; the inputs are rounded alike for both sides.
@@ -125,8 +127,9 @@ std::vector<std::vector<std::vector<double>>> raw_grams(const graph::Prepared& m
     auto& grams = result.emplace_back(places.size());
     std::vector<std::int64_t> positions;
     for (std::int64_t i = 0; i < 16; ++i) positions.push_back(k + i * (store.size() / 16));
-    runner.run({test::input_of(store, positions)},
-               [&](int layer, const at::Tensor& value) { grams[static_cast<std::size_t>(layer)] = naive_gram(value.clone()); });
+    runner.run({test::input_of(store, positions)}, [&](int layer, const at::Tensor& value) {
+      grams[static_cast<std::size_t>(layer)] = naive_gram(value.clone());
+    });
   }
   return result;
 }
@@ -136,7 +139,8 @@ TEST(Similarity, EqualsAFloat64ReferenceFromRawActivations) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const video::FrameStore store = test::picture_store(opened.set.specs[0], 32);
   SilentProgress silent;
-  const auto matrix = similarity::cka(signatures(opened.prepared[0], store, silent), signatures(opened.prepared[1], store, silent));
+  const auto matrix =
+      similarity::cka(signatures(opened.prepared[0], store, silent), signatures(opened.prepared[1], store, silent));
   const auto rows = raw_grams(opened.prepared[0], store), cols = raw_grams(opened.prepared[1], store);
   for (std::size_t i = 0; i < rows[0].size(); ++i) {
     for (std::size_t j = 0; j < cols[0].size(); ++j) {

@@ -78,7 +78,8 @@ TEST(NormalEquations, KeepTheirDigitsBesideALargeOffset) {
 
 TEST(NormalEquations, DoNotDependOnHowRowsAreGrouped) {
   const Data data = noisy(3, 300, 6, 2);
-  const auto whole = added_in_pieces(data.x, data.y, 300).solve(1e-4), pieces = added_in_pieces(data.x, data.y, 7).solve(1e-4);
+  const auto whole = added_in_pieces(data.x, data.y, 300).solve(1e-4),
+             pieces = added_in_pieces(data.x, data.y, 7).solve(1e-4);
   EXPECT_LT(largest(whole.weight - pieces.weight), 1e-10);
 }
 
@@ -117,12 +118,14 @@ TEST(NormalEquations, OfAConstantInputGiveTheMean) {
 TEST(NormalEquations, JudgeValuesAsTheyAre) {
   const Data data = noisy(8, 200, 3, 3);
   const at::Tensor x = data.y + test::Random(9).tensor({200, 3}, 0.3) + 0.1, y = data.y.to(at::kDouble);
-  const double expected = 1 - (x.to(at::kDouble) - y).square().sum().item<double>() / (y - y.mean(0)).square().sum().item<double>();
+  const double expected =
+      1 - (x.to(at::kDouble) - y).square().sum().item<double>() / (y - y.mean(0)).square().sum().item<double>();
   EXPECT_NEAR(added_in_pieces(x, data.y, 40).r2_unchanged(), expected, 1e-9);
 }
 
 /// A module of 1x1 convolutions: `donor` gives relu(conv(x)), `receiver` the same layer times an exact linear map.
-model::Loaded chain(const std::string& name, const at::Tensor& first, const at::Tensor& first_bias, std::uint64_t seed) {
+model::Loaded chain(const std::string& name, const at::Tensor& first, const at::Tensor& first_bias,
+                    std::uint64_t seed) {
   test::Random random(seed);
   model::Loaded loaded;
   loaded.spec = {name, name + ".pt", test::fixture_input(), {}};
@@ -209,8 +212,10 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
     EXPECT_GE(found, 0) << name;
     return found;
   };
-  const Cut cut{0, 1, {{layer(receiver, "backbone.stage2.2"), layer(donor, "backbone.layer2.2")},
-                       {layer(receiver, "backbone.stage3.2"), layer(donor, "backbone.layer3.2")}}};
+  const Cut cut{0,
+                1,
+                {{layer(receiver, "backbone.stage2.2"), layer(donor, "backbone.layer2.2")},
+                 {layer(receiver, "backbone.stage3.2"), layer(donor, "backbone.layer3.2")}}};
   SilentProgress silent;
   const Options options;
   const Joint joint = plan_joint(opened.set, cut, options);
@@ -222,13 +227,16 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
   for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
   const c10::IValue image = test::input_of(stores[0], all);
   const auto rows = [](const at::Tensor& map) { return map.permute({0, 2, 3, 1}).reshape({-1, map.size(1)}); };
-  const auto level = [&](int model, int index) { return test::layer_value(opened.prepared[static_cast<std::size_t>(model)], index, image); };
+  const auto level = [&](int model, int index) {
+    return test::layer_value(opened.prepared[static_cast<std::size_t>(model)], index, image);
+  };
   const auto seen = [&](const at::Tensor& fine, const at::Tensor& coarse) {
     return at::cat({fine, at::upsample_nearest2d(coarse, {6, 8})}, 1);
   };
   const at::Tensor x = seen(level(1, cut.taps[0].donor_layer), level(1, cut.taps[1].donor_layer));
   const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
-  const at::Tensor y = at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
+  const at::Tensor y =
+      at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
   const Solved expected = reference(rows(x), rows(y), options.ridge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
   // float32 weights of a solution in float64.
@@ -239,8 +247,10 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
 
 TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
-  const int fine = graph::find_layer(opened.program(0), "backbone.stage2.2"), coarse = graph::find_layer(opened.program(0), "backbone.stage3.2");
-  const int first = graph::find_layer(opened.program(1), "backbone.layer2.2"), second = graph::find_layer(opened.program(1), "backbone.layer3.2");
+  const int fine = graph::find_layer(opened.program(0), "backbone.stage2.2"),
+            coarse = graph::find_layer(opened.program(0), "backbone.stage3.2");
+  const int first = graph::find_layer(opened.program(1), "backbone.layer2.2"),
+            second = graph::find_layer(opened.program(1), "backbone.layer3.2");
   const Joint joint = plan_joint(opened.set, {0, 1, {{fine, first}, {coarse, second}}}, {});
   // 1x1 convolution to 16 channels: 32 inputs instead of 36, and a bias that it did not have.
   EXPECT_EQ(joint.elements_added, 16 * (14 + 18 - 16 - 20) + 16);
@@ -249,7 +259,8 @@ TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
 
 TEST(Joint, CountsTheBytesOfAdapters) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
-  const int fine = graph::find_layer(opened.program(0), "backbone.stage1.2"), given = graph::find_layer(opened.program(1), "backbone.layer2.2");
+  const int fine = graph::find_layer(opened.program(0), "backbone.stage1.2"),
+            given = graph::find_layer(opened.program(1), "backbone.layer2.2");
   Options options;
   options.refit = false;
   const Joint joint = plan_joint(opened.set, {0, 1, {{fine, given}}}, options);
@@ -262,7 +273,9 @@ TEST(Joint, WithoutAdaptersOrRefitNeedsTheSameChannels) {
   Options options;
   options.refit = options.linear = false;
   const int layer = graph::find_layer(opened.program(0), "backbone.stage1.2");
-  EXPECT_FALSE(plan_joint(opened.set, {0, 1, {{layer, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options).possible);
+  EXPECT_FALSE(
+      plan_joint(opened.set, {0, 1, {{layer, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options)
+          .possible);
   EXPECT_TRUE(plan_joint(opened.set, {0, 2, {{layer, layer}}}, options).possible);
 }
 
@@ -275,9 +288,11 @@ TEST(Fit, IsTheSameInEveryRun) {
     options.refit = refit;
     const Cut cut{1, 0, {{1, 1}}};
     const Joint joint = plan_joint(opened.set, cut, options);
-    const Fitted one = fit(opened.set, stores, {}, cut, joint, options, silent), two = fit(opened.set, stores, {}, cut, joint, options, silent);
+    const Fitted one = fit(opened.set, stores, {}, cut, joint, options, silent),
+                 two = fit(opened.set, stores, {}, cut, joint, options, silent);
     ASSERT_EQ(one.splice.refits.size(), two.splice.refits.size());
-    for (std::size_t i = 0; i < one.splice.refits.size(); ++i) EXPECT_TRUE(at::equal(one.splice.refits[i].weight, two.splice.refits[i].weight));
+    for (std::size_t i = 0; i < one.splice.refits.size(); ++i)
+      EXPECT_TRUE(at::equal(one.splice.refits[i].weight, two.splice.refits[i].weight));
     for (std::size_t i = 0; i < one.splice.overrides.size(); ++i) {
       if (!one.splice.overrides[i].weight.defined()) continue;
       EXPECT_TRUE(at::equal(one.splice.overrides[i].weight, two.splice.overrides[i].weight));

@@ -17,8 +17,9 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::vector<std::string> kTransparent{"small", "wide", "dict",   "list",     "images",       "control",        "inplace",
-                                            "shuffle", "tied", "frozen_a", "one_frame", "small.traced", "shuffle.traced"};
+const std::vector<std::string> kTransparent{"small",     "wide",         "dict",          "list", "images",
+                                            "control",   "inplace",      "shuffle",       "tied", "frozen_a",
+                                            "one_frame", "small.traced", "shuffle.traced"};
 
 std::vector<std::string> layer_names(const Program& program) {
   std::vector<std::string> names;
@@ -54,7 +55,8 @@ TEST(Prepare, DoesNotChangeTheLoadedModel) {
     const test::Opened opened = test::open_fixtures({name});
     const c10::IValue image = test::input_of(test::picture_store(opened.set.specs[0], 1), {0});
     torch::jit::Module module = opened.loaded[0].module;
-    EXPECT_TRUE(test::same_bits(module.forward({image}), test::run_file(test::fixture_path(name).string(), image))) << name;
+    EXPECT_TRUE(test::same_bits(module.forward({image}), test::run_file(test::fixture_path(name).string(), image)))
+        << name;
   }
 }
 
@@ -75,13 +77,15 @@ TEST(Prepare, KnowsWhichModelsTakeOneFrameAtATime) {
 
 TEST(Prepare, CountsAWeightOfTwoModulesOnce) {
   const test::Opened opened = test::open_fixtures({"tied"});
-  // stem 8*27 and its normalisation 4*8+1 (a counter), three convolutions of which two share 8*8*9 weights, three biases.
+  // stem 8*27 and its normalisation 4*8+1 (a counter), three convolutions of which two share 8*8*9 weights, three
+  // biases.
   EXPECT_EQ(opened.prepared[0].model_elements, 8 * 27 + 33 + 2 * 576 + 3 * 8);
 }
 
 TEST(DryRun, ReportsTheModelsOwnMessage) {
   EXPECT_THAT(test::error_text([] { (void)test::open_fixtures({"raises"}); }),
-              AllOf(testing::StartsWith("input: "), HasSubstr("this model wants a width of 31"), HasSubstr("64x48"), HasSubstr("--input")));
+              AllOf(testing::StartsWith("input: "), HasSubstr("this model wants a width of 31"), HasSubstr("64x48"),
+                    HasSubstr("--input")));
 }
 
 TEST(DryRun, LeavesAModelThatCountsItsCallsAsItWas) {
@@ -92,8 +96,8 @@ TEST(DryRun, LeavesAModelThatCountsItsCallsAsItWas) {
 
 TEST(Layers, AreNamedAfterModulesAndOps) {
   EXPECT_THAT(layer_names(test::open_fixtures({"small"}).program(0)),
-              ElementsAre("backbone.stem.2", "backbone.stage1.2", "backbone.stage2.2", "backbone.stage3.2", "forward:upsample_nearest2d",
-                          "forward:cat", "neck.2", "head"));
+              ElementsAre("backbone.stem.2", "backbone.stage1.2", "backbone.stage2.2", "backbone.stage3.2",
+                          "forward:upsample_nearest2d", "forward:cat", "neck.2", "head"));
 }
 
 TEST(Layers, HaveUniqueNames) {
@@ -106,19 +110,22 @@ TEST(Layers, HaveUniqueNames) {
 
 TEST(Layers, HaveTheSameNamesInEveryRun) {
   for (const std::string& name : kTransparent) {
-    EXPECT_EQ(layer_names(test::open_fixtures({name}).program(0)), layer_names(test::open_fixtures({name}).program(0))) << name;
+    EXPECT_EQ(layer_names(test::open_fixtures({name}).program(0)), layer_names(test::open_fixtures({name}).program(0)))
+        << name;
   }
 }
 
 TEST(Layers, HaveTheSameNamesScriptedAndTraced) {
   for (const std::string name : {"small", "shuffle"}) {
-    EXPECT_EQ(layer_names(test::open_fixtures({name}).program(0)), layer_names(test::open_fixtures({name + std::string(".traced")}).program(0)))
+    EXPECT_EQ(layer_names(test::open_fixtures({name}).program(0)),
+              layer_names(test::open_fixtures({name + std::string(".traced")}).program(0)))
         << name;
   }
 }
 
 TEST(Layers, OfAConvolutionCalledTwiceAreTwo) {
-  EXPECT_THAT(layer_names(test::open_fixtures({"tied"}).program(0)), AllOf(Contains("twice"), Contains(HasSubstr("twice@2"))));
+  EXPECT_THAT(layer_names(test::open_fixtures({"tied"}).program(0)),
+              AllOf(Contains("twice"), Contains(HasSubstr("twice@2"))));
 }
 
 TEST(Layers, LeaveOutWhatIsOverwrittenLater) {
@@ -180,14 +187,16 @@ TEST_P(Splices, EqualAnIndependentSplice) {
     const c10::IValue both = Runner(*assembly.graph, assembly.parameter_values(), {}, true).run(images);
     const auto& outputs = both.toTupleRef().elements();
     EXPECT_LT(test::difference(test::spliced_output(opened, splices[0], images), outputs[0]), 1e-5) << "cut " << i;
-    const c10::IValue donor = test::run_file(opened.loaded[1].spec.path, images[static_cast<std::size_t>(opened.set.groups[1])]);
+    const c10::IValue donor =
+        test::run_file(opened.loaded[1].spec.path, images[static_cast<std::size_t>(opened.set.groups[1])]);
     EXPECT_TRUE(test::same_bits(outputs[1], donor)) << "cut " << i << ": the donor changed";
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Splices,
-                         testing::Values(Pair{"small", "wide"}, Pair{"wide", "small.traced"}, Pair{"list", "shuffle"}, Pair{"inplace", "wide"},
-                                         Pair{"control", "inplace"}, Pair{"shuffle.traced", "control"}, Pair{"tied", "small"},
+                         testing::Values(Pair{"small", "wide"}, Pair{"wide", "small.traced"}, Pair{"list", "shuffle"},
+                                         Pair{"inplace", "wide"}, Pair{"control", "inplace"},
+                                         Pair{"shuffle.traced", "control"}, Pair{"tied", "small"},
                                          Pair{"images", "small"}, Pair{"one_frame", "list"}),
                          [](const auto& info) {
                            std::string name = info.param.receiver + "_from_" + info.param.donor;
@@ -195,7 +204,8 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, Splices,
                            return name;
                          });
 
-// The value goes over as it is: neither resize nor convolution stands between the donor's tensor and the receiver's writes.
+// The value goes over as it is: neither resize nor convolution stands between the donor's tensor and the receiver's
+// writes.
 TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
   const test::Opened opened = test::open_fixtures({"inplace", "frozen_a"});
   const test::Opened twins = test::open_fixtures({"inplace", "inplace"});
@@ -210,8 +220,10 @@ TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
     const std::vector<int> wanted{0, 1};
     const Assembly assembly = assemble(twins.set.models, twins.set.groups, splices, wanted);
     const c10::IValue both = Runner(*assembly.graph, assembly.parameter_values(), {}, true).run({image});
-    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[0], own)) << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
-    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[1], own)) << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
+    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[0], own))
+        << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
+    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[1], own))
+        << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
   }
 }
 
@@ -236,7 +248,8 @@ TEST(Assemble, HoldsExactlyTheParametersThatTheRemovalLeaves) {
     }
     const Removal removal = removed_by(opened.program(0), cut.layers);
     for (std::size_t i = 0; i < opened.program(0).parameters.size(); ++i) {
-      if (std::find(removal.parameters.begin(), removal.parameters.end(), static_cast<int>(i)) == removal.parameters.end()) {
+      if (std::find(removal.parameters.begin(), removal.parameters.end(), static_cast<int>(i)) ==
+          removal.parameters.end()) {
         expected.insert(opened.program(0).parameters[i].path);
       }
     }
@@ -246,7 +259,8 @@ TEST(Assemble, HoldsExactlyTheParametersThatTheRemovalLeaves) {
 
 TEST(Assemble, RefusesACycle) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
-  const std::vector<Splice> splices{test::random_splice(opened, 0, 1, {1}, 1), test::random_splice(opened, 1, 0, {1}, 2)};
+  const std::vector<Splice> splices{test::random_splice(opened, 0, 1, {1}, 1),
+                                    test::random_splice(opened, 1, 0, {1}, 2)};
   const std::vector<int> wanted{0, 1};
   const auto error = test::error_of([&] { (void)assemble(opened.set.models, opened.set.groups, splices, wanted); });
   ASSERT_TRUE(error);
@@ -258,7 +272,8 @@ TEST(DescribeJoint, AgreesWithThePrograms) {
   const std::vector<int> wanted{0, 1};
   const Assembly assembly = assemble(opened.set.models, opened.set.groups, {}, wanted);
   const Program joint = describe_joint(assembly, {test::input_of(test::picture_store(opened.set.specs[0], 1), {0})});
-  EXPECT_EQ(total_parameter_bytes(joint), total_parameter_bytes(opened.program(0)) + total_parameter_bytes(opened.program(1)));
+  EXPECT_EQ(total_parameter_bytes(joint),
+            total_parameter_bytes(opened.program(0)) + total_parameter_bytes(opened.program(1)));
   // Both decode the boxes of their grids; what is equal there is computed once, which only takes away.
   EXPECT_LE(total_flops(joint), total_flops(opened.program(0)) + total_flops(opened.program(1)));
   EXPECT_GT(total_flops(joint), (total_flops(opened.program(0)) + total_flops(opened.program(1))) * 98 / 100);
@@ -267,7 +282,8 @@ TEST(DescribeJoint, AgreesWithThePrograms) {
 TEST(RefitConvolutions, AreTheFirstOnesAfterThePyramid) {
   const test::Opened opened = test::open_fixtures({"small"});
   const Program& program = opened.program(0);
-  const auto nodes = refit_convolutions(opened.prepared[0], {find_layer(program, "backbone.stage2.2"), find_layer(program, "backbone.stage3.2")});
+  const auto nodes = refit_convolutions(
+      opened.prepared[0], {find_layer(program, "backbone.stage2.2"), find_layer(program, "backbone.stage3.2")});
   ASSERT_EQ(nodes.size(), 1U);
   EXPECT_THAT(convolution_geometry(opened.prepared[0], nodes[0]).weight_shape, ElementsAre(16, 36, 1, 1));
 }

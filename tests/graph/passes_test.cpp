@@ -76,7 +76,11 @@ TEST(FoldTraining, LeavesOtherAttributesAlone) {
   const auto graph = forward_graph(module);
   EXPECT_EQ(fold_training(graph), 1);
   tj::EliminateDeadCode(graph);
-  FileCheck().check("prim::Constant[value=0]")->check_count("prim::GetAttr", 1, true)->check_not("\"training\"")->run(*graph);
+  FileCheck()
+      .check("prim::Constant[value=0]")
+      ->check_count("prim::GetAttr", 1, true)
+      ->check_not("\"training\"")
+      ->run(*graph);
 }
 
 /// outer.left and outer.right share one class, as scripted siblings do.
@@ -106,8 +110,9 @@ TEST(InlineModules, LeavesNoCallAndNamesEveryNodesModule) {
   for (tj::Node* node : graph->nodes()) {
     if (node->kind().is_aten()) found.emplace(node->kind().toUnqualString(), module_path(*node));
   }
-  EXPECT_THAT(found, testing::UnorderedElementsAre(testing::Pair("mul", "outer.left"), testing::Pair("mul", "outer.right"),
-                                                   testing::Pair("relu", "outer"), testing::Pair("add", "outer"), testing::Pair("neg", "")));
+  EXPECT_THAT(found, testing::UnorderedElementsAre(testing::Pair("mul", "outer.left"),
+                                                   testing::Pair("mul", "outer.right"), testing::Pair("relu", "outer"),
+                                                   testing::Pair("add", "outer"), testing::Pair("neg", "")));
 }
 
 TEST(InlineModules, DoesNotChangeTheModule) {

@@ -40,9 +40,13 @@ std::filesystem::path with_config(const test::TempFolder& folder, const std::str
   return folder / "m.pt";
 }
 
-Loaded load_without_input(const std::filesystem::path& path) { return load({"m", path.string(), std::nullopt, {}}, ""); }
+Loaded load_without_input(const std::filesystem::path& path) {
+  return load({"m", path.string(), std::nullopt, {}}, "");
+}
 
-TEST(Load, NamesAMissingFile) { EXPECT_THAT(load_error("/nowhere/m.pt"), AllOf(StartsWith("input: /nowhere/m.pt: no such file"), HasSubstr("'m'"))); }
+TEST(Load, NamesAMissingFile) {
+  EXPECT_THAT(load_error("/nowhere/m.pt"), AllOf(StartsWith("input: /nowhere/m.pt: no such file"), HasSubstr("'m'")));
+}
 
 TEST(Load, RefusesAFolder) {
   const test::TempFolder folder;
@@ -58,13 +62,15 @@ TEST(Load, RefusesAnEmptyFile) {
 TEST(Load, RefusesText) {
   const test::TempFolder folder;
   test::write_text(folder / "m.pt", "not a model, but long enough to be looked at\n");
-  EXPECT_THAT(load_error(folder / "m.pt"), AllOf(StartsWith("input: "), HasSubstr("no TorchScript"), HasSubstr("torch.jit.script")));
+  EXPECT_THAT(load_error(folder / "m.pt"),
+              AllOf(StartsWith("input: "), HasSubstr("no TorchScript"), HasSubstr("torch.jit.script")));
 }
 
 TEST(Load, TellsAStateDictFromAModel) {
   const test::TempFolder folder;
   write_archive(folder / "m.pt", {{"data.pkl", "\x80\x02}q\x01."}, {"byteorder", "little"}});
-  EXPECT_THAT(load_error(folder / "m.pt"), AllOf(StartsWith("input: "), HasSubstr("weights"), HasSubstr("torch.jit.script")));
+  EXPECT_THAT(load_error(folder / "m.pt"),
+              AllOf(StartsWith("input: "), HasSubstr("weights"), HasSubstr("torch.jit.script")));
 }
 
 TEST(Load, TellsAnExportedProgramFromAModel) {
@@ -98,15 +104,18 @@ TEST(Load, FeedsUltralyticsExportsLetterboxedRgb) {
 }
 
 TEST(Load, AsksForTheSizeThatNobodySays) {
-  EXPECT_THAT(error_text([] { (void)load_without_input(test::fixture_path("tied")); }), AllOf(StartsWith("input: "), HasSubstr("--input m=")));
+  EXPECT_THAT(error_text([] { (void)load_without_input(test::fixture_path("tied")); }),
+              AllOf(StartsWith("input: "), HasSubstr("--input m=")));
 }
 
 // Other tools write what they like into config.txt: no crash, no foreign exception.
 TEST(Load, SurvivesStrangeMetadata) {
-  for (const std::string config : {"imgsz: 64", "[]", "{\"imgsz\": \"big\"}", "{\"imgsz\": [64]}", "{\"imgsz\": [0, -5]}",
-                                   "{\"imgsz\": 99999999999999999999}", "{\"imgsz\": null, \"names\": 3}", "{\"names\": {\"0\": 1}}"}) {
+  for (const std::string config :
+       {"imgsz: 64", "[]", "{\"imgsz\": \"big\"}", "{\"imgsz\": [64]}", "{\"imgsz\": [0, -5]}",
+        "{\"imgsz\": 99999999999999999999}", "{\"imgsz\": null, \"names\": 3}", "{\"names\": {\"0\": 1}}"}) {
     const test::TempFolder folder;
-    EXPECT_THAT(error_text([&] { (void)load_without_input(with_config(folder, config)); }), StartsWith("input: ")) << config;
+    EXPECT_THAT(error_text([&] { (void)load_without_input(with_config(folder, config)); }), StartsWith("input: "))
+        << config;
   }
 }
 
@@ -125,12 +134,14 @@ std::filesystem::path saved(const test::TempFolder& folder, const std::string& c
 
 TEST(Load, NamesAFurtherArgumentOfForward) {
   const test::TempFolder folder;
-  EXPECT_THAT(load_error(saved(folder, "def forward(self, x, scale: float):\n  return x * scale\n")), HasSubstr("'scale'"));
+  EXPECT_THAT(load_error(saved(folder, "def forward(self, x, scale: float):\n  return x * scale\n")),
+              HasSubstr("'scale'"));
 }
 
 TEST(Load, RefusesAForwardWithoutImage) {
   const test::TempFolder folder;
-  EXPECT_THAT(load_error(saved(folder, "def forward(self):\n  return torch.zeros([1])\n")), HasSubstr("takes no image"));
+  EXPECT_THAT(load_error(saved(folder, "def forward(self):\n  return torch.zeros([1])\n")),
+              HasSubstr("takes no image"));
 }
 
 TEST(Load, RefusesAModuleWithoutForward) {
@@ -223,7 +234,8 @@ TEST(Recognise, EveryFixturesFormat) {
 }
 
 TEST(Recognise, RefusesAnOutputWithoutTensors) {
-  EXPECT_THAT(error_text([] { (void)test::open_fixtures({"no_tensor"}); }), AllOf(StartsWith("input: "), HasSubstr("no tensor")));
+  EXPECT_THAT(error_text([] { (void)test::open_fixtures({"no_tensor"}); }),
+              AllOf(StartsWith("input: "), HasSubstr("no tensor")));
 }
 
 TEST(Recognise, RefusesNaN) {
@@ -233,7 +245,8 @@ TEST(Recognise, RefusesNaN) {
 TEST(Recognise, RefusesAFormatThatDoesNotFit) {
   OutputSpec spec;
   spec.format = OutputFormat::kBoxesScoresLabels;
-  EXPECT_THAT(error_text([&] { (void)recognised(at::ones({1, 5}), spec); }), AllOf(StartsWith("input: "), HasSubstr("--format m=")));
+  EXPECT_THAT(error_text([&] { (void)recognised(at::ones({1, 5}), spec); }),
+              AllOf(StartsWith("input: "), HasSubstr("--format m=")));
 }
 
 OutputSpec decoded_as(BoxUnits units) {
@@ -284,16 +297,18 @@ TEST(Decode, ReadsAListWithOneEntryPerFrame) {
 }
 
 TEST(Decode, RefusesAStructureThatChanged) {
-  EXPECT_THAT(error_text([] { (void)decode(at::ones({1, 3}), decoded_as(BoxUnits::kRelative), test::fixture_input(), 1); }),
-              StartsWith("input: "));
+  EXPECT_THAT(
+      error_text([] { (void)decode(at::ones({1, 3}), decoded_as(BoxUnits::kRelative), test::fixture_input(), 1); }),
+      StartsWith("input: "));
 }
 
 TEST(TensorsOf, WalksNestedValuesDepthFirst) {
   c10::Dict<std::string, at::Tensor> dict;
   dict.insert("z", at::full({1}, 2.0));
   dict.insert("a", at::full({1}, 3.0));
-  const c10::IValue nested = c10::ivalue::Tuple::create({at::full({1}, 1.0), dict, c10::IValue(), std::int64_t{7},
-                                                         c10::List<at::Tensor>({at::full({1}, 4.0), at::full({1}, 5.0)})});
+  const c10::IValue nested =
+      c10::ivalue::Tuple::create({at::full({1}, 1.0), dict, c10::IValue(), std::int64_t{7},
+                                  c10::List<at::Tensor>({at::full({1}, 4.0), at::full({1}, 5.0)})});
   std::vector<double> values;
   for (const at::Tensor& tensor : tensors_of(nested)) values.push_back(tensor.item<double>());
   EXPECT_THAT(values, ElementsAre(1, 2, 3, 4, 5));

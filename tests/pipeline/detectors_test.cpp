@@ -107,9 +107,11 @@ const fs::path& real_models() {
   static const fs::path exported = [] {
     const char* given = std::getenv("REPSIM_SHARED");
     const fs::path shared = given != nullptr ? fs::path(given) : fs::path(REPSIM_SOURCE_DIR) / ".." / "shared";
-    const fs::path script = shared / "real" / "export_models.py", python = fs::path(REPSIM_SOURCE_DIR) / ".venv" / "bin" / "python";
+    const fs::path script = shared / "real" / "export_models.py",
+                   python = fs::path(REPSIM_SOURCE_DIR) / ".venv" / "bin" / "python";
     if (!fs::exists(script) || !fs::exists(python)) return fs::path();
-    const std::string command = "'" + python.string() + "' -W ignore '" + script.string() + "' '" + folder.path().string() + "' > /dev/null 2>&1";
+    const std::string command = "'" + python.string() + "' -W ignore '" + script.string() + "' '" +
+                                folder.path().string() + "' > /dev/null 2>&1";
     return std::system(command.c_str()) == 0 ? folder.path() : fs::path();
   }();
   return exported;
@@ -128,7 +130,8 @@ std::vector<model::ModelSpec> real_specs(const std::vector<std::string>& files) 
 class RealDetectors : public testing::Test {
  protected:
   void SetUp() override {
-    if (real_models().empty()) GTEST_SKIP() << "no real detectors: set REPSIM_SHARED to the folder that holds real/export_models.py";
+    if (real_models().empty())
+      GTEST_SKIP() << "no real detectors: set REPSIM_SHARED to the folder that holds real/export_models.py";
     if (!fs::exists(kVideo)) GTEST_SKIP() << kVideo << " is not there: scripts/setup.sh installs opencv-doc";
   }
 };

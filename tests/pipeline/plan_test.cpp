@@ -1,4 +1,5 @@
-// The whole job on small fixtures: what is written, that it is the same twice, and that nothing stays behind when it fails.
+// The whole job on small fixtures: what is written, that it is the same twice, and that nothing stays behind when it
+// fails.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -80,7 +81,8 @@ Shared* PlanWithAShare::shared_ = nullptr;
 TEST_F(PlanWithAShare, WritesItsFilesAndNoOthers) {
   EXPECT_THAT(shared_->job.folder.entries(), UnorderedElementsAre("out", "video.avi"));
   std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(shared_->job.out())) files.push_back(entry.path().filename().string());
+  for (const auto& entry : fs::directory_iterator(shared_->job.out()))
+    files.push_back(entry.path().filename().string());
   EXPECT_THAT(files, UnorderedElementsAre("plan.json", "bundle.pt", "report.html", "similarity.json", "run.json"));
 }
 
@@ -103,9 +105,10 @@ TEST_F(PlanWithAShare, AddsUpItsBytes) {
   const report::Plan& plan = shared_->outcome.plan;
   ASSERT_EQ(plan.shares.size(), 1U);
   std::int64_t unused = 0;
-  for (const std::string name : {"small", "wide"}) unused += test::open_fixtures({name}).program(0).unused_parameter_bytes;
-  EXPECT_EQ(plan.after.bytes,
-            plan.before.bytes - unused - plan.exact.bytes_saved - plan.shares[0].bytes_removed + plan.shares[0].bytes_added);
+  for (const std::string name : {"small", "wide"})
+    unused += test::open_fixtures({name}).program(0).unused_parameter_bytes;
+  EXPECT_EQ(plan.after.bytes, plan.before.bytes - unused - plan.exact.bytes_saved - plan.shares[0].bytes_removed +
+                                  plan.shares[0].bytes_added);
 }
 
 TEST_F(PlanWithAShare, StatesTheFidelityThatTheBundleHas) {
@@ -136,7 +139,8 @@ TEST_F(PlanWithAShare, IsTheSameInASecondRun) {
   Job second({"small", "wide"});
   second.settings = first.settings;  // the same video path too: it is in the plan
   (void)run(second);
-  for (const std::string file : {"plan.json", "similarity.json", "bundle.pt"}) EXPECT_EQ(first.written(file), second.written(file)) << file;
+  for (const std::string file : {"plan.json", "similarity.json", "bundle.pt"})
+    EXPECT_EQ(first.written(file), second.written(file)) << file;
 }
 
 TEST_F(PlanWithAShare, VerifyRefusesAnotherBundle) {
@@ -147,7 +151,8 @@ TEST_F(PlanWithAShare, VerifyRefusesAnotherBundle) {
   VerifySettings settings;
   settings.plan = folder / "copy";
   SilentProgress silent;
-  EXPECT_THAT(test::error_text([&] { (void)verify(settings, silent); }), testing::AllOf(StartsWith("input: "), HasSubstr("bundle.pt")));
+  EXPECT_THAT(test::error_text([&] { (void)verify(settings, silent); }),
+              testing::AllOf(StartsWith("input: "), HasSubstr("bundle.pt")));
 }
 
 TEST(Plan, WithNothingToShareIsWrittenAllTheSame) {

@@ -71,7 +71,8 @@ TEST(DepthCuts, SweepAChainLayerByLayer) {
   int last = build.layer({});
   for (int i = 0; i < 3; ++i) last = build.layer({last});
   const graph::Program program = build.returning({last});
-  EXPECT_THAT(layers_of(depth_cuts(program, all(program), 6)), ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(2), ElementsAre(3)));
+  EXPECT_THAT(layers_of(depth_cuts(program, all(program), 6)),
+              ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(2), ElementsAre(3)));
 }
 
 TEST(DepthCuts, TakeAWholePyramidBackboneAsOneCut) {
@@ -97,7 +98,8 @@ TEST(DepthCuts, NeverReplaceWhatMayNotBeReplaced) {
   const graph::Program program = pyramid();
   std::vector<bool> replaceable = all(program);
   replaceable[2] = false;
-  for (const DepthCut& cut : depth_cuts(program, replaceable, 6)) EXPECT_THAT(cut.layers, testing::Not(testing::Contains(2)));
+  for (const DepthCut& cut : depth_cuts(program, replaceable, 6))
+    EXPECT_THAT(cut.layers, testing::Not(testing::Contains(2)));
 }
 
 // A skip over the cut: the layer that is read on both sides stays among the replaced ones.
@@ -128,7 +130,8 @@ std::vector<int> unreachable(const graph::Program& program, const std::vector<in
   std::vector<bool> reached(program.ops.size(), false);
   std::vector<int> open;
   const auto is_cut = [&](int op) {
-    return std::any_of(cut.begin(), cut.end(), [&](int layer) { return program.layers[static_cast<std::size_t>(layer)].op == op; });
+    return std::any_of(cut.begin(), cut.end(),
+                       [&](int layer) { return program.layers[static_cast<std::size_t>(layer)].op == op; });
   };
   for (const int op : program.results) open.push_back(op);
   while (!open.empty()) {
@@ -169,7 +172,8 @@ TEST(DepthCuts, RemoveWhatNothingElseNeedsOnRandomPrograms) {
       // No layer of the cut is idle: each is read by something that stays, or it is a result.
       for (const int layer : cut.layers) {
         std::vector<int> fewer;
-        std::copy_if(cut.layers.begin(), cut.layers.end(), std::back_inserter(fewer), [&](int other) { return other != layer; });
+        std::copy_if(cut.layers.begin(), cut.layers.end(), std::back_inserter(fewer),
+                     [&](int other) { return other != layer; });
         ASSERT_NE(unreachable(program, fewer), cut.removal.ops) << "round " << round << ", layer " << layer;
       }
     }

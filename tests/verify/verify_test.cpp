@@ -21,14 +21,20 @@ struct Checked {
   test::TempFolder folder;
   BundleCheck check;
 
-  Checked(test::Opened models, const std::vector<graph::Splice>& splices, std::int64_t frames) : opened(std::move(models)) {
+  Checked(test::Opened models, const std::vector<graph::Splice>& splices, std::int64_t frames)
+      : opened(std::move(models)) {
     stores = test::picture_stores(opened.set, frames, 11);
     const auto loaded = opened.pointers();
     test::write_text(folder / "bundle.pt", bundle::write(opened.set, loaded, splices, "{}").bytes);
     check.bundle_path = (folder / "bundle.pt").string();
     check.models = loaded;
     for (std::size_t i = 0; i < loaded.size(); ++i) {
-      check.heads.push_back({loaded[i]->spec.name, opened.outputs[i].spec, *loaded[i]->spec.input, {}, opened.set.groups[i], opened.prepared[i].batchable});
+      check.heads.push_back({loaded[i]->spec.name,
+                             opened.outputs[i].spec,
+                             *loaded[i]->spec.input,
+                             {},
+                             opened.set.groups[i],
+                             opened.prepared[i].batchable});
     }
     check.set = &opened.set;
     check.frames = &stores;
@@ -58,7 +64,8 @@ TEST(CheckBundle, CountsTheOriginalsOwnDetections) {
 }
 
 double intersection_over_union(const Detection& a, const Detection& b) {
-  const double w = std::max(0.0, std::min(a.x2, b.x2) - std::max(a.x1, b.x1)), h = std::max(0.0, std::min(a.y2, b.y2) - std::max(a.y1, b.y1));
+  const double w = std::max(0.0, std::min(a.x2, b.x2) - std::max(a.x1, b.x1)),
+               h = std::max(0.0, std::min(a.y2, b.y2) - std::max(a.y1, b.y1));
   const double both = w * h;
   return both / ((a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - both);
 }
@@ -108,7 +115,9 @@ double naive_fidelity(const std::vector<Detections>& own, const std::vector<Dete
       int best = -1;
       for (std::size_t t = 0; t < sure.size(); ++t) {
         if (taken[t] || sure[t].label != one.label || intersection_over_union(sure[t], one) < 0.5) continue;
-        if (best < 0 || intersection_over_union(sure[t], one) > intersection_over_union(sure[static_cast<std::size_t>(best)], one)) best = static_cast<int>(t);
+        if (best < 0 ||
+            intersection_over_union(sure[t], one) > intersection_over_union(sure[static_cast<std::size_t>(best)], one))
+          best = static_cast<int>(t);
       }
       if (best >= 0) {
         taken[static_cast<std::size_t>(best)] = true;
@@ -131,7 +140,8 @@ double naive_fidelity(const std::vector<Detections>& own, const std::vector<Dete
   }
   double area = 0;
   for (std::size_t i = 1; i < recalls.size(); ++i) {
-    area += (recalls[i] - recalls[i - 1]) * *std::max_element(precisions.begin() + static_cast<std::ptrdiff_t>(i), precisions.end());
+    area += (recalls[i] - recalls[i - 1]) *
+            *std::max_element(precisions.begin() + static_cast<std::ptrdiff_t>(i), precisions.end());
   }
   return area;
 }
@@ -186,7 +196,8 @@ TEST(CheckBundle, MeasuresRawOutputsByExplainedVariance) {
     merged.push_back(test::spliced_output(opened, splice, {image}).toTensor().to(at::kDouble));
   }
   const at::Tensor o = at::cat(own), m = at::cat(merged);
-  const double expected = std::max(0.0, 1 - (m - o).square().sum().item<double>() / (o - o.mean()).square().sum().item<double>());
+  const double expected =
+      std::max(0.0, 1 - (m - o).square().sum().item<double>() / (o - o.mean()).square().sum().item<double>());
   const Checked checked(std::move(opened), splices, 6);
   EXPECT_NEAR(verdicts_of(checked.check)[0].fidelity.value, expected, 1e-4);
 }
@@ -197,7 +208,8 @@ TEST(CheckBundle, ReportsAccuracyAgainstGroundTruth) {
   Truth truth;
   const auto& indices = checked.stores[0].frames();
   for (std::int64_t i = 0; i < 6; ++i) {
-    for (const Detection& one : naive_detections(test::run_file(checked.opened.loaded[0].spec.path, test::input_of(checked.stores[0], {i})))) {
+    for (const Detection& one :
+         naive_detections(test::run_file(checked.opened.loaded[0].spec.path, test::input_of(checked.stores[0], {i})))) {
       if (one.label == 0) truth.frames[indices[static_cast<std::size_t>(i)]].push_back(one);
     }
   }
@@ -239,8 +251,9 @@ TEST(ReadDetections, MapsBoxesToTheVideoFrame) {
   head.output.boxes = model::BoxUnits::kRelative;
   head.input = test::fixture_input();
   head.to_frame = {2.0, 4.0, -0.5, 0.25};
-  const c10::IValue output = c10::ivalue::Tuple::create({at::tensor({0.1, 0.2, 0.3, 0.4}, at::kFloat).view({1, 1, 4}),
-                                                         at::tensor({0.7}, at::kFloat).view({1, 1}), at::tensor({2}, at::kLong).view({1, 1})});
+  const c10::IValue output =
+      c10::ivalue::Tuple::create({at::tensor({0.1, 0.2, 0.3, 0.4}, at::kFloat).view({1, 1, 4}),
+                                  at::tensor({0.7}, at::kFloat).view({1, 1}), at::tensor({2}, at::kLong).view({1, 1})});
   const auto frames = read_detections(head, output, 1);
   ASSERT_EQ(frames.at(0).size(), 1U);
   EXPECT_NEAR(frames[0][0].x1, 2 * 0.1 - 0.5, 1e-6);
@@ -258,7 +271,8 @@ TEST(Measure, CallsTwoSilentModelsEqual) {
     return c10::ivalue::Tuple::create({at::zeros({1, 3, 4}), at::full({1, 3}, 0.001), at::zeros({1, 3}, at::kLong)});
   };
   const Forward loud_model = [](std::span<const std::int64_t>) -> c10::IValue {
-    return c10::ivalue::Tuple::create({at::tensor({0.0, 0.0, 1.0, 1.0}, at::kFloat).view({1, 1, 4}), at::full({1, 1}, 0.9), at::zeros({1, 1}, at::kLong)});
+    return c10::ivalue::Tuple::create({at::tensor({0.0, 0.0, 1.0, 1.0}, at::kFloat).view({1, 1, 4}),
+                                       at::full({1, 1}, 0.9), at::zeros({1, 1}, at::kLong)});
   };
   SilentProgress silent;
   const Reference own = reference(head, silent_model, 2, silent);

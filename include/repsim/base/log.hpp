@@ -2,8 +2,9 @@
 
 #include <string>
 
-/// Log lines of the library: they go to spdlog's default logger, which the program that uses the library sets up. A header
-/// of our own, since LibTorch ships another fmt than the one that spdlog was built with: both cannot be in one file.
+/// Log lines of the library: they go to spdlog's default logger, which the program that uses the library sets up. A
+/// header of our own, since LibTorch ships another fmt than the one that spdlog was built with: both cannot be in one
+/// file.
 namespace repsim::log {
 
 void trace(const std::string& text);

@@ -21,7 +21,8 @@ int fold_block(tj::Block* block, const std::unordered_map<const tj::Value*, std:
 
 }  // namespace
 
-int fold_ranks(const std::shared_ptr<tj::Graph>& graph, const std::unordered_map<const tj::Value*, std::int64_t>& ranks) {
+int fold_ranks(const std::shared_ptr<tj::Graph>& graph,
+               const std::unordered_map<const tj::Value*, std::int64_t>& ranks) {
   return fold_block(graph->block(), ranks);
 }
 

@@ -40,15 +40,18 @@ struct Lifter {
 
   static std::string use_of(const tj::Node& node, const std::string& path) {
     const std::string at = path.empty() ? "its root" : path;
-    if (node.kind() == c10::prim::SetAttr) return "writes its attribute " + at + "." + node.s(c10::attr::name) + " while running";
-    if (node.kind() == c10::prim::CallMethod) return "calls " + node.s(c10::attr::name) + " of " + at + ", which cannot be inlined";
+    if (node.kind() == c10::prim::SetAttr)
+      return "writes its attribute " + at + "." + node.s(c10::attr::name) + " while running";
+    if (node.kind() == c10::prim::CallMethod)
+      return "calls " + node.s(c10::attr::name) + " of " + at + ", which cannot be inlined";
     return std::string("uses the module ") + at + " as a value (" + node.kind().toQualString() + ")";
   }
 
   void get_attr(tj::Node* node) {
     const tj::Value* owner = node->input(0);
     const auto found = modules.find(owner);
-    if (found == modules.end()) return refuse("reads an attribute of an object that is no module (" + node->s(c10::attr::name) + ")");
+    if (found == modules.end())
+      return refuse("reads an attribute of an object that is no module (" + node->s(c10::attr::name) + ")");
     const std::string& name = node->s(c10::attr::name);
     const std::string path = paths.at(owner).empty() ? name : paths.at(owner) + "." + name;
     const c10::IValue value = found->second.attr(name);
@@ -76,7 +79,8 @@ struct Lifter {
 
 }  // namespace
 
-std::vector<Lifted> lift_attributes(const std::shared_ptr<tj::Graph>& graph, const tj::Module& module, std::string& reason) {
+std::vector<Lifted> lift_attributes(const std::shared_ptr<tj::Graph>& graph, const tj::Module& module,
+                                    std::string& reason) {
   Lifter lifter{*graph, reason, {}, {}, {}, {}};
   tj::Value* self = graph->inputs().at(0);
   lifter.modules.emplace(self, module);

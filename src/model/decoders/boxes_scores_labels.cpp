@@ -85,12 +85,13 @@ double largest_coordinate(const c10::IValue& output) {
 std::vector<Detections> decode_boxes(const c10::IValue& output, std::int64_t batch, double scale_x, double scale_y) {
   const auto frames = frames_of(output, batch);
   if (!frames) {
-    throw input_error("the model returned another structure than at the first call", "output format boxes-scores-labels",
-                      "use --format tensor");
+    throw input_error("the model returned another structure than at the first call",
+                      "output format boxes-scores-labels", "use --format tensor");
   }
   std::vector<Detections> decoded;
   for (const Parts& parts : *frames) {
-    const at::Tensor boxes = parts.boxes.to(at::kDouble).contiguous(), scores = parts.scores.to(at::kDouble).contiguous();
+    const at::Tensor boxes = parts.boxes.to(at::kDouble).contiguous(),
+                     scores = parts.scores.to(at::kDouble).contiguous();
     const at::Tensor labels = parts.labels.to(at::kLong).contiguous();
     const double* box = boxes.const_data_ptr<double>();
     const double* score = scores.const_data_ptr<double>();
@@ -98,7 +99,8 @@ std::vector<Detections> decode_boxes(const c10::IValue& output, std::int64_t bat
     Detections& detections = decoded.emplace_back();
     detections.reserve(static_cast<std::size_t>(scores.numel()));
     for (std::int64_t i = 0; i < scores.numel(); ++i, box += 4) {
-      detections.push_back({box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y, score[i], label[i]});
+      detections.push_back(
+          {box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y, score[i], label[i]});
     }
   }
   return decoded;

@@ -22,11 +22,13 @@ Recognised recognise(const Loaded& model, const c10::IValue& output, std::int64_
   const std::string where = model.spec.path + ": output";
   const auto tensors = tensors_of(output);
   if (tensors.empty()) {
-    throw input_error("forward returns no tensor (" + output.tagKind() + ")", where, "export a model that returns its detections");
+    throw input_error("forward returns no tensor (" + output.tagKind() + ")", where,
+                      "export a model that returns its detections");
   }
   for (const at::Tensor& tensor : tensors) {
     if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) {
-      throw input_error("the model returns NaN or infinity on an ordinary picture", where, "check the export of the model and --input");
+      throw input_error("the model returns NaN or infinity on an ordinary picture", where,
+                        "check the export of the model and --input");
     }
   }
   if (result.spec.format == OutputFormat::kAuto) {
@@ -50,7 +52,8 @@ Recognised recognise(const Loaded& model, const c10::IValue& output, std::int64_
   return result;
 }
 
-std::vector<Detections> decode(const c10::IValue& output, const OutputSpec& spec, const InputSpec& input, std::int64_t batch) {
+std::vector<Detections> decode(const c10::IValue& output, const OutputSpec& spec, const InputSpec& input,
+                               std::int64_t batch) {
   const Decoder* decoder = find_decoder(spec.format);
   if (!decoder) throw Error(ErrorKind::kInternal, std::string("no decoder for the format ") + to_string(spec.format));
   const bool pixels = spec.boxes == BoxUnits::kPixels;
