@@ -118,7 +118,8 @@ void rewrite(const model::Loaded& model, Prepared& prepared) {
   graph->lint();
 
   std::vector<c10::IValue> inputs{model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
-  inputs.insert(inputs.end(), prepared.parameters.begin(), prepared.parameters.end());
+  // Copies: whether the model writes to its own buffers is only known further down.
+  for (const c10::IValue& parameter : prepared.parameters) inputs.push_back(parameter.toTensor().clone());
   std::unordered_map<const tj::Value*, std::int64_t> ranks;
   for (const auto& [value, seen] : observe(graph, inputs)) ranks[value] = static_cast<std::int64_t>(seen.sizes.size());
   ranks[graph->inputs().at(0)] = 4;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iomanip>
+#include <map>
 #include <sstream>
 
 #include "workspace.hpp"
@@ -125,7 +126,13 @@ Inspection inspect(const model::ModelSpec& spec) {
          << layers_text(program);
     if (!program.others.empty()) {
       text << "\nNo layers, and why:\n";
-      for (const graph::NoLayer& other : program.others) text << "  " << other.name << ": " << other.reason << "\n";
+      std::map<std::pair<std::string, std::string>, int> counts;  // one line for equal ones, in the order of the names
+      for (const graph::NoLayer& other : program.others) ++counts[{other.name, other.reason}];
+      for (const auto& [other, count] : counts) {
+        text << "  " << other.first << ": " << other.second;
+        if (count > 1) text << " (" << count << " times)";
+        text << "\n";
+      }
     }
   }
   result.text = text.str();

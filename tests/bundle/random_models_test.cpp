@@ -171,7 +171,7 @@ TEST(RandomModels, KeepTheirBitsInABundle) {
   EXPECT_EQ(transparent, static_cast<std::int64_t>(2 * kSeeds));
 }
 
-TEST(RandomModels, SharedEqualAnIndependentSplice) {
+TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
   const c10::InferenceMode no_gradients;
   std::int64_t compared = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
@@ -183,7 +183,10 @@ TEST(RandomModels, SharedEqualAnIndependentSplice) {
     const auto& cut = cuts[seed % cuts.size()].layers;
     const std::vector<graph::Splice> splices{test::random_splice(one.opened, 0, 1, cut, seed)};
     const auto loaded = one.opened.pointers();
-    torch::jit::Module bundle = test::load_bytes(write(one.opened.set, loaded, splices, "{}").bytes);
+    const Written written = write(one.opened.set, loaded, splices, "{}");
+    torch::jit::Module bundle = test::load_bytes(written.bytes);
+    ASSERT_EQ(written.parameter_bytes, test::expected_bytes(one.opened, splices));
+    ASSERT_EQ(written.parameter_bytes, test::storage_bytes(bundle));
     const auto images = test::images_of(test::picture_stores(one.opened.set, 1, seed), {0});
     const c10::IValue outputs = bundle.forward(images);
     torch::jit::Module donor = one.opened.loaded[1].module;
@@ -194,23 +197,6 @@ TEST(RandomModels, SharedEqualAnIndependentSplice) {
     ++compared;
   }
   EXPECT_GT(compared, static_cast<std::int64_t>(kSeeds / 2));
-}
-
-TEST(RandomModels, LeaveThePromisedBytesInABundle) {
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    const Case one = generated(seed);
-    if (!one.opened.prepared[0].transparent || !one.opened.prepared[1].transparent) continue;
-    SCOPED_TRACE(one.code);
-    const auto cuts = test::map_cuts(one.opened.program(1));
-    std::vector<graph::Splice> splices;
-    if (!cuts.empty() && !one.opened.program(0).layers.empty()) {
-      splices.push_back(test::random_splice(one.opened, 1, 0, cuts[seed % cuts.size()].layers, seed));
-    }
-    const auto loaded = one.opened.pointers();
-    const Written result = write(one.opened.set, loaded, splices, "{}");
-    ASSERT_EQ(result.parameter_bytes, test::expected_bytes(one.opened, splices));
-    ASSERT_EQ(test::storage_bytes(test::load_bytes(result.bytes)), result.parameter_bytes);
-  }
 }
 
 }  // namespace

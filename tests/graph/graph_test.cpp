@@ -13,7 +13,6 @@ namespace repsim::graph {
 namespace {
 
 using testing::AllOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -72,7 +71,6 @@ TEST(Prepare, KnowsWhichModelsTakeOneFrameAtATime) {
   EXPECT_TRUE(test::open_fixtures({"small.traced"}).prepared[0].batchable);
   EXPECT_FALSE(test::open_fixtures({"one_frame"}).prepared[0].batchable);
   EXPECT_FALSE(test::open_fixtures({"images"}).prepared[0].batchable);
-  EXPECT_FALSE(test::open_fixtures({"control"}).prepared[0].batchable);
 }
 
 TEST(Prepare, CountsAWeightOfTwoModulesOnce) {
@@ -124,8 +122,9 @@ TEST(Layers, HaveTheSameNamesScriptedAndTraced) {
 }
 
 TEST(Layers, OfAConvolutionCalledTwiceAreTwo) {
+  // Its first call ends in an activation of forward's own code.
   EXPECT_THAT(layer_names(test::open_fixtures({"tied"}).program(0)),
-              AllOf(Contains("twice"), Contains(HasSubstr("twice@2"))));
+              ElementsAre("stem.2", "forward:relu", "twice", "forward:relu@2", "b"));
 }
 
 TEST(Layers, LeaveOutWhatIsOverwrittenLater) {

@@ -51,8 +51,8 @@ TEST(FoldRanks, ResolvesBranchesByRank) {
     graph(%x : Tensor):
       %four : int = prim::Constant[value=4]()
       %rank : int = aten::dim(%x)
-      %is : bool = aten::eq(%rank, %four)
-      %y : Tensor = prim::If(%is)
+      %flat : bool = aten::eq(%rank, %four)
+      %y : Tensor = prim::If(%flat)
         block0():
           %a : Tensor = aten::relu(%x)
           -> (%a)
@@ -91,19 +91,20 @@ tj::Module nested() {
   leaf.register_parameter("w", at::full({1}, 2.0), false);
   leaf.define("def forward(self, x):\n  return x * self.w\n");
   tj::Module other(unit, leaf.type());
-  other.register_parameter("w", at::full({1}, 3.0), false);
+  other.setattr("w", at::full({1}, 3.0));
   tj::Module outer = made("Outer");
   outer.register_module("left", leaf);
   outer.register_module("right", other);
-  outer.define("def forward(self, x):\n  return self.left(x) + torch.relu(self.right(x))\n");
+  outer.define("def forward(self, x):\n  return self.left.forward(x) + torch.relu(self.right.forward(x))\n");
   tj::Module root = made("Root");
   root.register_module("outer", outer);
-  root.define("def forward(self, x):\n  return torch.neg(self.outer(x))\n");
+  root.define("def forward(self, x):\n  return torch.neg(self.outer.forward(x))\n");
   return root;
 }
 
 TEST(InlineModules, LeavesNoCallAndNamesEveryNodesModule) {
-  const auto graph = forward_graph(nested());
+  const tj::Module root = nested();  // owns the functions that the graph calls
+  const auto graph = forward_graph(root);
   EXPECT_EQ(inline_modules(graph), 3);
   FileCheck().check_not("prim::CallMethod")->run(*graph);
   std::multimap<std::string, std::string> found;

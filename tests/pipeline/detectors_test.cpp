@@ -23,6 +23,8 @@ capture::Stores video_frames(const capture::ModelSet& set) {
   video::VideoInfo video;
   video.path = kVideo;
   video.frame_count = 795;
+  video.width = 768;
+  video.height = 576;
   std::vector<std::int64_t> frames;
   for (std::int64_t i = 0; i < 16; ++i) frames.push_back(i * 12);
   std::vector<video::Request> requests;

@@ -73,13 +73,13 @@ double intersection_over_union(const Detection& a, const Detection& b) {
 /// Boxes of one frame after the score filter and a class-aware NMS, straight from the output tensors.
 Detections naive_detections(const c10::IValue& output) {
   const auto& parts = output.toTupleRef().elements();
-  const at::Tensor boxes = parts[0].toTensor()[0], scores = parts[1].toTensor()[0], labels = parts[2].toTensor()[0];
+  const auto boxes = parts[0].toTensor().accessor<float, 3>();
+  const auto scores = parts[1].toTensor().accessor<float, 2>();
+  const auto labels = parts[2].toTensor().accessor<std::int64_t, 2>();
   Detections all;
-  for (std::int64_t i = 0; i < scores.size(0); ++i) {
-    const float score = scores[i].item<float>();
-    if (score < 0.01F) continue;
-    const auto side = [&](std::int64_t c) { return static_cast<double>(boxes[i][c].item<float>()); };
-    all.push_back({side(0), side(1), side(2), side(3), static_cast<double>(score), labels[i].item<std::int64_t>()});
+  for (std::int64_t i = 0; i < scores.size(1); ++i) {
+    if (scores[0][i] < 0.01F) continue;
+    all.push_back({boxes[0][i][0], boxes[0][i][1], boxes[0][i][2], boxes[0][i][3], scores[0][i], labels[0][i]});
   }
   std::stable_sort(all.begin(), all.end(), [](const Detection& a, const Detection& b) { return a.score > b.score; });
   Detections kept;
@@ -147,15 +147,12 @@ double naive_fidelity(const std::vector<Detections>& own, const std::vector<Dete
 }
 
 TEST(CheckBundle, MeasuresTheFidelityOfASpliceAsDefined) {
-  test::Opened opened = test::open_fixtures({"frozen_a", "small"});
-  // A layer of its own, half of it forgotten: neither identical nor lost.
-  graph::Splice splice = test::random_splice(opened, 0, 0, {1}, 1);
-  graph::Override& one = splice.overrides[0];
-  one.donor = 1;
-  one.donor_layer = 1;
-  one.height = one.width = 0;
-  one.weight = at::eye(12).view({12, 12, 1, 1}).contiguous();
-  one.bias = at::zeros({12});
+  test::Opened opened = test::open_fixtures({"frozen_a", "frozen_b"});
+  // The twin's layer, a little mixed up: neither identical nor lost.
+  graph::Splice splice;
+  splice.receiver = 0;
+  const at::Tensor mixed = at::eye(12) + test::Random(1).tensor({12, 12}, 0.06);
+  splice.overrides.push_back({1, 1, 1, 0, 0, mixed.view({12, 12, 1, 1}).contiguous(), at::zeros({12})});
   const std::vector<graph::Splice> splices{splice};
   std::vector<Detections> own, merged;
   const capture::Stores stores = test::picture_stores(opened.set, 12, 11);
@@ -179,14 +176,9 @@ TEST(CheckBundle, MeasuresTheFidelityOfASpliceAsDefined) {
 
 TEST(CheckBundle, MeasuresRawOutputsByExplainedVariance) {
   test::Opened opened = test::open_fixtures({"tied", "shuffle"});
-  graph::Splice splice = test::random_splice(opened, 0, 0, {0}, 1);
-  graph::Override& one = splice.overrides[0];
-  one.donor_layer = 0;
-  one.height = one.width = 0;
-  one.donor = 1;
-  one.donor_layer = 0;
-  one.weight = test::Random(2).tensor({8, 16, 1, 1}, 0.05);
-  one.bias = at::full({8}, 0.4);
+  graph::Splice splice;
+  splice.receiver = 0;
+  splice.overrides.push_back({0, 1, 0, 0, 0, test::Random(2).tensor({8, 16, 1, 1}, 0.05), at::full({8}, 0.4)});
   const std::vector<graph::Splice> splices{splice};
   std::vector<at::Tensor> own, merged;
   const capture::Stores stores = test::picture_stores(opened.set, 6, 11);
