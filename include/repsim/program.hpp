@@ -62,6 +62,17 @@ struct Program {
   std::int64_t unused_parameter_bytes = 0;  ///< in the file, never read by forward
 };
 
+/// Per op: the layers whose values it reads, ascending, through ops that are no layer's end.
+/// @param program  ops and the `op` of its layers are read, Layer::inputs are not
+[[nodiscard]] std::vector<std::vector<int>> layers_read(const Program& program);
+
+/// Whether a map is brought to height x width by average pooling (it is at least as large in both directions) or else
+/// by bilinear interpolation: the one rule for adapters and for the regressions that choose them.
+[[nodiscard]] inline bool resizes_by_pooling(std::int64_t from_height, std::int64_t from_width, std::int64_t height,
+                                             std::int64_t width) {
+  return from_height >= height && from_width >= width;
+}
+
 /// What disappears when layers are replaced: everything upstream of them that nothing else needs. What the results did
 /// not need in the first place is not counted.
 struct Removal {

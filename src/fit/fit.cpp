@@ -184,9 +184,9 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
       for (const Size& size : sizes[request]) {
         at::Tensor map = value;
         if (value.size(2) != size.first || value.size(3) != size.second) {
-          const bool smaller = value.size(2) >= size.first && value.size(3) >= size.second;
-          map = smaller ? at::adaptive_avg_pool2d(value, {size.first, size.second})
-                        : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
+          const bool pool = graph::resizes_by_pooling(value.size(2), value.size(3), size.first, size.second);
+          map = pool ? at::adaptive_avg_pool2d(value, {size.first, size.second})
+                     : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
         }
         samples[{request, size}] = matrix(every_position(map.flatten(2).transpose(1, 2), kScreenRowsPerFrame)).clone();
       }

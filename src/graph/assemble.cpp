@@ -148,12 +148,12 @@ class Assembler {
     const std::vector<tj::Node*> nodes = top_nodes(*model(one.donor).graph);
     tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
     if (one.height > 0) {
-      const bool smaller = source.shape.at(1) >= one.height && source.shape.at(2) >= one.width;
+      const bool pool = resizes_by_pooling(source.shape.at(1), source.shape.at(2), one.height, one.width);
       tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
-      value = smaller ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
-                      : graph_->insert(c10::aten::upsample_bilinear2d,
-                                       {value, size, graph_->insertConstant(false),
-                                        graph_->insertConstant(c10::IValue()), graph_->insertConstant(c10::IValue())});
+      value = pool ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
+                   : graph_->insert(c10::aten::upsample_bilinear2d,
+                                    {value, size, graph_->insertConstant(false), graph_->insertConstant(c10::IValue()),
+                                     graph_->insertConstant(c10::IValue())});
     }
     if (one.weight.defined()) {
       const std::string path = adapter_folder(receiver) + "." + std::to_string(number);

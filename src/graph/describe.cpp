@@ -352,18 +352,7 @@ class Describer {
 
   /// Which layers each block reads, through ops that are no layers.
   void connect_layers() {
-    std::vector<std::set<int>> feeding(program_.ops.size());
-    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
-      for (const int input : program_.ops[i].inputs) {
-        const auto at = static_cast<std::size_t>(input);
-        const int layer = program_.ops[at].layer;
-        if (layer >= 0 && program_.layers[static_cast<std::size_t>(layer)].op == input) {
-          feeding[i].insert(layer);
-        } else {
-          feeding[i].insert(feeding[at].begin(), feeding[at].end());
-        }
-      }
-    }
+    const auto feeding = layers_read(program_);
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
       const int index = program_.ops[i].layer;
       if (index < 0) continue;
@@ -401,17 +390,20 @@ void describe(const std::shared_ptr<tj::Graph>& graph, const Observations& one, 
   Describer(graph, 1, one, two, module, program).run();
 }
 
+Parameter describe_tensor(const std::string& path, const at::Tensor& tensor) {
+  Parameter parameter;
+  parameter.path = path;
+  parameter.dtype = c10::toString(tensor.scalar_type());
+  parameter.shape = tensor.sizes().vec();
+  parameter.elements = tensor.numel();
+  parameter.bytes = static_cast<std::int64_t>(tensor.nbytes());
+  return parameter;
+}
+
 Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images) {
   Program program;
   for (const AssembledParameter& assembled : assembly.parameters) {
-    const at::Tensor& tensor = assembled.value.toTensor();
-    Parameter parameter;
-    parameter.path = assembled.path;
-    parameter.dtype = c10::toString(tensor.scalar_type());
-    parameter.shape = tensor.sizes().vec();
-    parameter.elements = tensor.numel();
-    parameter.bytes = static_cast<std::int64_t>(tensor.nbytes());
-    program.parameters.push_back(std::move(parameter));
+    program.parameters.push_back(describe_tensor(assembled.path, assembled.value.toTensor()));
   }
   std::vector<c10::IValue> inputs = images;
   for (const AssembledParameter& parameter : assembly.parameters) inputs.push_back(parameter.value);

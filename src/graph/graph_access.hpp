@@ -38,6 +38,9 @@ std::string reason_of(const std::exception& error);
 /// @param inputs  of the whole graph, parameters included
 Observations observe(const std::shared_ptr<torch::jit::Graph>& graph, const std::vector<c10::IValue>& inputs);
 
+/// A parameter without its content hash, which only what is compared between models needs.
+Parameter describe_tensor(const std::string& path, const at::Tensor& tensor);
+
 /// Fills graph-derived facts of `program` (ops, layers, others, results) from a prepared graph.
 /// @param one,two  observations at batch 1, and at batch 2 (empty when the model is not batchable)
 void describe(const std::shared_ptr<torch::jit::Graph>& graph, const Observations& one, const Observations& two,

@@ -45,14 +45,8 @@ std::string content_hash(const at::Tensor& tensor) {
 }
 
 Parameter describe_parameter(const Lifted& lifted) {
-  const at::Tensor& tensor = lifted.value.toTensor();
-  Parameter parameter;
-  parameter.path = lifted.path;
-  parameter.dtype = c10::toString(tensor.scalar_type());
-  parameter.shape = tensor.sizes().vec();
-  parameter.elements = tensor.numel();
-  parameter.bytes = static_cast<std::int64_t>(tensor.nbytes());
-  parameter.content = content_hash(tensor);
+  Parameter parameter = describe_tensor(lifted.path, lifted.value.toTensor());
+  parameter.content = content_hash(lifted.value.toTensor());
   return parameter;
 }
 

@@ -164,9 +164,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   plan.calibration_frames = sampling.calibration;
   plan.holdout_frames = sampling.holdout;
   for (const model::InputSpec& spec : work.set.specs) plan.inputs.push_back({spec, {}});
-  std::vector<graph::Splice> splices;
-  for (const Accepted& share : found.shares) splices.push_back(share.fitted.splice);
-  const graph::Program merged = joint_program(work, splices), exact = joint_program(work, {});
+  const graph::Program merged = joint_program(work, splices_of(found.shares)), exact = joint_program(work, {});
   for (std::size_t i = 0; i < work.loaded.size(); ++i) {
     const graph::Prepared& prepared = work.prepared[i];
     report::ModelEntry entry;
@@ -291,9 +289,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     again = false;
     found = search(settings, work, signatures, calibration, holdout, heads, refused, progress);
     watch.lap("search");
-    std::vector<graph::Splice> splices;
-    for (const Accepted& share : found.shares) splices.push_back(share.fitted.splice);
-    written = bundle::write(work.set, bundle_check.models, splices, manifest_of(work, found.shares));
+    written = bundle::write(work.set, bundle_check.models, splices_of(found.shares), manifest_of(work, found.shares));
     write_file_atomically(staged.path("bundle.pt"), written.bytes);
     watch.lap("bundle");
     verdicts = verify::check_bundle(bundle_check, progress);

@@ -182,8 +182,7 @@ class Search {
   void try_candidate(planner::Candidate& candidate) {
     const fit::Cut cut = cut_of(candidate);
     const fit::Joint joint = fit::plan_joint(work_.set, cut, options_);
-    std::vector<graph::Splice> splices;
-    for (const Accepted& share : found_.shares) splices.push_back(share.fitted.splice);
+    std::vector<graph::Splice> splices = splices_of(found_.shares);
     fit::Fitted fitted = fit::fit(work_.set, calibration_, splices, cut, joint, options_, progress_);
     splices.push_back(fitted.splice);
 
@@ -246,6 +245,12 @@ class Search {
 };
 
 }  // namespace
+
+std::vector<graph::Splice> splices_of(const std::vector<Accepted>& shares) {
+  std::vector<graph::Splice> splices;
+  for (const Accepted& share : shares) splices.push_back(share.fitted.splice);
+  return splices;
+}
 
 std::vector<Direction> directions(const Settings& settings, const Workspace& work) {
   const auto transparent = [&](const std::string& name) {

@@ -22,6 +22,9 @@ struct Found {
   std::vector<planner::Candidate> candidates;  ///< the Pareto front of each ordered pair, and what became of each
 };
 
+/// The splices of accepted shares, in order.
+std::vector<graph::Splice> splices_of(const std::vector<Accepted>& shares);
+
 /// Pairs of models that may share: all ordered pairs of transparent models, or the directions that the user forces.
 std::vector<Direction> directions(const Settings& settings, const Workspace& work);
 

@@ -6,23 +6,6 @@
 namespace repsim::planner {
 namespace {
 
-/// Per op: layers whose values it reads, through ops that are no layer's end. Same rule as Layer::inputs.
-std::vector<std::set<int>> layers_read(const graph::Program& program) {
-  std::vector<std::set<int>> read(program.ops.size());
-  for (std::size_t i = 0; i < program.ops.size(); ++i) {
-    for (const int input : program.ops[i].inputs) {
-      const auto at = static_cast<std::size_t>(input);
-      const int layer = program.ops[at].layer;
-      if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == input) {
-        read[i].insert(layer);
-      } else {
-        read[i].insert(read[at].begin(), read[at].end());
-      }
-    }
-  }
-  return read;
-}
-
 /// Per layer: the layers that read it, and `layers.size()` where the results read it without another layer between.
 std::vector<std::set<int>> readers(const graph::Program& program) {
   std::vector<std::set<int>> result(program.layers.size());
@@ -30,7 +13,7 @@ std::vector<std::set<int>> readers(const graph::Program& program) {
     for (const int input : program.layers[i].inputs)
       result[static_cast<std::size_t>(input)].insert(static_cast<int>(i));
   }
-  const auto read = layers_read(program);
+  const auto read = graph::layers_read(program);
   const int results = static_cast<int>(program.layers.size());
   for (const int op : program.results) {
     const auto at = static_cast<std::size_t>(op);

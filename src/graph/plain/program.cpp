@@ -1,6 +1,7 @@
 #include "repsim/program.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace repsim::graph {
 namespace {
@@ -113,6 +114,25 @@ std::int64_t total_flops(const Program& program) {
     if (live[op]) total += program.ops[op].flops;
   }
   return total;
+}
+
+std::vector<std::vector<int>> layers_read(const Program& program) {
+  std::vector<std::vector<int>> result;
+  result.reserve(program.ops.size());
+  for (const Op& op : program.ops) {
+    std::set<int> read;
+    for (const int input : op.inputs) {
+      const auto at = static_cast<std::size_t>(input);
+      const int layer = program.ops[at].layer;
+      if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == input) {
+        read.insert(layer);
+      } else {
+        read.insert(result[at].begin(), result[at].end());
+      }
+    }
+    result.emplace_back(read.begin(), read.end());
+  }
+  return result;
 }
 
 int find_layer(const Program& program, const std::string& name) {
