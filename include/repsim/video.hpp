@@ -24,8 +24,9 @@ struct VideoInfo {
 };
 
 /// Opens the video, hashes it and counts its frames by decoding all of them (containers lie).
-/// @throws Error{kInput} naming the path: missing, empty, no video, no frame; Error{kInterrupted}
-/// Cost: one read of the file and one decoding pass.
+/// @throws Error{kInput} naming the path: missing, empty, no video, no frame, a frame whose size is not the first
+/// one's; Error{kInterrupted} Cost: two reads of the file and one decoding pass; two for codecs whose frame sizes no
+/// header tells.
 [[nodiscard]] VideoInfo probe(const std::filesystem::path& path, Progress& progress);
 
 /// Cheap part of probe for the checks that come before any work: the file exists and its first frame decodes.
@@ -62,7 +63,8 @@ enum class Perturbation {
 class FrameStore {
  public:
   /// Reserves frames * height * width * 3 bytes, zeros. @throws Error{kInput} when the folder for temporary files has
-  /// not that much space or cannot be written, or when the spec's sizes, pad or std are out of range
+  /// not that much space or cannot be written, or when the spec's sizes, pad or std are out of range, or when it
+  /// wants scaled bytes
   FrameStore(std::vector<std::int64_t> frames, const model::InputSpec& spec);
   ~FrameStore();
   FrameStore(FrameStore&&) noexcept;
@@ -73,9 +75,9 @@ class FrameStore {
   [[nodiscard]] std::int64_t size() const;
   [[nodiscard]] const model::InputSpec& spec() const;
   /// Writes the preprocessed frames at `positions` (0..size-1) to `out`: float32, [positions, 3, height, width]
-  /// contiguous. Computed as torch does it: x = pixel / 255 in float32 when `scale` is the double nearest to 1/255 (so
-  /// that it is bit-identical to uint8.float() / 255), else pixel * scale in float64 rounded to float32; then (x -
-  /// mean) / std in float32.
+  /// contiguous, whatever the spec's layout and dtype. Computed as torch does it: x = pixel / 255 in float32 when
+  /// `scale` is the double nearest to 1/255 (so that it is bit-identical to uint8.float() / 255), else pixel * scale in
+  /// float64 rounded to float32; then (x - mean) / std in float32.
   void preprocess(std::span<const std::int64_t> positions, float* out) const;
   /// The stored pixels of one frame: height*width*3 bytes, channels in the spec's order.
   [[nodiscard]] std::span<const std::uint8_t> pixels(std::int64_t position) const;
@@ -103,6 +105,8 @@ struct Request {
 /// 1 are the outer edges of the outer pixels. Letterbox borders map to outside of 0..1.
 struct AffineMap {
   double scale_x = 1, scale_y = 1, offset_x = 0, offset_y = 0;  ///< frame = scale * input + offset
+
+  friend bool operator==(const AffineMap&, const AffineMap&) = default;
 };
 [[nodiscard]] AffineMap input_to_frame(const model::InputSpec& spec, std::int64_t frame_width,
                                        std::int64_t frame_height);

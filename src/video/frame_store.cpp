@@ -31,6 +31,12 @@ void check_spec(const model::InputSpec& spec) {
   for (const double value : spec.std) {
     if (value == 0) throw input_error("a standard deviation is 0", "input.std", "leave it at 1 to change nothing");
   }
+  const model::InputSpec plain;
+  if (spec.dtype == model::InputDtype::kUint8 &&
+      (spec.scale != 1 || spec.mean != plain.mean || spec.std != plain.std)) {
+    throw input_error("the dtype uint8 takes the pixels as they are", "input.dtype",
+                      "leave out scale, mean and std, or use float32");
+  }
 }
 
 /// For each channel what each of the 256 levels becomes.

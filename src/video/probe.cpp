@@ -1,3 +1,4 @@
+#include "frame_sizes.hpp"
 #include "reader.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
@@ -17,18 +18,21 @@ cv::Mat first_frame(Reader& reader, const std::filesystem::path& path) {
 
 void check_readable(const std::filesystem::path& path) {
   Reader reader(path);
+  SilentProgress silent;
+  check_frame_sizes(path, silent, 1);
   (void)first_frame(reader, path);
 }
 
 VideoInfo probe(const std::filesystem::path& path, Progress& progress) {
   Reader reader(path);
+  const std::int64_t announced = reader.announced_frames();
+  progress.begin("count frames", announced);
+  check_frame_sizes(path, progress);
   const cv::Mat first = first_frame(reader, path);
   VideoInfo info;
   info.path = path.string();
   info.width = first.cols;
   info.height = first.rows;
-  const std::int64_t announced = reader.announced_frames();
-  progress.begin("count frames", announced);
   info.sha256 = sha256_of_file(path, progress);
   do {
     progress.step();

@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+extern "C" {
+#include <libavutil/log.h>
+}
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -42,8 +46,11 @@ int backend() {
 
 void silence_opencv() {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  // -8 is AV_LOG_QUIET. The variable is the only way to FFmpeg's log through OpenCV; a value that the user set stays.
-  ::setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", 0);
+  // OpenCV sets FFmpeg's level when it opens its first video, and asks this variable for it; a value that the user set
+  // stays. What comes before that video hears FFmpeg itself.
+  if (std::getenv("OPENCV_FFMPEG_LOGLEVEL") != nullptr) return;
+  ::setenv("OPENCV_FFMPEG_LOGLEVEL", std::to_string(AV_LOG_QUIET).c_str(), 0);
+  av_log_set_level(AV_LOG_QUIET);
 }
 
 Reader::Reader(const fs::path& path) : path_(path.string()) {

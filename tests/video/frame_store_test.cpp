@@ -155,6 +155,9 @@ TEST(FrameStore, RefusesSpecsOutOfRange) {
   spec.pad = 0;
   spec.std[1] = 0;
   EXPECT_THAT(complaint(spec), HasSubstr("input.std"));
+  spec.std[1] = 1;
+  spec.dtype = model::InputDtype::kUint8;
+  EXPECT_THAT(complaint(spec), HasSubstr("input.dtype"));
 }
 
 // The folder of temporary files shows nothing, so a killed process leaves nothing.

@@ -8,6 +8,7 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/videoio.hpp>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace repsim::test {
@@ -50,14 +51,21 @@ inline void write_avi(const std::filesystem::path& path, std::int64_t frames,
   for (std::int64_t i = 0; i < frames; ++i) writer.write(frame(i));
 }
 
-/// PNG images one after the other, which FFmpeg reads as a video without any loss.
-inline void write_lossless(const std::filesystem::path& path, const std::vector<cv::Mat>& frames) {
+/// Images one after the other, which FFmpeg reads as a video.
+/// @param format  of one image, as a file name ends: ".png"
+inline void write_images(const std::filesystem::path& path, const std::string& format,
+                         const std::vector<cv::Mat>& frames) {
   std::ofstream file(path, std::ios::binary);
   for (const cv::Mat& frame : frames) {
     std::vector<unsigned char> bytes;
-    cv::imencode(".png", frame, bytes);
+    cv::imencode(format, frame, bytes);
     file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
+}
+
+/// The same without any loss.
+inline void write_lossless(const std::filesystem::path& path, const std::vector<cv::Mat>& frames) {
+  write_images(path, ".png", frames);
 }
 
 }  // namespace repsim::test
