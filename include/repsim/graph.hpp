@@ -25,10 +25,19 @@ struct Prepared {
   std::shared_ptr<torch::jit::Graph> graph;  ///< treat as constant: copy before any edit
   std::vector<c10::IValue> parameters;       ///< values of program.parameters
   Program program;
-  std::int64_t model_elements = 0;  ///< of all parameters and buffers in the file, used or not
+  std::int64_t model_elements = 0;  ///< of all tensors in the file, used or not
   std::int64_t model_bytes = 0;
   bool batchable = false;  ///< outputs at batch 2 equal those at batch 1 frame by frame, to 1e-4
 };
+
+/// All tensors that an archive stores of a value: of a module its parameters and buffers, and of both what lists, dicts
+/// and packed objects (the weights of quantised modules) hold. Each tensor once, depth first.
+[[nodiscard]] std::vector<at::Tensor> stored_tensors(const c10::IValue& value);
+[[nodiscard]] std::vector<at::Tensor> stored_tensors(const torch::jit::Module& module);
+
+/// SHA-256 of type, shape, strides and values: equal means bit-identical, in results too. Not for quantised tensors,
+/// whose values do not say their scale.
+[[nodiscard]] std::string content_hash(const at::Tensor& tensor);
 
 /// What a first run with example frames tells of a model.
 struct DryRun {
@@ -36,7 +45,8 @@ struct DryRun {
   bool batchable = false;
 };
 /// Runs forward as loaded on example frames, at batch 1 and 2.
-/// @throws Error{kInput} when forward raises: message, and the input that it was given
+/// @throws Error{kInput} when forward raises: message, and the input that it was given; when the same frame twice gives
+///         two outputs
 [[nodiscard]] DryRun dry_run(const model::Loaded& model);
 
 /// Inlines, folds what is constant in evaluation mode, lifts parameters to graph inputs, removes in-place writes where
@@ -78,7 +88,11 @@ struct Override {
   int donor = -1;           ///< index of the donor in the list of models
   int donor_layer = -1;
   std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
-  at::Tensor weight, bias;             ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
+  /// Constant matrices that bring the map into the receiver's coordinates instead: rows [H, donor's H] from the left,
+  /// columns [donor's W, W] from the right (see repsim/resample.hpp); undefined: none in this direction. Overrides with
+  /// equal matrices share them.
+  at::Tensor rows, columns;
+  at::Tensor weight, bias;  ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
 };
 
 /// A convolution of the receiver that gets other weights.
@@ -99,7 +113,8 @@ struct AssembledParameter {
   int model = -1;
   std::string path;  ///< "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
   c10::IValue value;
-  bool added = false;  ///< adapter or refitted weight
+  bool added = false;     ///< adapter, refitted weight or constant matrix
+  bool constant = false;  ///< a matrix of an adapter that nothing ever fits: a buffer
 };
 
 /// Several prepared models as one graph: inputs are the input groups' arguments, then the parameters that are used;

@@ -18,6 +18,17 @@ enum class Resize {
 enum class Color { kBgr, kRgb };
 /// What forward takes: one tensor [B,3,H,W], or a list of B tensors [3,H,W].
 enum class InputKind { kTensor, kList };
+/// Where the channels stand in that tensor.
+enum class Layout {
+  kNchw,  ///< [B,3,H,W], pictures of a list [3,H,W]
+  kNhwc,  ///< [B,H,W,3], pictures of a list [H,W,3]
+};
+/// Type of its elements.
+enum class InputDtype {
+  kFloat32,
+  kUint8,    ///< the pixels as they are: scale must be 1, mean 0 and std 1
+  kFloat16,  ///< computed in float32, then rounded
+};
 
 /// From a video frame to the model's input: resize, order the channels, (pixel * scale - mean) / std per channel.
 /// `mean` and `std` are in the order that `color` names. Two models with equal specs share one input of the bundle.
@@ -31,14 +42,19 @@ struct InputSpec {
   std::array<double, 3> mean{0, 0, 0};
   std::array<double, 3> std{1, 1, 1};  ///< none may be 0
   InputKind kind = InputKind::kTensor;
+  Layout layout = Layout::kNchw;
+  InputDtype dtype = InputDtype::kFloat32;
 
   friend bool operator==(const InputSpec&, const InputSpec&) = default;
 };
 
+/// What a model returns. The values between the first and the last are the rows of output_formats.def.
 enum class OutputFormat {
-  kAuto,               ///< to be recognised from what the model returns
-  kBoxesScoresLabels,  ///< tuple or dict of boxes [B,N,4] xyxy, scores [B,N], labels [B,N]
-  kTensor,             ///< no decoder: raw outputs are compared
+  kAuto,  ///< to be recognised from what the model returns
+#define REPSIM_OUTPUT_FORMAT(name, word, layout) k##name,
+#include "repsim/output_formats.def"
+#undef REPSIM_OUTPUT_FORMAT
+  kTensor,  ///< no decoder: raw outputs are compared
 };
 /// Units of decoded boxes as the model returns them.
 enum class BoxUnits {
@@ -47,12 +63,53 @@ enum class BoxUnits {
   kPixels,    ///< pixels of the model's input
 };
 
+/// What the scores of the ssd formats are.
+enum class ScoreKind {
+  kAuto,           ///< probabilities when the scores of the first frames all lie in 0..1, else logits
+  kProbabilities,  ///< as they are
+  kLogits,         ///< softmax over the classes comes first; the sigmoid where there is no background class
+};
+/// Which class of the ssd formats means that there is nothing.
+enum class Background {
+  kAuto,   ///< the first or last class when it wins on most boxes of the first frames; none when rows do not sum to 1
+  kFirst,  ///< the other classes are the labels 0, 1, ...
+  kLast,
+  kNone,
+};
+/// The default boxes of a single-shot detector. For each level in turn, row by row, cell by cell: one square around the
+/// cell's centre for each of the level's sizes. ceil(side / stride) cells per side.
+struct Priors {
+  std::vector<std::vector<double>> min_sizes;  ///< per level, sides in pixels of the model's input
+  std::vector<std::int64_t> strides;           ///< per level, pixels of the model's input
+  bool clip = false;                           ///< centres and sides are cut to 0..1
+
+  friend bool operator==(const Priors&, const Priors&) = default;
+};
+/// Options of the formats ssd and landmark-ssd (uses_ssd_options).
+struct SsdOptions {
+  ScoreKind scores = ScoreKind::kAuto;
+  Background background = Background::kAuto;
+  std::optional<Priors> priors;               ///< present: boxes are regressions from these; absent: x1 y1 x2 y2
+  std::array<double, 2> variances{0.1, 0.2};  ///< of centres and of sides, for boxes that are regressions
+
+  friend bool operator==(const SsdOptions&, const SsdOptions&) = default;
+};
+
 struct OutputSpec {
   OutputFormat format = OutputFormat::kAuto;
   BoxUnits boxes = BoxUnits::kAuto;
   std::vector<std::string> classes;  ///< names by label; may be empty
   double score_threshold = 0.35;     ///< score at which the user runs the model, in (0, 1)
+  SsdOptions ssd;                    ///< keys beside the others in JSON, not an object of their own
 };
+
+/// Whether a format reads SsdOptions.
+[[nodiscard]] constexpr bool uses_ssd_options(OutputFormat format) {
+  return format == OutputFormat::kSsd || format == OutputFormat::kLandmarkSsd;
+}
+
+/// Detections of a lower score are dropped before anything else, compared as float32.
+inline constexpr double kMinScore = 0.01;
 
 /// One model as the user names it. What is absent in the config or flags may still come from the archive.
 struct ModelSpec {
@@ -91,35 +148,77 @@ inline constexpr std::array<Word<InputKind>, 2> kInputKindWords{{
     {InputKind::kTensor, "tensor"},
     {InputKind::kList, "list"},
 }};
-inline constexpr std::array<Word<OutputFormat>, 3> kOutputFormatWords{{
-    {OutputFormat::kAuto, "auto"},
-    {OutputFormat::kBoxesScoresLabels, "boxes-scores-labels"},
-    {OutputFormat::kTensor, "tensor"},
+inline constexpr std::array<Word<Layout>, 2> kLayoutWords{{
+    {Layout::kNchw, "nchw"},
+    {Layout::kNhwc, "nhwc"},
 }};
+inline constexpr std::array<Word<InputDtype>, 3> kInputDtypeWords{{
+    {InputDtype::kFloat32, "float32"},
+    {InputDtype::kUint8, "uint8"},
+    {InputDtype::kFloat16, "float16"},
+}};
+inline constexpr auto kOutputFormatWords = std::to_array<Word<OutputFormat>>({
+    {OutputFormat::kAuto, "auto"},
+#define REPSIM_OUTPUT_FORMAT(name, word, layout) {OutputFormat::k##name, word},
+#include "repsim/output_formats.def"
+#undef REPSIM_OUTPUT_FORMAT
+    {OutputFormat::kTensor, "tensor"},
+});
 inline constexpr std::array<Word<BoxUnits>, 3> kBoxUnitsWords{{
     {BoxUnits::kAuto, "auto"},
     {BoxUnits::kRelative, "relative"},
     {BoxUnits::kPixels, "pixels"},
 }};
+inline constexpr std::array<Word<ScoreKind>, 3> kScoreKindWords{{
+    {ScoreKind::kAuto, "auto"},
+    {ScoreKind::kProbabilities, "probabilities"},
+    {ScoreKind::kLogits, "logits"},
+}};
+inline constexpr std::array<Word<Background>, 4> kBackgroundWords{{
+    {Background::kAuto, "auto"},
+    {Background::kFirst, "first"},
+    {Background::kLast, "last"},
+    {Background::kNone, "none"},
+}};
 
 [[nodiscard]] const char* to_string(Resize value);
 [[nodiscard]] const char* to_string(Color value);
 [[nodiscard]] const char* to_string(InputKind value);
+[[nodiscard]] const char* to_string(Layout value);
+[[nodiscard]] const char* to_string(InputDtype value);
 [[nodiscard]] const char* to_string(OutputFormat value);
 [[nodiscard]] const char* to_string(BoxUnits value);
+[[nodiscard]] const char* to_string(ScoreKind value);
+[[nodiscard]] const char* to_string(Background value);
+/// The layout of a format in a few words, for messages; of auto and tensor too.
+[[nodiscard]] const char* layout_of(OutputFormat value);
 
 /// The value that a word names, exactly as to_string writes it; nothing for any other text.
 [[nodiscard]] std::optional<Resize> parse_resize(std::string_view word);
 [[nodiscard]] std::optional<Color> parse_color(std::string_view word);
 [[nodiscard]] std::optional<InputKind> parse_input_kind(std::string_view word);
+[[nodiscard]] std::optional<Layout> parse_layout(std::string_view word);
+[[nodiscard]] std::optional<InputDtype> parse_input_dtype(std::string_view word);
 [[nodiscard]] std::optional<OutputFormat> parse_output_format(std::string_view word);
 [[nodiscard]] std::optional<BoxUnits> parse_box_units(std::string_view word);
+[[nodiscard]] std::optional<ScoreKind> parse_score_kind(std::string_view word);
+[[nodiscard]] std::optional<Background> parse_background(std::string_view word);
 
 /// All words of an enumeration in its order, for help texts and 'did you mean'.
 [[nodiscard]] std::vector<std::string> resize_names();
 [[nodiscard]] std::vector<std::string> color_names();
 [[nodiscard]] std::vector<std::string> input_kind_names();
+[[nodiscard]] std::vector<std::string> layout_names();
+[[nodiscard]] std::vector<std::string> input_dtype_names();
 [[nodiscard]] std::vector<std::string> output_format_names();
 [[nodiscard]] std::vector<std::string> box_units_names();
+[[nodiscard]] std::vector<std::string> score_kind_names();
+[[nodiscard]] std::vector<std::string> background_names();
+
+/// The scale where none is given: uint8 takes the pixels as they are.
+[[nodiscard]] constexpr double default_scale(InputDtype dtype) { return dtype == InputDtype::kUint8 ? 1.0 : 1.0 / 255; }
+
+/// The spec as `--input` takes it, without what is the default: "320x240,rgb,list". Numbers read back equal.
+[[nodiscard]] std::string input_flag(const InputSpec& spec);
 
 }  // namespace repsim::model

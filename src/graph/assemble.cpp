@@ -56,11 +56,15 @@ class Assembler {
     for (const PlaceRequest& request : requests) graph_->registerOutput(requested(request));
 
     for (tj::Node* node : graph_->nodes()) clear_source(node);
-    tj::EliminateDeadCode(graph_);
+    // Where only places are asked for, checks and prints of what comes after them must not run either: a replaced value
+    // may not yet have the shape that they look for.
+    const auto policy = wanted.empty() ? tj::DCESideEffectPolicy::ALLOW_DELETING_NODES_WITH_SIDE_EFFECTS
+                                       : tj::DCESideEffectPolicy::DONT_DELETE_NODES_WITH_SIDE_EFFECTS;
+    tj::EliminateDeadCode(graph_, policy);
     tj::ConstantPooling(graph_);
     // Pooled constants and unified parameters make identical computations visible; they are done once from here on.
     tj::EliminateCommonSubexpression(graph_);
-    tj::EliminateDeadCode(graph_);
+    tj::EliminateDeadCode(graph_, policy);
     graph_->lint();
 
     std::unordered_map<const tj::Node*, int> position;
@@ -84,14 +88,14 @@ class Assembler {
 
   /// A parameter as an input of the joint graph; bit-identical ones are one input.
   tj::Value* parameter(int index, const std::string& path, const c10::IValue& value, const std::string& content,
-                       bool added) {
+                       bool added, bool constant = false) {
     if (!content.empty()) {
       if (const auto found = by_content_.find(content); found != by_content_.end()) return found->second;
     }
     tj::Value* input = graph_->addInput();
-    input->setType(c10::TensorType::get());
+    input->setType(value.isTensor() ? c10::TypePtr(c10::TensorType::get()) : value.type());
     if (!content.empty()) by_content_[content] = input;
-    parameters_.push_back({index, path, value, added});
+    parameters_.push_back({index, path, value, added, constant});
     return input;
   }
 
@@ -111,18 +115,40 @@ class Assembler {
       if (one.receiver == index) splice = &one;
     }
     const std::vector<tj::Node*> nodes = top_nodes(*prepared.graph);
+    // What a receiver needs no more is left out by the same rule that says what it saves: its checks and prints of
+    // removed values go with them.
+    const std::vector<bool> needed = splice ? needed_nodes(prepared, *splice) : std::vector<bool>(nodes.size(), true);
     tj::WithInsertPoint guard(graph_->block());
     for (std::size_t position = 0; position < nodes.size(); ++position) {
       tj::Node* original = nodes[position];
+      if (!needed[position]) {
+        if (splice) replace(*splice, static_cast<int>(position), index, original, map);
+        continue;
+      }
       tj::Node* clone =
           graph_->insertNode(graph_->createClone(original, [&](tj::Value* value) { return map.at(value); }));
       for (std::size_t i = 0; i < original->outputs().size(); ++i) map[original->output(i)] = clone->output(i);
-      if (splice) apply(*splice, static_cast<int>(position), index, original, clone, map);
+      if (!splice) continue;
+      replace(*splice, static_cast<int>(position), index, original, map);
+      refit(*splice, static_cast<int>(position), index, clone);
     }
   }
 
-  void apply(const Splice& splice, int position, int index, tj::Node* original, tj::Node* clone,
-             std::unordered_map<tj::Value*, tj::Value*>& map) {
+  /// Per node of the prepared graph: whether a receiver still computes it. Constants always stay.
+  static std::vector<bool> needed_nodes(const Prepared& prepared, const Splice& splice) {
+    std::vector<int> replaced;
+    for (const Override& one : splice.overrides) replaced.push_back(one.receiver_layer);
+    const std::vector<bool> live = live_ops(prepared.program, replaced);
+    std::vector<bool> needed;
+    std::size_t op = 0;
+    for (const tj::Node* node : prepared.graph->nodes()) {
+      needed.push_back(node->kind() == c10::prim::Constant || live.at(op++));
+    }
+    return needed;
+  }
+
+  void replace(const Splice& splice, int position, int index, tj::Node* original,
+               std::unordered_map<tj::Value*, tj::Value*>& map) {
     for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
       const Override& one = splice.overrides[i];
       const Layer& layer = model(index).program.layers[static_cast<std::size_t>(one.receiver_layer)];
@@ -130,6 +156,9 @@ class Assembler {
         map[original->output(static_cast<std::size_t>(layer.output))] = replacement(one, index, i);
       }
     }
+  }
+
+  void refit(const Splice& splice, int position, int index, tj::Node* clone) {
     for (const ConvRefit& refit : splice.refits) {
       if (refit.node != position) continue;
       const ConvGeometry geometry = convolution_geometry(model(index), position);
@@ -147,6 +176,12 @@ class Assembler {
     const Layer& source = model(one.donor).program.layers[static_cast<std::size_t>(one.donor_layer)];
     const std::vector<tj::Node*> nodes = top_nodes(*model(one.donor).graph);
     tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
+    const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
+    // Columns first: a product from the right is one for all maps and channels.
+    if (one.columns.defined())
+      value = graph_->insert(c10::aten::matmul, {value, matrix(receiver, path + ".columns", one.columns)});
+    if (one.rows.defined())
+      value = graph_->insert(c10::aten::matmul, {matrix(receiver, path + ".rows", one.rows), value});
     if (one.height > 0) {
       const bool pool = resizes_by_pooling(source.shape.at(1), source.shape.at(2), one.height, one.width);
       tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
@@ -156,7 +191,6 @@ class Assembler {
                                      graph_->insertConstant(c10::IValue())});
     }
     if (one.weight.defined()) {
-      const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
       tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
       tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
       const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
@@ -164,6 +198,10 @@ class Assembler {
                              {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
     }
     return value;
+  }
+
+  tj::Value* matrix(int receiver, const std::string& path, const at::Tensor& values) {
+    return parameter(receiver, path, values, content_hash(values), /*added=*/true, /*constant=*/true);
   }
 
   /// Attribute that holds a receiver's adapters: "shared", or longer where the model has such an attribute itself.

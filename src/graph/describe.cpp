@@ -39,11 +39,13 @@ class Describer {
  public:
   /// @param images  how many of the graph's inputs come before the parameters
   Describer(const std::shared_ptr<tj::Graph>& graph, std::size_t images, const Observations& one,
-            const Observations& two, const tj::Module& module, Program& program)
+            const Observations& two, const std::unordered_set<const tj::Value*>& overwritten, const tj::Module& module,
+            Program& program)
       : graph_(graph),
         images_(images),
         one_(one),
         two_(two),
+        overwritten_(overwritten),
         module_(module),
         program_(program),
         aliases_(graph),
@@ -86,8 +88,9 @@ class Describer {
         if (const auto found = parameter_of_.find(value); found != parameter_of_.end())
           parameters.insert(found->second);
         if (const auto found = op_of_.find(value->node()); found != op_of_.end()) inputs.insert(found->second);
-        depends |= image_dependent_.count(value) > 0;
+        depends |= image_dependent_.count(value) > 0 || was_written(value);
       }
+      if (depends && writes(node)) image_writers_.push_back(node);
       for (tj::Value* output : node->outputs()) {
         if (depends && holds_tensors(output->type()) && !reads_shape_only(*node)) image_dependent_.insert(output);
       }
@@ -97,15 +100,30 @@ class Describer {
       if (!is_view(*node)) {
         for (tj::Value* output : node->outputs()) op.output_bytes += bytes_of(output);
       }
-      linear_.push_back(!op.parameters.empty() && (op_info(*node).role == Role::kLinear || !node->blocks().empty()));
+      linear_.push_back(!op.parameters.empty() && is_weighted(*node));
       on_image_path_.push_back(!node->outputs().empty() && image_dependent_.count(node->output(0)) > 0);
       op_of_[node] = static_cast<int>(program_.ops.size());
+      node_of_.push_back(node);
       program_.ops.push_back(std::move(op));
     }
     for (tj::Value* output : graph_->outputs()) {
       if (const auto found = op_of_.find(output->node()); found != op_of_.end())
         program_.results.push_back(found->second);
     }
+  }
+
+  /// Whether something made from the image was written into this value's memory: batches are put together so.
+  bool was_written(tj::Value* value) const {
+    if (parameter_of_.count(value) > 0 || !holds_tensors(value->type())) return false;
+    return std::any_of(image_writers_.begin(), image_writers_.end(),
+                       [&](tj::Node* writer) { return aliases_.writesToAlias(writer, tj::ValueSet{value}); });
+  }
+
+  /// Of ops that read parameters: whether these may be weights. Quantised layers, other packed ones and custom
+  /// operators have theirs in forms of their own.
+  static bool is_weighted(const tj::Node& node) {
+    const bool foreign = !node.kind().is_aten() && !node.kind().is_prim();
+    return op_info(node).role == Role::kLinear || !node.blocks().empty() || foreign;
   }
 
   bool is_image(const tj::Value* value) const {
@@ -198,11 +216,23 @@ class Describer {
           other(node, "view of another layer");
           break;
         case Role::kOther:
-          other(node, node->blocks().empty() ? "element-wise arithmetic or an operation that repsim does not know"
-                                             : "inside control flow that runs a varying number of times");
+          other(node, why_unknown(*node));
           break;
       }
     }
+  }
+
+  std::string why_unknown(const tj::Node& node) const {
+    if (!node.blocks().empty()) return "inside control flow that runs a varying number of times";
+    const auto seen = one_.find(node.output(0));
+    if (seen != one_.end() && c10::isQIntType(seen->second.dtype)) return "quantised";
+    if (!node.kind().is_aten() && !node.kind().is_prim())
+      return std::string("of the operator ") + node.kind().toQualString();
+    static const std::set<std::string> kArithmetic = {"aten::sub",  "aten::div", "aten::rsub", "aten::neg",
+                                                      "aten::exp",  "aten::pow", "aten::sqrt", "aten::sub_",
+                                                      "aten::div_", "aten::mul_"};
+    if (kArithmetic.count(node.kind().toQualString()) > 0) return "element-wise arithmetic";
+    return "of an operation that repsim does not know";
   }
 
   std::size_t rank(const tj::Value* value) const {
@@ -287,10 +317,11 @@ class Describer {
 
   void finish_layers() {
     const std::vector<bool> weighted = leads_to_weights();
+    const std::map<std::string, int> ends = blocks_by_end();
     std::map<std::string, int> uses;
     for (const Block& block : blocks_) {
       tj::Node* node = block.end->node();
-      std::string name = base_name(node);
+      std::string name = base_name(ends.at(module_path(*node)) > 1 ? naming_node(block) : node);
       const int use = ++uses[name];
       if (use > 1) name += "@" + std::to_string(use);
       const std::string reason = no_layer_reason(block, weighted);
@@ -319,6 +350,23 @@ class Describer {
     }
   }
 
+  /// How many blocks end in each module's code.
+  std::map<std::string, int> blocks_by_end() const {
+    std::map<std::string, int> count;
+    for (const Block& block : blocks_) ++count[module_path(*block.end->node())];
+    return count;
+  }
+
+  /// One activation module may serve many blocks and says nothing then: the last op of the block that has parameters of
+  /// its own names it.
+  tj::Node* naming_node(const Block& block) const {
+    for (std::size_t i = block.ops.size(); i-- > 0;) {
+      if (!program_.ops[static_cast<std::size_t>(block.ops[i])].parameters.empty())
+        return node_of_[static_cast<std::size_t>(block.ops[i])];
+    }
+    return block.end->node();
+  }
+
   /// Per op: a linear operation with weights depends on its result, or it is one. Buffers that decoding adds or
   /// multiplies with (grids, anchors) are no weights: what only they follow is post-processing.
   std::vector<bool> leads_to_weights() const {
@@ -336,6 +384,7 @@ class Describer {
     const auto seen = one_.find(block.end);
     if (seen == one_.end() || seen->second.runs == 0) return "not computed on the example frame";
     const auto& sizes = seen->second.sizes;
+    if (c10::isQIntType(seen->second.dtype)) return "quantised";
     if (!c10::isFloatingType(seen->second.dtype)) return "integer values";
     if (sizes.size() < 2 || sizes[0] != 1) return "no batch dimension in front";
     if (!two_.empty()) {
@@ -345,7 +394,9 @@ class Describer {
         return "shape depends on more than the batch size";
       }
     }
-    if (aliases_.hasWriters(block.end)) return "overwritten in place later";
+    if (overwritten_.count(block.end) > 0) return "overwritten in place later";
+    // Whoever reads the memory under its old name would not see the replacement.
+    if (writes(block.end->node())) return "written in place into what others read";
     if (!weighted[static_cast<std::size_t>(block.ops.back())]) return "post-processing: no weights behind it";
     return {};
   }
@@ -369,16 +420,19 @@ class Describer {
   std::size_t images_;
   const Observations& one_;
   const Observations& two_;
+  const std::unordered_set<const tj::Value*>& overwritten_;
   const tj::Module& module_;
   Program& program_;
   tj::AliasDb aliases_;
   std::vector<tj::Node*> nodes_;
+  std::vector<tj::Node*> node_of_;  // per op
   std::unordered_map<const tj::Node*, int> op_of_, position_;
   std::unordered_map<const tj::Value*, int> parameter_of_, end_of_;
   std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
   std::set<const tj::Value*> image_dependent_;
-  std::vector<bool> on_image_path_;  // per op: its result depends on the image
-  std::vector<bool> linear_;         // per op: a linear operation with weights, or control flow that may hold one
+  std::vector<tj::Node*> image_writers_;  // what they write depends on the image
+  std::vector<bool> on_image_path_;       // per op: its result depends on the image
+  std::vector<bool> linear_;              // per op: a linear operation with weights, or control flow that may hold one
   std::unordered_map<const tj::Node*, int> silu_;
   std::vector<Block> blocks_;
 };
@@ -386,29 +440,31 @@ class Describer {
 }  // namespace
 
 void describe(const std::shared_ptr<tj::Graph>& graph, const Observations& one, const Observations& two,
-              const tj::Module& module, Program& program) {
-  Describer(graph, 1, one, two, module, program).run();
+              const std::unordered_set<const tj::Value*>& overwritten, const tj::Module& module, Program& program) {
+  Describer(graph, 1, one, two, overwritten, module, program).run();
 }
 
-Parameter describe_tensor(const std::string& path, const at::Tensor& tensor) {
+Parameter describe_parameter(const std::string& path, const c10::IValue& value) {
   Parameter parameter;
   parameter.path = path;
-  parameter.dtype = c10::toString(tensor.scalar_type());
-  parameter.shape = tensor.sizes().vec();
-  parameter.elements = tensor.numel();
-  parameter.bytes = static_cast<std::int64_t>(tensor.nbytes());
+  parameter.dtype = value.isTensor() ? c10::toString(value.toTensor().scalar_type()) : value.tagKind();
+  if (value.isTensor()) parameter.shape = value.toTensor().sizes().vec();
+  for (const at::Tensor& tensor : stored_tensors(value)) {
+    parameter.elements += tensor.numel();
+    parameter.bytes += static_cast<std::int64_t>(tensor.nbytes());
+  }
   return parameter;
 }
 
 Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images) {
   Program program;
   for (const AssembledParameter& assembled : assembly.parameters) {
-    program.parameters.push_back(describe_tensor(assembled.path, assembled.value.toTensor()));
+    program.parameters.push_back(describe_parameter(assembled.path, assembled.value));
   }
   std::vector<c10::IValue> inputs = images;
   for (const AssembledParameter& parameter : assembly.parameters) inputs.push_back(parameter.value);
   const Observations seen = observe(assembly.graph, inputs);
-  Describer(assembly.graph, images.size(), seen, {}, tj::Module(), program).run_ops();
+  Describer(assembly.graph, images.size(), seen, {}, {}, tj::Module(), program).run_ops();
   return program;
 }
 

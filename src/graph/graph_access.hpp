@@ -2,6 +2,7 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <unordered_set>
 #include <vector>
 
 #include "repsim/graph.hpp"
@@ -23,6 +24,9 @@ inline torch::jit::Value* value_at(const std::vector<torch::jit::Node*>& nodes, 
 /// Inserts repsim::tap right behind the producer of `value` (at the start of its block for a block's own inputs).
 void insert_tap(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 
+/// The same in front of a node that uses the value.
+void insert_tap_before(torch::jit::Graph& graph, torch::jit::Node* node, torch::jit::Value* value, int id);
+
 /// What the tensor values of a graph looked like in one run, by value; control flow included.
 struct Observation {
   std::vector<std::int64_t> sizes;
@@ -38,12 +42,26 @@ std::string reason_of(const std::exception& error);
 /// @param inputs  of the whole graph, parameters included
 Observations observe(const std::shared_ptr<torch::jit::Graph>& graph, const std::vector<c10::IValue>& inputs);
 
-/// A parameter without its content hash, which only what is compared between models needs.
-Parameter describe_tensor(const std::string& path, const at::Tensor& tensor);
+/// Values whose memory is written to after they were made, in one run. Alias analysis knows little of what was in a
+/// list and then suspects every write: what it suspects is looked at here, by address.
+/// @param inputs  of the whole graph, parameters included
+/// @return inputs and values of the top block
+std::unordered_set<const torch::jit::Value*> overwritten_values(const std::shared_ptr<torch::jit::Graph>& graph,
+                                                                const std::vector<c10::IValue>& inputs);
+
+/// Whether numbers read from the image, or from what was made of it, steer the program (branches, lengths of loops,
+/// indices). Such a model may answer for a whole batch by what one of its frames says.
+bool is_steered_by_values(const torch::jit::Graph& graph);
+
+/// A parameter without its content hash, which only what is compared between models needs. What is no tensor has the
+/// elements and bytes of the tensors in it, and no shape.
+Parameter describe_parameter(const std::string& path, const c10::IValue& value);
 
 /// Fills graph-derived facts of `program` (ops, layers, others, results) from a prepared graph.
 /// @param one,two  observations at batch 1, and at batch 2 (empty when the model is not batchable)
+/// @param overwritten  what overwritten_values found
 void describe(const std::shared_ptr<torch::jit::Graph>& graph, const Observations& one, const Observations& two,
-              const torch::jit::Module& module, Program& program);
+              const std::unordered_set<const torch::jit::Value*>& overwritten, const torch::jit::Module& module,
+              Program& program);
 
 }  // namespace repsim::graph

@@ -59,7 +59,7 @@ OpInfo op_info(const tj::Node& node) {
 bool is_view(const tj::Node& node) {
   static const std::set<std::string> kMayAlias = {"aten::reshape", "aten::contiguous", "aten::flatten",   "aten::to",
                                                   "aten::type_as", "aten::expand_as",  "aten::reshape_as"};
-  if (kMayAlias.count(node.kind().toQualString()) > 0) return true;
+  if (kMayAlias.count(node.kind().toQualString()) > 0 || node.kind() == c10::prim::ListUnpack) return true;
   const c10::FunctionSchema* schema = node.maybeSchema();
   if (!schema || schema->returns().empty()) return false;
   const c10::AliasInfo* alias = schema->returns()[0].alias_info();
@@ -94,12 +94,13 @@ std::int64_t flops_of(const tj::Node& node,
     const auto* input = sizes(node.input(0));
     if (name == "conv") {
       const auto* weight = sizes(node.input(1));
-      if (!weight || !input || weight->size() < 3) return 0;
+      if (!weight || weight->size() < 3) return 0;
       // Transposed: every input element meets a kernel; else every output element does.
       bool transposed = kind.starts_with("aten::conv_transpose");
       if ((kind == "aten::_convolution" || kind == "aten::convolution") && node.inputs().size() > 6) {
         if (const auto constant = tj::toIValue(node.input(6))) transposed = constant->toBool();
       }
+      if (transposed && !input) return 0;
       return 2 * (transposed ? product(*input) : elements) * (product(*weight) / (*weight)[0]);
     }
     const auto* depth_of = kind == "aten::addmm" || kind == "aten::baddbmm" ? sizes(node.input(1)) : input;

@@ -17,8 +17,9 @@ namespace tj = torch::jit;
 
 c10::IValue forward_as_loaded(const model::Loaded& model, const at::Tensor& frames) {
   const c10::InferenceMode no_gradients;
-  tj::Module module = model.module.deepcopy();  // one that writes to itself must not change what goes into the bundle
-  return module.forward({model::make_input(*model.spec.input, frames)});
+  // Copies: what a model writes into itself or its input must change neither the bundle nor the next run.
+  tj::Module module = model.module.deepcopy();
+  return module.forward({model::make_input(*model.spec.input, frames.clone())});
 }
 
 /// Row `b` of every output equals the outputs of frame `b` alone.
@@ -34,41 +35,49 @@ bool rows_agree(const c10::IValue& both, const c10::IValue& one, std::int64_t ro
   return true;
 }
 
-std::string content_hash(const at::Tensor& tensor) {
-  const at::Tensor dense = tensor.contiguous();
-  std::string header = c10::toString(dense.scalar_type());
-  for (const std::int64_t size : dense.sizes()) header += "," + std::to_string(size);
-  // Another memory format makes another kernel run, and other last bits.
-  for (const std::int64_t stride : tensor.strides()) header += ":" + std::to_string(stride);
-  const auto* data = static_cast<const char*>(dense.const_data_ptr());
-  return sha256(header + ";" + sha256(std::string_view(data, dense.nbytes())));
+/// A model that uses random numbers: what a merged model changes could not be told from what chance changes.
+void refuse_randomness(const model::Loaded& model, const at::Tensor& frame, const c10::IValue& first) {
+  const auto left = model::tensors_of(first), right = model::tensors_of(forward_as_loaded(model, frame));
+  bool same = left.size() == right.size();
+  for (std::size_t i = 0; same && i < left.size(); ++i) {
+    same = left[i].sizes() == right[i].sizes() && left[i].scalar_type() == right[i].scalar_type() &&
+           at::allclose(left[i].to(at::kDouble), right[i].to(at::kDouble), 1e-4, 1e-4, /*equal_nan=*/true);
+  }
+  if (same) return;
+  throw input_error("the same picture twice gives two different outputs: the model depends on random numbers",
+                    model.spec.path,
+                    "export it without them (dropout off: model.eval() before torch.jit.script or trace)");
 }
 
-Parameter describe_parameter(const Lifted& lifted) {
-  Parameter parameter = describe_tensor(lifted.path, lifted.value.toTensor());
-  parameter.content = content_hash(lifted.value.toTensor());
+Parameter describe_lifted(const Lifted& lifted) {
+  Parameter parameter = describe_parameter(lifted.path, lifted.value);
+  // The integers of a quantised tensor do not say its scale: such tensors are never taken for equal.
+  const bool plain = lifted.value.isTensor() && !lifted.value.toTensor().is_quantized();
+  if (plain) parameter.content = content_hash(lifted.value.toTensor());
   return parameter;
 }
 
-/// Sizes of all parameters and buffers; one that is reachable by several paths counts once.
-void count_attributes(const tj::Module& module, Prepared& prepared) {
-  std::set<const void*> seen;
-  const auto add = [&](const at::Tensor& tensor) {
-    if (!tensor.defined() || tensor.is_quantized() || !seen.insert(tensor.unsafeGetTensorImpl()).second) return;
+void count(const std::vector<at::Tensor>& tensors, Prepared& prepared) {
+  for (const at::Tensor& tensor : tensors) {
     prepared.model_elements += tensor.numel();
     prepared.model_bytes += static_cast<std::int64_t>(tensor.nbytes());
-  };
-  for (const at::Tensor& tensor : module.parameters(/*recurse=*/true)) add(tensor);
-  for (const at::Tensor& tensor : module.buffers(/*recurse=*/true)) add(tensor);
+  }
 }
 
-/// Writes that are left reach a parameter or the image: the model then changes itself or its input.
-std::string remaining_write(const std::shared_ptr<tj::Graph>& graph) {
-  const tj::AliasDb aliases(graph);
-  for (const tj::Value* input : graph->inputs()) {
-    if (aliases.hasWriters(input)) return "writes into its own weights, buffers or input while running";
+bool same_bits(const c10::IValue& a, const c10::IValue& b);
+
+/// Whether a model that writes to its own attributes answers otherwise after having seen other pictures.
+bool remembers(const model::Loaded& model) {
+  const c10::InferenceMode no_gradients;
+  const at::Tensor frames = model::example_frames(*model.spec.input, 2);
+  const auto input = [&](std::int64_t frame) {
+    return model::make_input(*model.spec.input, frames.narrow(0, frame, 1).clone());
+  };
+  tj::Module module = model.module.deepcopy();
+  for (const std::int64_t frame : {0, 1, 0, 1}) {
+    if (!same_bits(module.forward({input(frame)}), forward_as_loaded(model, frames.narrow(0, frame, 1)))) return true;
   }
-  return {};
+  return false;
 }
 
 bool same_bits(const c10::IValue& a, const c10::IValue& b) {
@@ -80,12 +89,42 @@ bool same_bits(const c10::IValue& a, const c10::IValue& b) {
   return true;
 }
 
+/// Lists, dicts and objects that carry values from one part of the model to another give way to the values. One kind
+/// may stand in the way of another (a dict made from a list, a list in an object), so all take turns.
+int straighten(std::shared_ptr<tj::Graph>& graph) {
+  constexpr int kRounds = 6;  // deeper nests stay as they are
+  int count = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    int changed = functional_in_place(graph);
+    changed += tj::RemoveListMutation(graph) ? 1 : 0;
+    changed += forward_aggregates(graph);
+    if (changed == 0) break;
+    count += changed;
+    simplify(graph);
+  }
+  return count;
+}
+
+/// On a busy machine a matrix library may take fewer threads and round otherwise: a difference counts when it comes
+/// back.
+bool gives_the_same_bits(const model::Loaded& model, const Runner& runner, const std::vector<c10::IValue>& inputs,
+                         const DryRun& dry) {
+  if (same_bits(runner.run(inputs), dry.output)) return true;
+  for (int again = 0; again < 2; ++again) {
+    log::debug(model.spec.name + ": other bits after rewriting, comparing again");
+    const c10::IValue original = forward_as_loaded(model, model::example_frames(*model.spec.input, 1));
+    if (same_bits(runner.run(inputs), original)) return true;
+  }
+  return false;
+}
+
 /// The passes in order. Leaves the reason in prepared.opaque_reason when the model cannot be made transparent.
-void rewrite(const model::Loaded& model, Prepared& prepared) {
+/// @return values of the graph that are overwritten after they were made
+std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepared& prepared) {
   const auto& function = model.module.get_method("forward").function();
   auto graph = tj::toGraphFunction(function).graph()->copy();
 
-  const int inlined = inline_modules(graph);
+  const int inlined = inline_modules(graph, model.module);
   while (graph->inputs().size() > 2) {  // further arguments have defaults: load() checked
     const std::size_t last = graph->inputs().size() - 1;
     tj::WithInsertPoint guard(*graph->nodes().begin());
@@ -95,16 +134,32 @@ void rewrite(const model::Loaded& model, Prepared& prepared) {
   }
   const int folded = fold_training(graph);
   simplify(graph);  // resolves what depended on training, so that unused attributes are not lifted
-  const std::vector<Lifted> lifted = lift_attributes(graph, model.module, prepared.opaque_reason);
-  if (!prepared.opaque_reason.empty()) return;
-  for (const Lifted& one : lifted) {
-    if (one.value.toTensor().is_quantized() || one.value.toTensor().layout() != at::kStrided) {
-      prepared.opaque_reason = "holds the quantised or sparse tensor " + one.path;
-      return;
-    }
-    prepared.parameters.push_back(one.value);
-    prepared.program.parameters.push_back(describe_parameter(one));
+  int straightened = straighten(graph);
+  bool stateful = false;
+  while (forward_state(graph, model.module) > 0) {
+    stateful = true;
+    simplify(graph);
+    straightened += straighten(graph);
   }
+  if (stateful && remembers(model)) {
+    prepared.opaque_reason = "remembers: what it returns depends on the pictures before";
+    return {};
+  }
+  std::vector<Lifted> lifted = lift_attributes(graph, model.module, prepared.opaque_reason);
+  if (!prepared.opaque_reason.empty()) return {};
+  std::string folder = "constants";
+  while (model.module.hasattr(folder)) folder += "_";
+  for (Lifted& constant : lift_constants(graph, folder)) lifted.push_back(std::move(constant));
+  for (const Lifted& one : lifted) {
+    if (one.value.isTensor() && one.value.toTensor().layout() != at::kStrided) {
+      prepared.opaque_reason = "holds the sparse tensor " + one.path;
+      return {};
+    }
+    if (one.constant) count(stored_tensors(one.value), prepared);
+    prepared.parameters.push_back(one.value);
+    prepared.program.parameters.push_back(describe_lifted(one));
+  }
+  const bool copied = copy_written_image(graph);
   tj::removeDropout(graph);
   tj::RemoveListMutation(graph);
   tj::RemoveTensorMutation(graph);
@@ -113,7 +168,9 @@ void rewrite(const model::Loaded& model, Prepared& prepared) {
 
   std::vector<c10::IValue> inputs{model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
   // Copies: whether the model writes to its own buffers is only known further down.
-  for (const c10::IValue& parameter : prepared.parameters) inputs.push_back(parameter.toTensor().clone());
+  for (const c10::IValue& parameter : prepared.parameters) {
+    inputs.push_back(parameter.isTensor() ? c10::IValue(parameter.toTensor().clone()) : parameter);
+  }
   std::unordered_map<const tj::Value*, std::int64_t> ranks;
   for (const auto& [value, seen] : observe(graph, inputs)) ranks[value] = static_cast<std::int64_t>(seen.sizes.size());
   ranks[graph->inputs().at(0)] = 4;
@@ -122,14 +179,33 @@ void rewrite(const model::Loaded& model, Prepared& prepared) {
   tj::RemoveTensorMutation(graph);
   simplify(graph);
   graph->lint();
-  prepared.opaque_reason = remaining_write(graph);
   prepared.graph = graph;
+  for (std::size_t i = 1; i < inputs.size(); ++i) {  // what runs before may have written to these copies
+    if (inputs[i].isTensor()) inputs[i] = prepared.parameters[i - 1].toTensor().clone();
+  }
+  auto overwritten = overwritten_values(graph, inputs);
+  for (const tj::Value* input : graph->inputs()) {
+    if (overwritten.count(input) > 0)
+      prepared.opaque_reason = "writes into its own weights, buffers or input while running";
+  }
   log::debug(model.spec.name + ": inlined " + std::to_string(inlined) + " calls, folded " + std::to_string(folded) +
-             " training flags and " + std::to_string(ranked) + " ranks, " + std::to_string(lifted.size()) +
-             " parameters");
+             " training flags and " + std::to_string(ranked) + " ranks, straightened " + std::to_string(straightened) +
+             " values, " + std::to_string(lifted.size()) + " parameters" +
+             (copied ? ", copied the image, which it writes into" : ""));
+  return overwritten;
 }
 
 }  // namespace
+
+std::string content_hash(const at::Tensor& tensor) {
+  const at::Tensor dense = tensor.contiguous();
+  std::string header = c10::toString(dense.scalar_type());
+  for (const std::int64_t size : dense.sizes()) header += "," + std::to_string(size);
+  // Another memory format makes another kernel run, and other last bits.
+  for (const std::int64_t stride : tensor.strides()) header += ":" + std::to_string(stride);
+  const auto* data = static_cast<const char*>(dense.const_data_ptr());
+  return sha256(header + ";" + sha256(std::string_view(data, dense.nbytes())));
+}
 
 DryRun dry_run(const model::Loaded& model) {
   const model::InputSpec& spec = *model.spec.input;
@@ -139,10 +215,14 @@ DryRun dry_run(const model::Loaded& model) {
     dry.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
   } catch (const std::exception& error) {
     log::debug(error.what());
-    throw input_error("forward fails on a picture of " + std::to_string(spec.width) + "x" +
-                          std::to_string(spec.height) + ": " + reason_of(error),
-                      model.spec.path, "check the input: --input " + model.spec.name + "=WIDTHxHEIGHT[,...,list]");
+    const std::string flag = "--input " + model.spec.name + "=";
+    const auto works = model::working_input(model);
+    throw input_error("forward fails with " + flag + model::input_flag(spec) + ": " + reason_of(error), model.spec.path,
+                      works ? "forward works with " + flag + model::input_flag(*works) +
+                                  ": use that if it is what the model was made for"
+                            : "check the input: " + flag + "WIDTHxHEIGHT[,nhwc][,uint8][,list][,...]");
   }
+  refuse_randomness(model, frames.narrow(0, 0, 1), dry.output);
   if (spec.kind == model::InputKind::kTensor) {
     try {
       const c10::IValue both = forward_as_loaded(model, frames);
@@ -159,24 +239,28 @@ Prepared prepare(const model::Loaded& model, const DryRun& dry) {
   Prepared prepared;
   prepared.name = model.spec.name;
   prepared.batchable = dry.batchable;
-  count_attributes(model.module, prepared);
+  count(stored_tensors(model.module), prepared);
   try {
-    rewrite(model, prepared);
+    const auto overwritten = rewrite(model, prepared);
     if (prepared.opaque_reason.empty()) {
       std::vector<c10::IValue> inputs{
           model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
       const Runner runner(*prepared.graph, prepared.parameters, {}, /*keep_output=*/true);
-      if (!same_bits(runner.run(inputs), dry.output)) {
+      if (!gives_the_same_bits(model, runner, inputs, dry)) {
         prepared.opaque_reason = "gives other outputs in a second run or after inlining";
       } else {
         inputs.insert(inputs.end(), prepared.parameters.begin(), prepared.parameters.end());
         const Observations one = observe(prepared.graph, inputs);
         Observations two;
+        if (prepared.batchable && is_steered_by_values(*prepared.graph)) {
+          prepared.batchable = false;
+          log::debug(model.spec.name + ": one frame at a time: numbers read from the image steer it");
+        }
         if (prepared.batchable) {
           inputs[0] = model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 2));
           two = observe(prepared.graph, inputs);
         }
-        describe(prepared.graph, one, two, model.module, prepared.program);
+        describe(prepared.graph, one, two, overwritten, model.module, prepared.program);
       }
     }
   } catch (const std::exception& error) {

@@ -41,8 +41,14 @@ class SinkGuard {
 }  // namespace
 
 void insert_tap(tj::Graph& graph, tj::Value* value, int id) {
-  tj::WithInsertPoint guard(value->node()->kind() == c10::prim::Param ? *value->node()->owningBlock()->nodes().begin()
-                                                                      : value->node()->next());
+  tj::Node* producer = value->node();
+  insert_tap_before(graph,
+                    producer->kind() == c10::prim::Param ? *producer->owningBlock()->nodes().begin() : producer->next(),
+                    value, id);
+}
+
+void insert_tap_before(tj::Graph& graph, tj::Node* node, tj::Value* value, int id) {
+  tj::WithInsertPoint guard(node);
   static const c10::Symbol kTap = c10::Symbol::fromQualString("repsim::tap");
   tj::Value* number = graph.insertConstant(static_cast<std::int64_t>(id));
   graph.insertNode(graph.create(kTap, {value, number}, 0));
@@ -52,14 +58,21 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
     : parameters_(std::move(parameters)) {
   std::shared_ptr<tj::Graph> copy = graph.copy();
   const std::vector<tj::Node*> nodes = top_nodes(*copy);
-  for (std::size_t i = 0; i < taps.size(); ++i) {
-    if (taps[i].node >= 0) insert_tap(*copy, value_at(nodes, taps[i]), static_cast<int>(i));
-  }
+  std::vector<tj::Value*> tapped;
+  for (const Place& place : taps) tapped.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
   if (!keep_output) {
+    // Only what the taps need is left, without the checks and prints of what comes after them.
+    while (!copy->outputs().empty()) copy->eraseOutput(0);
+    for (tj::Value* value : tapped) {
+      if (value) copy->registerOutput(value);
+    }
+    tj::EliminateDeadCode(copy, tj::DCESideEffectPolicy::ALLOW_DELETING_NODES_WITH_SIDE_EFFECTS);
     while (!copy->outputs().empty()) copy->eraseOutput(0);
     tj::WithInsertPoint guard(copy->block());
     copy->registerOutput(copy->insertConstant(c10::IValue()));
-    tj::EliminateDeadCode(copy);
+  }
+  for (std::size_t i = 0; i < tapped.size(); ++i) {
+    if (tapped[i]) insert_tap(*copy, tapped[i], static_cast<int>(i));
   }
   code_ = tj::Code(copy, "repsim");
 }

@@ -1,25 +1,54 @@
 #include "archive.hpp"
 
 #include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/read_adapter_interface.h>
+#include <fcntl.h>
+#include <torch/csrc/jit/serialization/import_read.h>
 #include <torch/version.h>
 
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
-#include <sstream>
 
+#include "libraries.hpp"
+#include "plain/zip_directory.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 
 namespace repsim::model {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// First line of a c10 message without its "[enforce fail at ...]" prefix; the backtrace is for the debug log.
-std::string first_line(const c10::Error& error) {
+constexpr std::string_view kZipMagic = "PK\x03\x04";
+
+/// Lets torch read from memory without a copy of it. The bytes have to outlive it.
+class MemoryReader : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  explicit MemoryReader(std::string_view bytes) : bytes_(bytes) {}
+  [[nodiscard]] std::size_t size() const override { return bytes_.size(); }
+  std::size_t read(std::uint64_t position, void* out, std::size_t count, const char* /*what*/) const override {
+    if (position >= bytes_.size()) return 0;
+    const std::string_view part = bytes_.substr(position, count);
+    std::memcpy(out, part.data(), part.size());
+    return part.size();
+  }
+
+ private:
+  std::string_view bytes_;
+};
+
+/// First line of a message without torch's "[enforce fail at ...]" prefix; the rest, with its backtrace, is for the
+/// debug log. TorchScript's own errors begin with an empty line.
+std::string first_line(const std::exception& error) {
   log::debug(error.what());
-  std::string text = error.what_without_backtrace();
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
+  text.erase(0, text.find_first_not_of(" \n"));
   if (const auto close = text.find("] "); text.starts_with("[enforce fail") && close != std::string::npos) {
     text = text.substr(close + 2);
   }
@@ -58,58 +87,156 @@ Error not_torchscript(const std::vector<std::string>& records, const std::string
                      "in Python: torch.jit.script(model).save('model.pt')");
 }
 
-void check_records(const std::string& bytes, const std::string& path) {
-  if (bytes.empty()) throw input_error("the file is empty", path, "export the model again");
-  std::vector<std::string> records;
+constexpr std::size_t kMaxExtraBytes = 1 << 20;  // metadata is small; an extra file may also be a second model
+
+std::map<std::string, std::string> extra_files_of(caffe2::serialize::PyTorchStreamReader& reader,
+                                                  const std::string& path) {
+  static const std::string kExtra = "extra/";
+  std::map<std::string, std::string> files;
+  for (const std::string& record : reader.getAllRecords()) {
+    if (!record.starts_with(kExtra)) continue;
+    try {
+      if (reader.getRecordSize(record) > kMaxExtraBytes) continue;
+      const auto [data, size] = reader.getRecord(record);
+      files[record.substr(kExtra.size())] = std::string(static_cast<const char*>(data.get()), size);
+    } catch (const std::exception& error) {
+      log::warn(path + ": the extra file " + record + " cannot be read and is left out: " + first_line(error));
+    }
+  }
+  return files;
+}
+
+std::optional<std::vector<c10::IValue>> traced_inputs_of(caffe2::serialize::PyTorchStreamReader& reader,
+                                                         const std::string& path) {
   try {
-    std::istringstream stream(bytes);
-    caffe2::serialize::PyTorchStreamReader reader(&stream);
-    records = reader.getAllRecords();
-  } catch (const c10::Error& error) {
-    const bool zip = bytes.starts_with("PK\x03\x04");
-    log::debug(error.what());
-    if (zip) throw input_error("the archive is damaged or cut short", path, "copy or export the model again");
+    if (!reader.hasRecord("traced_inputs.pkl")) return std::nullopt;
+    // A dictionary method -> arguments. Without a resolver the reader knows no classes, so it makes no objects.
+    const c10::IValue traced = torch::jit::readArchiveAndTensors("traced_inputs", "", "traced_inputs/", std::nullopt,
+                                                                 std::nullopt, at::kCPU, reader);
+    if (!traced.isGenericDict()) return std::nullopt;
+    for (const auto& entry : traced.toGenericDict()) {
+      if (!entry.key().isString() || entry.key().toStringRef() != "forward" || !entry.value().isList()) continue;
+      return entry.value().toListRef().vec();
+    }
+  } catch (const std::exception& error) {
+    log::debug(path + ": traced inputs cannot be read: " + first_line(error));
+  }
+  return std::nullopt;
+}
+
+/// Extra files and traced inputs. They are a help, no part of the model: what cannot be read is left out.
+void read_side_records(const std::string& bytes, const std::string& path, Archive& archive) {
+  caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes));
+  archive.extra_files = extra_files_of(reader, path);
+  archive.traced_inputs = traced_inputs_of(reader, path);
+}
+
+/// The module; where an operator of torchvision is missing, with torchvision's library if there is one.
+torch::jit::Module load_module(const std::string& bytes, const std::string& path) {
+  const auto load = [&bytes] { return torch::jit::load(std::make_shared<MemoryReader>(bytes), at::kCPU); };
+  std::string missing;
+  try {
+    return load();
+  } catch (const std::exception& error) {
+    missing = missing_operator(error.what());
+    if (missing.empty()) {
+      throw input_error("cannot be loaded: " + first_line(error), path,
+                        std::string("export it again with Torch ") + TORCH_VERSION + " or older");
+    }
+  }
+  const std::string problem = "the model needs the operator " + missing + ", which this Torch does not have";
+  if (!missing.starts_with("torchvision::")) {
+    throw input_error(problem, path, "add the library that has it: --library libNAME.so, or export without it");
+  }
+  const auto library = find_torchvision();
+  if (!library) {
+    throw input_error(problem, path,
+                      "install torchvision beside Torch (" + torch_folder() +
+                          "), or name its library: --library .../torchvision/_C.so, or export without it "
+                          "(post-processing such as NMS is not needed: repsim applies its own)");
+  }
+  log::info(path + ": needs " + missing + ": loading " + *library);
+  try {
+    load_library(*library);
+    return load();
+  } catch (const Error& error) {
+    throw input_error(problem + ", and " + *library + " does not help: " + error.problem(), path, error.remedy());
+  } catch (const std::exception& error) {
+    throw input_error(problem + ", nor has " + *library + ": " + first_line(error), path,
+                      "a torchvision that fits the model: --library .../torchvision/_C.so");
+  }
+}
+
+/// A record's name as torch gives it: without the root folder.
+std::string record_name(const ZipRecord& record) { return record.name.substr(record.name.find('/') + 1); }
+
+/// Torch's reader does not look at checksums: a flipped bit would be a model with another weight.
+void check_sums(const std::string& bytes, const std::vector<ZipRecord>& declared, const std::string& path) {
+  caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes));
+  for (const ZipRecord& record : declared) {
+    const auto wrong = [&] { return damaged_archive("the checksum of '" + record.name + "' differs", path); };
+    if (record.deflated) {
+      const auto [data, size] = reader.getRecord(record_name(record));
+      if (crc32({static_cast<const char*>(data.get()), size}) != record.crc32) throw wrong();
+    } else if (crc32(stored_bytes(bytes, record, path)) != record.crc32) {
+      throw wrong();
+    }
+  }
+}
+
+void check_records(const std::string& bytes, const std::string& path) {
+  const std::vector<ZipRecord> declared = read_zip_directory(bytes, path);  // before torch reserves what is declared
+  std::vector<std::string> names;
+  for (const ZipRecord& record : declared) names.push_back(record_name(record));
+  const bool code =
+      std::any_of(names.begin(), names.end(), [](const std::string& n) { return n.starts_with("code/"); });
+  const bool data = std::find(names.begin(), names.end(), "data.pkl") != names.end();
+  if (!code || !data) throw not_torchscript(names, path);
+  try {
+    check_sums(bytes, declared, path);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw damaged_archive(first_line(error), path);
+  }
+}
+
+/// The file's bytes; a file that begins like no archive is not read to its end.
+std::string read_zip_file(const std::string& path, const std::string& name) {
+  std::error_code code;
+  const fs::file_status status = fs::status(path, code);
+  if (status.type() == fs::file_type::not_found) {
+    throw input_error("no such file", path, "check the path of model '" + name + "'");
+  }
+  if (status.type() == fs::file_type::none) throw system_error("cannot be read", path, code.value());
+  if (!fs::is_regular_file(status)) {  // a pipe or a device may never end
+    throw input_error("this is no file", path, "give the .pt file of model '" + name + "'");
+  }
+  std::array<char, kZipMagic.size()> begin{};
+  {
+    const FileDescriptor file = open_descriptor(path, O_RDONLY);
+    if (!file.valid()) throw system_error("cannot be read", path, errno);
+    if (read_some(file, begin.data(), begin.size(), path) == 0) {
+      throw input_error("the file is empty", path, "export the model again");
+    }
+  }
+  if (std::string_view(begin.data(), begin.size()) != kZipMagic) {
     throw input_error("this is no TorchScript file (not a zip archive)", path,
                       "in Python: torch.jit.script(model).save('model.pt')");
   }
-  const bool code =
-      std::any_of(records.begin(), records.end(), [](const std::string& r) { return r.starts_with("code/"); });
-  const bool data = std::find(records.begin(), records.end(), "data.pkl") != records.end();
-  if (!code || !data) throw not_torchscript(records, path);
+  return read_file(path);
 }
 
 }  // namespace
 
 Archive read_archive(const std::string& path, const std::string& name) {
-  std::error_code code;
-  if (!fs::exists(path, code)) throw input_error("no such file", path, "check the path of model '" + name + "'");
-  if (!fs::is_regular_file(path, code))
-    throw input_error("this is no file", path, "give the .pt file of model '" + name + "'");
-
-  const std::string bytes = read_file(path);
+  const std::string bytes = read_zip_file(path, name);
   check_records(bytes, path);
   Archive archive;
   archive.file_bytes = static_cast<std::int64_t>(bytes.size());
   archive.sha256 = sha256(bytes);
-  std::unordered_map<std::string, std::string> extra{{"config.txt", ""}};
-  try {
-    std::istringstream stream(bytes);
-    archive.module = torch::jit::load(stream, at::kCPU, extra);
-  } catch (const c10::Error& error) {
-    const std::string operator_name = missing_operator(error.what());
-    if (!operator_name.empty()) {
-      throw input_error(
-          "the model needs the operator " + operator_name + ", which this Torch does not have", path,
-          "export the model without it (post-processing such as NMS is not needed: repsim applies its own)");
-    }
-    throw input_error("cannot be loaded: " + first_line(error), path,
-                      std::string("export it again with Torch ") + TORCH_VERSION + " or older");
-  } catch (const std::exception& error) {
-    throw input_error(std::string("cannot be loaded: ") + error.what(), path, "export the model again");
-  }
-  for (auto& [file, content] : extra) {
-    if (!content.empty()) archive.extra_files[file] = content;
-  }
+  archive.module = load_module(bytes, path);
+  read_side_records(bytes, path, archive);
   return archive;
 }
 

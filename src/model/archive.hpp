@@ -3,13 +3,16 @@
 #include <torch/script.h>
 
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace repsim::model {
 
 struct Archive {
   torch::jit::Module module;
-  std::map<std::string, std::string> extra_files;  ///< those that repsim reads, where present
+  std::map<std::string, std::string> extra_files;         ///< name -> content; those of more than 1 MiB are left out
+  std::optional<std::vector<c10::IValue>> traced_inputs;  ///< what forward was traced with, where the archive keeps it
   std::string sha256;
   std::int64_t file_bytes = 0;
 };

@@ -1,45 +1,34 @@
 #include "archive.hpp"
+#include "libraries.hpp"
+#include "metadata.hpp"
 #include "repsim/base/error.hpp"
-#include "repsim/base/json_io.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/model.hpp"
 
 namespace repsim::model {
 namespace {
 
-/// Reads the metadata that exports leave in config.txt: {"imgsz": [H, W] or N, "names": {"0": "person"} or [...], ...}.
-/// Unknown keys are other tools' business.
-void apply_metadata(const std::string& text, const std::string& path, ModelSpec& spec, std::string& source) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) {
-    log::warn(path + ": config.txt in the archive is no JSON object: ignored");
-    return;
+std::string size_text(const InputSpec& input) {
+  return std::to_string(input.width) + "x" + std::to_string(input.height);
+}
+
+/// Fills what the spec leaves open. What the user says wins, and is told where the archive says otherwise.
+void apply_metadata(const Metadata& metadata, ModelSpec& spec, std::string& source) {
+  if (metadata.input && spec.input) {
+    if (size_text(*metadata.input) != size_text(*spec.input)) {
+      log::warn(spec.name + ": is fed " + size_text(*spec.input) + " as asked, though the archive's " +
+                metadata.input_record + " says " + size_text(*metadata.input));
+    }
+  } else if (metadata.input) {
+    spec.input = metadata.input;
+    source = "archive: " + metadata.input_record;
   }
-  if (!spec.input && json.contains("imgsz")) {
-    const Json& size = json["imgsz"];
-    InputSpec input;
-    if (size.is_number_integer()) {
-      input.width = input.height = size.get<std::int64_t>();
-    } else if (size.is_array() && size.size() == 2 && size[0].is_number_integer() && size[1].is_number_integer()) {
-      input.height = size[0].get<std::int64_t>();
-      input.width = size[1].get<std::int64_t>();
-    }
-    if (input.width < 1 || input.width > 8192 || input.height < 1 || input.height > 8192) {
-      throw input_error("imgsz in the archive's config.txt is no usable size: " + size.dump(), path,
-                        "give it: --input " + spec.name + "=WIDTHxHEIGHT");
-    }
-    // Ultralytics' exporter writes author and stride, and its models are fed letterboxed RGB.
-    if (json.contains("author") && json["author"].is_string() && json["author"].get<std::string>() == "Ultralytics") {
-      input.resize = Resize::kLetterbox;
-      input.color = Color::kRgb;
-    }
-    spec.input = input;
-    source = "archive";
-  }
-  if (spec.output.classes.empty() && json.contains("names")) {
-    for (const auto& name : json["names"]) {
-      if (name.is_string()) spec.output.classes.push_back(name.get<std::string>());
-    }
+  if (spec.output.classes.empty()) {
+    spec.output.classes = metadata.classes;
+  } else if (!metadata.classes.empty() && metadata.classes.size() != spec.output.classes.size()) {
+    log::warn(spec.name + ": has " + std::to_string(spec.output.classes.size()) +
+              " classes as asked, though the archive's " + metadata.classes_record + " names " +
+              std::to_string(metadata.classes.size()));
   }
 }
 
@@ -47,14 +36,12 @@ void apply_metadata(const std::string& text, const std::string& path, ModelSpec&
 
 Loaded load(const ModelSpec& spec, const std::string& input_source) {
   Archive archive = read_archive(spec.path, spec.name);
-  Loaded loaded{spec, input_source, archive.sha256, archive.file_bytes, std::move(archive.module)};
+  Loaded loaded{spec, input_source, archive.sha256, archive.file_bytes, archive.module, {}};
   loaded.module.eval();
   if (!loaded.module.find_method("forward")) {
     throw input_error("the module has no forward method", spec.path, "script or trace a module that has one");
   }
-  if (const auto found = archive.extra_files.find("config.txt"); found != archive.extra_files.end()) {
-    apply_metadata(found->second, spec.path, loaded.spec, loaded.input_source);
-  }
+  apply_metadata(read_metadata(archive, spec.path), loaded.spec, loaded.input_source);
   if (!loaded.spec.input) {
     throw input_error(
         "the input size of model '" + spec.name + "' is not known: neither flags nor config nor the archive say it",
@@ -71,6 +58,7 @@ Loaded load(const ModelSpec& spec, const std::string& input_source) {
   if (schema.arguments().size() < 2) {
     throw input_error("forward takes no image", spec.path, "script or trace a module whose forward takes the image");
   }
+  loaded.operator_libraries = libraries_of(loaded.module);
   return loaded;
 }
 

@@ -16,12 +16,26 @@ void collect(const c10::IValue& value, std::vector<at::Tensor>& out) {
   }
 }
 
+at::ScalarType dtype_of(const InputSpec& spec) {
+  switch (spec.dtype) {
+    case InputDtype::kUint8:
+      return at::kByte;
+    case InputDtype::kFloat16:
+      return at::kHalf;
+    case InputDtype::kFloat32:
+      break;
+  }
+  return at::kFloat;
+}
+
 }  // namespace
 
 c10::IValue make_input(const InputSpec& spec, const at::Tensor& frames) {
-  if (spec.kind == InputKind::kTensor) return frames;
+  const at::Tensor elements = frames.to(dtype_of(spec));
+  const at::Tensor ordered = (spec.layout == Layout::kNhwc ? elements.permute({0, 2, 3, 1}) : elements).contiguous();
+  if (spec.kind == InputKind::kTensor) return ordered;
   c10::List<at::Tensor> images;
-  for (const at::Tensor& frame : frames.unbind(0)) images.push_back(frame);
+  for (const at::Tensor& frame : ordered.unbind(0)) images.push_back(frame);
   return images;
 }
 

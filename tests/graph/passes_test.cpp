@@ -105,7 +105,7 @@ tj::Module nested() {
 TEST(InlineModules, LeavesNoCallAndNamesEveryNodesModule) {
   const tj::Module root = nested();  // owns the functions that the graph calls
   const auto graph = forward_graph(root);
-  EXPECT_EQ(inline_modules(graph), 3);
+  EXPECT_EQ(inline_modules(graph, root), 3);
   FileCheck().check_not("prim::CallMethod")->run(*graph);
   std::multimap<std::string, std::string> found;
   for (tj::Node* node : graph->nodes()) {
@@ -119,7 +119,7 @@ TEST(InlineModules, LeavesNoCallAndNamesEveryNodesModule) {
 TEST(InlineModules, DoesNotChangeTheModule) {
   const tj::Module root = nested();
   const std::string before = tj::toGraphFunction(root.get_method("forward").function()).graph()->toString();
-  inline_modules(forward_graph(root));
+  inline_modules(forward_graph(root), root);
   EXPECT_EQ(tj::toGraphFunction(root.get_method("forward").function()).graph()->toString(), before);
 }
 
@@ -128,7 +128,7 @@ TEST(LiftAttributes, TurnsEachTensorIntoOneInput) {
   const at::Tensor x = at::tensor({-1.0, 4.0});
   const c10::IValue expected = root.forward({x});
   const auto graph = forward_graph(root);
-  inline_modules(graph);
+  inline_modules(graph, root);
   std::string reason;
   const std::vector<Lifted> lifted = lift_attributes(graph, root, reason);
   EXPECT_EQ(reason, "");

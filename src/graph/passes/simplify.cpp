@@ -1,6 +1,7 @@
 #include <torch/csrc/jit/passes/constant_pooling.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/loop_unrolling.h>
 #include <torch/csrc/jit/passes/lower_tuples.h>
 #include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/peephole_list_idioms.h>
@@ -12,10 +13,16 @@ namespace repsim::graph {
 void simplify(std::shared_ptr<torch::jit::Graph>& graph) {
   namespace tj = torch::jit;
   tj::LowerSimpleTuples(graph);
-  tj::ConstantPropagation(graph);
-  tj::PeepholeOptimize(graph);
-  tj::PeepholeOptimizeListIdioms(graph);
-  tj::ConstantPropagation(graph);
+  // Folding decides branches and the lengths of loops, and these give more to fold. Four rounds are enough for what
+  // people write; what is left is only less simple, never wrong.
+  for (int round = 0; round < 4; ++round) {
+    bool changed = fold_plain(graph) > 0;
+    changed |= tj::ConstantPropagationImmutableTypes(graph);  // decides branches
+    changed |= tj::PeepholeOptimize(graph);
+    changed |= tj::PeepholeOptimizeListIdioms(graph);
+    changed |= tj::UnrollConstantLoops(graph);
+    if (!changed) break;
+  }
   tj::EliminateDeadCode(graph);
   tj::ConstantPooling(graph);
 }

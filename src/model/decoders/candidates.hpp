@@ -1,0 +1,32 @@
+#pragma once
+
+#include "decoders.hpp"
+
+/// What the decoders share.
+namespace repsim::model {
+
+/// One label per box: boxes [N,4], scores [N], labels [N].
+Candidates strong_boxes(const at::Tensor& boxes, const at::Tensor& scores, const at::Tensor& labels);
+
+/// A score per box and class, [N,4] and [N,C]: every pair that is strong enough is a candidate of its own, in the order
+/// of boxes, then classes. (What the field's validation does, "multi-label"; taking the best class only would lose what
+/// an average precision counts.)
+Candidates strong_pairs(const at::Tensor& boxes, const at::Tensor& class_scores);
+
+/// [..,4] cx cy w h -> x1 y1 x2 y2
+at::Tensor corners_of(const at::Tensor& centred);
+
+/// The output itself where it is a tensor; else the first element of a tuple or list, where the others are no tensors
+/// of as many dimensions (exports that return decoded rows beside their raw maps). Undefined otherwise.
+at::Tensor leading_tensor(const c10::IValue& output);
+
+/// Whether all values lie in 0..1, but for rounding.
+bool in_unit_range(const at::Tensor& values);
+
+/// Whether x1 <= x2 and y1 <= y2, but for one row in a thousand.
+bool corners_in_order(const at::Tensor& boxes);
+
+/// "[1,25200,85]"
+std::string shape_text(const at::Tensor& tensor);
+
+}  // namespace repsim::model

@@ -1,0 +1,37 @@
+// landmark-ssd: boxes [B,N,4], scores [B,N,2] and five landmarks per box [B,N,10] in any order: faces.
+//
+// As ssd; the landmarks are not compared.
+#include "ssd_heads.hpp"
+
+namespace repsim::model {
+namespace {
+
+std::optional<SsdHeads> heads_of(const c10::IValue& output, const Context& context) {
+  SsdHeads heads;
+  bool landmarks = false;
+  for (const at::Tensor& tensor : parallel_tensors(output, 3, context)) {
+    if (tensor.size(2) == 4) heads.boxes = tensor;
+    if (tensor.size(2) == 2) heads.scores = tensor;
+    if (tensor.size(2) == 10) landmarks = true;
+  }
+  if (!heads.boxes.defined() || !heads.scores.defined() || !landmarks) return std::nullopt;
+  return heads;
+}
+
+Fit fit(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
+  const auto heads = heads_of(output, context);
+  return heads ? fit_ssd(*heads, spec, context) : Fit::no();
+}
+
+std::optional<std::vector<Candidates>> decode(const c10::IValue& output, const OutputSpec& spec,
+                                              const Context& context) {
+  const auto heads = heads_of(output, context);
+  if (!heads) return std::nullopt;
+  return decode_ssd(*heads, spec, context);
+}
+
+}  // namespace
+
+const Decoder kLandmarkSsdDecoder{OutputFormat::kLandmarkSsd, fit, decode};
+
+}  // namespace repsim::model

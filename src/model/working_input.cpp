@@ -1,0 +1,80 @@
+#include <array>
+
+#include "repsim/base/log.hpp"
+#include "repsim/model.hpp"
+
+namespace repsim::model {
+namespace {
+
+bool runs(const Loaded& model, const InputSpec& spec) {
+  const c10::InferenceMode no_gradients;
+  try {
+    torch::jit::Module module = model.module.deepcopy();  // it may write to itself
+    (void)module.forward({make_input(spec, example_frames(spec, 1))});
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+/// Lists and tensors do not stand in for each other: the signature says which one forward takes.
+InputKind declared_kind(const Loaded& model) {
+  const auto& schema = model.module.get_method("forward").function().getSchema();
+  return schema.arguments().at(1).type()->kind() == c10::TypeKind::ListType ? InputKind::kList : InputKind::kTensor;
+}
+
+/// The same picture with other elements. What was scaled for one type is not for another.
+InputSpec in_form(InputSpec spec, Layout layout, InputDtype dtype) {
+  if ((spec.dtype == InputDtype::kUint8) != (dtype == InputDtype::kUint8)) {
+    spec.scale = default_scale(dtype);
+    spec.mean = InputSpec{}.mean;
+    spec.std = InputSpec{}.std;
+  }
+  spec.layout = layout;
+  spec.dtype = dtype;
+  return spec;
+}
+
+/// The stated size turned round, rounded to what pyramids need, and with the shape of common cameras; then those that
+/// detectors are usually exported with.
+std::vector<std::pair<std::int64_t, std::int64_t>> other_sizes(const InputSpec& spec) {
+  const auto rounded = [](std::int64_t pixels) { return std::max<std::int64_t>(32, (pixels + 16) / 32 * 32); };
+  std::vector<std::pair<std::int64_t, std::int64_t>> sizes{
+      {spec.height, spec.width},
+      {rounded(spec.width), rounded(spec.height)},
+      {spec.width, spec.width * 3 / 4},
+      {spec.width, rounded(spec.width * 9 / 16 + 15)},  // up: 640x384, not 640x352
+      {spec.height * 4 / 3, spec.height}};
+  for (const std::int64_t side : {320, 640, 416, 352, 300, 224, 256, 384, 512}) sizes.emplace_back(side, side);
+  return sizes;
+}
+
+}  // namespace
+
+std::optional<InputSpec> working_input(const Loaded& model) {
+  InputSpec stated = *model.spec.input;
+  stated.kind = declared_kind(model);
+  const auto form = [&](const InputSpec& spec) { return std::pair(spec.layout, spec.dtype); };
+  std::vector<InputSpec> attempts{stated};
+  for (const Layout layout : {Layout::kNchw, Layout::kNhwc}) {
+    for (const InputDtype dtype : {InputDtype::kFloat32, InputDtype::kUint8, InputDtype::kFloat16}) {
+      attempts.push_back(in_form(stated, layout, dtype));
+    }
+  }
+  for (const auto& [width, height] : other_sizes(stated)) {
+    InputSpec sized = stated;
+    sized.width = width;
+    sized.height = height;
+    attempts.push_back(sized);
+    const InputSpec usual = in_form(sized, Layout::kNchw, InputDtype::kFloat32);
+    if (form(usual) != form(sized)) attempts.push_back(usual);
+  }
+  for (const InputSpec& attempt : attempts) {
+    if (attempt == *model.spec.input) continue;  // that is what failed
+    if (runs(model, attempt)) return attempt;
+    log::debug(model.spec.name + ": forward fails with " + input_flag(attempt) + " too");
+  }
+  return std::nullopt;
+}
+
+}  // namespace repsim::model

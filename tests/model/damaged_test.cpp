@@ -1,0 +1,235 @@
+// Files that are no model, or no longer one: an Error of kind input or a model, whatever they hold.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <torch/csrc/jit/serialization/pickle.h>
+#include <unistd.h>
+
+#include <caffe2/serialize/inline_container.h>
+
+#include "../../src/model/plain/zip_directory.hpp"
+#include "base/error_matcher.hpp"
+#include "base/temp_folder.hpp"
+#include "fixtures/fixtures.hpp"
+
+namespace repsim::model {
+namespace {
+
+namespace fs = std::filesystem;
+using test::error_text;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Loaded load_file(const fs::path& path) { return load({"m", path.string(), test::fixture_input(), {}}, "flags"); }
+
+std::string load_error(const fs::path& path) {
+  return error_text([&] { (void)load_file(path); });
+}
+
+/// What `work` does to a process of its own: 0 fine, 1 an Error of kind input, else what must not happen.
+int outcome_of(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);  // what waits for ever ends here
+    try {
+      work();
+    } catch (const Error& error) {
+      ::_exit(error.kind() == ErrorKind::kInput ? 1 : 2);
+    } catch (...) {
+      ::_exit(3);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int outcome_of_load(const test::TempFolder& folder, const std::string& bytes) {
+  test::write_text(folder / "m.pt", bytes);
+  return outcome_of([&] { (void)load_file(folder / "m.pt"); });
+}
+
+// Design invariant 6, the reader of archives. Each in a process of its own: a crash is one failure, not the end.
+TEST(Damaged, ATruncatedArchiveIsAnInputError) {
+  const test::TempFolder folder;
+  for (const std::string name : {"small", "shuffle.traced"}) {
+    const std::string whole = test::read_text(test::fixture_path(name));
+    for (std::size_t i = 0; i < 20; ++i) {
+      const std::size_t size = whole.size() * i / 20;
+      EXPECT_EQ(outcome_of_load(folder, whole.substr(0, size)), 1) << name << " cut to " << size << " bytes";
+    }
+  }
+}
+
+std::string flipped(std::string bytes, std::size_t at, unsigned bit) {
+  bytes[at] = static_cast<char>(static_cast<unsigned char>(bytes[at]) ^ (1U << bit));
+  return bytes;
+}
+
+/// Whether the byte at `at` is one of a record's content.
+bool in_a_record(const std::string& archive, std::size_t at) {
+  const auto records = read_zip_directory(archive, "fixture");
+  return std::any_of(records.begin(), records.end(), [&](const ZipRecord& record) {
+    const std::string_view bytes = stored_bytes(archive, record, "fixture");
+    const auto begin = static_cast<std::size_t>(bytes.data() - archive.data());
+    return begin <= at && at - begin < bytes.size();
+  });
+}
+
+// Padding, dates and local headers' copies are nobody's business; what records hold is under their checksums.
+TEST(Damaged, AFlippedBitIsAnInputErrorOrHarmless) {
+  constexpr std::uint64_t kSeed = 17;
+  const test::TempFolder folder;
+  test::Random random(kSeed);
+  for (const std::string name : {"small", "counter", "small.traced"}) {
+    const std::string whole = test::read_text(test::fixture_path(name));
+    for (int round = 0; round < 100; ++round) {
+      const auto at = static_cast<std::size_t>(random.below(static_cast<std::int64_t>(whole.size())));
+      const auto bit = static_cast<unsigned>(random.below(8));
+      const int outcome = outcome_of_load(folder, flipped(whole, at, bit));
+      const std::string flip =
+          name + ": bit " + std::to_string(bit) + " of byte " + std::to_string(at) + ", seed " + std::to_string(kSeed);
+      if (in_a_record(whole, at)) {
+        EXPECT_EQ(outcome, 1) << flip;
+      } else {
+        EXPECT_LE(outcome, 1) << flip;
+      }
+    }
+  }
+}
+
+/// Where the bytes of the fixture's record lie, and how many they are.
+std::pair<std::size_t, std::size_t> place_of(const std::string& archive, const std::string& record) {
+  for (const ZipRecord& found : read_zip_directory(archive, "fixture")) {
+    if (!found.name.ends_with("/" + record)) continue;
+    const std::string_view bytes = stored_bytes(archive, found, "fixture");
+    return {static_cast<std::size_t>(bytes.data() - archive.data()), found.packed_bytes};
+  }
+  ADD_FAILURE() << "no record " << record;
+  return {0, 1};
+}
+
+// Torch loads this without a word: one weight of the first convolution would be another.
+TEST(Damaged, AFlippedBitOfAWeightIsNoticed) {
+  const test::TempFolder folder;
+  const std::string whole = test::read_text(test::fixture_path("small"));
+  test::write_text(folder / "m.pt", flipped(whole, place_of(whole, "data/0").first + 100, 0));
+  EXPECT_NO_THROW((void)torch::jit::load((folder / "m.pt").string()));
+  EXPECT_THAT(load_error(folder / "m.pt"), AllOf(HasSubstr("the checksum of"), HasSubstr("data/0' differs")));
+}
+
+TEST(Damaged, AFlippedBitOfTheCodeIsNoticed) {
+  const test::TempFolder folder;
+  const std::string whole = test::read_text(test::fixture_path("small"));
+  const auto [begin, bytes] = place_of(whole, "code/__torch__/torch/nn/functional.py");
+  for (std::size_t i = 0; i < bytes; i += 50) {
+    EXPECT_EQ(outcome_of_load(folder, flipped(whole, begin + i, 3)), 1) << "byte " << i << " of " << bytes;
+  }
+}
+
+// The reader of directories against the one in torch, on all that torch has written.
+TEST(Damaged, DirectoriesAreReadAsTorchReadsThem) {
+  for (const auto& entry : fs::directory_iterator(test::fixture_path("small").parent_path())) {
+    if (entry.path().extension() != ".pt") continue;
+    const std::string bytes = test::read_text(entry.path());
+    caffe2::serialize::PyTorchStreamReader reader(entry.path().string());
+    std::map<std::string, std::uint64_t> expected, found;
+    for (const std::string& record : reader.getAllRecords()) expected[record] = reader.getRecordSize(record);
+    for (const ZipRecord& record : read_zip_directory(bytes, entry.path().string())) {
+      found[record.name.substr(record.name.find('/') + 1)] = record.unpacked_bytes;
+    }
+    EXPECT_EQ(found, expected) << entry.path();
+  }
+}
+
+// The directory's entry of a deflated record says that it unpacks to 2 GiB.
+TEST(Damaged, ABombIsRefusedBeforeItIsUnpacked) {
+  const test::TempFolder folder;
+  std::string bytes = test::read_text(test::fixture_path("small"));
+  const std::string name = "archive/code/__torch__/torch/nn/functional.py";
+  const std::size_t entry = bytes.rfind(name) - 46;
+  ASSERT_EQ(bytes.substr(entry, 4), "PK\x01\x02");
+  bytes[entry + 27] = 0x7f;  // the highest byte of the unpacked size
+  test::write_text(folder / "m.pt", bytes);
+  EXPECT_THAT(load_error(folder / "m.pt"), AllOf(StartsWith("input: "), HasSubstr("claims to unpack to more than")));
+}
+
+/// A zip archive of torch's layout with these records.
+void write_archive(const fs::path& path, const std::vector<std::pair<std::string, std::string>>& records) {
+  caffe2::serialize::PyTorchStreamWriter writer(path.string());
+  for (const auto& [name, content] : records) writer.writeRecord(name, content.data(), content.size());
+  writer.writeEndOfFile();
+}
+
+TEST(Damaged, AnotherZipFileIsNamedAsOne) {
+  const test::TempFolder folder;
+  write_archive(folder / "m.pt", {{"word/document.xml", "<w/>"}});
+  EXPECT_THAT(load_error(folder / "m.pt"), HasSubstr("this zip file is no TorchScript archive"));
+}
+
+// The form that torch.save had before 1.6: pickles one after the other.
+TEST(Damaged, APickleIsNoArchive) {
+  const test::TempFolder folder;
+  const std::vector<char> pickled = torch::jit::pickle_save(c10::IValue(1.5));
+  const std::string legacy =
+      "\x80\x02\x8a\x0alFc\x9c"
+      "F\xf9 j\xa8P\x19.";
+  test::write_text(folder / "m.pt", legacy + std::string(pickled.begin(), pickled.end()));
+  EXPECT_THAT(load_error(folder / "m.pt"), HasSubstr("no TorchScript file"));
+  test::write_text(folder / "m.pt", std::string(pickled.begin(), pickled.end()));
+  EXPECT_THAT(load_error(folder / "m.pt"), HasSubstr("no TorchScript code"));
+}
+
+// The names are right, the contents are not.
+TEST(Damaged, NonsenseInTheRightRecordsIsAnInputError) {
+  for (const auto& [data, code] :
+       std::vector<std::pair<std::string, std::string>>{{"", ""},
+                                                        {"no pickle", "class"},
+                                                        {"\x80\x02.", "class M(Module):\n  x : int\n"},
+                                                        {"\x80\x02}.", "\xff\xfe"}}) {
+    const test::TempFolder folder;
+    write_archive(folder / "m.pt", {{"data.pkl", data}, {"code/__torch__.py", code}, {"constants.pkl", "\x80\x02)."}});
+    EXPECT_EQ(outcome_of([&] { (void)load_file(folder / "m.pt"); }), 1) << data << " | " << code;
+  }
+}
+
+// A pipe without a writer, a device without an end: nobody waits for them.
+TEST(Damaged, WhatIsNoFileIsNotOpened) {
+  const test::TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "m.pt").c_str(), 0600), 0);
+  for (const fs::path& path : {folder / "m.pt", fs::path("/dev/null"), fs::path("/dev/zero")}) {
+    ASSERT_EQ(outcome_of([&] { (void)load_file(path); }), 1) << path;
+    EXPECT_THAT(load_error(path), HasSubstr("this is no file"));
+  }
+}
+
+TEST(Damaged, AFileThatCannotBeReadSaysWhy) {
+  const test::TempFolder folder;
+  fs::create_symlink("m.pt", folder / "m.pt");  // to itself
+  EXPECT_THAT(load_error(folder / "m.pt"), AllOf(StartsWith("input: "), HasSubstr("cannot be read: Too many levels")));
+  EXPECT_THAT(load_error(folder / std::string(300, 'x')), HasSubstr("cannot be read: File name too long"));
+  EXPECT_THAT(load_error("/proc/self/mem"), HasSubstr("cannot be read: Input/output error"));
+}
+
+TEST(Damaged, AFileWithoutPermissionSaysSo) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read all files";
+  const test::TempFolder folder;
+  fs::copy_file(test::fixture_path("small"), folder / "m.pt");
+  fs::permissions(folder / "m.pt", fs::perms::none);
+  EXPECT_THAT(load_error(folder / "m.pt"), HasSubstr("cannot be read: Permission denied"));
+}
+
+TEST(Damaged, StrangeNamesAreFine) {
+  const test::TempFolder folder;
+  for (const std::string name : {"mein Modell.pt", "modèle 模型.pt", "-m.pt", "a'b\"c$d.pt"}) {
+    fs::copy_file(test::fixture_path("small"), folder / name);
+    EXPECT_EQ(load_file(folder / name).spec.path, (folder / name).string());
+  }
+}
+
+}  // namespace
+}  // namespace repsim::model

@@ -1,0 +1,61 @@
+// Operators that Torch does not have, and models that cannot be judged.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error_matcher.hpp"
+#include "base/temp_folder.hpp"
+#include "fixtures/fixtures.hpp"
+
+namespace repsim::model {
+namespace {
+
+using test::error_text;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+TEST(Library, ThatIsMissingOrNoLibraryIsAnInputError) {
+  EXPECT_THAT(error_text([] { load_library("/nowhere/libx.so"); }),
+              AllOf(StartsWith("input: /nowhere/libx.so: no such operator library"), HasSubstr("--library")));
+  const test::TempFolder folder;
+  test::write_text(folder / "libx.so", "no library");
+  EXPECT_THAT(error_text([&] { load_library(folder / "libx.so"); }),
+              AllOf(StartsWith("input: "), HasSubstr("cannot be loaded"), HasSubstr("for Torch")));
+}
+
+TEST(Library, LetsModelsUseItsOperators) {
+  load_library(REPSIM_TEST_OPERATORS);
+  load_library(REPSIM_TEST_OPERATORS);
+  const test::Opened opened = test::open_fixtures({"custom_op", "small"});
+  const std::string file = std::filesystem::path(REPSIM_TEST_OPERATORS).filename().string();
+  EXPECT_THAT(opened.loaded[0].operator_libraries, testing::ElementsAre(OperatorLibrary{file, {"repsim_test::halve"}}));
+  EXPECT_THAT(opened.loaded[1].operator_libraries, testing::IsEmpty());
+  EXPECT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+}
+
+Loaded defined_as(const std::string& code) {
+  Loaded loaded;
+  loaded.spec = {"m", "m.pt", test::fixture_input(), {}};
+  loaded.module = torch::jit::Module("__torch__.M");
+  loaded.module.define(code);
+  return loaded;
+}
+
+TEST(Randomness, InTheOutputIsRefused) {
+  const Loaded noisy = defined_as("def forward(self, x):\n  return x + torch.rand_like(x)\n");
+  EXPECT_THAT(error_text([&] { (void)graph::dry_run(noisy); }), AllOf(StartsWith("input: m.pt"), HasSubstr("random")));
+}
+
+TEST(Randomness, InTheNumberOfBoxesIsRefused) {
+  const Loaded noisy = defined_as("def forward(self, x):\n  return x[0, 0][torch.rand([48, 64]) > 0.5]\n");
+  EXPECT_THAT(error_text([&] { (void)graph::dry_run(noisy); }), HasSubstr("random"));
+}
+
+// A random number that is multiplied by nothing harms nobody, nor does a model that counts its calls.
+TEST(Randomness, WithoutEffectIsFine) {
+  EXPECT_NO_THROW((void)graph::dry_run(defined_as("def forward(self, x):\n  return x + 0.0 * torch.rand_like(x)\n")));
+  EXPECT_NO_THROW((void)graph::dry_run(test::load_fixture("counter")));
+}
+
+}  // namespace
+}  // namespace repsim::model
