@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "repsim/program.hpp"
@@ -25,6 +26,61 @@ struct DepthCut {
 [[nodiscard]] std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable,
                                                int most_taps);
 
+/// One donor layer that could stand in for a receiver layer.
+struct Offer {
+  int donor_layer = -1;
+  std::int64_t cost = 0;   ///< what the replacement is expected to harm, in units of 1 / kCostUnits
+  std::int64_t added = 0;  ///< what it adds itself, in the units of CutProblem's worths; 0 or more
+};
+
+/// Costs are whole numbers: this many units are a cost of 1 (a representation that is lost altogether).
+inline constexpr std::int64_t kCostUnits = 100'000;
+
+/// What replacing layers of a receiver costs, and what its operations and parameters are worth when they disappear.
+struct CutProblem {
+  const graph::Program* program = nullptr;
+  std::vector<std::vector<Offer>> offers;     ///< per layer; none: the layer is never replaced
+  std::vector<std::int64_t> op_worth;         ///< per op, 0 or more: its FLOPs, or 0 where bytes count
+  std::vector<std::int64_t> parameter_worth;  ///< per parameter, 0 or more: its bytes, or 0 where FLOPs count
+};
+
+/// A set of replaced layers, each with one of its offers.
+struct ExactCut {
+  std::vector<int> layers;        ///< ascending; each is still read by something that stays
+  std::vector<int> donor_layers;  ///< per replaced layer
+  std::int64_t cost = 0;          ///< sum over the offers taken
+  std::int64_t saving = 0;        ///< worth of what disappears minus what the offers add
+
+  [[nodiscard]] bool operator==(const ExactCut&) const = default;
+};
+
+/// The best cut at one exchange rate: the largest saving_weight * saving - cost_weight * cost over all sets of layers.
+/// It is a minimum cut of the graph of ops: a needed value is computed, or its layer is replaced at its price; an op
+/// that is computed needs its inputs and its parameters, so a parameter goes when all that read it have gone (project
+/// selection, Picard 1976). An op that makes several layers goes when all of them are replaced, as in
+/// graph::removed_by. Of equally good cuts the one that removes most.
+/// @param cost_weight,saving_weight  0 or more, not both 0
+/// @param allowed  per layer; empty: all
+/// @throws Error{kInternal} where numbers are out of range: a sum of worths or costs, times its weight, beyond 2^60
+[[nodiscard]] ExactCut best_cut(const CutProblem& problem, std::int64_t cost_weight, std::int64_t saving_weight,
+                                const std::vector<bool>& allowed = {});
+
+/// All corners of the convex hull of (cost, saving) over all sets of layers, so the best cut for every exchange rate:
+/// ascending cost and saving, from the largest saving that costs nothing (nothing replaced, as a rule) to the largest
+/// saving of all. Found by bisection between known corners (Eisner and Severance 1976): at most two flows per corner.
+[[nodiscard]] std::vector<ExactCut> supported_cuts(const CutProblem& problem);
+
+/// For each bound on the cost of a single replacement the largest saving, the least total cost among these: the exact
+/// front of worst replacement against saving. Bounds are taken evenly from the costs that occur, at most `most`.
+/// Without empty cuts and repetitions.
+[[nodiscard]] std::vector<ExactCut> cuts_by_worst_offer(const CutProblem& problem, int most);
+
+/// Cuts between the corners: at the exchange rate of each pair of neighbouring corners the best cuts that leave out one
+/// more and one more of the layers found before (best first, after Lawler 1972), at most `most_flows` in all. Some lie
+/// on the front inside the hull, which no exchange rate finds.
+[[nodiscard]] std::vector<ExactCut> cuts_between(const CutProblem& problem, const std::vector<ExactCut>& corners,
+                                                 int most_flows);
+
 /// Donor layers worth a closer look for one receiver layer: the `most` of highest S among those of the same height and
 /// width, and the one of highest S of any other size. Layers without a defined S are left out. Ties by layer order.
 [[nodiscard]] std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
@@ -36,16 +92,57 @@ struct Candidate {
   int receiver = -1, donor = -1;
   std::vector<int> receiver_layers, donor_layers;  ///< pairwise
   double similarity = 0;                           ///< smallest S over the pairs
-  double predicted_fidelity = 0;                   ///< 0..1
-  std::int64_t bytes_saved = 0;                    ///< removed minus added
+  double predicted_fidelity = 0;                   ///< 0..1: the worst R2 over the pairs
+  double cost = 0;                                 ///< sum of 1 - R2 over the pairs
+  std::int64_t bytes_saved = 0;                    ///< removed minus added; removed is what no other model holds
+  std::int64_t flops_saved = 0;                    ///< the same for computation, per frame
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;
 };
 
-/// Indices of the candidates that no other one beats in both predicted fidelity and bytes saved, most bytes first.
-/// Of equals in both, the first stays.
-[[nodiscard]] std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates);
+/// What a plan saves as much as it can of.
+enum class Objective { kBytes, kFlops };
+[[nodiscard]] inline std::int64_t saving_of(const Candidate& candidate, Objective objective) {
+  return objective == Objective::kBytes ? candidate.bytes_saved : candidate.flops_saved;
+}
+
+/// Indices of the candidates that no other one beats in both predicted fidelity and saving, or in both cost and saving:
+/// the two fronts as one list, largest saving first. Of equals, the first stays.
+[[nodiscard]] std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates,
+                                                    Objective objective = Objective::kBytes);
+
+/// One possible share in the choice of shares for many models.
+struct Column {
+  int receiver = -1, donor = -1;
+  double value = 0;        ///< what it is worth; only columns of value above 0 are chosen
+  std::vector<int> given;  ///< layers of the donor that it takes, ascending
+  std::vector<int> lost;   ///< layers that the receiver cannot give any more, ascending
+};
+
+/// Choose at most one column per receiver. A donor that is a receiver itself gives only what its own column leaves it;
+/// nobody takes, over any number of models, from itself.
+struct Choice {
+  int models = 0;
+  std::vector<Column> columns;
+  /// Pairs (a, b) of columns that may not be chosen together, b's receiver being a's donor.
+  std::vector<std::pair<std::size_t, std::size_t>> banned;
+  int max_shares = -1;                ///< -1: any number
+  std::int64_t most_nodes = 300'000;  ///< of the search tree: a number, not a time, so that equal runs agree
+};
+
+struct Chosen {
+  std::vector<std::size_t> columns;  ///< ascending by receiver
+  double value = 0;                  ///< their sum
+  double bound = 0;                  ///< no choice is worth more; equals value (up to rounding) unless out of nodes
+  bool proven = true;                ///< false: most_nodes was reached
+};
+
+/// The choice of largest value. Branch and bound over the receivers, largest possible value first. The bound: the best
+/// column of every open receiver, with at most max_shares of them, and without the smallest where all would take (a
+/// choice without cycles has a model that takes nothing).
+/// @throws Error{kInternal} when a column names no model
+[[nodiscard]] Chosen choose(const Choice& choice);
 
 /// True when `text` matches the glob (`*`, `?`, `[abc]`).
 [[nodiscard]] bool glob_matches(const std::string& glob, const std::string& text);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "repsim/planner.hpp"
@@ -73,22 +74,29 @@ std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const gr
   return same;
 }
 
-std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates) {
+std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates, Objective objective) {
+  const auto saving = [&](std::size_t index) { return saving_of(candidates[index], objective); };
   std::vector<std::size_t> order(candidates.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    if (candidates[a].bytes_saved != candidates[b].bytes_saved)
-      return candidates[a].bytes_saved > candidates[b].bytes_saved;
-    return candidates[a].predicted_fidelity > candidates[b].predicted_fidelity;
-  });
-  std::vector<std::size_t> front;
-  double best = -1;
-  for (const std::size_t index : order) {
-    if (candidates[index].predicted_fidelity <= best) continue;
-    best = candidates[index].predicted_fidelity;
-    front.push_back(index);
-  }
-  return front;
+  std::set<std::size_t> front;
+  // Largest saving first, the harmless ones of equal saving first: on the front is what harms less than all before it.
+  const auto sweep = [&](auto&& harm) {
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return saving(a) != saving(b) ? saving(a) > saving(b) : harm(candidates[a]) < harm(candidates[b]);
+    });
+    double least = std::numeric_limits<double>::infinity();
+    for (const std::size_t index : order) {
+      if (harm(candidates[index]) >= least) continue;
+      least = harm(candidates[index]);
+      front.insert(index);
+    }
+    std::sort(order.begin(), order.end());
+  };
+  sweep([](const Candidate& candidate) { return -candidate.predicted_fidelity; });
+  sweep([](const Candidate& candidate) { return candidate.cost; });
+  std::vector<std::size_t> result(front.begin(), front.end());
+  std::stable_sort(result.begin(), result.end(), [&](std::size_t a, std::size_t b) { return saving(a) > saving(b); });
+  return result;
 }
 
 }  // namespace repsim::planner

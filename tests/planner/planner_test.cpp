@@ -217,29 +217,37 @@ TEST_F(Shortlist, LeavesOutLayersThatMayNotBeGiven) {
   EXPECT_THAT(shortlist(one_row({1, 1, 1, 1, 1, 1}), receiver, donor, 0, std::vector<bool>(6, false), 3), IsEmpty());
 }
 
-// Oracle: every pair compared. Values on a coarse grid, so that ties are common.
+// Oracle: every pair compared, for each of the two measures of harm. Values on a coarse grid, so that ties are common.
 TEST(ParetoFront, EqualsBruteForceOnRandomCandidates) {
   std::mt19937 random(5);
   for (int round = 0; round < 300; ++round) {
+    const Objective objective = round % 2 == 0 ? Objective::kBytes : Objective::kFlops;
     std::vector<Candidate> candidates(random() % 12);
     for (Candidate& one : candidates) {
       one.bytes_saved = static_cast<std::int64_t>(random() % 6);
+      one.flops_saved = static_cast<std::int64_t>(random() % 6);
       one.predicted_fidelity = static_cast<double>(random() % 6) / 5;
+      one.cost = static_cast<double>(random() % 6) / 5;
     }
+    const auto saving = [&](std::size_t i) {
+      return objective == Objective::kBytes ? candidates[i].bytes_saved : candidates[i].flops_saved;
+    };
+    const auto beaten = [&](std::size_t i, auto&& good) {
+      for (std::size_t j = 0; j < candidates.size(); ++j) {
+        const bool no_worse = saving(j) >= saving(i) && good(candidates[j]) >= good(candidates[i]);
+        const bool equal = saving(j) == saving(i) && good(candidates[j]) == good(candidates[i]);
+        if (no_worse && (!equal || j < i)) return true;
+      }
+      return false;
+    };
     std::vector<std::size_t> expected;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      bool beaten = false;
-      for (std::size_t j = 0; j < candidates.size(); ++j) {
-        const auto &a = candidates[i], &b = candidates[j];
-        const bool no_worse = b.bytes_saved >= a.bytes_saved && b.predicted_fidelity >= a.predicted_fidelity;
-        const bool equal = b.bytes_saved == a.bytes_saved && b.predicted_fidelity == a.predicted_fidelity;
-        beaten |= no_worse && (!equal || j < i);
-      }
-      if (!beaten) expected.push_back(i);
+      if (!beaten(i, [](const Candidate& one) { return one.predicted_fidelity; }) ||
+          !beaten(i, [](const Candidate& one) { return -one.cost; }))
+        expected.push_back(i);
     }
-    std::sort(expected.begin(), expected.end(),
-              [&](std::size_t a, std::size_t b) { return candidates[a].bytes_saved > candidates[b].bytes_saved; });
-    ASSERT_EQ(pareto_front(candidates), expected) << "round " << round;
+    std::stable_sort(expected.begin(), expected.end(), [&](auto a, auto b) { return saving(a) > saving(b); });
+    ASSERT_EQ(pareto_front(candidates, objective), expected) << "round " << round;
   }
 }
 

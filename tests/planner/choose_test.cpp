@@ -1,0 +1,167 @@
+// The choice of shares for many models against every combination of columns.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "repsim/planner.hpp"
+
+namespace repsim::planner {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+/// By the rules as they are written in the header, nothing else.
+bool allowed(const Choice& choice, const std::vector<int>& taken) {
+  std::vector<std::set<int>> donors(static_cast<std::size_t>(choice.models));
+  int shares = 0;
+  for (const int a : taken) {
+    if (a < 0) continue;
+    ++shares;
+    const Column& taker = choice.columns[static_cast<std::size_t>(a)];
+    donors[static_cast<std::size_t>(taker.receiver)].insert(taker.donor);
+    for (const int b : taken) {
+      if (b < 0) continue;
+      const Column& giver = choice.columns[static_cast<std::size_t>(b)];
+      if (giver.receiver != taker.donor) continue;
+      for (const int layer : taker.given) {
+        if (std::find(giver.lost.begin(), giver.lost.end(), layer) != giver.lost.end()) return false;
+      }
+      for (const auto& [first, second] : choice.banned) {
+        if (static_cast<int>(first) == a && static_cast<int>(second) == b) return false;
+      }
+    }
+  }
+  // Transitive closure: a model that reaches itself is a cycle.
+  for (std::size_t round = 0; round < donors.size(); ++round) {
+    for (auto& of : donors) {
+      std::set<int> more = of;
+      for (const int donor : of)
+        more.insert(donors[static_cast<std::size_t>(donor)].begin(), donors[static_cast<std::size_t>(donor)].end());
+      of = more;
+    }
+  }
+  for (std::size_t model = 0; model < donors.size(); ++model) {
+    if (donors[model].count(static_cast<int>(model)) > 0) return false;
+  }
+  return choice.max_shares < 0 || shares <= choice.max_shares;
+}
+
+double brute_force(const Choice& choice, std::vector<int>& taken, int receiver) {
+  if (receiver == choice.models) {
+    if (!allowed(choice, taken)) return 0;
+    double value = 0;
+    for (const int column : taken) value += column < 0 ? 0 : choice.columns[static_cast<std::size_t>(column)].value;
+    return value;
+  }
+  double best = brute_force(choice, taken, receiver + 1);
+  for (std::size_t i = 0; i < choice.columns.size(); ++i) {
+    if (choice.columns[i].receiver != receiver) continue;
+    taken[static_cast<std::size_t>(receiver)] = static_cast<int>(i);
+    best = std::max(best, brute_force(choice, taken, receiver + 1));
+    taken[static_cast<std::size_t>(receiver)] = -1;
+  }
+  return best;
+}
+
+Choice random_choice(std::mt19937& random, int models, int columns_each) {
+  const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
+  Choice choice;
+  choice.models = models;
+  for (int receiver = 0; receiver < models; ++receiver) {
+    for (int k = below(columns_each + 1); k > 0; --k) {
+      Column column;
+      column.receiver = receiver;
+      column.donor = (receiver + 1 + below(models - 1)) % models;
+      column.value = below(20);
+      for (int layer = 0; layer < 5; ++layer) {
+        if (below(3) == 0) column.given.push_back(layer);
+        if (below(3) == 0) column.lost.push_back(layer);
+      }
+      choice.columns.push_back(column);
+    }
+  }
+  for (int k = below(4); k > 0 && !choice.columns.empty(); --k) {
+    const auto one = [&] { return static_cast<std::size_t>(below(static_cast<int>(choice.columns.size()))); };
+    choice.banned.emplace_back(one(), one());
+  }
+  if (below(2) == 0) choice.max_shares = below(3);
+  return choice;
+}
+
+std::vector<int> taken_of(const Choice& choice, const Chosen& chosen) {
+  std::vector<int> taken(static_cast<std::size_t>(choice.models), -1);
+  for (const std::size_t column : chosen.columns)
+    taken[static_cast<std::size_t>(choice.columns[column].receiver)] = static_cast<int>(column);
+  return taken;
+}
+
+TEST(Choose, EqualsBruteForceOnRandomModels) {
+  std::mt19937 random(21);
+  for (int round = 0; round < 3000; ++round) {
+    const Choice choice = random_choice(random, 2 + round % 3, 4);
+    std::vector<int> none(static_cast<std::size_t>(choice.models), -1);
+    const Chosen chosen = choose(choice);
+    ASSERT_TRUE(allowed(choice, taken_of(choice, chosen))) << "round " << round;
+    ASSERT_NEAR(chosen.value, brute_force(choice, none, 0), 1e-9) << "round " << round;
+    ASSERT_TRUE(chosen.proven);
+    ASSERT_EQ(chosen.bound, chosen.value);
+  }
+}
+
+TEST(Choose, OutOfNodesStillBoundsTheOptimum) {
+  std::mt19937 random(22);
+  int unproven = 0;
+  for (int round = 0; round < 500; ++round) {
+    Choice choice = random_choice(random, 4, 4);
+    const double best = choose(choice).value;
+    choice.most_nodes = 3;
+    const Chosen chosen = choose(choice);
+    ASSERT_TRUE(allowed(choice, taken_of(choice, chosen)));
+    ASSERT_GE(chosen.bound, best - 1e-9) << "round " << round;
+    ASSERT_LE(chosen.value, best + 1e-9) << "round " << round;
+    unproven += chosen.proven ? 0 : 1;
+  }
+  EXPECT_GT(unproven, 50);
+}
+
+// Every model could take all it has from any other one: one must give, the others take. The bound sees that at once.
+TEST(Choose, SixteenModelsThatResembleEachOtherTakeFromOne) {
+  Choice choice;
+  choice.models = 16;
+  choice.most_nodes = 10'000;
+  for (int receiver = 0; receiver < 16; ++receiver) {
+    for (int donor = 0; donor < 16; ++donor) {
+      for (int depth = 1; receiver != donor && depth <= 10; ++depth) {
+        Column column{receiver, donor, (100 + receiver) * depth * 0.1, {depth}, {}};
+        for (int layer = 0; layer <= depth; ++layer) column.lost.push_back(layer);
+        choice.columns.push_back(column);
+      }
+    }
+  }
+  const Chosen chosen = choose(choice);
+  EXPECT_TRUE(chosen.proven);
+  EXPECT_EQ(chosen.columns.size(), 15U);
+  EXPECT_NEAR(chosen.value, 15 * 100 + 15 * 16 / 2, 1e-6);  // all but the smallest, which gives
+}
+
+TEST(Choose, ADonorThatTakesGivesOnlyWhatItStillComputes) {
+  Choice choice;
+  choice.models = 3;
+  choice.columns = {{0, 1, 10, {4}, {0, 1}}, {1, 2, 10, {4}, {0, 1, 2, 3, 4}}, {1, 2, 6, {2}, {0, 1, 2}}};
+  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2));
+}
+
+TEST(Choose, NothingOfNothing) {
+  EXPECT_THAT(choose({}).columns, IsEmpty());
+  Choice worthless;
+  worthless.models = 2;
+  worthless.columns = {{0, 1, 0, {}, {}}};
+  EXPECT_THAT(choose(worthless).columns, IsEmpty());
+}
+
+}  // namespace
+}  // namespace repsim::planner
