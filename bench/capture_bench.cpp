@@ -49,7 +49,7 @@ void run(const std::vector<std::string>& arguments) {
     const model::Loaded loaded = model::load(one, "flags");
     const graph::DryRun dry = graph::dry_run(loaded);
     const graph::Prepared prepared = graph::prepare(loaded, dry);
-    capture::ModelSet set{{&prepared}, {0}, {spec}};
+    capture::ModelSet set{{&prepared}, {0}, {spec}, {}};
     const std::vector<int> group{0};
     torch::jit::Module module = loaded.module.deepcopy();
     const auto bare = [&] {

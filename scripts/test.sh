@@ -12,7 +12,7 @@ lap() {
 }
 
 if [ "${REPSIM_SETUP:-yes}" != no ]; then
-  scripts/setup.sh
+  scripts/setup.sh --with-runtimes
   lap setup
 fi
 cmake --preset release

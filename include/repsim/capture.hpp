@@ -19,6 +19,8 @@ struct ModelSet {
   std::vector<const graph::Prepared*> models;
   std::vector<int> groups;              ///< per model
   std::vector<model::InputSpec> specs;  ///< per group
+  /// Per group, from its input to the frame of the video at hand; empty: all models see the same part of the frame.
+  std::vector<video::AffineMap> views;
 
   /// Frames per run that all of `members` can take: 16, or 1 when one of them cannot be batched.
   [[nodiscard]] std::int64_t batch(std::span<const int> members) const;

@@ -3,12 +3,14 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "repsim/base/progress.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/graph.hpp"
+#include "repsim/resample.hpp"
 
 /// Adapters and refits in closed form, on unlabelled calibration frames.
 namespace repsim::fit {
@@ -25,7 +27,8 @@ struct Cut {
 };
 
 struct Options {
-  bool linear = true;   ///< 1x1 adapters may be fitted; else layers are at most resized (their channels must agree)
+  bool linear =
+      true;  ///< 1x1 adapters may be fitted; else layers are at most resized or resampled (channels must agree)
   bool refit = true;    ///< the first convolutions after the cut may be solved again instead
   double ridge = 1e-4;  ///< strength relative to the mean variance of the regressors
 };
@@ -35,11 +38,15 @@ struct Joint {
   bool possible = false;         ///< false: channels differ and neither adapters nor a refit are allowed or possible
   std::vector<int> refit_nodes;  ///< convolutions to solve again; empty: adapters in place
   std::vector<bool> linear;      ///< per tap: a 1x1 convolution is added
-  std::vector<bool> resize;      ///< per tap
-  std::int64_t bytes_added = 0;  ///< adapters; refitted convolutions beyond what they had
+  std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
+  std::vector<bool> resample;  ///< per tap: the models see different parts; constant matrices line the maps up
+  std::set<graph::Axis> rows,
+      columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
+  std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
   std::int64_t flops_added = 0;  ///< per frame
 };
+/// @throws Error{kInternal} when set.views is neither empty nor one per group
 [[nodiscard]] Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options);
 
 /// A fitted cut.
@@ -48,16 +55,21 @@ struct Fitted {
   std::vector<double> residuals;  ///< per tap: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)
 };
 
+/// Bytes of a constant matrix.
+[[nodiscard]] inline std::int64_t matrix_bytes(const graph::Axis& axis) { return 4 * axis.elements(); }
+
 /// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
 /// the donor's (adapter), or the output of the first convolutions on their input after replacement (refit), positions
-/// of all frames as rows. Sums in float64, rows in the order of the frames: deterministic.
+/// of all frames as rows, without those whose centre lies where the donor does not see. Sums in float64, rows in the
+/// order of the frames: deterministic.
 /// @param shares  shares that are already part of the merged model: the donor's layers are what they make of them
 /// @throws Error{kInterrupted}
 [[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration,
                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                          const Options& options, Progress& progress);
 
-/// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, at 64 positions per frame (evenly spaced).
+/// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
+/// at 64 positions per frame (evenly spaced over what both see).
 /// @param pairs  taps between two models, layers of four dimensions
 [[nodiscard]] std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver,
                                          int donor, const std::vector<Tap>& pairs, const Options& options,

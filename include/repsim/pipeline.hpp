@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,15 +29,30 @@ struct Settings {
   std::int64_t frames = 256;               ///< sampled over the whole video
   double holdout = 0.3;                    ///< part of the frames that judges, in (0, 1)
   double min_fidelity = 0.9;               ///< every model keeps at least this, 0..1
+  std::map<std::string, double> min_fidelity_of;  ///< models (by name) that keep another one
+  std::string objective = "bytes";     ///< "bytes" of parameters or "flops" per frame: what a plan saves most of
+  std::optional<std::int64_t> budget;  ///< bytes of parameters the bundle may hold: as much fidelity as fits in them
+  std::optional<std::int64_t> max_shares;  ///< receivers in a plan; none: any number
+  std::vector<std::string> donors;         ///< globs on names of models that may give; empty: all
+  std::vector<std::string> keep;           ///< models that are never changed
   std::string adapters = "linear";   ///< "none": representations are at most resized; "linear": 1x1 convolutions too
   bool refit = true;                 ///< the first convolutions after a cut may be solved again
   std::vector<Direction> share;      ///< empty: all ordered pairs
   std::vector<std::string> layers;   ///< globs on layer names that may be replaced; empty: all
   std::vector<std::string> exclude;  ///< globs on layer names that may be neither given nor replaced
   std::int64_t max_trials = 24;      ///< candidates that are measured per ordered pair of models
-  int threads = 0;                   ///< 0: as many as the machine has cores
-  std::uint64_t seed = 0;            ///< of the bootstrap intervals
-  std::optional<std::string> truth;  ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
+  double confidence = 0;  ///< above 0: candidates must reach min_fidelity with the lower end of this bootstrap interval
+  double max_minutes = 0;              ///< no new candidate is measured after so long a search; 0: no limit
+  int threads = 0;                     ///< 0: as many as the machine has cores
+  std::uint64_t seed = 0;              ///< of the bootstrap intervals
+  std::optional<std::string> truth;    ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
+  std::vector<std::string> libraries;  ///< of operators that the models need beside Torch: paths, loaded in this order
+
+  /// What this model keeps at least.
+  [[nodiscard]] double min_fidelity_for(const std::string& model) const {
+    const auto found = min_fidelity_of.find(model);
+    return found == min_fidelity_of.end() ? min_fidelity : found->second;
+  }
 };
 
 /// Reads configs/*.json. Paths in it are relative to the config file and come out so that they can be opened from here.
@@ -51,12 +67,19 @@ struct Settings {
 void apply_override(Json& config, const std::string& assignment);
 
 /// Parses `--input
-/// [NAME=]352x352[,bgr|rgb][,stretch|letterbox|crop][,pad=114][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list]` into
-/// (name or "", spec). @throws Error{kUsage}
+/// [NAME=]352x352[,bgr|rgb][,stretch|letterbox|crop][,pad=114][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list][,nhwc]
+/// [,uint8|float16]` into (name or "", spec). @throws Error{kUsage}
 [[nodiscard]] std::pair<std::string, model::InputSpec> parse_input_flag(const std::string& text);
 
 /// Parses "RECEIVER<-DONOR". Nothing when it is not of this form.
 [[nodiscard]] std::optional<Direction> parse_direction(const std::string& text);
+
+/// Parses a size in bytes: "1500000", "1.5M"; K, M and G are powers of 1000. Nothing when it is not of this form, or
+/// not above 0.
+[[nodiscard]] std::optional<std::int64_t> parse_bytes(const std::string& text);
+
+/// Takes `--min-fidelity F` and `--min-fidelity NAME=F`, each in turn. @throws Error{kUsage}
+void apply_min_fidelity(const std::vector<std::string>& flags, Settings& settings);
 
 /// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs,
 /// directions that name known models. @throws Error{kInput} or Error{kUsage}
@@ -83,14 +106,18 @@ struct Inspection {
   Json json;
 };
 /// @param model  its input spec may be absent when the archive has it
-[[nodiscard]] Inspection inspect(const model::ModelSpec& model);
+/// @param libraries  as in Settings
+[[nodiscard]] Inspection inspect(const model::ModelSpec& model, const std::vector<std::string>& libraries = {});
 
 struct VerifySettings {
   std::filesystem::path plan;        ///< plan.json, or the folder that holds it
   std::optional<std::string> video;  ///< else the plan's own video and hold-out frames
-  std::int64_t frames = 0;  ///< with another video: frames to sample over it; 0: as many as the plan's hold-out
+  /// Frames to sample evenly, over another video or over the part of the plan's own that begins with its hold-out (what
+  /// comes before calibrated). 0: as many as the hold-out, on the plan's own video those very frames.
+  std::int64_t frames = 0;
   std::optional<std::string> truth;  ///< MOTChallenge text
   int threads = 0;
+  std::vector<std::string> libraries;  ///< as in Settings
 };
 
 struct Verification {
@@ -99,8 +126,9 @@ struct Verification {
   std::vector<std::string> models;
   std::vector<report::Fidelity> fidelity;  ///< per model
   std::vector<std::optional<report::Accuracy>> accuracy;
-  bool holds = true;  ///< every model keeps the plan's min_fidelity
-  double min_fidelity = 0;
+  bool holds = true;                    ///< every model keeps the plan's min_fidelity
+  double min_fidelity = 0;              ///< of models for which the plan asks no other
+  std::vector<double> min_fidelity_of;  ///< per model
 };
 /// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)
 [[nodiscard]] Verification verify(const VerifySettings& settings, Progress& progress);
@@ -109,5 +137,9 @@ struct Verification {
 
 /// Version of the LibTorch that repsim is built with: "2.13.0".
 [[nodiscard]] std::string torch_version();
+
+/// Sends LibTorch's warnings, and what models print while they run, to the log at debug level. Process-wide, so a
+/// program calls it, once; this library never does.
+void log_torch_output();
 
 }  // namespace repsim::pipeline

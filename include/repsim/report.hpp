@@ -27,7 +27,7 @@ using verify::Fidelity;
 struct ModelEntry {
   std::string name, path, sha256;
   model::InputSpec input;
-  std::string input_source;   ///< "flags", "config" or "archive"
+  std::string input_source;   ///< "flags", "config" or "archive: RECORD"
   model::OutputSpec output;   ///< resolved: never auto
   std::string format_reason;  ///< how the format was recognised
   std::string run_method;     ///< "run_<identifier>"
@@ -41,7 +41,7 @@ struct ModelEntry {
 struct Replaced {
   std::string receiver_layer, donor_layer;
   double similarity = 0;  ///< S of the two layers on the calibration frames; NaN: one is constant on them
-  std::string adapter;    ///< "none", "resize", "linear", "resize+linear"
+  std::string adapter;    ///< "none", "resize", "resample", "linear", "resize+linear", "resample+linear"
   bool refit = false;     ///< the next convolution was solved again instead
   double residual =
       0;  ///< 1 - R2 of the fit on calibration frames: of the adapter, or of the refitted convolutions (worst)
@@ -69,7 +69,8 @@ struct Candidate {
   std::string receiver, donor;
   std::vector<std::string> receiver_layers, donor_layers;
   double similarity = 0;         ///< smallest S over the replaced layers; NaN: one is constant
-  std::int64_t bytes_saved = 0;  ///< removed minus added
+  std::int64_t bytes_saved = 0;  ///< removed minus added; what another model holds too does not count as removed
+  std::int64_t flops_saved = 0;  ///< removed minus added, per frame
   double predicted_fidelity = 0;
   std::optional<double> measured_fidelity;
   bool chosen = false;
@@ -87,7 +88,10 @@ struct Plan {
                                    ///< a config file: the reports read settings.merge.min_fidelity where it is there
   std::string video_path, video_sha256;
   std::int64_t video_frames = 0;
-  std::vector<std::int64_t> calibration_frames, holdout_frames;
+  std::vector<std::int64_t> calibration_frames;
+  std::vector<std::int64_t> selection_frames;  ///< on which candidates were measured; empty: on holdout_frames
+  std::vector<std::int64_t> holdout_frames;    ///< which judge: every fidelity of a model was measured on these
+  std::int64_t judgements = 0;  ///< how often a found plan was judged on them: 1, unless one was refused; 0: not known
   std::vector<InputGroup> inputs;
   std::vector<ModelEntry> models;
   ExactSharing exact;
@@ -106,10 +110,18 @@ struct Plan {
 [[nodiscard]] Plan plan_from_json(const Json& json, const std::string& file);
 
 [[nodiscard]] Json to_json(const model::InputSpec& spec);
+/// The options of the ssd formats are there for these formats only.
 [[nodiscard]] Json to_json(const model::OutputSpec& spec);
+/// Reads the options of the ssd formats that are there; leaves the others. @throws Error{kInput}
+void read_options(JsonReader& reader, model::SsdOptions& out);
 /// All matrices, values rounded to 6 decimals, null where undefined.
 [[nodiscard]] Json to_json(const std::vector<similarity::Matrix>& matrices, std::int64_t minibatch,
                            std::int64_t frames);
+
+/// The fidelity that the plan's settings ask for: of all models for which they ask no other, or of one model. None
+/// where they do not say.
+[[nodiscard]] std::optional<double> min_fidelity(const Plan& plan);
+[[nodiscard]] std::optional<double> min_fidelity(const Plan& plan, const std::string& model);
 
 /// The plan for a terminal: one table of models, one of shares, totals, what was tried, and why nothing is shared where
 /// that is so. Plain text, at most 100 columns, final newline.

@@ -16,10 +16,10 @@ namespace repsim::verify {
 using model::Detection;
 using model::Detections;
 
-inline constexpr double kMinScore = 0.01;  ///< detections below it are dropped before anything else
-inline constexpr double kNmsIou = 0.45;    ///< class-aware NMS: a box is dropped above this overlap with a better one
-inline constexpr int kMaxPerClass = 300;   ///< best boxes per frame and class that enter NMS
-inline constexpr double kMatchIou = 0.5;   ///< AP50
+using model::kMinScore;                   // what decoding drops already
+inline constexpr double kNmsIou = 0.45;   ///< class-aware NMS: a box is dropped above this overlap with a better one
+inline constexpr int kMaxPerClass = 300;  ///< best boxes per frame and class that enter NMS
+inline constexpr double kMatchIou = 0.5;  ///< AP50
 
 /// Score filter, then per class: the 300 best (ties by order), then NMS at IoU 0.45. Result sorted by label, then
 /// score. Scores that are NaN are dropped; a box that is not finite overlaps nothing.

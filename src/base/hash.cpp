@@ -20,6 +20,17 @@ void check(int result) {
   if (result != 1) throw Error(ErrorKind::kInternal, "OpenSSL cannot compute SHA-256");
 }
 
+/// What one byte does to a checksum whose other bits are 0.
+constexpr std::array<std::uint32_t, 256> kCrcOfByte = [] {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
+    std::uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
+    table[byte] = crc;
+  }
+  return table;
+}();
+
 class Sha256 {
  public:
   Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
@@ -51,6 +62,12 @@ std::string sha256(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.add(bytes.data(), bytes.size());
   return hash.digits();
+}
+
+std::uint32_t crc32(std::string_view bytes) {
+  std::uint32_t crc = 0xFFFFFFFFU;
+  for (const char byte : bytes) crc = (crc >> 8U) ^ kCrcOfByte[(crc ^ static_cast<std::uint8_t>(byte)) & 0xFFU];
+  return ~crc;
 }
 
 std::string sha256_of_file(const std::filesystem::path& path) {

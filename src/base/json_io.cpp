@@ -205,7 +205,7 @@ void JsonReader::read_list(const std::string& key, std::vector<Value>& out) {
   out = std::move(values);
 }
 
-void JsonReader::missing(const std::string& key) const { fail(key, "is missing", "add \"" + key + "\""); }
+void JsonReader::missing(const std::string& key) const { fail(key, "the key is missing", "add \"" + key + "\""); }
 
 void JsonReader::required(const std::string& key, std::string& out) {
   if (!read(key, out)) missing(key);

@@ -23,21 +23,26 @@ class Tree {
   tj::Module& root() { return root_; }
   std::shared_ptr<tj::CompilationUnit> unit() { return unit_; }
 
-  /// Where a tensor is, once place() has seen it.
-  [[nodiscard]] const std::string& path_of(const at::Tensor& tensor) const {
-    return paths_.at(tensor.unsafeGetTensorImpl());
+  /// Where a value is, once place() has seen it.
+  [[nodiscard]] const std::string& path_of(const c10::IValue& value) const {
+    return paths_.at(value.internalToPointer());
   }
 
-  /// Registers a tensor under its wanted path. Where another tensor has that path already (a refitted weight whose
-  /// original is still used by another model that had the same), an underscore is added.
+  /// Registers a tensor, or what holds tensors, under its wanted path. Where another tensor has that path already (a
+  /// refitted weight whose original is still used by another model that had the same), an underscore is added.
   void place(const graph::AssembledParameter& parameter, bool is_buffer) {
-    const at::Tensor& tensor = parameter.value.toTensor();
-    if (paths_.count(tensor.unsafeGetTensorImpl()) > 0) return;
+    const c10::IValue& value = parameter.value;
+    if (paths_.count(value.internalToPointer()) > 0) return;
     std::string path = identifiers_[static_cast<std::size_t>(parameter.model)] + "." + parameter.path;
     while (!taken_.insert(path).second) path += "_";
-    paths_[tensor.unsafeGetTensorImpl()] = path;
+    paths_[value.internalToPointer()] = path;
     const auto dot = path.rfind('.');
-    module(path.substr(0, dot)).register_parameter(path.substr(dot + 1), tensor, is_buffer);
+    tj::Module& owner = module(path.substr(0, dot));
+    if (value.isTensor()) {
+      owner.register_parameter(path.substr(dot + 1), value.toTensor(), is_buffer);
+    } else {
+      owner.register_attribute(path.substr(dot + 1), value.type(), value);
+    }
   }
 
  private:
@@ -75,7 +80,7 @@ class Tree {
   tj::Module root_;
   std::map<std::string, tj::Module> modules_;
   std::set<std::string> taken_;
-  std::unordered_map<const c10::TensorImpl*, std::string> paths_;
+  std::unordered_map<const void*, std::string> paths_;
 };
 
 /// Reads attributes from self, each prefix of a path once.
@@ -105,9 +110,12 @@ class Writer {
     std::vector<int> all(set_.models.size());
     std::iota(all.begin(), all.end(), 0);
     for (const int index : all) {
-      if (!model(index).transparent) tree_.root().register_module(identifiers_[at(index)], loaded_[at(index)]->module);
+      if (model(index).transparent) continue;
+      whole_.emplace(index, loaded_[at(index)]->module.deepcopy());  // gets others' tensors further down
+      tree_.root().register_module(identifiers_[at(index)], whole_.at(index));
     }
     add_method("forward", all, /*all_inputs=*/true);
+    share_with_whole_models();
     for (const int index : all) add_method("run_" + identifiers_[at(index)], {index}, /*all_inputs=*/false);
 
     Written written;
@@ -130,7 +138,7 @@ class Writer {
   const graph::Prepared& model(int index) const { return *set_.models[at(index)]; }
 
   bool is_buffer(const graph::AssembledParameter& parameter) {
-    if (parameter.added) return false;
+    if (parameter.added) return parameter.constant;
     auto& names = parameter_names_[parameter.model];
     if (names.empty()) {
       for (const auto& named : loaded_[at(parameter.model)]->module.named_parameters()) names.insert(named.name);
@@ -173,8 +181,13 @@ class Writer {
     }
     for (const graph::AssembledParameter& parameter : assembly.parameters) {
       if (!all_inputs || parameter.added) continue;
-      stored_bytes_ += static_cast<std::int64_t>(parameter.value.toTensor().nbytes());
+      for (const at::Tensor& tensor : graph::stored_tensors(parameter.value)) {
+        stored_bytes_ += static_cast<std::int64_t>(tensor.nbytes());
+      }
       ++stored_tensors_;
+      if (parameter.value.isTensor() && !parameter.value.toTensor().is_quantized()) {
+        by_content_.emplace(graph::content_hash(parameter.value.toTensor()), parameter.value.toTensor());
+      }
     }
     self->setType(tree_.root().type());
 
@@ -186,7 +199,7 @@ class Writer {
       tj::WithInsertPoint guard(begin);
       for (std::size_t i = 0; i < assembly.parameters.size(); ++i) {
         graph->inputs()[first_parameter + i]->replaceAllUsesWith(
-            reader.get(tree_.path_of(assembly.parameters[i].value.toTensor())));
+            reader.get(tree_.path_of(assembly.parameters[i].value)));
       }
     }
     while (graph->inputs().size() > first_parameter) graph->eraseInput(graph->inputs().size() - 1);
@@ -202,9 +215,13 @@ class Writer {
       }
       const auto& method = loaded_[at(index)]->module.get_method("forward");
       tj::Value* callee = reader.get(identifiers_[at(index)]);
-      const tj::NamedValue argument("", image.at(set_.groups[at(index)]));
-      const tj::MatchedSchema matched = tj::matchSchema(method.function().getSchema(), tj::SourceRange(), *graph,
-                                                        {argument}, {}, tj::NamedValue("self", callee));
+      // By position: what the model calls its own `self` is its business.
+      // With a picture of its own, since nobody knows whether it writes into it.
+      tj::Value* picture = image.at(set_.groups[at(index)]);
+      if (picture->type()->isSubtypeOf(*c10::TensorType::get())) picture = graph->insert(c10::aten::clone, {picture});
+      const std::vector<tj::NamedValue> arguments{callee, picture};
+      const tj::MatchedSchema matched =
+          tj::matchSchema(method.function().getSchema(), tj::SourceRange(), *graph, arguments, {});
       results.push_back(graph->insertMethodCall("forward", matched));
     }
     while (!graph->outputs().empty()) graph->eraseOutput(graph->outputs().size() - 1);
@@ -214,16 +231,36 @@ class Writer {
     tree_.root().type()->addMethod(tree_.unit()->create_function(qualified, graph));
   }
 
+  /// Models that are carried whole take the parameters that another model has bit by bit. Their buffers stay their own:
+  /// such a model may write to them.
+  void share_with_whole_models() {
+    for (auto& [index, whole] : whole_) {
+      for (const auto& named : whole.named_parameters(/*recurse=*/true)) {
+        const at::Tensor& own = named.value;
+        if (own.is_quantized() || own.layout() != at::kStrided) continue;
+        const auto [known, is_new] = by_content_.emplace(graph::content_hash(own), own);
+        if (is_new) continue;
+        tj::Module owner = whole;
+        std::string path = named.name;
+        for (auto dot = path.find('.'); dot != std::string::npos; dot = path.find('.')) {
+          owner = owner.attr(path.substr(0, dot)).toModule();
+          path = path.substr(dot + 1);
+        }
+        ++shared_with_whole_;
+        bytes_shared_with_whole_ += static_cast<std::int64_t>(own.nbytes());
+        owner.setattr(path, known->second);
+      }
+    }
+  }
+
   /// What is in the file, and what would be without storing identical tensors once.
   void count(Written& written) {
     std::set<const void*> storages;
-    const auto add = [&](const at::Tensor& tensor) {
-      if (!storages.insert(tensor.storage().unsafeGetStorageImpl()).second) return;
+    for (const at::Tensor& tensor : graph::stored_tensors(tree_.root())) {
+      if (!storages.insert(tensor.storage().unsafeGetStorageImpl()).second) continue;
       written.elements += tensor.numel();
       written.parameter_bytes += static_cast<std::int64_t>(tensor.nbytes());
-    };
-    for (const at::Tensor& tensor : tree_.root().parameters(/*recurse=*/true)) add(tensor);
-    for (const at::Tensor& tensor : tree_.root().buffers(/*recurse=*/true)) add(tensor);
+    }
 
     std::int64_t live_bytes = 0, live_tensors = 0;
     for (int index = 0; index < static_cast<int>(set_.models.size()); ++index) {
@@ -248,8 +285,8 @@ class Writer {
       for (const int parameter : live) live_bytes += program.parameters[static_cast<std::size_t>(parameter)].bytes;
       live_tensors += static_cast<std::int64_t>(live.size());
     }
-    written.deduplicated = live_tensors - stored_tensors_;
-    written.bytes_deduplicated = live_bytes - stored_bytes_;
+    written.deduplicated = live_tensors - stored_tensors_ + shared_with_whole_;
+    written.bytes_deduplicated = live_bytes - stored_bytes_ + bytes_shared_with_whole_;
   }
 
   const capture::ModelSet& set_;
@@ -258,7 +295,10 @@ class Writer {
   std::vector<std::string> identifiers_;
   Tree tree_;
   std::map<int, std::set<std::string>> parameter_names_;
+  std::map<int, tj::Module> whole_;  // models without a graph of their own, by index
+  std::map<std::string, at::Tensor> by_content_;
   std::int64_t stored_bytes_ = 0, stored_tensors_ = 0;
+  std::int64_t shared_with_whole_ = 0, bytes_shared_with_whole_ = 0;
 };
 
 }  // namespace

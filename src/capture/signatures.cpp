@@ -8,8 +8,16 @@ namespace {
 
 constexpr std::int64_t kChunk = 4096;  // features per float32 product: its rounding stays near 1e-6 of the chunk
 
+/// [B,3,H,W] for model::make_input.
 at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::int64_t> positions) {
   const model::InputSpec& spec = store.spec();
+  if (spec.dtype == model::InputDtype::kUint8) {
+    // Stored as rows of pixels, which is what most models that take bytes want: no detour over floats.
+    at::Tensor bytes = at::empty({static_cast<std::int64_t>(positions.size()), spec.height, spec.width, 3}, at::kByte);
+    std::uint8_t* out = bytes.data_ptr<std::uint8_t>();
+    for (const std::int64_t position : positions) out = std::ranges::copy(store.pixels(position), out).out;
+    return bytes.permute({0, 3, 1, 2});
+  }
   at::Tensor frames = at::empty({static_cast<std::int64_t>(positions.size()), 3, spec.height, spec.width}, at::kFloat);
   store.preprocess(positions, frames.data_ptr<float>());
   return frames;

@@ -118,6 +118,13 @@ CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::s
   return app.add_option(flag, out, help)->type_name(value_name)->allow_extra_args(false);
 }
 
+CLI::Option* add_libraries(CLI::App& app, std::vector<std::string>& out) {
+  return add_repeatable(
+      app, "--library", "FILE", out,
+      "A library of operators that models need beside Torch, libNAME.so (torchvision's is found where it "
+      "is installed beside Torch)");
+}
+
 CLI::Option* add_threads(CLI::App& app, std::optional<int>& out) {
   const auto read = [&out](const std::string& text) {
     out = parse_value<int>("--threads", text, "a number of threads");

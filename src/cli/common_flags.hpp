@@ -39,6 +39,9 @@ CLI::Option* add_choice(CLI::App& app, const std::string& flag, const std::vecto
 CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::string& value_name,
                             std::vector<std::string>& out, const std::string& help);
 
+/// --library, the same for every subcommand that loads models.
+CLI::Option* add_libraries(CLI::App& app, std::vector<std::string>& out);
+
 /// --threads, the same for every subcommand that computes.
 CLI::Option* add_threads(CLI::App& app, std::optional<int>& out);
 

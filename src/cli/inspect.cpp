@@ -19,7 +19,7 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct InspectFlags {
   std::string model;
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, formats, libraries;
   bool json = false;
 };
 
@@ -32,7 +32,8 @@ void run_inspect(const InspectFlags& flags) {
   models[0].name = std::filesystem::path(flags.model).stem().string();
   std::vector<std::string> sources(1);
   apply_inputs(flags.inputs, models, sources);
-  const pipeline::Inspection inspection = pipeline::inspect(models[0]);
+  apply_formats(flags.formats, models);
+  const pipeline::Inspection inspection = pipeline::inspect(models[0], flags.libraries);
   print_result(flags.json ? to_text(inspection.json) : inspection.text);
 }
 
@@ -44,6 +45,10 @@ Job setup_inspect(CLI::App& app) {
   app.add_option("MODEL", flags->model, "A TorchScript file");
   add_repeatable(app, "--input", "SPEC", flags->inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");
+  add_repeatable(app, "--format", "FORMAT", flags->formats,
+                 "What the model returns: " + format_list() + " (default auto; docs/outputs.md)")
+      ->group("Model");
+  add_libraries(app, flags->libraries)->group("Model");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
   return [flags](Progress&) { run_inspect(*flags); };
 }

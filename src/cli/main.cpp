@@ -160,6 +160,7 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
   cli::set_up_logging(parsed.flags, terminal);
   cli::install_stop_signals(parsed.flags.log_json);
   repsim::video::silence_opencv();
+  repsim::pipeline::log_torch_output();
   cli::CommandProgress progress(cli::progress_form(parsed.flags), terminal);
   parsed.job(progress);
 }

@@ -94,7 +94,8 @@ void apply_formats(const std::vector<std::string>& texts, std::vector<model::Mod
 
 std::string input_help() {
   return "How frames become the model's input: WIDTHxHEIGHT, then any of ,rgb ,letterbox ,crop ,pad=114 ,scale=1/255 "
-         ",mean=a:b:c ,std=a:b:c ,list (what is not named: bgr, stretch, scale=1/255, mean 0, std 1, one batch tensor)";
+         ",mean=a:b:c ,std=a:b:c ,list ,nhwc ,uint8 ,float16 (what is not named: bgr, stretch, scale=1/255 (uint8: 1), "
+         "mean 0, std 1, one batch tensor, nchw, float32)";
 }
 
 std::string format_list() {

@@ -29,7 +29,7 @@ void apply_formats(const std::vector<std::string>& texts, std::vector<model::Mod
 /// What --help says about the SPEC of --input.
 [[nodiscard]] std::string input_help();
 
-/// "auto, boxes-scores-labels, tensor"
+/// "auto, boxes-scores-labels, ..., tensor"
 [[nodiscard]] std::string format_list();
 
 }  // namespace repsim::cli

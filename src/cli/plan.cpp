@@ -28,14 +28,15 @@ input and output. --model without positional models changes the path of that ent
 
 DIR then holds plan.json, bundle.pt, report.html, similarity.json and run.json.
 Exit codes: 0 done, 2 usage, 3 bad input, 4 nothing can be shared at the asked fidelity (the plan is
-written, with no shares), 130 interrupted, 1 anything else.)";
+written, with no shares) or nothing that fits into the budget keeps it (the smallest is written), 130 interrupted, 1 anything else.)";
 
 struct PlanFlags {
-  std::vector<std::string> models, named_models, inputs, formats, set, share, layers, exclude;
-  std::optional<std::string> config, video, out, adapters, refit, truth;
-  std::optional<std::int64_t> frames, max_trials, seed;
+  std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,
+      donors, keep;
+  std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget;
+  std::optional<std::int64_t> frames, max_trials, max_shares, seed;
   std::optional<int> threads;
-  std::optional<double> holdout, min_fidelity;
+  std::optional<double> holdout, confidence, max_minutes;
   bool dry_run = false, force = false;
 };
 
@@ -125,16 +126,30 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   apply_models(flags, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   apply_formats(flags.formats, settings.models);
+  take(flags.libraries, settings.libraries);
   take(flags.video, settings.video);
   take(flags.frames, settings.frames);
   take(flags.holdout, settings.holdout);
   take(flags.layers, settings.layers);
   take(flags.exclude, settings.exclude);
-  take(flags.min_fidelity, settings.min_fidelity);
+  pipeline::apply_min_fidelity(flags.min_fidelity, settings);
+  take(flags.objective, settings.objective);
+  if (flags.budget) {
+    settings.budget = pipeline::parse_bytes(*flags.budget);
+    if (!settings.budget) {
+      throw Error(ErrorKind::kUsage, "'" + *flags.budget + "' is no size", "--budget",
+                  "bytes: --budget 1500000, or 1500K, 1.5M, 2G");
+    }
+  }
+  if (flags.max_shares) settings.max_shares = flags.max_shares;
+  take(flags.donors, settings.donors);
+  take(flags.keep, settings.keep);
   take(flags.adapters, settings.adapters);
   if (flags.refit) settings.refit = *flags.refit == "on";
   apply_share(flags.share, settings);
   take(flags.max_trials, settings.max_trials);
+  take(flags.confidence, settings.confidence);
+  take(flags.max_minutes, settings.max_minutes);
   if (flags.truth) settings.truth = flags.truth;
   take(flags.threads, settings.threads);
   if (flags.seed) settings.seed = seed_of(*flags.seed);
@@ -156,6 +171,14 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   if (flags.dry_run) return print_result(pipeline::dry_run(settings, *flags.out, flags.force));
   const pipeline::Outcome outcome = pipeline::plan(settings, *flags.out, flags.force, progress);
   print_result(report::summary(outcome.plan));
+  if (settings.budget) {
+    if (outcome.plan.after.bytes <= *settings.budget) return;
+    throw Error(ErrorKind::kNothingToShare,
+                fmt::format("nothing found within the budget of {} keeps the asked fidelity; the plan that is written "
+                            "saves what can be, to {}",
+                            report::human_bytes(*settings.budget), report::human_bytes(outcome.plan.after.bytes)),
+                outcome.directory.string(), "a larger --budget, or a lower --min-fidelity");
+  }
   if (shares_nothing(outcome.plan)) {
     throw Error(ErrorKind::kNothingToShare,
                 fmt::format("nothing can be shared at a fidelity of {}; the plan is written, with no shares",
@@ -184,32 +207,48 @@ Job setup_plan(CLI::App& app) {
                    add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
                                   input_help() + "; without NAME: every model; default: what the model's archive says"),
                    add_repeatable(app, "--format", "[NAME=]FORMAT", f.formats,
-                                  "What the model returns: " + format_list() + " (default auto)")});
+                                  "What the model returns: " + format_list() + " (default auto; docs/outputs.md)"),
+                   add_libraries(app, f.libraries)});
   group(
       "Video",
       {add_text(app, "--video", "FILE", f.video, "The video that decides what is shared"),
        add_whole_number(app, "--frames", "N", f.frames,
                         with_default("Frames sampled evenly over the video", std::to_string(defaults.frames))),
        add_number(app, "--holdout", "F", f.holdout,
-                  with_default("Last part of these frames: it judges, the rest calibrates",
+                  with_default("Last part of these frames: one half chooses, one judges, the rest calibrates",
                                fmt::format("{}", defaults.holdout))),
        add_text(app, "--truth", "FILE", f.truth, "Ground truth (MOTChallenge text): report accuracy beside fidelity")});
-  group("Sharing",
-        {add_number(app, "--min-fidelity", "F", f.min_fidelity,
-                    with_default("Every model keeps at least this agreement with its original, 0 to 1",
-                                 fmt::format("{}", defaults.min_fidelity))),
-         add_choice(app, "--adapters", {"none", "linear"}, f.adapters,
-                    with_default("May 1x1 convolutions adapt a donor's representation?", defaults.adapters)),
-         add_choice(
-             app, "--refit", {"on", "off"}, f.refit,
-             with_default("May the first convolutions after a cut be solved again?", defaults.refit ? "on" : "off")),
-         add_repeatable(app, "--share", "'R<-D'", f.share,
-                        "Only this direction: receiver R takes from donor D (default: all pairs are tried)"),
-         add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)"),
-         add_repeatable(app, "--exclude", "GLOB", f.exclude, "Layers with such names are neither given nor replaced"),
-         add_whole_number(
-             app, "--max-trials", "N", f.max_trials,
-             with_default("Candidates measured per ordered pair of models", std::to_string(defaults.max_trials)))});
+  group(
+      "Sharing",
+      {add_repeatable(app, "--min-fidelity", "[NAME=]F", f.min_fidelity,
+                      with_default("Every model, or this one, keeps at least this agreement with its original, 0 to 1",
+                                   fmt::format("{}", defaults.min_fidelity))),
+       add_choice(app, "--objective", {"bytes", "flops"}, f.objective,
+                  with_default("What to save most of: bytes of parameters, or FLOPs per frame", defaults.objective)),
+       add_text(app, "--budget", "BYTES", f.budget,
+                "The best worst fidelity whose parameters fit into so much (500K, 1.5M, 2G), instead of the largest "
+                "saving"),
+       add_whole_number(app, "--max-shares", "N", f.max_shares, "Models that may take layers (default: any number)"),
+       add_repeatable(app, "--donors", "GLOB", f.donors, "Only models with such names give layers (default: all)"),
+       add_repeatable(app, "--keep", "MODEL", f.keep, "This model is never changed; it may give layers"),
+       add_choice(app, "--adapters", {"none", "linear"}, f.adapters,
+                  with_default("May 1x1 convolutions adapt a donor's representation?", defaults.adapters)),
+       add_choice(
+           app, "--refit", {"on", "off"}, f.refit,
+           with_default("May the first convolutions after a cut be solved again?", defaults.refit ? "on" : "off")),
+       add_repeatable(app, "--share", "'R<-D'", f.share,
+                      "Only this direction: receiver R takes from donor D (default: all pairs are tried)"),
+       add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)"),
+       add_repeatable(app, "--exclude", "GLOB", f.exclude, "Layers with such names are neither given nor replaced"),
+       add_whole_number(
+           app, "--max-trials", "N", f.max_trials,
+           with_default("Candidates measured per ordered pair of models", std::to_string(defaults.max_trials))),
+       add_number(app, "--confidence", "C", f.confidence,
+                  "Choose by the lower end of the C bootstrap interval of the fidelity, not by its value, C in (0, 1) "
+                  "(default: by its value)"),
+       add_number(app, "--max-minutes", "F", f.max_minutes,
+                  "Measure no more candidates after so long a search: what was found by then is the plan (default: "
+                  "no limit; equal runs may then differ)")});
   group("Output",
         {add_text(app, "--out", "DIR", f.out, "Folder for the plan; it appears whole or not at all"),
          app.add_flag("--force", f.force, "Replace the files of an earlier plan in DIR"),

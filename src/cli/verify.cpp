@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kFooter = R"(Examples:
   repsim verify plan
+  repsim verify plan --frames 200
   repsim verify plan --video night.mp4 --frames 128
   repsim verify plan/plan.json --truth gt.txt --json
 
@@ -24,6 +25,7 @@ struct VerifyFlags {
   std::optional<std::string> video, truth;
   std::optional<std::int64_t> frames;
   std::optional<int> threads;
+  std::vector<std::string> libraries;
   bool json = false;
 };
 
@@ -33,6 +35,7 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
   settings.plan = flags.plan;
   settings.video = flags.video;
   settings.truth = flags.truth;
+  settings.libraries = flags.libraries;
   if (flags.frames && *flags.frames < 1) {
     throw Error(ErrorKind::kUsage, "the value is " + std::to_string(*flags.frames) + ", not 1 or more", "--frames");
   }
@@ -46,8 +49,10 @@ std::string broken_models(const pipeline::Verification& verification) {
   std::string text;
   for (std::size_t i = 0; i < verification.models.size(); ++i) {
     const double value = verification.fidelity[i].value;
-    if (value >= verification.min_fidelity) continue;
-    text += fmt::format("{}{} ({:.3f})", text.empty() ? "" : ", ", verification.models[i], value);
+    if (value >= verification.min_fidelity_of[i]) continue;
+    const bool own = verification.min_fidelity_of[i] != verification.min_fidelity;
+    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", verification.models[i], value,
+                        own ? fmt::format(", not {}", verification.min_fidelity_of[i]) : "");
   }
   return text;
 }
@@ -72,13 +77,15 @@ Job setup_verify(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json");
   add_text(app, "--video", "FILE", flags->video, "Judge on this video instead of the plan's own")->group("Video");
-  add_whole_number(app, "--frames", "N", flags->frames,
-                   "Frames sampled evenly over the video, on the plan's own video over its hold-out part (default: as "
-                   "many as the plan's hold-out)")
+  add_whole_number(
+      app, "--frames", "N", flags->frames,
+      "Frames sampled evenly over the video, on the plan's own over the part from its hold-out on (default: as "
+      "many as the hold-out, on the plan's own video those very frames)")
       ->group("Video");
   add_text(app, "--truth", "FILE", flags->truth,
            "Ground truth (MOTChallenge text) of the video: report accuracy as well")
       ->group("Video");
+  add_libraries(app, flags->libraries)->group("Settings");
   add_threads(app, flags->threads)->group("Settings");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
   return [flags](Progress& progress) { run_verify(*flags, progress); };

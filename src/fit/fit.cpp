@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 
+#include "coordinates.hpp"
 #include "repsim/base/error.hpp"
 
 namespace repsim::fit {
@@ -21,11 +22,14 @@ at::Tensor every_position(const at::Tensor& rows, std::int64_t most) {  // [B, L
   return stride == 1 ? rows : rows.slice(1, stride / 2, rows.size(1), stride);
 }
 
+/// [B,C,H,W] -> [B, H*W, C]
+at::Tensor positions_of(const at::Tensor& map) { return map.flatten(2).transpose(1, 2); }
+
 /// [B,C,H,W] -> [B, L, C*kh*kw]: what a convolution sees at each of its output positions, in the order of its weights.
 at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry) {
   const bool pointwise = geometry.weight_shape[2] == 1 && geometry.weight_shape[3] == 1 && geometry.stride[0] == 1 &&
                          geometry.stride[1] == 1 && geometry.padding[0] == 0 && geometry.padding[1] == 0;
-  if (pointwise) return x.flatten(2).transpose(1, 2);
+  if (pointwise) return positions_of(x);
   return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding,
                     geometry.stride)
       .transpose(1, 2);
@@ -50,14 +54,25 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
   const graph::Prepared& receiver = *set.models[receiver_index];
   const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
 
+  const graph::Alignment aligned = alignment(set, cut.receiver, cut.donor);
+
   Fitted fitted;
   fitted.splice.receiver = cut.receiver;
   for (std::size_t i = 0; i < cut.taps.size(); ++i) {
-    graph::Override one{cut.taps[i].receiver_layer, cut.donor, cut.taps[i].donor_layer, 0, 0, {}, {}};
+    graph::Override one;
+    one.receiver_layer = cut.taps[i].receiver_layer;
+    one.donor = cut.donor;
+    one.donor_layer = cut.taps[i].donor_layer;
+    const auto& shape = receiver.program.layers[static_cast<std::size_t>(one.receiver_layer)].shape;
     if (joint.resize[i]) {
-      const auto& shape = receiver.program.layers[static_cast<std::size_t>(one.receiver_layer)].shape;
       one.height = shape[1];
       one.width = shape[2];
+    }
+    if (joint.resample[i]) {
+      const auto& given = donor.program.layers[static_cast<std::size_t>(one.donor_layer)].shape;
+      const Matrices maps = matrices(aligned, given, shape);
+      one.rows = maps.rows;
+      one.columns = maps.columns;
     }
     fitted.splice.overrides.push_back(one);
   }
@@ -101,8 +116,12 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
                // Cloned: an in-place operation further down may overwrite what was tapped.
                [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value.clone(); });
     for (Regression& one : regressions) {
-      const at::Tensor x = every_position(patches(values[one.x], one.geometry), kMaxRowsPerFrame);
-      const at::Tensor y = every_position(values[one.y].flatten(2).transpose(1, 2), kMaxRowsPerFrame);
+      const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
+      const auto rows = [&](const at::Tensor& all) {
+        return every_position(rows_in_view(all, aligned, height, width), kMaxRowsPerFrame);
+      };
+      const at::Tensor x = rows(patches(values[one.x], one.geometry));
+      const at::Tensor y = rows(positions_of(values[one.y]));
       const c10::InferenceMode no_gradients;
       one.sums.add(matrix(x), matrix(y));
     }
@@ -162,9 +181,17 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
     auto& list = sizes[request];
     if (std::find(list.begin(), list.end(), size) == list.end()) list.push_back(size);
   };
+  const graph::Alignment aligned = alignment(set, receiver, donor);
+  std::map<std::pair<std::size_t, Size>, Matrices> resampled;  // of donor layers, where coordinates differ
   for (const Tap& pair : pairs) {
+    const std::size_t given = given_at.at(pair.donor_layer);
+    if (!aligned.identity() && resampled.count({given, size_of(pair)}) == 0) {
+      resampled[{given, size_of(pair)}] =
+          matrices(aligned, giver.program.layers[static_cast<std::size_t>(pair.donor_layer)].shape,
+                   taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)].shape);
+    }
     want(wanted_at.at(pair.receiver_layer), size_of(pair));
-    want(given_at.at(pair.donor_layer), size_of(pair));
+    want(given, size_of(pair));
   }
 
   const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, {}, requests);
@@ -178,19 +205,22 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
   const auto batches = capture::batches(calibration.front().size(), set.batch(members));
   progress.begin("screen " + taker.name + "<-" + giver.name, calibration.front().size());
   for (const auto& positions : batches) {
-    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions), [&](int tap,
-                                                                                              const at::Tensor& value) {
-      const auto request = static_cast<std::size_t>(tap);
-      for (const Size& size : sizes[request]) {
-        at::Tensor map = value;
-        if (value.size(2) != size.first || value.size(3) != size.second) {
-          const bool pool = graph::resizes_by_pooling(value.size(2), value.size(3), size.first, size.second);
-          map = pool ? at::adaptive_avg_pool2d(value, {size.first, size.second})
-                     : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
-        }
-        samples[{request, size}] = matrix(every_position(map.flatten(2).transpose(1, 2), kScreenRowsPerFrame)).clone();
-      }
-    });
+    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
+               [&](int tap, const at::Tensor& value) {
+                 const auto request = static_cast<std::size_t>(tap);
+                 for (const Size& size : sizes[request]) {
+                   at::Tensor map = value;
+                   if (const auto found = resampled.find({request, size}); found != resampled.end()) {
+                     map = found->second.apply(value);
+                   } else if (value.size(2) != size.first || value.size(3) != size.second) {
+                     const bool pool = graph::resizes_by_pooling(value.size(2), value.size(3), size.first, size.second);
+                     map = pool ? at::adaptive_avg_pool2d(value, {size.first, size.second})
+                                : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
+                   }
+                   const at::Tensor rows = rows_in_view(positions_of(map), aligned, size.first, size.second);
+                   samples[{request, size}] = matrix(every_position(rows, kScreenRowsPerFrame)).clone();
+                 }
+               });
     const c10::InferenceMode no_gradients;
     for (const auto& [regressors, members_of] : regressions) {
       std::vector<at::Tensor> targets;

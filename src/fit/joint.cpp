@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include "coordinates.hpp"
 #include "repsim/fit.hpp"
 
 namespace repsim::fit {
@@ -7,6 +8,21 @@ namespace {
 
 std::int64_t product(const std::vector<std::int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+/// A tap's matrices are stored once, its products are computed for every frame.
+void add_matrices(const graph::Alignment& alignment, const std::vector<std::int64_t>& from,
+                  const std::vector<std::int64_t>& to, Joint& joint) {
+  const graph::Axis rows = graph::vertical(alignment, from[1], to[1]),
+                    columns = graph::horizontal(alignment, from[2], to[2]);
+  if (!columns.identity()) {
+    if (joint.columns.insert(columns).second) joint.elements_added += columns.elements();
+    joint.flops_added += 2 * from[0] * from[1] * columns.elements();
+  }
+  if (!rows.identity()) {
+    if (joint.rows.insert(rows).second) joint.elements_added += rows.elements();
+    joint.flops_added += 2 * from[0] * to[2] * rows.elements();
+  }
 }
 
 }  // namespace
@@ -17,12 +33,16 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
   Joint joint;
   std::vector<int> layers;
   bool channels_agree = true;
+  const graph::Alignment aligned = alignment(set, cut.receiver, cut.donor);
   for (const Tap& tap : cut.taps) {
     const graph::Layer& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)];
     const graph::Layer& given = donor.program.layers[static_cast<std::size_t>(tap.donor_layer)];
     if (wanted.shape.size() != 3 || given.shape.size() != 3) return joint;
     layers.push_back(tap.receiver_layer);
-    joint.resize.push_back(wanted.shape[1] != given.shape[1] || wanted.shape[2] != given.shape[2]);
+    joint.resample.push_back(!aligned.identity());
+    joint.resize.push_back(aligned.identity() &&
+                           (wanted.shape[1] != given.shape[1] || wanted.shape[2] != given.shape[2]));
+    if (!aligned.identity()) add_matrices(aligned, given.shape, wanted.shape, joint);
     channels_agree = channels_agree && wanted.shape[0] == given.shape[0];
   }
   if (options.refit) joint.refit_nodes = graph::refit_convolutions(receiver, layers);
@@ -52,6 +72,7 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
   joint.linear.assign(cut.taps.size(), options.linear);
   if (!options.linear) {
     joint.possible = channels_agree;
+    joint.bytes_added = 4 * joint.elements_added;
     return joint;
   }
   for (const Tap& tap : cut.taps) {

@@ -6,6 +6,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/planner.hpp"
 #include "repsim/video.hpp"
 #include "settings_values.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kMaxSide = 8192;
 constexpr std::int64_t kMaxPad = 255;
+constexpr std::int64_t kMaxShares = 1'000'000;
 constexpr std::int64_t kMaxFrames = 1'000'000;  // nobody waits for more, and a slip of the finger asks for it
 
 /// Where a complaint about a complete set of settings points to: the flag of the same meaning.
@@ -26,6 +28,13 @@ std::string flag_of(const std::string& field) {
                                                          {"merge.exclude", "--exclude"},
                                                          {"merge.share", "--share"},
                                                          {"merge.max_trials", "--max-trials"},
+                                                         {"merge.max_minutes", "--max-minutes"},
+                                                         {"merge.confidence", "--confidence"},
+                                                         {"merge.objective", "--objective"},
+                                                         {"merge.budget", "--budget"},
+                                                         {"merge.max_shares", "--max-shares"},
+                                                         {"merge.donors", "--donors"},
+                                                         {"merge.keep", "--keep"},
                                                          {"threads", "--threads"},
                                                          {"video", "--video"}};
   const auto found = kFlags.find(field);
@@ -39,6 +48,37 @@ bool is_model_name(const std::string& name) {
     return byte < ' ' || byte == 0x7f || c == '=' || c == ',' || c == '<' || c == '>';
   };
   return !name.empty() && std::none_of(name.begin(), name.end(), unfit);
+}
+
+void check_ssd(const model::SsdOptions& options, const std::string& field, const Complain& complain) {
+  for (const double variance : options.variances) {
+    if (!std::isfinite(variance) || variance <= 0) {
+      complain(field + "variances", "the value " + number_text(variance) + " is not above 0", "for example [0.1, 0.2]");
+    }
+  }
+  if (!options.priors) return;
+  const model::Priors& priors = *options.priors;
+  const std::string where = field + "priors";
+  if (priors.strides.empty() || priors.strides.size() != priors.min_sizes.size()) {
+    complain(where,
+             std::to_string(priors.min_sizes.size()) + " levels of min_sizes for " +
+                 std::to_string(priors.strides.size()) + " strides",
+             "one list of sizes per stride");
+  }
+  for (const std::int64_t stride : priors.strides) {
+    if (stride < 1 || stride > kMaxSide) {
+      complain(where + ".strides", "the value is " + std::to_string(stride) + ", not 1 to " + std::to_string(kMaxSide),
+               "");
+    }
+  }
+  for (const auto& level : priors.min_sizes) {
+    if (level.empty()) complain(where + ".min_sizes", "a level has no sizes", "one list of sizes per stride");
+    for (const double size : level) {
+      if (!std::isfinite(size) || size <= 0) {
+        complain(where + ".min_sizes", "the size " + number_text(size) + " is not above 0", "pixels of the input");
+      }
+    }
+  }
 }
 
 void check_models(const Settings& settings, const Complain& complain) {
@@ -59,6 +99,7 @@ void check_models(const Settings& settings, const Complain& complain) {
       if (const auto problem = problem_of(*spec.input))
         complain(field + ".input." + problem->first, problem->second, "");
     }
+    check_ssd(spec.output.ssd, field + ".output.", complain);
     const double threshold = spec.output.score_threshold;
     if (!(threshold > 0 && threshold < 1)) {
       complain(field + ".output.score_threshold", "the value is " + number_text(threshold) + ", not between 0 and 1",
@@ -67,9 +108,67 @@ void check_models(const Settings& settings, const Complain& complain) {
   }
 }
 
-void check_globs(const std::vector<std::string>& globs, const std::string& field, const Complain& complain) {
-  if (std::find(globs.begin(), globs.end(), "") != globs.end()) {
-    complain(field, "a pattern is empty", "a layer's name, * and ? allowed: 'backbone.*'");
+void check_globs(const std::vector<std::string>& globs, const std::string& field, const Complain& complain,
+                 const std::string& remedy = "a layer's name, * and ? allowed: 'backbone.*'") {
+  if (std::find(globs.begin(), globs.end(), "") != globs.end()) complain(field, "a pattern is empty", remedy);
+}
+
+void check_goals(const Settings& settings, const Complain& complain) {
+  const auto check_fidelity = [&](double value, const std::string& whose) {
+    if (value >= 0 && value <= 1) return;
+    complain("merge.min_fidelity", "the value" + whose + " is " + number_text(value) + ", not 0 to 1", "");
+  };
+  check_fidelity(settings.min_fidelity, "");
+  for (const auto& [name, value] : settings.min_fidelity_of) check_fidelity(value, " of '" + name + "'");
+  const auto& objectives = objective_names();
+  if (std::find(objectives.begin(), objectives.end(), settings.objective) == objectives.end()) {
+    complain("merge.objective", "there is no objective '" + settings.objective + "'",
+             did_you_mean(settings.objective, objectives));
+  }
+  if (settings.budget && *settings.budget < 1)
+    complain("merge.budget", "the value is " + std::to_string(*settings.budget) + ", not above 0", budget_remedy());
+  if (settings.budget && settings.objective != "bytes") {
+    complain("merge.budget", "a budget is one of bytes, and the objective is " + settings.objective,
+             "leave one of them out");
+  }
+  if (settings.max_shares && (*settings.max_shares < 0 || *settings.max_shares > kMaxShares)) {
+    complain("merge.max_shares",
+             "the value is " + std::to_string(*settings.max_shares) + ", not 0 to " + std::to_string(kMaxShares), "");
+  }
+  if (!(settings.confidence >= 0 && settings.confidence < 1)) {
+    complain("merge.confidence", "the value is " + number_text(settings.confidence) + ", not 0 (off) to below 1",
+             "for example 0.9");
+  }
+  if (!(settings.max_minutes >= 0 && std::isfinite(settings.max_minutes))) {
+    complain("merge.max_minutes", "the value is " + number_text(settings.max_minutes) + ", not 0 (no limit) or more",
+             "");
+  }
+  check_globs(settings.donors, "merge.donors", complain, "a model's name, * and ? allowed");
+}
+
+/// Models that settings name.
+void check_names(const Settings& settings) {
+  std::vector<std::string> names;
+  for (const auto& spec : settings.models) names.push_back(spec.name);
+  const auto known = [&](const std::string& name, const std::string& where) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    throw Error(ErrorKind::kUsage, "there is no model named '" + name + "'", where, did_you_mean(name, names));
+  };
+  for (const auto& [name, value] : settings.min_fidelity_of)
+    known(name, "--min-fidelity " + name + "=" + number_text(value));
+  for (const std::string& name : settings.keep) {
+    known(name, "--keep " + name);
+    for (const auto& [receiver, donor] : settings.share) {
+      if (receiver != name) continue;
+      throw Error(ErrorKind::kUsage, "'" + name + "' is never changed, so it cannot receive", "--keep " + name,
+                  "leave out --keep " + name + " or --share " + receiver + "<-" + donor);
+    }
+  }
+  for (const std::string& glob : settings.donors) {
+    const auto matches = [&](const std::string& name) { return planner::glob_matches(glob, name); };
+    if (std::any_of(names.begin(), names.end(), matches)) continue;
+    throw Error(ErrorKind::kUsage, "no model's name matches '" + glob + "'", "--donors " + glob,
+                did_you_mean(glob, names));
   }
 }
 
@@ -94,6 +193,13 @@ const std::vector<std::string>& adapter_names() {
   static const std::vector<std::string> kNames{"none", "linear"};
   return kNames;
 }
+
+const std::vector<std::string>& objective_names() {
+  static const std::vector<std::string> kNames{"bytes", "flops"};
+  return kNames;
+}
+
+std::string budget_remedy() { return "bytes: 1500000, or 1500K, 1.5M, 2G"; }
 
 std::string model_field(std::size_t index) { return "models[" + std::to_string(index) + "]"; }
 
@@ -124,6 +230,13 @@ std::optional<std::pair<std::string, std::string>> problem_of(const model::Input
       return std::pair("std", "a value is 0 or not finite");
     }
   }
+  if (spec.dtype == model::InputDtype::kUint8) {
+    // Levels that were scaled or centred are no bytes any more: rounding them would feed something nobody asked for.
+    const std::string rule = " is given with the dtype uint8, which takes the pixels as they are";
+    if (spec.scale != 1) return std::pair("scale", "a scale" + rule);
+    if (spec.mean != model::InputSpec{}.mean) return std::pair("mean", "a mean" + rule);
+    if (spec.std != model::InputSpec{}.std) return std::pair("std", "a deviation" + rule);
+  }
   return std::nullopt;
 }
 
@@ -137,9 +250,7 @@ void check_values(const Settings& settings, const Complain& complain) {
     complain("frames.holdout", "the value is " + number_text(settings.holdout) + ", not between 0 and 1",
              "for example 0.3: the last 30 % judge");
   }
-  if (!(settings.min_fidelity >= 0 && settings.min_fidelity <= 1)) {
-    complain("merge.min_fidelity", "the value is " + number_text(settings.min_fidelity) + ", not 0 to 1", "");
-  }
+  check_goals(settings, complain);
   const auto& adapters = adapter_names();
   if (std::find(adapters.begin(), adapters.end(), settings.adapters) == adapters.end()) {
     complain("merge.adapters", "there are no adapters '" + settings.adapters + "'",
@@ -164,6 +275,7 @@ void check(const Settings& settings) {
     throw Error(ErrorKind::kUsage, problem, flag_of(field), remedy);
   });
   check_directions(settings);
+  check_names(settings);
   if (settings.video.empty()) {
     throw Error(ErrorKind::kUsage, "no video is given", "", R"(--video FILE, or "video" in the config)");
   }

@@ -3,6 +3,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/report.hpp"
 #include "settings_values.hpp"
 
 namespace repsim::pipeline {
@@ -44,10 +45,13 @@ model::InputSpec read_input(const Json& json, const std::string& file, const std
   read_name(reader, "resize", spec.resize, model::resize_names(), model::parse_resize);
   reader.optional("pad", spec.pad);
   read_name(reader, "color", spec.color, model::color_names(), model::parse_color);
+  read_name(reader, "dtype", spec.dtype, model::input_dtype_names(), model::parse_input_dtype);
+  spec.scale = model::default_scale(spec.dtype);
   reader.optional("scale", spec.scale);
   read_channels(reader, "mean", spec.mean);
   read_channels(reader, "std", spec.std);
   read_name(reader, "kind", spec.kind, model::input_kind_names(), model::parse_input_kind);
+  read_name(reader, "layout", spec.layout, model::layout_names(), model::parse_layout);
   reader.finish();
   return spec;
 }
@@ -59,6 +63,7 @@ model::OutputSpec read_output(const Json& json, const std::string& file, const s
   read_name(reader, "boxes", spec.boxes, model::box_units_names(), model::parse_box_units);
   reader.optional("classes", spec.classes);
   reader.optional("score_threshold", spec.score_threshold);
+  report::read_options(reader, spec.ssd);
   reader.finish();
   return spec;
 }
@@ -96,11 +101,45 @@ void read_frames(JsonReader& reader, Settings& out) {
   inner.finish();
 }
 
+/// One number for all models, or {"default": 0.9, "night": 0.95}.
+void read_min_fidelity(JsonReader& merge, Settings& out) {
+  const Json* value = merge.child("min_fidelity");
+  if (value == nullptr) return;
+  if (!value->is_object()) {
+    merge.optional("min_fidelity", out.min_fidelity);
+    return;
+  }
+  JsonReader reader(*value, merge.file(), merge.path_of("min_fidelity"));
+  reader.optional("default", out.min_fidelity);
+  for (const auto& [name, ignored] : value->items()) {
+    if (name != "default") reader.optional(name, out.min_fidelity_of[name]);
+  }
+}
+
+void read_budget(JsonReader& merge, Settings& out) {
+  const Json* value = merge.child("budget");
+  if (value == nullptr) return;
+  std::int64_t bytes = 0;
+  if (value->is_string()) {
+    const auto parsed = parse_bytes(value->get<std::string>());
+    if (!parsed) merge.fail("budget", "'" + value->get<std::string>() + "' is no size", budget_remedy());
+    bytes = *parsed;
+  } else {
+    merge.optional("budget", bytes);
+  }
+  out.budget = bytes;
+}
+
 void read_merge(JsonReader& reader, Settings& out) {
   const Json* merge = reader.child("merge");
   if (merge == nullptr) return;
   JsonReader inner(*merge, reader.file(), "merge");
-  inner.optional("min_fidelity", out.min_fidelity);
+  read_min_fidelity(inner, out);
+  inner.optional("objective", out.objective, objective_names());
+  read_budget(inner, out);
+  if (inner.has("max_shares")) inner.optional("max_shares", out.max_shares.emplace());
+  inner.optional("donors", out.donors);
+  inner.optional("keep", out.keep);
   inner.optional("adapters", out.adapters, adapter_names());
   inner.optional("refit", out.refit);
   std::vector<std::string> share;
@@ -113,6 +152,8 @@ void read_merge(JsonReader& reader, Settings& out) {
   inner.optional("layers", out.layers);
   inner.optional("exclude", out.exclude);
   inner.optional("max_trials", out.max_trials);
+  inner.optional("confidence", out.confidence);
+  inner.optional("max_minutes", out.max_minutes);
   inner.finish();
 }
 
@@ -124,6 +165,8 @@ Settings settings_from_json(const Json& json, const std::string& file, const fs:
   std::string ignored;
   reader.optional("$schema", ignored);  // for editors that check while one types
   read_models(reader, base, settings);
+  reader.optional("libraries", settings.libraries);
+  for (std::string& library : settings.libraries) library = resolve(library, base);
   reader.optional("video", settings.video);
   settings.video = resolve(settings.video, base);
   read_frames(reader, settings);

@@ -61,10 +61,10 @@ std::string layers_text(const graph::Program& program) {
   std::size_t width = 4;
   for (const graph::Layer& layer : program.layers) width = std::max(width, layer.name.size());
   std::ostringstream text;
-  text << std::left << std::setw(static_cast<int>(width)) << "name" << "  " << std::setw(10) << "kind" << std::setw(14)
+  text << std::left << std::setw(static_cast<int>(width)) << "name" << "  " << std::setw(12) << "kind" << std::setw(14)
        << "shape" << std::right << std::setw(11) << "parameters" << std::setw(12) << "MFLOPs" << "\n";
   for (const graph::Layer& layer : program.layers) {
-    text << std::left << std::setw(static_cast<int>(width)) << layer.name << "  " << std::setw(10) << layer.kind
+    text << std::left << std::setw(static_cast<int>(width)) << layer.name << "  " << std::setw(12) << layer.kind
          << std::setw(14) << shape_text(layer.shape) << std::right << std::setw(11) << layer.parameters << std::setw(12)
          << std::fixed << std::setprecision(2) << static_cast<double>(layer.flops) / 1e6 << "\n";
   }
@@ -73,7 +73,8 @@ std::string layers_text(const graph::Program& program) {
 
 }  // namespace
 
-Inspection inspect(const model::ModelSpec& spec) {
+Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries) {
+  model::load_libraries(libraries);
   const model::Loaded loaded = model::load(spec, spec.input ? "flags" : "");
   const graph::DryRun dry = graph::dry_run(loaded);
   const model::Recognised output = model::recognise(loaded, dry.output, 1);
@@ -88,15 +89,18 @@ Inspection inspect(const model::ModelSpec& spec) {
   json["file_bytes"] = loaded.file_bytes;
   json["parameters"] = prepared.model_elements;
   json["parameter_bytes"] = prepared.model_bytes;
-  json["unused_parameter_bytes"] = program.unused_parameter_bytes;
-  json["flops"] = graph::total_flops(program);
-  json["peak_activation_bytes"] = graph::peak_activation_bytes(program);
+  // Not known of a model that is carried whole.
+  const bool known = prepared.transparent;
+  json["unused_parameter_bytes"] = known ? Json(program.unused_parameter_bytes) : Json();
+  json["flops"] = known ? Json(graph::total_flops(program)) : Json();
+  json["peak_activation_bytes"] = known ? Json(graph::peak_activation_bytes(program)) : Json();
   json["input"] = report::to_json(*loaded.spec.input);
   json["input_source"] = loaded.input_source;
   json["batchable"] = prepared.batchable;
   json["output"] = report::to_json(output.spec);
   json["output_structure"] = structure_of(dry.output);
   json["format_reason"] = output.reason;
+  json["operator_libraries"] = libraries_json(loaded.operator_libraries);
   json["transparent"] = prepared.transparent;
   json["opaque_reason"] = prepared.opaque_reason;
   json["layers"] = layers_json(program);
@@ -109,15 +113,26 @@ Inspection inspect(const model::ModelSpec& spec) {
   text << loaded.spec.name << "  " << loaded.spec.path << "\n"
        << "  file        " << report::human_bytes(loaded.file_bytes) << ", sha256 " << loaded.sha256.substr(0, 16)
        << "...\n"
-       << "  parameters  " << prepared.model_elements << " (" << report::human_bytes(prepared.model_bytes) << "; "
-       << report::human_bytes(program.unused_parameter_bytes) << " of it never read by forward)\n"
-       << "  work        " << std::fixed << std::setprecision(1)
-       << static_cast<double>(graph::total_flops(program)) / 1e6 << " MFLOPs per frame (a multiply-add counts as 2)\n"
-       << "  input       " << input.width << "x" << input.height << " " << model::to_string(input.color) << ", "
-       << model::to_string(input.resize) << " (from " << loaded.input_source << "), "
-       << (prepared.batchable ? "any batch size" : "one frame at a time") << "\n"
+       << "  parameters  " << prepared.model_elements << " (" << report::human_bytes(prepared.model_bytes);
+  if (prepared.transparent) {
+    text << "; " << report::human_bytes(program.unused_parameter_bytes) << " of it never read by forward)\n"
+         << "  work        " << std::fixed << std::setprecision(1)
+         << static_cast<double>(graph::total_flops(program)) / 1e6
+         << " MFLOPs per frame (a multiply-add counts as 2)\n";
+  } else {
+    text << ")\n";  // what a model that is carried whole reads and computes is not known
+  }
+  text << "  input       " << input.width << "x" << input.height << " " << model::to_string(input.color) << ", "
+       << model::to_string(input.resize) << ", " << model::to_string(input.kind) << " "
+       << model::to_string(input.layout) << " " << model::to_string(input.dtype) << " (from " << loaded.input_source
+       << "), " << (prepared.batchable ? "any batch size" : "one frame at a time") << "\n"
        << "  output      " << structure_of(dry.output) << "\n"
        << "  format      " << model::to_string(output.spec.format) << ": " << output.reason << "\n";
+  for (const model::OperatorLibrary& library : loaded.operator_libraries) {
+    text << "  needs       " << library.file << ":";
+    for (const std::string& name : library.operators) text << " " << name;
+    text << "\n";
+  }
   if (!prepared.transparent) {
     text << "  layers      none: the model is carried whole, because it " << prepared.opaque_reason << "\n";
   } else {

@@ -1,4 +1,6 @@
+#include <cctype>
 #include <charconv>
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -12,7 +14,7 @@ namespace {
 
 constexpr const char* kSetForm = "--set key.path=value, for example --set merge.min_fidelity=0.85";
 constexpr const char* kInputForm =
-    "--input [NAME=]WIDTHxHEIGHT[,rgb][,letterbox][,scale=1/255][,mean=a:b:c][,std=a:b:c]";
+    "--input [NAME=]WIDTHxHEIGHT[,rgb][,letterbox][,scale=1/255][,mean=a:b:c][,std=a:b:c][,list][,nhwc][,uint8]";
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -72,6 +74,7 @@ class InputFlag {
     }
     read_size(parts[0]);
     for (std::size_t i = 1; i < parts.size(); ++i) read_part(parts[i]);
+    if (seen_.count("scale") == 0) spec_.scale = model::default_scale(spec_.dtype);
     if (const auto problem = problem_of(spec_)) fail(problem->first + ": " + problem->second);
     return {name, spec_};
   }
@@ -109,6 +112,12 @@ class InputFlag {
     } else if (const auto kind = model::parse_input_kind(part)) {
       once("kind of input");
       spec_.kind = *kind;
+    } else if (const auto layout = model::parse_layout(part)) {
+      once("layout");
+      spec_.layout = *layout;
+    } else if (const auto dtype = model::parse_input_dtype(part)) {
+      once("dtype");
+      spec_.dtype = *dtype;
     } else {
       fail("unknown part '" + part + "'", did_you_mean(part, words()));
     }
@@ -148,7 +157,8 @@ class InputFlag {
 
   static std::vector<std::string> words() {
     std::vector<std::string> all{"pad", "scale", "mean", "std"};
-    for (const auto& names : {model::color_names(), model::resize_names(), model::input_kind_names()}) {
+    for (const auto& names : {model::color_names(), model::resize_names(), model::input_kind_names(),
+                              model::layout_names(), model::input_dtype_names()}) {
       all.insert(all.end(), names.begin(), names.end());
     }
     return all;
@@ -193,6 +203,45 @@ std::optional<Direction> parse_direction(const std::string& text) {
   if (direction.receiver.empty() || direction.donor.empty()) return std::nullopt;
   if (direction.donor.find(kArrow) != std::string::npos) return std::nullopt;
   return direction;
+}
+
+std::optional<std::int64_t> parse_bytes(const std::string& text) {
+  double factor = 1;
+  std::string number = text;
+  if (!number.empty()) {
+    const std::string_view suffixes = "KMG";
+    const std::size_t at = suffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(number.back()))));
+    if (at != std::string_view::npos) {
+      factor = at == 0 ? 1e3 : at == 1 ? 1e6 : 1e9;
+      number.pop_back();
+    }
+  }
+  double value = 0;
+  const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), value);
+  constexpr double kMost = 1e15;
+  if (failed != std::errc() || end != number.data() + number.size() || !(value * factor >= 1) || value * factor > kMost)
+    return std::nullopt;
+  return std::llround(value * factor);
+}
+
+void apply_min_fidelity(const std::vector<std::string>& flags, Settings& settings) {
+  for (const std::string& text : flags) {
+    const std::size_t equals = text.rfind('=');
+    const std::string number = equals == std::string::npos ? text : text.substr(equals + 1);
+    double value = 0;
+    const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), value);
+    if (failed != std::errc() || end != number.data() + number.size() || equals == 0) {
+      throw Error(ErrorKind::kUsage, "'" + text + "' is no fidelity", "--min-fidelity",
+                  "--min-fidelity 0.9 for all models, --min-fidelity NAME=0.95 for one");
+    }
+    if (!std::isfinite(value))
+      throw Error(ErrorKind::kUsage, "'" + text + "' is not a finite number", "--min-fidelity");
+    if (equals == std::string::npos) {
+      settings.min_fidelity = value;
+    } else {
+      settings.min_fidelity_of[text.substr(0, equals)] = value;
+    }
+  }
 }
 
 }  // namespace repsim::pipeline

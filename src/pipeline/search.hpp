@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "repsim/fit.hpp"
@@ -18,23 +19,52 @@ struct Accepted {
 };
 
 struct Found {
-  std::vector<Accepted> shares;
-  std::vector<planner::Candidate> candidates;  ///< the Pareto front of each ordered pair, and what became of each
+  std::vector<Accepted> shares;                ///< donors' shares first
+  std::vector<planner::Candidate> candidates;  ///< the fronts of each ordered pair, and what became of each; one more
+                                               ///< entry where one was measured again on a donor that takes itself
 };
 
 /// The splices of accepted shares, in order.
 std::vector<graph::Splice> splices_of(const std::vector<Accepted>& shares);
 
-/// Pairs of models that may share: all ordered pairs of transparent models, or the directions that the user forces.
+/// Pairs of models that may share: all ordered pairs of transparent models, or the directions that the user forces,
+/// without the models that are kept and those that may not give.
 std::vector<Direction> directions(const Settings& settings, const Workspace& work);
 
-/// The search: cuts swept along the depth for every direction, donor layers by S and by the R2 of a linear map, the
-/// front of predicted fidelity and bytes; then measured on hold-out frames, most bytes first, until the receiver keeps
-/// the asked fidelity. A receiver takes one share; a model that gives keeps its layers; a model that takes does not
-/// give.
-/// @param refused  candidates whose written bundle fell below the fidelity after all: they are not tried again
-Found search(const Settings& settings, const Workspace& work, const std::vector<similarity::Signatures>& signatures,
-             const capture::Stores& calibration, const capture::Stores& holdout, const std::vector<verify::Head>& heads,
-             const std::vector<planner::Candidate>& refused, Progress& progress);
+/// What a search works on. All of it outlives the search.
+struct SearchInput {
+  const Settings& settings;
+  const Workspace& work;
+  const std::vector<similarity::Signatures>& signatures;
+  const capture::Stores& calibration;  ///< frames that fit
+  const capture::Stores& selection;    ///< frames on which candidates are measured
+  const std::vector<verify::Head>& heads;
+  std::int64_t bytes_to_save = 0;  ///< with a budget: how much must go; 0 or less: the models fit as they are
+  Progress& progress;
+};
+
+/// The candidates of every direction are the columns of one choice for all models (planner::choose). The combination
+/// that promises most is measured on selection frames, donors first; what misses its target is out, and the choice is
+/// made again, until none among what is left saves more than the best that held, or trials or time are used up. With a
+/// budget, the combination of the best worst fidelity that saves enough, or, where none is found, the largest saving. A
+/// receiver takes one share; a model that takes gives what it still computes.
+class Search {
+ public:
+  explicit Search(const SearchInput& input);
+  ~Search();
+  Search(const Search&) = delete;
+  Search& operator=(const Search&) = delete;
+
+  /// Finds the best combination; after refuse() the next best. What was measured before is not measured again.
+  /// @throws Error{kInterrupted}
+  [[nodiscard]] Found run();
+
+  /// A share of what run() returned last fell below its target on the frames that judge.
+  void refuse(const planner::Candidate& share, double fidelity);
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace repsim::pipeline

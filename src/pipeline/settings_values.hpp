@@ -24,6 +24,9 @@ void check_values(const Settings& settings, const Complain& complain);
 [[nodiscard]] std::optional<std::pair<std::string, std::string>> problem_of(const model::InputSpec& spec);
 
 [[nodiscard]] const std::vector<std::string>& adapter_names();
+[[nodiscard]] const std::vector<std::string>& objective_names();
+/// What a size in bytes looks like.
+[[nodiscard]] std::string budget_remedy();
 [[nodiscard]] std::string threads_problem(std::int64_t threads);
 /// "models[2]"
 [[nodiscard]] std::string model_field(std::size_t index);

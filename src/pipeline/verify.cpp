@@ -32,12 +32,35 @@ Json fidelity_json(const verify::Fidelity& fidelity) {
           {"max_abs_difference", fidelity.max_abs_difference}};
 }
 
+/// The frames of `video` on which to judge.
+std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const report::Plan& plan,
+                                         const video::VideoInfo& video) {
+  if (!settings.video && settings.frames == 0) return plan.holdout_frames;
+  // On the plan's own video only what no fit has seen; another video was never seen at all.
+  const std::int64_t first = settings.video ? 0 : plan.holdout_frames.front(), most = video.frame_count - first;
+  const auto count = settings.frames > 0 ? settings.frames : static_cast<std::int64_t>(plan.holdout_frames.size());
+  if (count > most) {
+    throw input_error("the video has " + std::to_string(most) + " frames" +
+                          (settings.video ? "" : " from the plan's hold-out on") + ", not " + std::to_string(count),
+                      video.path, "--frames " + std::to_string(most) + " or fewer");
+  }
+  std::vector<std::int64_t> frames;
+  for (std::int64_t i = 0; i < count; ++i) frames.push_back(first + i * most / count);
+  return frames;
+}
+
 }  // namespace
 
 Verification verify(const VerifySettings& settings, Progress& progress) {
   const ThreadCount threads(settings.threads);
+  model::load_libraries(settings.libraries);
   const fs::path file = fs::is_directory(settings.plan) ? settings.plan / "plan.json" : settings.plan;
   const report::Plan plan = report::plan_from_json(read_json(file), file.string());
+  // Only the video's size is missing yet; any other will do to see that the file can be read.
+  if (settings.truth) static_cast<void>(verify::read_motchallenge(*settings.truth, 1, 1, 0));
+  if (plan.holdout_frames.empty()) {
+    throw input_error("the plan has no hold-out frames", file.string() + ": frames.holdout", "run repsim plan again");
+  }
   const std::string bundle = (file.parent_path() / "bundle.pt").string();
   check_unchanged(bundle, plan.bundle_sha256, "bundle");
   const std::string video_path = settings.video.value_or(plan.video_path);
@@ -56,19 +79,7 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   const Workspace work = open_models(models, sources, progress);
   const video::VideoInfo video = video::probe(video_path, progress);
 
-  std::vector<std::int64_t> frames = plan.holdout_frames;
-  if (settings.video || settings.frames > 0) {
-    const auto count = settings.frames > 0 ? settings.frames : static_cast<std::int64_t>(plan.holdout_frames.size());
-    if (count > video.frame_count) {
-      throw input_error("the video has " + std::to_string(video.frame_count) + " frames, not " + std::to_string(count),
-                        video_path, "--frames " + std::to_string(video.frame_count));
-    }
-    // On the plan's own video only what no fit has seen; another video was never seen at all.
-    const std::int64_t first = settings.video ? 0 : plan.holdout_frames.front();
-    frames.clear();
-    for (std::int64_t i = 0; i < count; ++i) frames.push_back(first + i * (video.frame_count - first) / count);
-    frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
-  }
+  const std::vector<std::int64_t> frames = judging_frames(settings, plan, video);
   verify::BundleCheck check;
   if (settings.truth) check.truth = verify::read_motchallenge(*settings.truth, video.width, video.height, 0);
   auto stores =
@@ -82,14 +93,13 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   Verification result;
   result.video_path = video_path;
   result.frames = frames;
-  if (const Json& merge = plan.settings.value("merge", Json::object()); merge.contains("min_fidelity")) {
-    result.min_fidelity = merge["min_fidelity"].get<double>();
-  }
+  result.min_fidelity = report::min_fidelity(plan).value_or(0);
   for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {
     result.models.push_back(plan.models[result.models.size()].name);
     result.fidelity.push_back(verdict.fidelity);
     result.accuracy.push_back(verdict.accuracy);
-    result.holds = result.holds && verdict.fidelity.value >= result.min_fidelity;
+    result.min_fidelity_of.push_back(report::min_fidelity(plan, result.models.back()).value_or(0));
+    result.holds = result.holds && verdict.fidelity.value >= result.min_fidelity_of.back();
   }
   return result;
 }
@@ -104,6 +114,7 @@ Json to_json(const Verification& verification) {
   for (std::size_t i = 0; i < verification.models.size(); ++i) {
     Json one;
     one["name"] = verification.models[i];
+    one["min_fidelity"] = verification.min_fidelity_of[i];
     one["fidelity"] = fidelity_json(verification.fidelity[i]);
     one["accuracy"] = nullptr;
     if (const auto& accuracy = verification.accuracy[i]) {
@@ -133,7 +144,7 @@ std::string to_text(const Verification& verification) {
     } else {
       text << "  agrees with its original: fidelity " << fidelity.value << " [" << fidelity.interval.low << ", "
            << fidelity.interval.high << "]"
-           << (fidelity.value < verification.min_fidelity ? ", BELOW the plan's minimum" : "");
+           << (fidelity.value < verification.min_fidelity_of[i] ? ", BELOW the plan's minimum" : "");
     }
     if (const auto& accuracy = verification.accuracy[i]) {
       text << "; AP50 " << accuracy->own << " -> " << accuracy->merged << " (" << accuracy->truth_boxes << " boxes)";
@@ -141,7 +152,12 @@ std::string to_text(const Verification& verification) {
     text << "\n";
   }
   text << (verification.holds ? "holds" : "does not hold") << ": the plan asks for a fidelity of "
-       << verification.min_fidelity << "\n";
+       << verification.min_fidelity;
+  for (std::size_t i = 0; i < verification.models.size(); ++i) {
+    if (verification.min_fidelity_of[i] != verification.min_fidelity)
+      text << ", of " << verification.models[i] << " " << verification.min_fidelity_of[i];
+  }
+  text << "\n";
   return text.str();
 }
 

@@ -34,6 +34,14 @@ Workspace open_models(const std::vector<model::ModelSpec>& models, const std::ve
   return work;
 }
 
+Json libraries_json(const std::vector<model::OperatorLibrary>& libraries) {
+  Json list = Json::array();
+  for (const model::OperatorLibrary& library : libraries) {
+    list.push_back({{"library", library.file}, {"operators", library.operators}});
+  }
+  return list;
+}
+
 std::vector<video::Request> group_requests(const capture::ModelSet& set, const std::vector<std::int64_t>& frames,
                                            video::Perturbation perturbation) {
   std::vector<video::Request> requests;
@@ -48,6 +56,13 @@ std::vector<capture::Stores> split_by_groups(std::vector<video::FrameStore> stor
     result.back().push_back(std::move(stores[i]));
   }
   return result;
+}
+
+std::vector<video::AffineMap> views_of(const capture::ModelSet& set, const video::VideoInfo& video) {
+  std::vector<video::AffineMap> views;
+  for (const model::InputSpec& spec : set.specs)
+    views.push_back(video::input_to_frame(spec, video.width, video.height));
+  return views;
 }
 
 std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo& video) {

@@ -33,12 +33,18 @@ struct Workspace {
 Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources,
                       Progress& progress);
 
+/// What of other libraries than Torch is needed: [{"library": file name, "operators": [...]}].
+Json libraries_json(const std::vector<model::OperatorLibrary>& libraries);
+
 /// One decoding request per input group.
 std::vector<video::Request> group_requests(const capture::ModelSet& set, const std::vector<std::int64_t>& frames,
                                            video::Perturbation perturbation = video::Perturbation::kNone);
 
 /// Splits what decode() returned for several group_requests() in a row.
 std::vector<capture::Stores> split_by_groups(std::vector<video::FrameStore> stores, std::size_t groups);
+
+/// Per input group, where its pictures lie in frames of this video: what capture::ModelSet::views wants.
+std::vector<video::AffineMap> views_of(const capture::ModelSet& set, const video::VideoInfo& video);
 
 /// How the heads of a workspace are read on a video of this size.
 std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo& video);

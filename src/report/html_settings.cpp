@@ -31,7 +31,8 @@ std::string input_rows(const Plan& plan) {
     rows += table_row(
         {escaped(names),
          std::to_string(spec.width) + "x" + std::to_string(spec.height) + " " + to_string(spec.color) + ", " +
-             to_string(spec.resize) + ", " + to_string(spec.kind),
+             to_string(spec.resize) + ", " + to_string(spec.kind) + " " + to_string(spec.layout) + " " +
+             to_string(spec.dtype),
          "(pixel * " + shortest(spec.scale) + " - [" + channels(spec.mean) + "]) / [" + channels(spec.std) + "]"},
         3);
   }
@@ -63,6 +64,7 @@ std::string settings_section(const Plan& plan) {
           table_row({"Model", "Input", "Values"}, 3, "th") + input_rows(plan) + "</table>\n<table>\n" +
           table_row({"Model", "Output", "Recognised by"}, 3, "th") + output_rows(plan) +
           "</table></div>\n<p class=\"muted\">Frames that fit: " + frames_text(plan.calibration_frames) +
+          (plan.selection_frames.empty() ? "" : ". Frames that choose: " + frames_text(plan.selection_frames)) +
           ". Frames that judge: " + frames_text(plan.holdout_frames) + ". The video has " +
           counted(plan.video_frames, "frame") + ".</p>\n";
   return html + "<pre>" + escaped(plan.settings.dump(2)) + "</pre>\n</details>\n</section>\n";

@@ -118,9 +118,10 @@ std::string model_row(const Plan& plan, const ModelEntry& model, double scale) {
   const std::int64_t after = bytes_after(plan, model);
   std::string bytes = escaped(human_bytes(model.bytes));
   if (after != model.bytes) bytes += span("note", human_bytes(after) + " after");
-  return table_row({what, agreement, measured ? AgreementChart(scale, model, min_fidelity(plan)).text() : "",
-                    grouped(model.parameters), bytes, human_count(model.flops)},
-                   3);
+  return table_row(
+      {what, agreement, measured ? AgreementChart(scale, model, min_fidelity(plan, model.name)).text() : "",
+       grouped(model.parameters), bytes, human_count(model.flops)},
+      3);
 }
 
 std::string replaced_table(const Share& share) {

@@ -101,6 +101,7 @@ Json candidate_json(const Candidate& candidate) {
           {"donor_layers", candidate.donor_layers},
           {"similarity", rounded_or_null(candidate.similarity)},
           {"bytes_saved", candidate.bytes_saved},
+          {"flops_saved", candidate.flops_saved},
           {"predicted_fidelity", rounded(candidate.predicted_fidelity)},
           {"measured_fidelity", candidate.measured_fidelity ? Json(rounded(*candidate.measured_fidelity)) : Json()},
           {"chosen", candidate.chosen},
@@ -194,7 +195,10 @@ ModelEntry read_model(JsonReader reader) {
   reader.required("path", entry.path);
   reader.required("sha256", entry.sha256);
   read_spec(child_reader(reader, "input"), entry.input);
-  reader.optional(required(reader, "input_source"), entry.input_source, {"flags", "config", "archive"});
+  reader.required("input_source", entry.input_source);
+  if (entry.input_source != "flags" && entry.input_source != "config" && !entry.input_source.starts_with("archive")) {
+    reader.fail("input_source", "'" + entry.input_source + "' is neither flags nor config nor archive: RECORD");
+  }
   read_spec(child_reader(reader, "output"), entry.output);
   reader.required("format_reason", entry.format_reason);
   reader.required("run_method", entry.run_method);
@@ -225,7 +229,8 @@ Replaced read_replaced(JsonReader reader) {
   reader.required("receiver_layer", replaced.receiver_layer);
   reader.required("donor_layer", replaced.donor_layer);
   read_number_or_null(reader, "similarity", replaced.similarity);
-  reader.optional(required(reader, "adapter"), replaced.adapter, {"none", "resize", "linear", "resize+linear"});
+  reader.optional(required(reader, "adapter"), replaced.adapter,
+                  {"none", "resize", "resample", "linear", "resize+linear", "resample+linear"});
   reader.optional(required(reader, "refit"), replaced.refit);
   reader.required("residual", replaced.residual);
   reader.finish();
@@ -256,6 +261,7 @@ Candidate read_candidate(JsonReader reader) {
   reader.optional(required(reader, "donor_layers"), candidate.donor_layers);
   read_number_or_null(reader, "similarity", candidate.similarity);
   reader.required("bytes_saved", candidate.bytes_saved);
+  reader.optional("flops_saved", candidate.flops_saved);  // plans of earlier versions do not say
   reader.required("predicted_fidelity", candidate.predicted_fidelity);
   double measured = 0;
   read_number_or_null(reader, "measured_fidelity", measured);
@@ -295,7 +301,10 @@ Json to_json(const Plan& plan) {
   json["settings_sha256"] = plan.settings_sha256;
   json["settings"] = plan.settings;
   json["video"] = {{"path", plan.video_path}, {"sha256", plan.video_sha256}, {"frame_count", plan.video_frames}};
-  json["frames"] = {{"calibration", plan.calibration_frames}, {"holdout", plan.holdout_frames}};
+  json["frames"] = {{"calibration", plan.calibration_frames},
+                    {"selection", plan.selection_frames},
+                    {"holdout", plan.holdout_frames},
+                    {"judgements", plan.judgements}};
   json["inputs"] = list_json(plan.inputs, group_json);
   json["models"] = list_json(plan.models, model_json);
   json["exact_sharing"] = exact_json(plan.exact);
@@ -326,6 +335,9 @@ Plan plan_from_json(const Json& json, const std::string& file) {
   JsonReader frames = child_reader(reader, "frames");
   read_sizes(frames, "calibration", plan.calibration_frames);
   read_sizes(frames, "holdout", plan.holdout_frames);
+  // Plans of earlier versions chose on the frames that judged.
+  if (frames.has("selection")) read_sizes(frames, "selection", plan.selection_frames);
+  if (frames.has("judgements")) read_size(frames, "judgements", plan.judgements);
   frames.finish();
   read_list(reader, "inputs", plan.inputs, read_group);
   read_list(reader, "models", plan.models, read_model);

@@ -2,21 +2,13 @@
 
 #include <algorithm>
 
+#include "repsim/base/hash.hpp"
+
 namespace repsim::report {
 namespace {
 
 void append_big_endian(std::string& out, std::uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((value >> shift) & 0xFFU);
-}
-
-/// CRC-32 of ISO 3309, as the PNG specification (annex D) wants it.
-std::uint32_t crc32(std::string_view bytes) {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (const char byte : bytes) {
-    crc ^= static_cast<std::uint8_t>(byte);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
-  }
-  return ~crc;
 }
 
 std::uint32_t adler32(std::string_view bytes) {

@@ -27,7 +27,7 @@ bool says_something(const ModelEntry& model) {
 constexpr double kNotMeasured = -1;  ///< below every fidelity
 
 bool keeps(const Plan& plan, const Candidate& candidate) {
-  return candidate.measured_fidelity.value_or(kNotMeasured) >= min_fidelity(plan).value_or(0);
+  return candidate.measured_fidelity.value_or(kNotMeasured) >= min_fidelity(plan, candidate.receiver).value_or(0);
 }
 
 /// The measured candidate that agrees best, then the one that saves most; null when none was measured.
@@ -53,8 +53,21 @@ std::string described(const Candidate& candidate) {
 
 std::optional<double> min_fidelity(const Plan& plan) {
   static const Json::json_pointer kPath("/merge/min_fidelity");
-  if (!plan.settings.contains(kPath) || !plan.settings.at(kPath).is_number()) return std::nullopt;
-  return plan.settings.at(kPath).get<double>();
+  if (!plan.settings.contains(kPath)) return std::nullopt;
+  const Json& value = plan.settings.at(kPath);
+  if (value.is_object() && value.contains("default") && value["default"].is_number())
+    return value["default"].get<double>();
+  if (!value.is_number()) return std::nullopt;
+  return value.get<double>();
+}
+
+std::optional<double> min_fidelity(const Plan& plan, const std::string& model) {
+  static const Json::json_pointer kPath("/merge/min_fidelity");
+  if (plan.settings.contains(kPath)) {
+    const Json& value = plan.settings.at(kPath);
+    if (value.is_object() && value.contains(model) && value[model].is_number()) return value[model].get<double>();
+  }
+  return min_fidelity(plan);
 }
 
 std::string agreement_in_words(const ModelEntry& model) {
@@ -143,7 +156,7 @@ std::vector<std::string> why_no_shares(const Plan& plan) {
                       plan.candidates.front().reason + ".");
   } else {
     const double measured = closest->measured_fidelity.value_or(kNotMeasured);
-    const auto target = min_fidelity(plan);
+    const auto target = min_fidelity(plan, closest->receiver);
     if (target && !keeps(plan, *closest)) {
       reasons.push_back("No layers are shared: none of the measured candidates keeps fidelity " + shortest(*target) +
                         ". The closest is " + described(*closest) + " at " + fidelity_text(measured) + ".");

@@ -10,9 +10,6 @@
 /// original; the word accuracy is kept for ground truth.
 namespace repsim::report {
 
-/// settings.merge.min_fidelity, where the settings have it.
-[[nodiscard]] std::optional<double> min_fidelity(const Plan& plan);
-
 /// How the model's agreement compares with the original's own under small changes of the frames.
 [[nodiscard]] std::string agreement_in_words(const ModelEntry& model);
 

@@ -22,7 +22,8 @@ inline std::optional<Error> error_of(const std::function<void()>& call) {
   return std::nullopt;
 }
 
-/// Its kind and text ("where: problem; remedy") as one string, for HasSubstr: "input: c.json: width: is missing; ...".
+/// Its kind and text ("where: problem; remedy") as one string, for HasSubstr: "input: c.json: width: the key is
+/// missing; ...".
 inline std::string error_text(const std::function<void()>& call) {
   const auto error = error_of(call);
   if (!error) return {};

@@ -9,8 +9,8 @@ namespace repsim {
 namespace {
 
 TEST(Error, SaysWhereThenWhatThenRemedyOnOneLine) {
-  const Error error(ErrorKind::kInput, "is missing", "c.json: models[0].path", "add \"path\"");
-  EXPECT_STREQ(error.what(), "c.json: models[0].path: is missing; add \"path\"");
+  const Error error(ErrorKind::kInput, "the key is missing", "c.json: models[0].path", "add \"path\"");
+  EXPECT_STREQ(error.what(), "c.json: models[0].path: the key is missing; add \"path\"");
 }
 
 TEST(Error, LeavesOutWhatIsUnknown) {

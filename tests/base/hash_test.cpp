@@ -39,6 +39,12 @@ TEST(Sha256, NamesTheFileThatIsMissing) {
               testing::StartsWith("input: /no/such/file: cannot be read: No such file"));
 }
 
+// The check value of the CRC catalogue (CRC-32/ISO-HDLC), and one of the zip file format's own: an empty record.
+TEST(Crc32, GivesTheStandardsExamples) {
+  EXPECT_EQ(crc32("123456789"), 0xCBF43926U);
+  EXPECT_EQ(crc32(""), 0U);
+}
+
 class Stopped : public SilentProgress {
  public:
   [[nodiscard]] bool stop_requested() const override { return true; }

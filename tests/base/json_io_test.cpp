@@ -172,7 +172,7 @@ TEST_F(Reader, NamesARequiredMemberThatIsMissing) {
   JsonReader reader(json, "c.json", "models[0]");
   std::string path;
   EXPECT_EQ(test::error_text([&] { reader.required("path", path); }),
-            "input: c.json: models[0].path: is missing; add \"path\"");
+            "input: c.json: models[0].path: the key is missing; add \"path\"");
 }
 
 TEST_F(Reader, ListsTheChoicesAndSuggestsTheClosest) {

@@ -71,7 +71,7 @@ TEST_P(Sets, GiveTheSameBytesTwice) {
 INSTANTIATE_TEST_SUITE_P(Fixtures, Sets,
                          testing::Values(std::vector<std::string>{"small", "wide"},
                                          std::vector<std::string>{"frozen_a", "frozen_b"},
-                                         std::vector<std::string>{"dict", "list", "images", "control"},
+                                         std::vector<std::string>{"dict", "list", "images", "bytes", "control"},
                                          std::vector<std::string>{"inplace", "shuffle", "tied", "one_frame"},
                                          std::vector<std::string>{"small.traced", "counter", "shuffle.traced"}),
                          [](const auto& info) {

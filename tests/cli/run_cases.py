@@ -7,7 +7,8 @@ A case file is {"cases": [...]}; "defaults" beside it fills what a case does not
 once for the file, every case starts from a copy. A case:
 
     name      what is expected, in CamelCase
-    args      the command line; {source} is the repository, {video} the demo's video
+    args      the command line; {source} is the repository, {video} the demo's video, {operators} the library that
+              tests/fixtures/custom_op.pt needs
     setup     steps in an empty folder, which is the working directory:
                 {"write": "c.json", "json": {...}} or {"write": "a.txt", "text": "..."}
                 {"copy": "{source}/demo/plain.pt", "to": "a.pt", "bytes": 1000}    bytes: only the first so many
@@ -58,10 +59,10 @@ KNOWN_KEYS = {
 
 
 class Runner:
-    def __init__(self, binary, source):
+    def __init__(self, binary, source, operators):
         self.prepared = None  # folder that every case starts from
         self.binary = str(Path(binary).resolve())
-        self.places = {"{source}": str(Path(source).resolve()), "{video}": DEMO_VIDEO}
+        self.places = {"{source}": str(Path(source).resolve()), "{video}": DEMO_VIDEO, "{operators}": operators}
 
     def fill(self, text):
         for name, value in self.places.items():
@@ -243,9 +244,11 @@ def main():
     parser.add_argument("files", nargs="+", help="case files")
     parser.add_argument("--binary", required=True)
     parser.add_argument("--source", default=Path(__file__).resolve().parents[2], help="the repository")
+    parser.add_argument("--operators", help="default: beside the binary")
     parser.add_argument("--only", help="run the cases whose name contains this")
     arguments = parser.parse_args()
-    runner = Runner(arguments.binary, arguments.source)
+    beside = Path(arguments.binary).resolve().parent / "librepsim_test_operators.so"
+    runner = Runner(arguments.binary, arguments.source, arguments.operators or str(beside))
     passed, failed, skipped = 0, [], 0
     for path in arguments.files:
         document = json.loads(Path(path).read_text())

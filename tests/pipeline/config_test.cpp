@@ -35,17 +35,37 @@ TEST(Config, LeavesDefaultsWhereNothingIsSaid) {
   EXPECT_FALSE(read.truth.has_value());
 }
 
+TEST(Config, TakesAFidelityPerModel) {
+  const Settings read = read_text(R"({"merge": {"min_fidelity": {"default": 0.8, "night": 0.95}}})");
+  EXPECT_EQ(read.min_fidelity_for("day"), 0.8);
+  EXPECT_EQ(read.min_fidelity_for("night"), 0.95);
+}
+
+TEST(Config, LeavesTheDefaultFidelityToOtherModelsWhereItIsNotGiven) {
+  const Settings read = read_text(R"({"merge": {"min_fidelity": {"night": 0.95}}})");
+  EXPECT_EQ(read.min_fidelity_for("day"), Settings{}.min_fidelity);
+}
+
+TEST(Config, TakesABudgetAsANumber) { EXPECT_EQ(read_text(R"({"merge": {"budget": 1234}})").budget, 1234); }
+
+TEST(Config, TakesBytesUnscaledUnlessSaidOtherwise) {
+  const Settings read =
+      read_text(R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "dtype": "uint8"}}]})");
+  EXPECT_EQ(read.models.at(0).input->scale, 1);
+}
+
 TEST(Config, ReadsEveryKey) {
   const Settings read = read_text(R"({
     "models": [
       {"name": "x", "path": "m/one.pt",
        "input": {"width": 640, "height": 480, "resize": "letterbox", "pad": 7, "color": "rgb", "scale": 0.5,
-                 "mean": [1, 2, 3], "std": [4, 5, 6.5], "kind": "list"},
+                 "mean": [1, 2, 3], "std": [4, 5, 6.5], "kind": "list", "layout": "nhwc", "dtype": "float16"},
        "output": {"format": "tensor", "boxes": "pixels", "classes": ["p", "q"], "score_threshold": 0.6}},
       {"path": "two.pt"}],
     "video": "v.avi", "frames": {"count": 99, "holdout": 0.25},
     "merge": {"min_fidelity": 0.8, "adapters": "none", "refit": false, "share": ["x<-two"], "layers": ["b.*"],
-              "exclude": ["c", "d"], "max_trials": 3},
+              "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "bytes", "budget": "1.5M",
+              "max_shares": 2, "donors": ["t*"], "keep": ["two"]},
     "truth": "gt.txt", "threads": 2, "seed": 11})");
   ASSERT_EQ(read.models.size(), 2U);
   const model::ModelSpec& one = read.models[0];
@@ -61,6 +81,8 @@ TEST(Config, ReadsEveryKey) {
   input.mean = {1, 2, 3};
   input.std = {4, 5, 6.5};
   input.kind = model::InputKind::kList;
+  input.layout = model::Layout::kNhwc;
+  input.dtype = model::InputDtype::kFloat16;
   EXPECT_EQ(one.input, input);
   EXPECT_EQ(one.output.format, model::OutputFormat::kTensor);
   EXPECT_EQ(one.output.boxes, model::BoxUnits::kPixels);
@@ -81,6 +103,13 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_THAT(read.layers, ElementsAre("b.*"));
   EXPECT_THAT(read.exclude, ElementsAre("c", "d"));
   EXPECT_EQ(read.max_trials, 3);
+  EXPECT_EQ(read.max_minutes, 1.5);
+  EXPECT_EQ(read.confidence, 0.8);
+  EXPECT_EQ(read.objective, "bytes");
+  EXPECT_EQ(read.budget, 1'500'000);
+  EXPECT_EQ(read.max_shares, 2);
+  EXPECT_THAT(read.donors, ElementsAre("t*"));
+  EXPECT_THAT(read.keep, ElementsAre("two"));
   EXPECT_EQ(read.truth, "gt.txt");
   EXPECT_EQ(read.threads, 2);
   EXPECT_EQ(read.seed, 11U);
@@ -136,6 +165,10 @@ INSTANTIATE_TEST_SUITE_P(
                 ": models[0].input.mean", "not 3"},
         Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "color": "rbg"}}]})",
                 ": models[0].input.color", "'rgb'"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "dtype": "int8"}}]})",
+                ": models[0].input.dtype", "'uint8'"},
+        Mistake{R"({"models": [{"path": "a", "input": {"width": 1, "height": 1, "dtype": "uint8", "scale": 0.5}}]})",
+                ": models[0].input.scale", "as they are"},
         Mistake{R"({"models": [{"path": "a", "output": {"format": "tensors"}}]})", ": models[0].output.format",
                 "'tensor'"},
         Mistake{R"({"models": [{"path": "a", "output": {"score_threshold": 1}}]})",
@@ -146,6 +179,16 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{R"({"frames": {"holdout": 1}})", ": frames.holdout", "between 0 and 1"},
         Mistake{R"({"frames": {"cuont": 3}})", ": frames.cuont", "'count'"},
         Mistake{R"({"merge": {"min_fidelity": 90}})", ": merge.min_fidelity", "0 to 1"},
+        Mistake{R"({"merge": {"min_fidelity": {"night": 2}}})", ": merge.min_fidelity", "'night' is 2"},
+        Mistake{R"({"merge": {"min_fidelity": {"night": "x"}}})", ": merge.min_fidelity.night", "number"},
+        Mistake{R"({"merge": {"objective": "latency"}})", ": merge.objective", "flops"},
+        Mistake{R"({"merge": {"budget": "1.5T"}})", ": merge.budget", "1.5M"},
+        Mistake{R"({"merge": {"budget": 0}})", ": merge.budget", "not above 0"},
+        Mistake{R"({"merge": {"budget": 5, "objective": "flops"}})", ": merge.budget", "flops"},
+        Mistake{R"({"merge": {"max_shares": -1}})", ": merge.max_shares", "not 0"},
+        Mistake{R"({"merge": {"donors": [""]}})", ": merge.donors", "empty"},
+        Mistake{R"({"merge": {"confidence": 1}})", ": merge.confidence", "below 1"},
+        Mistake{R"({"merge": {"max_minutes": -1}})", ": merge.max_minutes", "0 (no limit)"},
         Mistake{R"({"merge": {"min_fidelty": 0.9}})", ": merge.min_fidelty", "'min_fidelity'"},
         Mistake{R"({"merge": {"adapters": "liner"}})", ": merge.adapters", "'linear'"},
         Mistake{R"({"merge": {"refit": "on"}})", ": merge.refit", ""},
@@ -180,6 +223,11 @@ TEST_F(ConfigFile, AnchorsRelativePathsAtItsFolder) {
   EXPECT_EQ(read.models[1].path, "/abs/b.pt");
   EXPECT_EQ(read.video, (folder_ / "configs" / "v.avi").string());
   EXPECT_EQ(read.truth, (folder_ / "configs" / "t").string());
+}
+
+TEST_F(ConfigFile, AnchorsOperatorLibrariesToo) {
+  const Settings read = read_config(write(R"({"libraries": ["libx.so", "/abs/liby.so"]})"));
+  EXPECT_THAT(read.libraries, ElementsAre((folder_ / "configs" / "libx.so").string(), "/abs/liby.so"));
 }
 
 // "link/../demo" is not "demo" when link points elsewhere: shortening such a path would name another file.
@@ -238,7 +286,10 @@ TEST_F(Schema, NamesEveryKeyOfTheReader) {
       {&schema_["properties"]["merge"], R"({"merge": {"xxxxxxxxxxxx": 0}})"},
       {&schema_["$defs"]["model"], R"({"models": [{"path": "a", "xxxxxxxxxxxx": 0}]})"},
       {&schema_["$defs"]["input"], R"({"models": [{"path": "a", "input": {"xxxxxxxxxxxx": 0, )" + size + "}}]}"},
-      {&schema_["$defs"]["output"], R"({"models": [{"path": "a", "output": {"xxxxxxxxxxxx": 0}}]})"}};
+      {&schema_["$defs"]["output"], R"({"models": [{"path": "a", "output": {"xxxxxxxxxxxx": 0}}]})"},
+      {&schema_["$defs"]["output"]["properties"]["priors"],
+       R"({"models": [{"path": "a", "output": {"priors":
+           {"xxxxxxxxxxxx": 0, "min_sizes": [[8]], "strides": [8]}}}]})"}};
   for (const auto& [object, text] : objects) {
     std::string expected = "known: ";
     std::set<std::string> keys;
@@ -260,6 +311,9 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(merge["adapters"]["default"], defaults.adapters);
   EXPECT_EQ(merge["refit"]["default"], defaults.refit);
   EXPECT_EQ(merge["max_trials"]["default"], defaults.max_trials);
+  EXPECT_EQ(merge["confidence"]["default"], defaults.confidence);
+  EXPECT_EQ(merge["max_minutes"]["default"], defaults.max_minutes);
+  EXPECT_EQ(merge["objective"]["default"], defaults.objective);
   EXPECT_EQ(properties["threads"]["default"], defaults.threads);
   EXPECT_EQ(properties["seed"]["default"], defaults.seed);
   const Json& in = schema_["$defs"]["input"]["properties"];
@@ -269,13 +323,60 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(in["color"]["default"], to_string(input.color));
   EXPECT_EQ(in["kind"]["enum"], Json(model::input_kind_names()));
   EXPECT_EQ(in["kind"]["default"], to_string(input.kind));
+  EXPECT_EQ(in["layout"]["enum"], Json(model::layout_names()));
+  EXPECT_EQ(in["layout"]["default"], to_string(input.layout));
+  EXPECT_EQ(in["dtype"]["enum"], Json(model::input_dtype_names()));
+  EXPECT_EQ(in["dtype"]["default"], to_string(input.dtype));
   EXPECT_EQ(in["pad"]["default"], input.pad);
   EXPECT_EQ(in["scale"]["default"].get<double>(), input.scale);
   const Json& out = schema_["$defs"]["output"]["properties"];
   EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names()));
   EXPECT_EQ(out["format"]["default"], to_string(output.format));
   EXPECT_EQ(out["boxes"]["enum"], Json(model::box_units_names()));
+  EXPECT_EQ(out["scores"]["enum"], Json(model::score_kind_names()));
+  EXPECT_EQ(out["scores"]["default"], to_string(output.ssd.scores));
+  EXPECT_EQ(out["background"]["enum"], Json(model::background_names()));
+  EXPECT_EQ(out["background"]["default"], to_string(output.ssd.background));
+  EXPECT_EQ(out["variances"]["default"], Json(output.ssd.variances));
   EXPECT_EQ(out["score_threshold"]["default"], output.score_threshold);
+}
+
+std::string output_config(const std::string& output) {
+  return R"({"models": [{"path": "a", "output": )" + output + "}]}";
+}
+
+TEST(OutputOptions, AreReadFromTheConfig) {
+  const auto spec = read_text(output_config(R"({"format": "landmark-ssd", "scores": "logits", "background": "last",
+      "priors": {"min_sizes": [[10, 16, 24.5], [32]], "strides": [8, 16], "clip": true}, "variances": [0.2, 0.3]})"))
+                        .models[0]
+                        .output;
+  EXPECT_EQ(spec.format, model::OutputFormat::kLandmarkSsd);
+  const model::SsdOptions expected{model::ScoreKind::kLogits,
+                                   model::Background::kLast,
+                                   model::Priors{{{10, 16, 24.5}, {32}}, {8, 16}, true},
+                                   {0.2, 0.3}};
+  EXPECT_EQ(spec.ssd, expected);
+}
+
+TEST(OutputOptions, ThatMakeNoSenseAreRefusedByTheirField) {
+  const std::vector<std::pair<std::string, std::string>> mistakes{
+      {R"({"scores": "softmax"})", "output.scores"},
+      {R"({"background": 0})", "output.background"},
+      {R"({"variances": [0.1]})", "output.variances"},
+      {R"({"variances": [0.1, 0]})", "output.variances"},
+      {R"({"priors": 3})", "output.priors"},
+      {R"({"priors": {"min_sizes": [8], "strides": [8]}})", "output.priors.min_sizes"},
+      {R"({"priors": {"min_sizes": [["8"]], "strides": [8]}})", "output.priors.min_sizes"},
+      {R"({"priors": {"min_sizes": [[8]], "strides": [8, 16]}})", "output.priors"},
+      {R"({"priors": {"min_sizes": [[]], "strides": [8]}})", "output.priors.min_sizes"},
+      {R"({"priors": {"min_sizes": [[-8]], "strides": [8]}})", "output.priors.min_sizes"},
+      {R"({"priors": {"min_sizes": [[8]], "strides": [0]}})", "output.priors.strides"},
+      {R"({"priors": {"min_sizes": [[8]]}})", "output.priors.strides"}};
+  for (const auto& [output, field] : mistakes) {
+    const Error error = error_of([&, &text = output] { static_cast<void>(read_text(output_config(text))); }).value();
+    EXPECT_EQ(error.kind(), ErrorKind::kInput) << output;
+    EXPECT_THAT(error.where(), HasSubstr("models[0]." + field)) << output;
+  }
 }
 
 TEST(DemoConfig, PassesAllChecks) {

@@ -109,8 +109,10 @@ const fs::path& real_models() {
   static const fs::path exported = [] {
     const char* given = std::getenv("REPSIM_SHARED");
     const fs::path shared = given != nullptr ? fs::path(given) : fs::path(REPSIM_SOURCE_DIR) / ".." / "shared";
+    const char* chosen = std::getenv("REPSIM_PYTHON");  // CTest says which one has torch
     const fs::path script = shared / "real" / "export_models.py",
-                   python = fs::path(REPSIM_SOURCE_DIR) / ".venv" / "bin" / "python";
+                   python =
+                       chosen != nullptr ? fs::path(chosen) : fs::path(REPSIM_SOURCE_DIR) / ".venv" / "bin" / "python";
     if (!fs::exists(script) || !fs::exists(python)) return fs::path();
     const std::string command = "'" + python.string() + "' -W ignore '" + script.string() + "' '" +
                                 folder.path().string() + "' > /dev/null 2>&1";

@@ -74,6 +74,27 @@ TEST(InputFlag, ReadsSizeNameAndParts) {
   EXPECT_EQ(spec, expected);
 }
 
+TEST(InputFlag, ReadsLayoutAndDtype) {
+  const model::InputSpec bytes = parse_input_flag("320x240,nhwc,uint8").second;
+  EXPECT_EQ(bytes.layout, model::Layout::kNhwc);
+  EXPECT_EQ(bytes.dtype, model::InputDtype::kUint8);
+  EXPECT_EQ(bytes.scale, 1) << "bytes are fed as they are";
+  const model::InputSpec half = parse_input_flag("320x240,float16").second;
+  EXPECT_EQ(half.dtype, model::InputDtype::kFloat16);
+  EXPECT_EQ(half.scale, model::InputSpec{}.scale);
+  EXPECT_EQ(parse_input_flag("320x240,scale=1,uint8").second, parse_input_flag("320x240,uint8").second);
+}
+
+// Remedies print specs as flags: what they print has to mean the spec.
+TEST(InputFlag, ReadsBackWhatInputFlagWrites) {
+  for (const std::string text : {"352x288", "640x480,letterbox,pad=0,rgb,scale=0.0078125,mean=0.5:1:2,std=0.5:1:4,list",
+                                 "320x240,nhwc,uint8", "8x9,crop,float16", "8x9,scale=0.00392156862745098"}) {
+    const model::InputSpec spec = parse_input_flag(text).second;
+    EXPECT_EQ(parse_input_flag(model::input_flag(spec)).second, spec) << text;
+  }
+  EXPECT_EQ(model::input_flag(parse_input_flag("320x240,uint8,nhwc,stretch,bgr").second), "320x240,nhwc,uint8");
+}
+
 TEST(InputFlag, ReadsAFractionAsTheQuotient) {
   EXPECT_EQ(parse_input_flag("1x1,scale=1/255").second.scale, model::InputSpec{}.scale);
 }
@@ -103,6 +124,12 @@ TEST(InputFlag, TellsWhatItDoesNotUnderstand) {
                            "3x3,bgr,rgb",
                            "3x3,pad=1,pad=2",
                            "3x3,size=4",
+                           "3x3,int8",
+                           "3x3,nchw,nhwc",
+                           "3x3,uint8,float32",
+                           "3x3,uint8,scale=1/255",
+                           "3x3,uint8,mean=1:0:0",
+                           "3x3,uint8,std=1:1:2",
                            "rgb,3x3"}) {
     const Error error = error_of([&] { static_cast<void>(parse_input_flag(text)); }).value();
     EXPECT_EQ(error.kind(), ErrorKind::kUsage) << text;
@@ -118,6 +145,33 @@ TEST(DirectionText, HasReceiverAndDonor) {
   EXPECT_EQ(direction->receiver, "small one");
   EXPECT_EQ(direction->donor, "big");
   for (const char* text : {"", "a", "a->b", "<-b", "a<-", "a<-b<-c"}) EXPECT_FALSE(parse_direction(text)) << text;
+}
+
+TEST(Bytes, KnowPowersOfAThousand) {
+  EXPECT_EQ(parse_bytes("1500000"), 1'500'000);
+  EXPECT_EQ(parse_bytes("1.5M"), 1'500'000);
+  EXPECT_EQ(parse_bytes("250k"), 250'000);
+  EXPECT_EQ(parse_bytes("2G"), 2'000'000'000);
+  for (const char* text : {"", "K", "0", "-1", "1T", "1.5 M", "1MB", "nan", "inf", "1e99"})
+    EXPECT_FALSE(parse_bytes(text).has_value()) << text;
+}
+
+TEST(MinFidelity, IsTakenForAllOrForOneModel) {
+  Settings settings = good();
+  apply_min_fidelity({"0.8", "b=0.95", "a=0.5", "a=0.6"}, settings);
+  EXPECT_EQ(settings.min_fidelity, 0.8);
+  EXPECT_EQ(settings.min_fidelity_for("a"), 0.6);
+  EXPECT_EQ(settings.min_fidelity_for("b"), 0.95);
+  EXPECT_EQ(settings.min_fidelity_for("c"), 0.8);
+}
+
+TEST(MinFidelity, NamesWhatIsNoFidelity) {
+  for (const char* text : {"x", "a=", "=0.5", "a=0.5x", "", "nan"}) {
+    Settings settings = good();
+    const Error error = error_of([&] { apply_min_fidelity({text}, settings); }).value();
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage) << text;
+    EXPECT_EQ(error.where(), "--min-fidelity");
+  }
 }
 
 TEST(Check, LetsGoodSettingsPass) { EXPECT_NO_THROW(check(good())); }
@@ -151,6 +205,25 @@ INSTANTIATE_TEST_SUITE_P(, CheckMistake,
                                          Spoiled{"--adapters", [](Settings& s) { s.adapters = "conv"; }},
                                          Spoiled{"--layers", [](Settings& s) { s.layers = {""}; }},
                                          Spoiled{"--exclude", [](Settings& s) { s.exclude = {"a", ""}; }},
+                                         Spoiled{"--min-fidelity c=0.5",
+                                                 [](Settings& s) { s.min_fidelity_of["c"] = 0.5; }},
+                                         Spoiled{"--min-fidelity", [](Settings& s) { s.min_fidelity_of["a"] = -1; }},
+                                         Spoiled{"--objective", [](Settings& s) { s.objective = "watts"; }},
+                                         Spoiled{"--budget", [](Settings& s) { s.budget = 0; }},
+                                         Spoiled{"--budget",
+                                                 [](Settings& s) {
+                                                   s.budget = 1;
+                                                   s.objective = "flops";
+                                                 }},
+                                         Spoiled{"--max-shares", [](Settings& s) { s.max_shares = -1; }},
+                                         Spoiled{"--donors c*", [](Settings& s) { s.donors = {"c*"}; }},
+                                         Spoiled{"--keep c", [](Settings& s) { s.keep = {"c"}; }},
+                                         Spoiled{"--keep a",
+                                                 [](Settings& s) {
+                                                   s.keep = {"a"};
+                                                   s.share = {{"a", "b"}};
+                                                 }},
+                                         Spoiled{"--max-minutes", [](Settings& s) { s.max_minutes = std::nan(""); }},
                                          Spoiled{"--max-trials", [](Settings& s) { s.max_trials = 0; }},
                                          Spoiled{"--share a<-c", [](Settings& s) { s.share = {{"a", "c"}}; }},
                                          Spoiled{"--share b<-b", [](Settings& s) { s.share = {{"b", "b"}}; }},

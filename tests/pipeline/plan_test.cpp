@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <opencv2/imgproc.hpp>
+#include <set>
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
@@ -143,6 +144,21 @@ TEST_F(PlanWithAShare, IsTheSameInASecondRun) {
     EXPECT_EQ(first.written(file), second.written(file)) << file;
 }
 
+// From the first hold-out frame on, evenly: frames that no fit has seen, though the plan judged on others.
+TEST_F(PlanWithAShare, VerifiesOnAsManyFramesOfTheHoldOutPartAsAskedFor) {
+  const std::int64_t first = shared_->outcome.plan.holdout_frames.front();
+  VerifySettings settings;
+  settings.plan = shared_->job.out();
+  settings.frames = 3;
+  SilentProgress silent;
+  const std::int64_t part = 50 - first;
+  EXPECT_THAT(verify(settings, silent).frames, testing::ElementsAre(first, first + part / 3, first + 2 * part / 3));
+  settings.frames = part + 1;
+  EXPECT_THAT(test::error_text([&] { (void)verify(settings, silent); }),
+              testing::AllOf(StartsWith("input: " + shared_->job.settings.video),
+                             HasSubstr("from the plan's hold-out on"), HasSubstr("--frames " + std::to_string(part))));
+}
+
 TEST_F(PlanWithAShare, VerifyRefusesAnotherBundle) {
   test::TempFolder folder;
   fs::copy(shared_->job.out(), folder / "copy");
@@ -155,6 +171,20 @@ TEST_F(PlanWithAShare, VerifyRefusesAnotherBundle) {
               testing::AllOf(StartsWith("input: "), HasSubstr("bundle.pt")));
 }
 
+TEST_F(PlanWithAShare, VerifyRefusesAPlanWithoutHoldOutFrames) {
+  test::TempFolder folder;
+  fs::copy(shared_->job.out(), folder / "copy");
+  Json json = parse_json(shared_->job.written("plan.json"), "plan.json");
+  json["frames"]["holdout"] = Json::array();
+  test::write_text(folder / "copy/plan.json", repsim::to_text(json));
+  VerifySettings settings;
+  settings.plan = folder / "copy";
+  settings.frames = 3;
+  SilentProgress silent;
+  EXPECT_THAT(test::error_text([&] { (void)verify(settings, silent); }),
+              testing::AllOf(StartsWith("input: "), HasSubstr("plan.json: frames.holdout")));
+}
+
 TEST(Plan, WithNothingToShareIsWrittenAllTheSame) {
   Job job({"list", "counter"});  // one transparent model alone
   const Outcome outcome = run(job);
@@ -164,6 +194,18 @@ TEST(Plan, WithNothingToShareIsWrittenAllTheSame) {
     EXPECT_TRUE(model.fidelity.bit_identical) << model.name;
   }
   EXPECT_TRUE(fs::exists(job.out() / "bundle.pt"));
+}
+
+// The frames of the models that gave signatures, wherever the one stands that gave none.
+TEST(Plan, SaysOnHowManyFramesSWasTakenAlsoWhenTheFirstModelIsCarriedWhole) {
+  Job job({"counter", "small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 1;
+  const Outcome outcome = run(job);
+  ASSERT_FALSE(outcome.plan.models[0].transparent);
+  const Json similarity = parse_json(job.written("similarity.json"), "similarity.json");
+  EXPECT_EQ(similarity["frames"], 16);  // of the 31 that calibrate, one whole minibatch
+  EXPECT_EQ(similarity["matrices"].size(), 1U);
 }
 
 TEST(Plan, SharesAFrozenBackboneExactly) {
@@ -213,21 +255,21 @@ TEST(FailedPlan, ForAnExistingFolderLeavesItAsItWas) {
   EXPECT_EQ(job.written("mine.txt"), "mine");
 }
 
-/// Asks to stop once `steps` steps were made.
+/// Asks to stop one step into the first stage that is not among `passed`. A stage is the first word of its tasks.
 class Stop : public SilentProgress {
  public:
-  explicit Stop(std::int64_t steps) : left_(steps) {}
-  void begin(std::string_view task, std::int64_t) override { task_ = task; }
-  void advance(std::int64_t steps) override {
-    left_ -= steps;
-    if (left_ <= 0 && stopped_in_.empty()) stopped_in_ = task_;
+  explicit Stop(const std::set<std::string>& passed) : passed_(passed) {}
+  void begin(std::string_view task, std::int64_t) override {
+    if (!stopped_) stage_ = task.substr(0, task.find(' '));
   }
-  [[nodiscard]] bool stop_requested() const override { return left_ <= 0; }
-  [[nodiscard]] const std::string& stopped_in() const { return stopped_in_; }
+  void advance(std::int64_t steps) override { stopped_ = stopped_ || (steps > 0 && !passed_.contains(stage_)); }
+  [[nodiscard]] bool stop_requested() const override { return stopped_; }
+  [[nodiscard]] const std::string& stage() const { return stage_; }
 
  private:
-  std::int64_t left_;
-  std::string task_, stopped_in_;
+  std::set<std::string> passed_;
+  std::string stage_;
+  bool stopped_ = false;
 };
 
 TEST(InterruptedPlan, EndsInEveryStageAndLeavesNothing) {
@@ -235,22 +277,20 @@ TEST(InterruptedPlan, EndsInEveryStageAndLeavesNothing) {
   job.settings.share = {{"small", "wide"}};
   job.settings.min_fidelity = 0;
   job.settings.max_trials = 1;
-  // The tasks in their order; the stop comes a little later each time, until the plan is through.
+  // One stage further each time, until the plan is through.
   std::set<std::string> stages;
-  std::int64_t steps = 1;
-  for (; steps < 3000; steps += 10) {  // shorter than the shortest of the stages named below
-    Stop stop(steps);
+  for (bool through = false; !through;) {
+    Stop stop(stages);
     try {
       (void)plan(job.settings, job.out(), false, stop);
-      break;
+      through = true;
     } catch (const Error& error) {
       ASSERT_EQ(error.kind(), ErrorKind::kInterrupted) << error.what();
-      stages.insert(stop.stopped_in().substr(0, stop.stopped_in().find(' ')));
+      ASSERT_TRUE(stages.insert(stop.stage()).second) << stop.stage() << " again";
       expect_nothing_left(job);
     }
   }
-  EXPECT_LT(steps, 3000);
-  EXPECT_THAT(stages, testing::IsSupersetOf({"load", "capture", "screen", "fit", "measure"}));
+  EXPECT_THAT(stages, testing::IsSupersetOf({"load", "count", "decode", "capture", "screen", "fit", "measure"}));
 }
 
 TEST(DryRun, TouchesNothing) {
@@ -269,6 +309,26 @@ TEST(Inspect, ListsLayersAsTextAndJson) {
 
 TEST(Inspect, SaysWhyAModelIsCarriedWhole) {
   EXPECT_NE(inspect(test::fixture_spec("counter")).json["opaque_reason"], "");
+}
+
+// The bundle cannot be loaded without the library: whoever gets the file has to learn that from it.
+TEST(PlanWithOperators, ListsThemInTheBundleAndReadsOtherFormatsBesides) {
+  Job job({"custom_op", "yolov8"});
+  job.settings.libraries = {REPSIM_TEST_OPERATORS};
+  job.settings.share = {{"custom_op", "yolov8"}};
+  job.settings.min_fidelity = 0;
+  job.settings.max_trials = 1;
+  const Outcome outcome = run(job);
+  std::unordered_map<std::string, std::string> extra{{"repsim.json", ""}};
+  std::ignore = torch::jit::load((job.out() / "bundle.pt").string(), at::kCPU, extra);
+  const Json manifest = parse_json(extra["repsim.json"], "repsim.json");
+  const Json expected = Json::array({{{"library", fs::path(REPSIM_TEST_OPERATORS).filename().string()},
+                                      {"operators", Json::array({"repsim_test::halve"})}}});
+  EXPECT_EQ(manifest["operator_libraries"], expected);
+  const report::ModelEntry& donor = outcome.plan.models[1];
+  EXPECT_EQ(donor.output.format, model::OutputFormat::kYolov8);
+  EXPECT_GT(donor.fidelity.own_detections, 0);
+  EXPECT_EQ(donor.fidelity.value, 1.0);
 }
 
 }  // namespace

@@ -4,13 +4,14 @@
     python tests/real/check.py REPSIM [--keep DIR]
 
 Needs the folder ../shared/real (or $REPSIM_SHARED/real) with export_models.py, referee.py and the ground truth; exits with
-77 (skipped) where it is missing. Checks, each with its figures on stdout:
+77 (skipped) where it is missing, or where this Python has no torch, numpy or cv2. Checks, each with its figures on stdout:
   1. FastestDet with its whole backbone from Yolo-FastestV2: at least 25 % of both models' parameter bytes gone, the
      referee's fidelity and AP of the written bundle within 0.01 of what plan.json says, the donor's head bit-identical.
   2. S of the three pyramid layers of both backbones, as the referee computes it in float64 from raw activations, to 1e-5.
   3. The traced exports lead to the same cut as the scripted ones.
 """
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("REPSIM_SHARED", ROOT.parent / "shared")) / "real"
 VIDEO = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
-PYTHON = ROOT / ".venv" / "bin" / "python"
+PYTHON = sys.executable
 NAMES = ("fastestdet", "yolofastestv2")
 
 
@@ -138,6 +139,10 @@ def main():
     args = parser.parse_args()
     if not (SHARED / "referee.py").exists():
         print(f"skipped: no real detectors at {SHARED} (set REPSIM_SHARED)")
+        return 77
+    lacking = [module for module in ("torch", "numpy", "cv2") if importlib.util.find_spec(module) is None]
+    if lacking:
+        print(f"skipped: {PYTHON} has no {', '.join(lacking)}; scripts/setup.sh makes a .venv that has them")
         return 77
     with tempfile.TemporaryDirectory() as temporary:
         work = args.keep or Path(temporary)

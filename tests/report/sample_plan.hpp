@@ -49,7 +49,9 @@ inline Plan sample_plan() {
   plan.video_sha256 = std::string(62, 'c') + "03";
   plan.video_frames = 795;
   plan.calibration_frames = {0, 3, 6};
+  plan.selection_frames = {7, 8};
   plan.holdout_frames = {9, 12};
+  plan.judgements = 1;
   plan.models = {sample_model("plain", 168000, 0.9213456789), sample_model("mobile", 104000, 1.0)};
   plan.models[1].fidelity.bit_identical = true;
   plan.models[1].fidelity.interval = {1, 1};
@@ -78,17 +80,19 @@ inline Plan sample_plan() {
        {"backbone.body.5.project", "backbone.body.9.project"},
        0.75,
        374400,
+       88800000,
        0.915,
        0.9213456789,
        true,
        "the largest saving that keeps fidelity 0.90"},
-      {"plain", "mobile", {"neck"}, {"neck"}, 0.6, 450000, 0.88, 0.84, false, "fidelity 0.840 is below 0.90"},
+      {"plain", "mobile", {"neck"}, {"neck"}, 0.6, 450000, 95000000, 0.88, 0.84, false, "fidelity 0.840 is below 0.90"},
       {"mobile",
        "plain",
        {"backbone.body.9.project"},
        {"backbone.stage3"},
        std::numeric_limits<double>::quiet_NaN(),
        200000,
+       60000000,
        0.8,
        std::nullopt,
        false,

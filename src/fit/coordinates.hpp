@@ -1,0 +1,30 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include "repsim/capture.hpp"
+#include "repsim/resample.hpp"
+
+/// Bringing a donor's maps into the coordinates of a receiver that sees another part of the frame.
+namespace repsim::fit {
+
+/// Identity where set.views is empty or both models' views are equal.
+/// @throws Error{kInternal} when set.views is neither empty nor one per group
+[[nodiscard]] graph::Alignment alignment(const capture::ModelSet& set, int receiver, int donor);
+
+/// The matrices of one override or of one sample of a donor layer.
+struct Matrices {
+  at::Tensor rows, columns;  ///< as graph::Override has them; undefined: nothing to do in this direction
+
+  /// @param map  [B,C,H,W]; the products of graph::assemble in their order
+  [[nodiscard]] at::Tensor apply(const at::Tensor& map) const;
+};
+/// @param from,to  [C,H,W] of the donor's layer and of the receiver's
+[[nodiscard]] Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to);
+
+/// Rows of [B, H*W, C] whose cell's centre the donor sees; all of them where it sees none, or where coordinates are
+/// equal.
+[[nodiscard]] at::Tensor rows_in_view(const at::Tensor& rows, const graph::Alignment& alignment, std::int64_t height,
+                                      std::int64_t width);
+
+}  // namespace repsim::fit

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "search.hpp"
+
+namespace repsim::pipeline {
+
+/// Which frames choose among candidates, and which judge the plan: the first and the second half of the hold-out part.
+/// Halves of the video rather than every other frame, since neighbouring frames are near-copies. Where it has too few
+/// for two, all of it does both.
+struct Judging {
+  std::vector<std::int64_t> selection, holdout;
+};
+
+/// Everything in the plan that is known once the bundle is written; fidelities come from verification.
+report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
+                           const video::Sampling& sampling, const Judging& judging, const Found& found,
+                           const bundle::Written& written, const std::vector<similarity::Signatures>& signatures);
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,34 @@
+#include <algorithm>
+#include <iterator>
+
+#include "search.hpp"
+
+namespace repsim::pipeline {
+
+std::vector<Direction> directions(const Settings& settings, const Workspace& work) {
+  const auto transparent = [&](const std::string& name) {
+    return std::any_of(work.prepared.begin(), work.prepared.end(),
+                       [&](const graph::Prepared& model) { return model.name == name && model.transparent; });
+  };
+  const auto wanted = [&](const Direction& direction) {
+    const bool gives = settings.donors.empty() ||
+                       std::any_of(settings.donors.begin(), settings.donors.end(), [&](const std::string& glob) {
+                         return planner::glob_matches(glob, direction.donor);
+                       });
+    const bool takes = std::find(settings.keep.begin(), settings.keep.end(), direction.receiver) == settings.keep.end();
+    return gives && takes && transparent(direction.receiver) && transparent(direction.donor);
+  };
+  std::vector<Direction> all = settings.share;
+  if (all.empty()) {
+    for (const graph::Prepared& receiver : work.prepared) {
+      for (const graph::Prepared& donor : work.prepared) {
+        if (&receiver != &donor) all.push_back({receiver.name, donor.name});
+      }
+    }
+  }
+  std::vector<Direction> result;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(result), wanted);
+  return result;
+}
+
+}  // namespace repsim::pipeline

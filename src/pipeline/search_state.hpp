@@ -1,0 +1,97 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "columns.hpp"
+#include "search.hpp"
+#include "trials.hpp"
+
+namespace repsim::pipeline {
+
+inline constexpr double kEqual = 1e-9;  // savings and fidelities closer than this (relative) are one
+
+/// What a search knows: search.cpp decides what is measured next, search_trials.cpp measures it.
+class Search::State {
+ public:
+  explicit State(const SearchInput& input);
+  Found run();
+  void refuse(const planner::Candidate& share, double fidelity);
+
+ private:
+  /// A column with the columns of its donor, its donor's donor and so on: all that decides how it does.
+  using Chain = std::vector<std::size_t>;
+
+  struct Trial {
+    bool holds = false;
+    double fidelity = 0;
+    std::size_t entry = 0;  // of candidates_
+    std::shared_ptr<const Accepted> accepted;
+  };
+
+  enum class Status { kOpen, kHolds, kOut };  // kOut: missed its target, or cannot be tried any more
+
+  struct Combination {
+    std::vector<std::size_t> columns;  // donors first
+    double value = 0;
+    double worst = 1;  // fidelity
+  };
+
+  static std::size_t at(int index) { return static_cast<std::size_t>(index); }
+  int index_of(const std::string& name) const;
+  const std::string& name(int model) const { return input_.work.prepared[at(model)].name; }
+  const planner::Candidate& candidate(std::size_t column) const { return candidates_[column]; }
+  double target(std::size_t column) const { return input_.settings.min_fidelity_for(name(columns_[column].receiver)); }
+  double saving(std::size_t column) const {
+    return static_cast<double>(planner::saving_of(candidate(column), objective_));
+  }
+  bool same_pair(std::size_t a, std::size_t b) const {
+    return columns_[a].receiver == columns_[b].receiver && columns_[a].donor == columns_[b].donor;
+  }
+
+  // What next
+  void find_columns();
+  planner::Chosen choose(const std::function<double(std::size_t)>& value) const;
+  double chance(std::size_t column) const;
+  double estimate(std::size_t column) const;
+  void save_most();
+  void keep_most_fidelity();
+  bool out_of_time();
+
+  // Measuring
+  void measure(const std::vector<std::size_t>& columns);
+  void offer(const Combination& combination);
+  std::map<int, std::size_t> by_receiver(const std::vector<std::size_t>& columns) const;
+  Chain chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const;
+  void drop(const Chain& chain);
+  void try_chain(const Chain& chain);
+  Trial tried(const Chain& chain, std::size_t entry);
+
+  // What became of all
+  Found result() const;
+  std::string beaten_by(const planner::Candidate& one, const std::vector<Accepted>& shares) const;
+
+  const SearchInput input_;
+  const planner::Objective objective_;
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  bool found_columns_ = false;
+  std::vector<planner::Candidate> candidates_;  // the first ones are those of the columns, in their order
+  std::vector<planner::Column> columns_;
+  std::vector<Status> status_;                               // per column, on a donor that takes nothing
+  std::vector<std::pair<std::size_t, std::size_t>> banned_;  // columns that do not hold on a donor with that column
+  std::map<Chain, Trial> trials_;
+  std::map<std::pair<int, int>, std::int64_t> trials_of_pair_;
+  Trials measuring_;
+  Combination best_;
+  bool fitting_ =
+      false;  // the best combination is that of the best fidelity that fits, else that of the largest saving
+  bool out_of_trials_ = false, timed_out_ = false;
+};
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,181 @@
+#include <algorithm>
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/log.hpp"
+#include "search_state.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+/// Measures what is not known of a combination, donors first. What holds of it may become the best combination.
+void Search::State::measure(const std::vector<std::size_t>& columns) {
+  const std::map<int, std::size_t> of_receiver = by_receiver(columns);
+  std::vector<Chain> chains;
+  for (const std::size_t column : columns) chains.push_back(chain_of(of_receiver, column));
+  // A donor's chain is shorter than those of its receivers.
+  std::stable_sort(chains.begin(), chains.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
+  std::set<std::size_t> holding;
+  Combination combination;
+  for (const Chain& chain : chains) {
+    if (chain.size() > 1 && holding.count(chain[1]) == 0) continue;  // its donor did not hold
+    if (trials_.count(chain) == 0 && !out_of_time()) try_chain(chain);
+    const auto trial = trials_.find(chain);
+    if (trial == trials_.end() || !trial->second.holds) continue;
+    holding.insert(chain.front());
+    combination.columns.push_back(chain.front());
+    combination.value += saving(chain.front());
+    combination.worst = std::min(combination.worst, trial->second.fidelity);
+  }
+  offer(combination);
+}
+
+void Search::State::offer(const Combination& combination) {
+  if (combination.columns.empty()) return;
+  if (fitting_) {
+    double bytes = 0;
+    for (const std::size_t column : combination.columns) bytes += static_cast<double>(candidate(column).bytes_saved);
+    if (bytes < static_cast<double>(input_.bytes_to_save)) return;
+    if (!best_.columns.empty() && combination.worst <= best_.worst) return;
+  } else if (combination.value <= best_.value) {
+    return;
+  }
+  best_ = combination;
+}
+
+std::map<int, std::size_t> Search::State::by_receiver(const std::vector<std::size_t>& columns) const {
+  std::map<int, std::size_t> result;
+  for (const std::size_t column : columns) result[columns_[column].receiver] = column;
+  return result;
+}
+
+Search::State::Chain Search::State::chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const {
+  Chain chain{column};
+  for (auto next = of_receiver.find(columns_[column].donor); next != of_receiver.end();
+       next = of_receiver.find(columns_[next->second].donor))
+    chain.push_back(next->second);
+  return chain;
+}
+
+void Search::State::drop(const Chain& chain) {
+  if (chain.size() == 1) {
+    status_[chain.front()] = Status::kOut;
+  } else {
+    banned_.emplace_back(chain[0], chain[1]);
+  }
+}
+
+void Search::State::try_chain(const Chain& chain) {
+  const std::size_t column = chain.front();
+  const std::pair pair{columns_[column].receiver, columns_[column].donor};
+  if (trials_of_pair_[pair] >= input_.settings.max_trials) {
+    if (chain.size() == 1) {
+      candidates_[column].reason =
+          "not tried: --max-trials " + std::to_string(input_.settings.max_trials) + " reached for this pair";
+    }
+    drop(chain);
+    out_of_trials_ = true;
+    return;
+  }
+  ++trials_of_pair_[pair];
+  // Each trial has an entry: the column's own, or a copy where it was measured on another donor before.
+  std::size_t entry = column;
+  if (candidate(column).measured_fidelity) {
+    candidates_.push_back(candidate(column));
+    entry = candidates_.size() - 1;
+  }
+  Trial trial;
+  // One candidate that cannot be computed is no reason to lose the others.
+  try {
+    trial = tried(chain, entry);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    candidates_[entry].reason = "cannot be computed: " + error.problem();
+    log::info(name(pair.first) + "<-" + name(pair.second) + ": " + candidates_[entry].reason);
+  }
+  trial.entry = entry;
+  if (!trial.holds) drop(chain);
+  if (trial.holds && chain.size() == 1) status_[column] = Status::kHolds;
+  trials_.emplace(chain, std::move(trial));
+}
+
+Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry) {
+  std::vector<graph::Splice> before;
+  for (std::size_t i = chain.size(); i-- > 1;) {
+    const Chain donors(chain.begin() + static_cast<std::ptrdiff_t>(i), chain.end());
+    before.push_back(trials_.at(donors).accepted->fitted.splice);
+  }
+  auto [accepted, agreement] = measuring_.run(candidates_[entry], std::move(before));
+  Trial trial;
+  planner::Candidate& one = candidates_[entry];
+  one.measured_fidelity = agreement.fidelity;
+  trial.fidelity = agreement.fidelity;
+  trial.holds = agreement.low >= target(chain.front());
+  std::string measured = rounded(agreement.fidelity);
+  if (input_.settings.confidence > 0) measured += " (lower end " + rounded(agreement.low) + ")";
+  const std::string on = chain.size() == 1 ? "" : " on a " + name(one.donor) + " that takes layers itself";
+  const std::string wanted = rounded(target(chain.front()));
+  std::vector<std::string> names;
+  for (const int layer : one.receiver_layers)
+    names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
+  const std::string saves = objective_ == planner::Objective::kBytes
+                                ? report::human_bytes(one.bytes_saved)
+                                : std::to_string(one.flops_saved) + " FLOPs a frame";
+  log::info(name(one.receiver) + "<-" + name(one.donor) + " at " + joined(names) + on + ": saves " + saves +
+            ", predicted " + rounded(one.predicted_fidelity) + ", measured " + measured +
+            (trial.holds ? ": holds" : ": below " + wanted));
+  one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"
+                           : "measured fidelity " + measured + on + " is below " + wanted;
+  trial.accepted = std::make_shared<const Accepted>(std::move(accepted));
+  return trial;
+}
+
+Found Search::State::result() const {
+  Found found;
+  found.candidates = candidates_;
+  const std::string why = fitting_ ? "best worst fidelity within the budget" : "largest saving that keeps the fidelity";
+  const std::map<int, std::size_t> of_receiver = by_receiver(best_.columns);
+  for (const std::size_t column : best_.columns) {
+    const Trial& trial = trials_.at(chain_of(of_receiver, column));
+    planner::Candidate& one = found.candidates[trial.entry];
+    one.chosen = true;
+    one.reason = why;
+    Accepted accepted = *trial.accepted;
+    accepted.candidate = one;
+    found.shares.push_back(std::move(accepted));
+  }
+  for (planner::Candidate& one : found.candidates) {
+    if (!one.reason.empty()) continue;
+    one.reason = timed_out_ ? "not tried: --max-minutes reached" : "not tried: " + beaten_by(one, found.shares);
+  }
+  return found;
+}
+
+/// Why a candidate was not worth a trial.
+std::string Search::State::beaten_by(const planner::Candidate& one, const std::vector<Accepted>& shares) const {
+  if (input_.settings.budget && input_.bytes_to_save <= 0) return "the models fit into the budget as they are";
+  for (const Accepted& share : shares) {
+    if (share.candidate.receiver == one.receiver) return name(one.receiver) + " already takes a better share";
+  }
+  for (const Accepted& share : shares) {
+    if (share.candidate.receiver == one.donor) return "its donor " + name(one.donor) + " takes layers itself";
+    if (share.candidate.donor == one.receiver)
+      return name(one.receiver) + " gives layers to " + name(share.candidate.receiver);
+  }
+  return "no choice with it is better";
+}
+
+std::vector<graph::Splice> splices_of(const std::vector<Accepted>& shares) {
+  std::vector<graph::Splice> splices;
+  for (const Accepted& share : shares) splices.push_back(share.fitted.splice);
+  return splices;
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "search.hpp"
+
+namespace repsim::pipeline {
+
+/// "0.912"
+std::string rounded(double value);
+
+struct Agreement {
+  double fidelity = 0;
+  double low = 0;  ///< lower end of the bootstrap interval that the settings ask for, else the fidelity
+};
+
+/// Fits shares and measures them on frames that fitted nothing.
+class Trials {
+ public:
+  Trials(const Settings& settings, const Workspace& work, const capture::Stores& calibration,
+         const capture::Stores& frames, const std::vector<verify::Head>& heads, Progress& progress)
+      : settings_(settings),
+        work_(work),
+        calibration_(calibration),
+        frames_(frames),
+        heads_(heads),
+        progress_(progress) {}
+
+  /// @param before  shares of the donor, of its donor and so on: the candidate is fitted on what they really produce
+  /// @return the candidate, fitted, and how well its receiver then agrees with its original
+  /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
+  std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
+
+  /// How well one receiver agrees with its original in the joint graph of these shares.
+  Agreement measured(int receiver, const std::vector<graph::Splice>& splices);
+
+ private:
+  const Settings& settings_;
+  const Workspace& work_;
+  const capture::Stores& calibration_;
+  const capture::Stores& frames_;
+  const std::vector<verify::Head>& heads_;
+  Progress& progress_;
+  std::map<int, verify::Reference> references_;  // what the originals find, per model
+};
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,181 @@
+// Donors that see another part of the frame than their receivers.
+#include "../../src/fit/coordinates.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error_matcher.hpp"
+#include "fixtures/views.hpp"
+#include "repsim/fit.hpp"
+
+namespace repsim::fit {
+namespace {
+
+using model::Resize;
+using test::Opened;
+
+model::InputSpec spec_of(std::int64_t width, std::int64_t height, Resize resize) {
+  model::InputSpec spec;
+  spec.width = width;
+  spec.height = height;
+  spec.resize = resize;
+  return spec;
+}
+
+/// A set of two models with these inputs on frames of this size; coordinates need nothing else of it.
+capture::ModelSet seeing(const model::InputSpec& receiver, const model::InputSpec& donor, std::int64_t width,
+                         std::int64_t height) {
+  capture::ModelSet set;
+  set.groups = {0, 1};
+  set.specs = {receiver, donor};
+  for (const auto& spec : set.specs) set.views.push_back(video::input_to_frame(spec, width, height));
+  return set;
+}
+
+// A point of the receiver's input and where the alignment puts it in the donor's are one point of the frame.
+TEST(Alignment, KeepsPointsOfTheFrame) {
+  const auto stretch = spec_of(320, 240, Resize::kStretch), letterbox = spec_of(416, 416, Resize::kLetterbox),
+             crop = spec_of(300, 200, Resize::kCrop);
+  for (const auto& [receiver, donor] :
+       {std::pair{stretch, letterbox}, {letterbox, stretch}, {crop, letterbox}, {letterbox, crop}, {stretch, crop}}) {
+    const capture::ModelSet set = seeing(receiver, donor, 768, 576);
+    const graph::Alignment aligned = alignment(set, 0, 1);
+    EXPECT_FALSE(aligned.identity());
+    for (const double at : {0.0, 0.3, 1.0}) {
+      const video::AffineMap &own = set.views[0], &other = set.views[1];
+      EXPECT_NEAR(own.scale_x * at + own.offset_x,
+                  other.scale_x * (aligned.scale_x * at + aligned.offset_x) + other.offset_x, 1e-12);
+      EXPECT_NEAR(own.scale_y * at + own.offset_y,
+                  other.scale_y * (aligned.scale_y * at + aligned.offset_y) + other.offset_y, 1e-12);
+    }
+  }
+}
+
+// Whatever the size: what sees the whole frame lines up, and so does a letterbox or crop of the frame's own shape.
+TEST(Alignment, IsNoneWhereBothSeeTheSame) {
+  const auto stretch = spec_of(320, 320, Resize::kStretch);
+  for (const auto& other :
+       {spec_of(64, 352, Resize::kStretch), spec_of(320, 240, Resize::kLetterbox), spec_of(640, 480, Resize::kCrop)}) {
+    EXPECT_TRUE(alignment(seeing(stretch, other, 768, 576), 0, 1).identity());
+    EXPECT_TRUE(alignment(seeing(other, stretch, 768, 576), 0, 1).identity());
+  }
+  EXPECT_TRUE(
+      alignment(seeing(spec_of(640, 640, Resize::kLetterbox), spec_of(320, 320, Resize::kLetterbox), 768, 576), 0, 1)
+          .identity());
+  capture::ModelSet unknown = seeing(stretch, spec_of(64, 64, Resize::kCrop), 768, 576);
+  unknown.views.clear();
+  EXPECT_TRUE(alignment(unknown, 0, 1).identity());
+  unknown.views.resize(1);
+  EXPECT_THAT(test::error_text([&] { (void)alignment(unknown, 0, 1); }), testing::StartsWith("internal: "));
+}
+
+double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+
+// float32 products of float32 weights against loops in float64.
+TEST(Matrices, EqualNaiveLoopsOverBothMaps) {
+  test::Random random(5);
+  const Resize kinds[] = {Resize::kStretch, Resize::kLetterbox, Resize::kCrop};
+  for (int round = 0; round < 60; ++round) {
+    const auto any = [&](Resize resize) { return spec_of(64 + random.below(300), 64 + random.below(300), resize); };
+    const capture::ModelSet set = seeing(any(kinds[round % 3]), any(kinds[(round + 1 + round / 30) % 3]),
+                                         200 + random.below(400), 200 + random.below(400));
+    const graph::Alignment aligned = alignment(set, 0, 1);
+    const std::vector<std::int64_t> from{3, 2 + random.below(20), 2 + random.below(20)},
+        to{5, 1 + random.below(20), 1 + random.below(20)};
+    const at::Tensor map = random.tensor({2, from[0], from[1], from[2]});
+    const at::Tensor found = matrices(aligned, from, to).apply(map);
+    EXPECT_LT(largest_difference(found, test::resampled(map, to[1], to[2], set.views[0], set.views[1])), 1e-5) << round;
+    EXPECT_LT(largest_difference(found.narrow(0, 1, 1), matrices(aligned, from, to).apply(map.narrow(0, 1, 1))), 1e-6);
+  }
+}
+
+// One rule for both: where coordinates agree it is what the resize of equal coordinates does (torch takes float32 for
+// its positions: 1e-5).
+TEST(Matrices, AgreeWithTheResizeOfEqualCoordinates) {
+  const at::Tensor map = test::Random(6).tensor({1, 4, 12, 18});
+  const graph::Alignment same;
+  EXPECT_LT(largest_difference(matrices(same, {4, 12, 18}, {4, 6, 6}).apply(map), at::adaptive_avg_pool2d(map, {6, 6})),
+            1e-5);
+  EXPECT_LT(largest_difference(matrices(same, {4, 12, 18}, {4, 30, 18}).apply(map),
+                               at::upsample_bilinear2d(map, {30, 18}, false)),
+            1e-5);
+}
+
+/// One detector twice: the receiver sees a square letterbox of the frame, the donor the stretched frame.
+struct SameWeights : testing::Test {
+  Opened opened;
+  capture::Stores stores;
+  SilentProgress silent;
+  SameWeights() {
+    std::vector<model::Loaded> loaded;
+    loaded.push_back(test::fed("boxed", "small", 64, 64, Resize::kLetterbox));
+    loaded.push_back(test::fed("plain", "small", 64, 48, Resize::kStretch));
+    opened = test::open_loaded(std::move(loaded));
+    stores = test::scenes(opened, 32);
+  }
+  [[nodiscard]] capture::ModelSet unaligned() const {
+    capture::ModelSet set = opened.set;
+    set.views.clear();
+    return set;
+  }
+  [[nodiscard]] int layer(const std::string& name) const { return graph::find_layer(opened.program(0), name); }
+};
+
+// Equal layers of equal weights, moved by whole cells: aligned they differ at the letterbox's border only, as resized
+// they show other places. (Half a cell, as at stage3, is another value in a random network.)
+TEST_F(SameWeights, AreFoundAlikeOnceTheyLineUp) {
+  for (const std::string name : {"backbone.stage1.2", "backbone.stage2.2"}) {
+    const std::vector<Tap> pair{{layer(name), layer(name)}};
+    const double aligned = screen(opened.set, stores, 0, 1, pair, {}, silent)[0],
+                 resized = screen(unaligned(), stores, 0, 1, pair, {}, silent)[0];
+    EXPECT_GT(aligned, 0.85) << name;
+    EXPECT_LT(resized, aligned - 0.2) << name;
+  }
+}
+
+TEST_F(SameWeights, LeaveALineUpOfTheFirstLayerExactInsideTheFrame) {
+  // 64x64 letterbox of 64x48: the frame's pixels are the same, eight rows further down.
+  const int stem = layer("backbone.stem.2");
+  const auto& shape = opened.program(0).layers[static_cast<std::size_t>(stem)].shape;
+  const at::Tensor own = test::layer_value(opened.prepared[0], stem, test::input_of(stores[0], {3})),
+                   given = test::layer_value(opened.prepared[1], stem, test::input_of(stores[1], {3}));
+  const at::Tensor moved =
+      matrices(alignment(opened.set, 0, 1), given.sizes().slice(1), own.sizes().slice(1)).apply(given);
+  ASSERT_EQ(shape[1], 32);  // rows 4 to 27 show the frame; the outer ones of these see the border as well
+  EXPECT_LT(largest_difference(own.narrow(2, 5, 22), moved.narrow(2, 5, 22)), 1e-5);
+  EXPECT_EQ(moved.narrow(2, 0, 4).abs().max().item<double>(), 0) << "the donor sees nothing there";
+}
+
+TEST_F(SameWeights, LeaveASmallerResidualOnceTheyLineUp) {
+  Options options;
+  for (const bool refit : {true, false}) {
+    options.refit = refit;
+    const Cut cut{0, 1, {{layer("backbone.stage1.2"), layer("backbone.stage1.2")}}};
+    const auto residual = [&](const capture::ModelSet& set) {
+      const Joint joint = plan_joint(set, cut, options);
+      EXPECT_EQ(joint.refit_nodes.empty(), !refit);
+      return fit(set, stores, {}, cut, joint, options, silent).residuals[0];
+    };
+    EXPECT_LT(residual(opened.set), residual(unaligned()) - 0.2) << (refit ? "refit" : "adapters");
+  }
+}
+
+TEST_F(SameWeights, CountTheirMatricesOnce) {
+  const int first = layer("backbone.stem.2"), fine = layer("backbone.stage2.2");
+  Options options;
+  options.refit = options.linear = false;
+  const auto bytes = [&](const std::vector<Tap>& taps) {
+    return plan_joint(opened.set, {0, 1, taps}, options).bytes_added;
+  };
+  // Heights of 64 / 2 and 64 / 8 cells from 48 / 2 and 48 / 8; widths agree and need no matrix.
+  EXPECT_EQ(bytes({{first, first}}), 4 * 32 * 24);
+  EXPECT_EQ(bytes({{fine, fine}}), 4 * 8 * 6);
+  EXPECT_EQ(bytes({{fine, fine}, {fine, fine}}), 4 * 8 * 6);
+  EXPECT_EQ(bytes({{first, first}, {fine, fine}}), 4 * (32 * 24 + 8 * 6));
+  const Joint joint = plan_joint(opened.set, {0, 1, {{fine, fine}}}, options);
+  EXPECT_TRUE(joint.resample.at(0) && !joint.resize.at(0));
+  EXPECT_EQ(joint.flops_added, 2 * 16 * (8 * 6) * 8);  // 16 channels, 8 columns
+}
+
+}  // namespace
+}  // namespace repsim::fit

@@ -1,0 +1,189 @@
+// Which shares a plan takes: goals, limits, several models, and the frames that choose and judge.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <opencv2/imgproc.hpp>
+#include <set>
+
+#include "base/temp_folder.hpp"
+#include "fixtures/fixtures.hpp"
+#include "repsim/pipeline.hpp"
+#include "video/small_video.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+cv::Mat patches(std::int64_t index) {
+  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
+  cv::Mat coarse(6, 8, CV_8UC3), frame;
+  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
+  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
+  return frame;
+}
+
+/// Everything passes, and little is tried.
+struct Job {
+  test::TempFolder folder;
+  Settings settings;
+
+  explicit Job(const std::vector<std::string>& models) {
+    test::write_avi(folder / "video.avi", 50, patches);
+    for (const std::string& name : models) {
+      settings.models.push_back(test::fixture_spec(name));
+      settings.input_sources.push_back("flags");
+    }
+    settings.video = (folder / "video.avi").string();
+    settings.frames = 24;
+    settings.threads = 1;
+    settings.max_trials = 2;
+    settings.min_fidelity = 0;
+  }
+
+  report::Plan run() {
+    SilentProgress silent;
+    return plan(settings, folder / "out", true, silent).plan;
+  }
+};
+
+std::int64_t chosen(const report::Plan& plan) {
+  return std::count_if(plan.candidates.begin(), plan.candidates.end(), [](auto& one) { return one.chosen; });
+}
+
+TEST(Search, OfThreeModelsTakesSharesWithoutCycles) {
+  Job job({"small", "wide", "shuffle"});
+  const report::Plan plan = job.run();
+  ASSERT_GE(plan.shares.size(), 2U);  // nothing is refused, so all but one can take
+  std::map<std::string, std::string> donor;
+  for (const report::Share& share : plan.shares) EXPECT_TRUE(donor.emplace(share.receiver, share.donor).second);
+  for (const auto& [receiver, first] : donor) {
+    std::string model = first;
+    for (std::size_t step = 0; step <= donor.size() && donor.count(model) > 0; ++step) model = donor[model];
+    EXPECT_EQ(donor.count(model), 0U) << receiver << " takes from itself";
+  }
+  // A donor that takes itself still computes what it gives.
+  for (const report::Share& giver : plan.shares) {
+    for (const report::Share& taker : plan.shares) {
+      for (const report::Replaced& one : taker.replaced) {
+        if (taker.donor != giver.receiver) continue;
+        EXPECT_THAT(giver.removed_layers, Not(testing::Contains(one.donor_layer)));
+      }
+    }
+  }
+  EXPECT_EQ(chosen(plan), static_cast<std::int64_t>(plan.shares.size()));
+}
+
+TEST(Search, TakesNoMoreSharesThanAskedFor) {
+  Job job({"small", "wide", "shuffle"});
+  job.settings.max_shares = 1;
+  job.settings.max_trials = 1;
+  EXPECT_EQ(job.run().shares.size(), 1U);
+}
+
+TEST(Search, ConsidersNoDirectionThatDonorsAndKeepRuleOut) {
+  Job job({"small", "wide", "shuffle"});
+  job.settings.keep = {"small"};
+  job.settings.donors = {"s*"};
+  const std::string text = dry_run(job.settings, job.folder / "out", false);
+  EXPECT_THAT(text, Not(HasSubstr("would consider small<-")));
+  EXPECT_THAT(text, Not(HasSubstr("<-wide")));
+  EXPECT_THAT(text, HasSubstr("would consider wide<-small"));
+  EXPECT_THAT(text, HasSubstr("would consider wide<-shuffle"));
+  EXPECT_THAT(text, HasSubstr("would consider shuffle<-small"));
+}
+
+TEST(Search, KeepsEachModelAtItsOwnFidelity) {
+  Job job({"small", "wide"});
+  job.settings.min_fidelity_of["small"] = 1;
+  job.settings.share = {{"small", "wide"}};
+  const report::Plan plan = job.run();
+  for (const report::Share& share : plan.shares) EXPECT_EQ(share.measured_fidelity, 1);
+  EXPECT_EQ(report::min_fidelity(plan, "small"), 1);
+  EXPECT_EQ(report::min_fidelity(plan, "wide"), 0);
+}
+
+TEST(Search, SavesAsManyFlopsAsItCanWhereThatIsTheObjective) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 24;
+  job.settings.objective = "flops";
+  const report::Plan plan = job.run();
+  ASSERT_EQ(plan.shares.size(), 1U);
+  std::int64_t most = 0;
+  for (const report::Candidate& one : plan.candidates) most = std::max(most, one.flops_saved);
+  EXPECT_EQ(plan.shares[0].flops_removed - plan.shares[0].flops_added, most);
+}
+
+TEST(Search, SavesTheMostBytesThatAnyCandidateDoesWhereAllHold) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 24;
+  const report::Plan plan = job.run();
+  ASSERT_EQ(plan.shares.size(), 1U);
+  std::int64_t most = 0, taken = 0;
+  for (const report::Candidate& one : plan.candidates) {
+    most = std::max(most, one.bytes_saved);
+    if (one.chosen) taken = one.bytes_saved;
+  }
+  EXPECT_EQ(taken, most);
+}
+
+TEST(SearchWithABudget, SharesNothingWhereTheModelsFit) {
+  Job job({"small", "wide"});
+  job.settings.budget = std::int64_t{1} << 40;
+  const report::Plan plan = job.run();
+  EXPECT_THAT(plan.shares, IsEmpty());
+  for (const report::Candidate& one : plan.candidates) EXPECT_THAT(one.reason, HasSubstr("fit into the budget"));
+}
+
+TEST(SearchWithABudget, FitsAndKeepsMoreThanTheLargestSaving) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 24;
+  const report::Plan largest = job.run();
+  ASSERT_EQ(largest.shares.size(), 1U);
+  job.settings.budget = (largest.before.bytes + largest.after.bytes) / 2;
+  const report::Plan plan = job.run();
+  EXPECT_LE(plan.after.bytes, *job.settings.budget);
+  EXPECT_GE(plan.models[0].fidelity.value, largest.models[0].fidelity.value);
+}
+
+TEST(SearchWithABudget, SavesWhatItCanWhereNothingFits) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.budget = 1;
+  const report::Plan plan = job.run();
+  EXPECT_EQ(plan.shares.size(), 1U);
+  EXPECT_GT(plan.after.bytes, 1);
+}
+
+// 20 hold-out frames: ten choose, ten judge.
+TEST(Frames, ThatJudgeDidNotChoose) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.frames = 50;
+  job.settings.holdout = 0.4;
+  const report::Plan plan = job.run();
+  ASSERT_EQ(plan.selection_frames.size(), 10U);
+  ASSERT_EQ(plan.holdout_frames.size(), 10U);
+  EXPECT_LT(plan.calibration_frames.back(), plan.selection_frames.front());
+  EXPECT_LT(plan.selection_frames.back(), plan.holdout_frames.front());
+  EXPECT_EQ(plan.models[0].fidelity.frames, 10);
+  EXPECT_EQ(plan.judgements, 1);  // everything holds at a fidelity of 0
+}
+
+TEST(Frames, AllOfAShortHoldOutChooseAndJudge) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 1;
+  const report::Plan plan = job.run();
+  EXPECT_EQ(plan.selection_frames, plan.holdout_frames);
+}
+
+}  // namespace
+}  // namespace repsim::pipeline
