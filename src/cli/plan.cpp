@@ -28,7 +28,8 @@ input and output. --model without positional models changes the path of that ent
 
 DIR then holds plan.json, bundle.pt, report.html, similarity.json and run.json.
 Exit codes: 0 done, 2 usage, 3 bad input, 4 nothing can be shared at the asked fidelity (the plan is
-written, with no shares) or nothing that fits into the budget keeps it (the smallest is written), 130 interrupted, 1 anything else.)";
+written, with no shares) or nothing that fits into the budget keeps it (the smallest is written),
+130 interrupted, 1 anything else.)";
 
 struct PlanFlags {
   std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,

@@ -167,6 +167,10 @@ torch::jit::Module load_module(const std::string& bytes, const std::string& path
   }
 }
 
+std::string_view root_folder(const ZipRecord& record) {
+  return std::string_view(record.name).substr(0, record.name.find('/'));
+}
+
 /// A record's name as torch gives it: without the root folder.
 std::string record_name(const ZipRecord& record) { return record.name.substr(record.name.find('/') + 1); }
 
@@ -187,7 +191,11 @@ void check_sums(const std::string& bytes, const std::vector<ZipRecord>& declared
 void check_records(const std::string& bytes, const std::string& path) {
   const std::vector<ZipRecord> declared = read_zip_directory(bytes, path);  // before torch reserves what is declared
   std::vector<std::string> names;
-  for (const ZipRecord& record : declared) names.push_back(record_name(record));
+  for (const ZipRecord& record : declared) {
+    if (root_folder(record) != root_folder(declared.front()))  // torch's reader takes exception to that in odd places
+      throw damaged_archive("'" + record.name + "' lies outside of the archive's root folder", path);
+    names.push_back(record_name(record));
+  }
   const bool code =
       std::any_of(names.begin(), names.end(), [](const std::string& n) { return n.starts_with("code/"); });
   const bool data = std::find(names.begin(), names.end(), "data.pkl") != names.end();

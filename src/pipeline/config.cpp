@@ -137,7 +137,7 @@ void read_merge(JsonReader& reader, Settings& out) {
   read_min_fidelity(inner, out);
   inner.optional("objective", out.objective, objective_names());
   read_budget(inner, out);
-  if (inner.has("max_shares")) inner.optional("max_shares", out.max_shares.emplace());
+  if (inner.child("max_shares") != nullptr) inner.optional("max_shares", out.max_shares.emplace());
   inner.optional("donors", out.donors);
   inner.optional("keep", out.keep);
   inner.optional("adapters", out.adapters, adapter_names());
