@@ -149,7 +149,7 @@ Case generated(std::uint64_t seed) {
           "seed " + std::to_string(seed) + "\n" + first.code() + "---\n" + second.code()};
 }
 
-constexpr std::uint64_t kSeeds = 60;
+constexpr std::uint64_t kSeeds = 150;
 
 TEST(RandomModels, KeepTheirBitsInABundle) {
   const c10::InferenceMode no_gradients;

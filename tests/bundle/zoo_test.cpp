@@ -55,6 +55,18 @@ constexpr Animal kZoo[] = {
     {"one_activation", 4},
     {"one_activation.traced", 4},
     {"frozen", 3},
+    // Archives that older versions of Torch wrote.
+    {"torch-1.8/carried", 5},
+    {"torch-1.8/quantised", 2},
+    {"torch-1.8/focus.traced", 7},
+    {"torch-1.8/squeeze_excite.traced", 6},
+    {"torch-1.8/while", 3},
+    {"torch-1.8/frozen", 3},
+    {"torch-1.13/carried", 5},
+    {"torch-1.13/quantised", 2},
+    {"torch-1.13/attention.traced", 3},
+    {"torch-1.13/squeeze_excite.traced", 6},
+    {"torch-1.13/frozen", 3},
 };
 
 class Zoo : public testing::TestWithParam<Animal> {
@@ -121,7 +133,7 @@ TEST_P(Zoo, TakesRepresentationsLikeAnIndependentSplice) {
 
 INSTANTIATE_TEST_SUITE_P(All, Zoo, testing::ValuesIn(kZoo), [](const auto& info) {
   std::string name = info.param.name;
-  std::replace(name.begin(), name.end(), '.', '_');
+  for (const char sign : {'.', '-', '/'}) std::replace(name.begin(), name.end(), sign, '_');
   return name;
 });
 
