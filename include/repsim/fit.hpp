@@ -29,8 +29,21 @@ struct Cut {
 struct Options {
   bool linear =
       true;  ///< 1x1 adapters may be fitted; else layers are at most resized or resampled (channels must agree)
-  bool refit = true;    ///< the first convolutions after the cut may be solved again instead
-  double ridge = 1e-4;  ///< strength relative to the mean variance of the regressors
+  bool refit = true;               ///< the first convolutions after the cut may be solved again instead
+  int rank = 0;                    ///< channels of the correction beside each linear map; 0: none (graph::Correction)
+  double ridge = 1e-4;             ///< strength relative to the mean variance of the regressors
+  double correction_ridge = 1e-3;  ///< the same for corrections, whose many regressors say nearly the same
+};
+
+/// How much the places of a receiver's input matter: `floor`, and inside a box of its own detections the score more.
+/// What is fitted where nothing is ever found takes expressiveness from where something is.
+struct RowWeights {
+  std::vector<model::Detections> boxes;  ///< per calibration frame, relative to the model's input; empty: all alike
+  double floor = 0.1;
+
+  /// Weights of the cells of a map, float64 [B, height * width]. A box counts by the part of the cell, or of itself
+  /// where it is smaller, that lies in the other.
+  [[nodiscard]] at::Tensor of(std::span<const std::int64_t> positions, std::int64_t height, std::int64_t width) const;
 };
 
 /// How a cut would be joined, before anything is fitted.
@@ -40,6 +53,7 @@ struct Joint {
   std::vector<bool> linear;      ///< per tap: a 1x1 convolution is added
   std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
   std::vector<bool> resample;  ///< per tap: the models see different parts; constant matrices line the maps up
+  int rank = 0;  ///< of the corrections; less than asked for where a kernel would see too many values to be fitted
   std::set<graph::Axis> rows,
       columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
   std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
@@ -61,12 +75,15 @@ struct Fitted {
 /// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
 /// the donor's (adapter), or the output of the first convolutions on their input after replacement (refit), positions
 /// of all frames as rows, without those whose centre lies where the donor does not see. Sums in float64, rows in the
-/// order of the frames: deterministic.
+/// order of the frames: deterministic. With a rank, what the map leaves over is regressed on a neighbourhood that is
+/// larger by a ring of one, and of that the directions of most explained variance are kept (reduced-rank regression,
+/// Izenman 1975).
 /// @param shares  shares that are already part of the merged model: the donor's layers are what they make of them
+/// @param weights  of the rows; residuals are weighted alike
 /// @throws Error{kInterrupted}
 [[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration,
                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                         const Options& options, Progress& progress);
+                         const Options& options, Progress& progress, const RowWeights& weights = {});
 
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
 /// at 64 positions per frame (evenly spaced over what both see).
@@ -79,7 +96,11 @@ struct Fitted {
 class NormalEquations {
  public:
   /// @param x  [rows, p], @param y  [rows, q]; any floating dtype
-  void add(const at::Tensor& x, const at::Tensor& y);
+  /// @param weights  [rows] float64, 0 or more; undefined: 1 each
+  void add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights = {});
+
+  /// Rows that were added elsewhere: as if they had been added here, up to rounding.
+  void merge(const NormalEquations& other);
 
   struct Solution {
     at::Tensor weight;     ///< [q, p] float64
@@ -92,12 +113,31 @@ class NormalEquations {
   };
   /// @param ridge  relative to the mean variance of x; a singular system gets the minimum-norm direction only
   [[nodiscard]] Solution solve(double ridge) const;
+  /// A map from some of the regressors, and beside it one of low rank from all: y ~ base x[columns] + up down x + bias.
+  struct LowRank {
+    Solution base;    ///< weight [q, columns]; the rest is that of the whole
+    at::Tensor down;  ///< [rank, p] float64
+    at::Tensor up;    ///< [q, rank] float64
+  };
+  /// The base as solve() has it; of what it leaves over, the regression on all regressors (with a ridge of its own) cut
+  /// down to the `rank` directions of y in which it explains most.
+  /// @param columns  int64, of the regressors that the base takes
+  [[nodiscard]] LowRank solve_low_rank(const at::Tensor& columns, std::int64_t rank, double ridge,
+                                       double correction_ridge) const;
   /// R2 of y ~ x itself, nothing fitted; x and y have the same width.
   [[nodiscard]] double r2_unchanged() const;
   [[nodiscard]] std::int64_t rows() const { return rows_; }
 
  private:
+  struct Moments {  ///< about the shift
+    at::Tensor mean_x, mean_y, xx, xy, yy;
+  };
+  [[nodiscard]] Moments moments() const;
+  /// What a weight [p, q] explains.
+  void judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const;
+
   std::int64_t rows_ = 0;
+  double total_ = 0;  ///< of the weights
   at::Tensor shift_x_, shift_y_, sum_x_, sum_y_, xx_, xy_, yy_;
 };
 

@@ -82,6 +82,15 @@ class Runner {
   std::vector<c10::IValue> parameters_;
 };
 
+/// What a small convolution adds to the result of a linear map: one of the map's stride and dilation whose kernel is
+/// larger by a ring of one, into a few channels, and a 1x1 convolution from these.
+struct Correction {
+  at::Tensor down;  ///< [rank, C_in, kh + 2, kw + 2] for a map of kernel kh x kw; undefined: none
+  at::Tensor up;    ///< [C_out, rank, 1, 1]
+
+  [[nodiscard]] bool defined() const { return down.defined(); }
+};
+
 /// A receiver layer whose value comes from a donor layer.
 struct Override {
   int receiver_layer = -1;  ///< index in the receiver's program.layers
@@ -93,12 +102,14 @@ struct Override {
   /// equal matrices share them.
   at::Tensor rows, columns;
   at::Tensor weight, bias;  ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
+  Correction correction = {};    ///< of this convolution
 };
 
 /// A convolution of the receiver that gets other weights.
 struct ConvRefit {
   int node = -1;  ///< top-block node in the receiver's prepared graph
   at::Tensor weight, bias;
+  Correction correction = {};
 };
 
 /// One receiver with its replaced layers.
@@ -163,7 +174,10 @@ struct ConvGeometry {
   int weight_parameter = -1;  ///< index in program.parameters, -1: computed
   int bias_parameter = -1;    ///< likewise; -1: none
   bool has_bias = false;
+  std::int64_t output_places = 0;  ///< height * width of the result; 0: unknown
 };
 [[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
+/// That of an adapter: 1x1, nothing around.
+[[nodiscard]] inline ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
 
 }  // namespace repsim::graph

@@ -45,6 +45,7 @@ struct Replaced {
   bool refit = false;     ///< the next convolution was solved again instead
   double residual =
       0;  ///< 1 - R2 of the fit on calibration frames: of the adapter, or of the refitted convolutions (worst)
+  std::int64_t correction_rank = 0;  ///< of the correction beside the adapter or the refitted convolutions; 0: none
 };
 
 struct Share {

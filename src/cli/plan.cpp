@@ -35,7 +35,7 @@ struct PlanFlags {
   std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,
       donors, keep;
   std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget;
-  std::optional<std::int64_t> frames, max_trials, max_shares, seed;
+  std::optional<std::int64_t> frames, max_trials, max_shares, max_rank, seed;
   std::optional<int> threads;
   std::optional<double> holdout, confidence, max_minutes;
   bool dry_run = false, force = false;
@@ -147,6 +147,7 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   take(flags.keep, settings.keep);
   take(flags.adapters, settings.adapters);
   if (flags.refit) settings.refit = *flags.refit == "on";
+  take(flags.max_rank, settings.max_rank);
   apply_share(flags.share, settings);
   take(flags.max_trials, settings.max_trials);
   take(flags.confidence, settings.confidence);
@@ -237,6 +238,10 @@ Job setup_plan(CLI::App& app) {
        add_choice(
            app, "--refit", {"on", "off"}, f.refit,
            with_default("May the first convolutions after a cut be solved again?", defaults.refit ? "on" : "off")),
+       add_whole_number(app, "--max-rank", "N", f.max_rank,
+                        with_default("Largest rank of the 3x3 corrections tried beside fitted maps where a cut misses "
+                                     "its fidelity without; 0: none",
+                                     std::to_string(defaults.max_rank))),
        add_repeatable(app, "--share", "'R<-D'", f.share,
                       "Only this direction: receiver R takes from donor D (default: all pairs are tried)"),
        add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)"),

@@ -1,13 +1,13 @@
 #include "repsim/fit.hpp"
 
 #include <ATen/ops/adaptive_avg_pool2d.h>
-#include <ATen/ops/im2col.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 
 #include <map>
 #include <numeric>
 
 #include "coordinates.hpp"
+#include "patches.hpp"
 #include "repsim/base/error.hpp"
 
 namespace repsim::fit {
@@ -25,31 +25,50 @@ at::Tensor every_position(const at::Tensor& rows, std::int64_t most) {  // [B, L
 /// [B,C,H,W] -> [B, H*W, C]
 at::Tensor positions_of(const at::Tensor& map) { return map.flatten(2).transpose(1, 2); }
 
-/// [B,C,H,W] -> [B, L, C*kh*kw]: what a convolution sees at each of its output positions, in the order of its weights.
-at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry) {
-  const bool pointwise = geometry.weight_shape[2] == 1 && geometry.weight_shape[3] == 1 && geometry.stride[0] == 1 &&
-                         geometry.stride[1] == 1 && geometry.padding[0] == 0 && geometry.padding[1] == 0;
-  if (pointwise) return positions_of(x);
-  return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding,
-                    geometry.stride)
-      .transpose(1, 2);
-}
-
 at::Tensor matrix(const at::Tensor& rows) { return rows.reshape({-1, rows.size(-1)}); }
 
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
   graph::ConvGeometry geometry;
   std::size_t x = 0, y = 0;  // indices of place requests
-  NormalEquations sums;
+  NormalEquations sums;      // with a correction: of all values that its kernel sees
+  std::int64_t channels = 0;
 };
 
-graph::ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
+/// Weights as torch's convolutions have them.
+at::Tensor kernel(const at::Tensor& weight, std::int64_t height, std::int64_t width) {
+  return weight.to(at::kFloat).view({weight.size(0), -1, height, width}).contiguous();
+}
+
+/// A fitted map, in the form in which the bundle holds it.
+struct Map {
+  at::Tensor weight, bias;
+  graph::Correction correction;
+  double r2 = 0;
+};
+Map solve(const Regression& one, const Joint& joint, const Options& options) {
+  const std::int64_t height = one.geometry.weight_shape[2], width = one.geometry.weight_shape[3];
+  Map map;
+  NormalEquations::Solution solution;
+  if (joint.rank > 0) {
+    NormalEquations::LowRank low = one.sums.solve_low_rank(inner_values(one.geometry, one.channels), joint.rank,
+                                                           options.ridge, options.correction_ridge);
+    map.correction.down = kernel(low.down, height + 2, width + 2);
+    map.correction.up = kernel(low.up, 1, 1);
+    solution = std::move(low.base);
+  } else {
+    solution = one.sums.solve(options.ridge);
+  }
+  map.weight = kernel(solution.weight, height, width);
+  map.bias = solution.bias.to(at::kFloat);
+  map.r2 = solution.r2();
+  return map;
+}
 
 }  // namespace
 
 Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
-           const Cut& cut, const Joint& joint, const Options& options, Progress& progress) {
+           const Cut& cut, const Joint& joint, const Options& options, Progress& progress, const RowWeights& weights) {
   const auto receiver_index = static_cast<std::size_t>(cut.receiver);
   const graph::Prepared& receiver = *set.models[receiver_index];
   const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
@@ -90,7 +109,7 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
   std::vector<graph::PlaceRequest> requests;
   std::vector<Regression> regressions;
   const auto regress = [&](graph::PlaceRequest x, graph::PlaceRequest y, const graph::ConvGeometry& geometry) {
-    regressions.push_back({geometry, requests.size(), requests.size() + 1, {}});
+    regressions.push_back({geometry, requests.size(), requests.size() + 1, {}, 0});
     requests.push_back(x);
     requests.push_back(y);
   };
@@ -100,7 +119,7 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
   if (joint.refit_nodes.empty()) {
     for (const Tap& tap : cut.taps) {
       const graph::Place place = graph::place_of(receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)]);
-      regress({cut.receiver, place, false}, {original, place, false}, pointwise_geometry());
+      regress({cut.receiver, place, false}, {original, place, false}, graph::pointwise_geometry());
     }
   }
 
@@ -117,13 +136,14 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
                [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value.clone(); });
     for (Regression& one : regressions) {
       const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
+      one.channels = values[one.x].size(1);
       const auto rows = [&](const at::Tensor& all) {
-        return every_position(rows_in_view(all, aligned, height, width), kMaxRowsPerFrame);
+        return matrix(every_position(rows_in_view(all, aligned, height, width), kMaxRowsPerFrame));
       };
-      const at::Tensor x = rows(patches(values[one.x], one.geometry));
-      const at::Tensor y = rows(positions_of(values[one.y]));
       const c10::InferenceMode no_gradients;
-      one.sums.add(matrix(x), matrix(y));
+      const at::Tensor y = rows(positions_of(values[one.y]));
+      const at::Tensor x = rows(patches(values[one.x], joint.rank > 0 ? with_ring(one.geometry) : one.geometry));
+      one.sums.add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
     }
     progress.step(static_cast<std::int64_t>(positions.size()));
   }
@@ -132,21 +152,20 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
   const c10::InferenceMode no_gradients;
   double worst = 0;
   for (std::size_t i = 0; i < regressions.size(); ++i) {
-    const NormalEquations::Solution solution = regressions[i].sums.solve(options.ridge);
-    const at::Tensor weight = solution.weight.to(at::kFloat), bias = solution.bias.to(at::kFloat);
+    if (joint.refit_nodes.empty() && !joint.linear[i]) {
+      fitted.residuals.push_back(1.0 - regressions[i].sums.r2_unchanged());
+      continue;
+    }
+    Map map = solve(regressions[i], joint, options);
     if (!joint.refit_nodes.empty()) {
-      const auto& shape = regressions[i].geometry.weight_shape;
-      fitted.splice.refits.push_back(
-          {joint.refit_nodes[i], weight.view({shape[0], -1, shape[2], shape[3]}).contiguous(), bias});
-      worst = std::max(worst, 1.0 - solution.r2());
+      fitted.splice.refits.push_back({joint.refit_nodes[i], map.weight, map.bias, map.correction});
+      worst = std::max(worst, 1.0 - map.r2);
     } else {
-      if (!joint.linear[i]) {
-        fitted.residuals.push_back(1.0 - regressions[i].sums.r2_unchanged());
-        continue;
-      }
-      fitted.splice.overrides[i].weight = weight.view({weight.size(0), weight.size(1), 1, 1}).contiguous();
-      fitted.splice.overrides[i].bias = bias;
-      fitted.residuals.push_back(1.0 - solution.r2());
+      graph::Override& one = fitted.splice.overrides[i];
+      one.weight = map.weight;
+      one.bias = map.bias;
+      one.correction = map.correction;
+      fitted.residuals.push_back(1.0 - map.r2);
     }
   }
   if (!joint.refit_nodes.empty()) fitted.residuals.assign(cut.taps.size(), worst);

@@ -1,6 +1,7 @@
 #include <numeric>
 
 #include "coordinates.hpp"
+#include "patches.hpp"
 #include "repsim/fit.hpp"
 
 namespace repsim::fit {
@@ -8,6 +9,25 @@ namespace {
 
 std::int64_t product(const std::vector<std::int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+constexpr std::int64_t kMostRegressors = 4096;  // of a correction: their Gram matrix is 128 MiB then
+
+/// What corrections of these maps add, where each can be fitted.
+struct CorrectedMap {
+  graph::ConvGeometry geometry;
+  std::int64_t inputs = 0, outputs = 0, places = 0;  ///< channels in and out, height * width of the result
+};
+void add_corrections(const std::vector<CorrectedMap>& maps, int rank, Joint& joint) {
+  for (const CorrectedMap& map : maps) {
+    if (map.inputs * larger_kernel(map.geometry) > kMostRegressors) return;
+  }
+  joint.rank = rank;
+  for (const CorrectedMap& map : maps) {
+    const std::int64_t elements = rank * (map.inputs * larger_kernel(map.geometry) + map.outputs);
+    joint.elements_added += elements;
+    joint.flops_added += (2 * elements + map.outputs) * map.places;
+  }
 }
 
 /// A tap's matrices are stored once, its products are computed for every frame.
@@ -49,6 +69,7 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
   joint.possible = true;
   if (!joint.refit_nodes.empty()) {
     joint.linear.assign(cut.taps.size(), false);
+    std::vector<CorrectedMap> corrected;
     // The convolution's input changes by as many channels as the taps bring more or less.
     std::int64_t change = 0;
     for (const Tap& tap : cut.taps) {
@@ -64,7 +85,9 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
         const std::int64_t outputs = geometry.weight_shape[0];
         joint.elements_added += change * outputs * geometry.weight_shape[2] * geometry.weight_shape[3];
         if (!geometry.has_bias) joint.elements_added += outputs;
+        corrected.push_back({geometry, geometry.weight_shape[1] + change, outputs, geometry.output_places});
       }
+      add_corrections(corrected, options.rank, joint);
       joint.bytes_added = 4 * joint.elements_added;
       return joint;
     }
@@ -75,12 +98,15 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
     joint.bytes_added = 4 * joint.elements_added;
     return joint;
   }
+  std::vector<CorrectedMap> corrected;
   for (const Tap& tap : cut.taps) {
     const auto& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
     const auto& given = donor.program.layers[static_cast<std::size_t>(tap.donor_layer)].shape;
     joint.elements_added += wanted[0] * given[0] + wanted[0];
     joint.flops_added += 2 * product(wanted) * given[0];
+    corrected.push_back({graph::pointwise_geometry(), given[0], wanted[0], wanted[1] * wanted[2]});
   }
+  add_corrections(corrected, options.rank, joint);
   joint.bytes_added = 4 * joint.elements_added;
   return joint;
 }

@@ -5,8 +5,27 @@
 #include "repsim/fit.hpp"
 
 namespace repsim::fit {
+namespace {
 
-void NormalEquations::add(const at::Tensor& x, const at::Tensor& y) {
+/// (covariance + ridge) weight = right, ridge relative to the mean variance.
+at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, double ridge) {
+  const double mean_variance = covariance.diagonal().mean().item<double>();
+  if (!(mean_variance > 0)) return at::zeros_like(right);
+  at::Tensor regularised = covariance.clone();
+  regularised.diagonal().add_(ridge * mean_variance);
+  const auto [factor, info] = at::linalg_cholesky_ex(regularised);
+  // Without ridge rounding can hide that it is singular.
+  if (ridge > 0 && info.item<int>() == 0) return at::cholesky_solve(right, factor);
+  // Directions without variance carry nothing: leave them out instead of dividing by rounding noise.
+  const auto [values, vectors] = at::linalg_eigh(regularised);
+  const double floor = 1e-12 * values.max().item<double>();
+  const at::Tensor inverse = at::where(values > floor, values.reciprocal(), at::zeros_like(values));
+  return vectors.mm(inverse.unsqueeze(1) * vectors.t().mm(right));
+}
+
+}  // namespace
+
+void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights) {
   if (x.size(0) == 0) return;
   at::Tensor left = x.to(at::kDouble), right = y.to(at::kDouble);
   if (rows_ == 0) {
@@ -22,41 +41,79 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y) {
   left = left - shift_x_;
   right = right - shift_y_;
   rows_ += left.size(0);
-  sum_x_ += left.sum(0);
-  sum_y_ += right.sum(0);
-  xx_.addmm_(left.t(), left);
-  xy_.addmm_(left.t(), right);
-  yy_ += right.square().sum(0);
+  const at::Tensor weighted = weights.defined() ? left * weights.unsqueeze(1) : left;
+  const at::Tensor weighted_right = weights.defined() ? right * weights.unsqueeze(1) : right;
+  total_ += weights.defined() ? weights.sum().item<double>() : static_cast<double>(left.size(0));
+  sum_x_ += weighted.sum(0);
+  sum_y_ += weighted_right.sum(0);
+  xx_.addmm_(weighted.t(), left);
+  xy_.addmm_(weighted.t(), right);
+  yy_ += (weighted_right * right).sum(0);
+}
+
+void NormalEquations::merge(const NormalEquations& other) {
+  if (other.rows_ == 0) return;
+  if (rows_ == 0) {
+    // Own sums, not the other's tensors, which it may still add to.
+    *this = other;
+    for (at::Tensor* sum : {&sum_x_, &sum_y_, &xx_, &xy_, &yy_}) *sum = sum->clone();
+    return;
+  }
+  // Sums about the other's shift, brought to this one: (x + d)(y + e)' = xy' + x e' + d y' + d e'.
+  const at::Tensor dx = other.shift_x_ - shift_x_, dy = other.shift_y_ - shift_y_;
+  xx_ += other.xx_ + at::outer(other.sum_x_, dx) + at::outer(dx, other.sum_x_) + other.total_ * at::outer(dx, dx);
+  xy_ += other.xy_ + at::outer(other.sum_x_, dy) + at::outer(dx, other.sum_y_) + other.total_ * at::outer(dx, dy);
+  yy_ += other.yy_ + 2 * other.sum_y_ * dy + other.total_ * dy.square();
+  sum_x_ += other.sum_x_ + other.total_ * dx;
+  sum_y_ += other.sum_y_ + other.total_ * dy;
+  total_ += other.total_;
+  rows_ += other.rows_;
+}
+
+NormalEquations::Moments NormalEquations::moments() const {
+  if (rows_ == 0 || !(total_ > 0)) throw Error(ErrorKind::kInternal, "a regression without rows");
+  Moments result;
+  result.mean_x = sum_x_ / total_;
+  result.mean_y = sum_y_ / total_;
+  result.xx = xx_ / total_ - at::outer(result.mean_x, result.mean_x);
+  result.xy = xy_ / total_ - at::outer(result.mean_x, result.mean_y);
+  result.yy = yy_ / total_ - result.mean_y.square();
+  return result;
+}
+
+void NormalEquations::judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const {
+  solution.bias = moments.mean_y + shift_y_ - weight.t().mv(moments.mean_x + shift_x_);
+  solution.variance = moments.yy;
+  solution.explained = (2 * weight * moments.xy - weight * moments.xx.mm(weight)).sum(0);
 }
 
 NormalEquations::Solution NormalEquations::solve(double ridge) const {
-  if (rows_ == 0) throw Error(ErrorKind::kInternal, "a regression without rows");
-  const double n = static_cast<double>(rows_);
-  const at::Tensor mean_x = sum_x_ / n, mean_y = sum_y_ / n;
-  const at::Tensor cov_xx = xx_ / n - at::outer(mean_x, mean_x);
-  const at::Tensor cov_xy = xy_ / n - at::outer(mean_x, mean_y);
-  const double mean_variance = cov_xx.diagonal().mean().item<double>();
-
-  at::Tensor weight = at::zeros_like(cov_xy);  // [p, q]
-  if (mean_variance > 0) {
-    const at::Tensor regularised = cov_xx + ridge * mean_variance * at::eye(cov_xx.size(0), at::kDouble);
-    const auto [factor, info] = at::linalg_cholesky_ex(regularised);
-    if (ridge > 0 && info.item<int>() == 0) {  // without ridge rounding can hide that it is singular
-      weight = at::cholesky_solve(cov_xy, factor);
-    } else {
-      // Directions without variance carry nothing: leave them out instead of dividing by rounding noise.
-      const auto [values, vectors] = at::linalg_eigh(regularised);
-      const double floor = 1e-12 * values.max().item<double>();
-      const at::Tensor inverse = at::where(values > floor, values.reciprocal(), at::zeros_like(values));
-      weight = vectors.mm(inverse.unsqueeze(1) * vectors.t().mm(cov_xy));
-    }
-  }
+  const Moments at = moments();
+  const at::Tensor weight = solve_ridge(at.xx, at.xy, ridge);  // [p, q]
   Solution solution;
   solution.weight = weight.t().contiguous();
-  solution.bias = mean_y + shift_y_ - solution.weight.mv(mean_x + shift_x_);
-  solution.variance = yy_ / n - mean_y.square();
-  solution.explained = (2 * weight * cov_xy - weight * cov_xx.mm(weight)).sum(0);
+  judge(at, weight, solution);
   return solution;
+}
+
+NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& columns, std::int64_t rank, double ridge,
+                                                         double correction_ridge) const {
+  const Moments all = moments();
+  const at::Tensor some = all.xx.index_select(0, columns);  // [columns, p]
+  const at::Tensor base = solve_ridge(some.index_select(1, columns), all.xy.index_select(0, columns), ridge);
+  const at::Tensor left_over = all.xy - some.t().mm(base);  // covariance of x and what the base leaves over
+  const at::Tensor full = solve_ridge(all.xx, left_over, correction_ridge);
+  const at::Tensor fitted = full.t().mm(all.xx.mm(full));
+  const at::Tensor vectors = std::get<1>(at::linalg_eigh(fitted));  // ascending
+  const std::int64_t kept = std::min(rank, vectors.size(1));
+  LowRank result;
+  result.up = vectors.narrow(1, vectors.size(1) - kept, kept).contiguous();
+  result.down = full.mm(result.up).t().contiguous();
+  at::Tensor weight = result.down.t().mm(result.up.t());
+  weight.index_add_(0, columns, base);
+  result.base.weight = base.t().contiguous();
+  judge(all, weight, result.base);
+  return result;
 }
 
 double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const {
@@ -65,14 +122,11 @@ double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const
 }
 
 double NormalEquations::r2_unchanged() const {
-  const double n = static_cast<double>(rows_);
-  const at::Tensor mean_x = sum_x_ / n, mean_y = sum_y_ / n;
-  const double variance_y = (yy_ / n - mean_y.square()).sum().item<double>();
+  const Moments at = moments();
+  const double variance_y = at.yy.sum().item<double>();
   if (!(variance_y > 0)) return 0;
-  const at::Tensor variance_x = xx_.diagonal() / n - mean_x.square();
-  const at::Tensor covariance = xy_.diagonal() / n - mean_x * mean_y;
-  const at::Tensor offset = mean_x + shift_x_ - mean_y - shift_y_;
-  const double error = (variance_x - 2 * covariance + offset.square()).sum().item<double>() + variance_y;
+  const at::Tensor offset = at.mean_x + shift_x_ - at.mean_y - shift_y_;
+  const double error = (at.xx.diagonal() - 2 * at.xy.diagonal() + offset.square()).sum().item<double>() + variance_y;
   return 1.0 - error / variance_y;
 }
 

@@ -130,7 +130,7 @@ class Assembler {
       for (std::size_t i = 0; i < original->outputs().size(); ++i) map[original->output(i)] = clone->output(i);
       if (!splice) continue;
       replace(*splice, static_cast<int>(position), index, original, map);
-      refit(*splice, static_cast<int>(position), index, clone);
+      refit(*splice, static_cast<int>(position), index, original, clone, map);
     }
   }
 
@@ -158,7 +158,8 @@ class Assembler {
     }
   }
 
-  void refit(const Splice& splice, int position, int index, tj::Node* clone) {
+  void refit(const Splice& splice, int position, int index, tj::Node* original, tj::Node* clone,
+             std::unordered_map<tj::Value*, tj::Value*>& map) {
     for (const ConvRefit& refit : splice.refits) {
       if (refit.node != position) continue;
       const ConvGeometry geometry = convolution_geometry(model(index), position);
@@ -169,7 +170,28 @@ class Assembler {
       bias += "bias";
       clone->replaceInput(1, parameter(index, path, refit.weight, {}, true));
       clone->replaceInput(2, parameter(index, bias, refit.bias, {}, true));
+      if (!refit.correction.defined()) continue;
+      const std::string folder = adapter_folder(index) + ".refit" + std::to_string(position);
+      map[original->output()] = corrected(clone->output(), clone->input(0), refit.correction, geometry, index, folder);
     }
+  }
+
+  /// `result` of a convolution of `input` with what its correction adds.
+  tj::Value* corrected(tj::Value* result, tj::Value* input, const Correction& correction, const ConvGeometry& geometry,
+                       int receiver, const std::string& folder) {
+    const auto list = [&](std::vector<std::int64_t> values) {
+      return graph_->insertConstant(c10::List<std::int64_t>(values));
+    };
+    std::vector<std::int64_t> padding = geometry.padding;  // one ring more, so that the size stays
+    for (std::size_t i = 0; i < padding.size(); ++i) padding[i] += geometry.dilation[i];
+    tj::Value *none = graph_->insertConstant(c10::IValue()), *one = graph_->insertConstant(1);
+    tj::Value* down =
+        graph_->insert(c10::aten::conv2d, {input, parameter(receiver, folder + ".down", correction.down, {}, true),
+                                           none, list(geometry.stride), list(padding), list(geometry.dilation), one});
+    tj::Value* up =
+        graph_->insert(c10::aten::conv2d, {down, parameter(receiver, folder + ".up", correction.up, {}, true), none,
+                                           list({1, 1}), list({0, 0}), list({1, 1}), one});
+    return graph_->insert(c10::aten::add, {result, up});
   }
 
   tj::Value* replacement(const Override& one, int receiver, std::size_t number) {
@@ -194,8 +216,10 @@ class Assembler {
       tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
       tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
       const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
-      value = graph_->insert(c10::aten::conv2d,
-                             {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
+      tj::Value* adapted = graph_->insert(c10::aten::conv2d,
+                                          {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
+      value = one.correction.defined() ? corrected(adapted, value, one.correction, pointwise_geometry(), receiver, path)
+                                       : adapted;
     }
     return value;
   }

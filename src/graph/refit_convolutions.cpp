@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "graph_access.hpp"
@@ -123,7 +124,8 @@ std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int
 }
 
 ConvGeometry convolution_geometry(const Prepared& model, int node) {
-  const tj::Node& convolution = *top_nodes(*model.graph).at(static_cast<std::size_t>(node));
+  const std::vector<tj::Node*> nodes = top_nodes(*model.graph);
+  const tj::Node& convolution = *nodes.at(static_cast<std::size_t>(node));
   ConvGeometry geometry;
   geometry.stride = pair_of(convolution, 3);
   geometry.padding = pair_of(convolution, 4);
@@ -136,6 +138,11 @@ ConvGeometry convolution_geometry(const Prepared& model, int node) {
     geometry.weight_shape = model.program.parameters[i].shape;
   }
   geometry.has_bias = geometry.bias_parameter >= 0;
+  // Ops are the nodes without the constants, in order; maps are float32.
+  const auto op = static_cast<std::size_t>(
+      std::count_if(nodes.begin(), nodes.begin() + node, [](auto* one) { return one->kind() != c10::prim::Constant; }));
+  if (!geometry.weight_shape.empty())
+    geometry.output_places = model.program.ops.at(op).output_bytes / 4 / geometry.weight_shape[0];
   return geometry;
 }
 

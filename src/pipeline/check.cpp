@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kMaxSide = 8192;
 constexpr std::int64_t kMaxPad = 255;
 constexpr std::int64_t kMaxShares = 1'000'000;
+constexpr std::int64_t kMaxRank = 64;
 constexpr std::int64_t kMaxFrames = 1'000'000;  // nobody waits for more, and a slip of the finger asks for it
 
 /// Where a complaint about a complete set of settings points to: the flag of the same meaning.
@@ -24,6 +25,7 @@ std::string flag_of(const std::string& field) {
                                                          {"frames.holdout", "--holdout"},
                                                          {"merge.min_fidelity", "--min-fidelity"},
                                                          {"merge.adapters", "--adapters"},
+                                                         {"merge.max_rank", "--max-rank"},
                                                          {"merge.layers", "--layers"},
                                                          {"merge.exclude", "--exclude"},
                                                          {"merge.share", "--share"},
@@ -134,6 +136,10 @@ void check_goals(const Settings& settings, const Complain& complain) {
   if (settings.max_shares && (*settings.max_shares < 0 || *settings.max_shares > kMaxShares)) {
     complain("merge.max_shares",
              "the value is " + std::to_string(*settings.max_shares) + ", not 0 to " + std::to_string(kMaxShares), "");
+  }
+  if (settings.max_rank < 0 || settings.max_rank > kMaxRank) {
+    complain("merge.max_rank",
+             "the value is " + std::to_string(settings.max_rank) + ", not 0 to " + std::to_string(kMaxRank), "");
   }
   if (!(settings.confidence >= 0 && settings.confidence < 1)) {
     complain("merge.confidence", "the value is " + number_text(settings.confidence) + ", not 0 (off) to below 1",

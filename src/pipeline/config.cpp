@@ -142,6 +142,7 @@ void read_merge(JsonReader& reader, Settings& out) {
   inner.optional("keep", out.keep);
   inner.optional("adapters", out.adapters, adapter_names());
   inner.optional("refit", out.refit);
+  inner.optional("max_rank", out.max_rank);
   std::vector<std::string> share;
   inner.optional("share", share);
   for (const std::string& text : share) {

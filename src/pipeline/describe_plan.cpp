@@ -68,6 +68,7 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
     replaced.similarity = matrix.at(at(to), at(from));
     replaced.adapter = adapter_word(accepted.joint, i);
     replaced.refit = !accepted.joint.refit_nodes.empty();
+    replaced.correction_rank = accepted.joint.rank;
     replaced.residual = accepted.fitted.residuals[i];
     share.replaced.push_back(std::move(replaced));
   }

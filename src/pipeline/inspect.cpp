@@ -40,6 +40,15 @@ std::string structure_of(const c10::IValue& value) {
   return value.tagKind();
 }
 
+/// What a layer's block computes, in order: "aten::conv2d", "aten::silu".
+Json ops_of(const graph::Program& program, std::size_t layer) {
+  Json ops = Json::array();
+  for (const graph::Op& op : program.ops) {
+    if (op.layer == static_cast<int>(layer)) ops.push_back(op.kind);
+  }
+  return ops;
+}
+
 Json layers_json(const graph::Program& program) {
   Json layers = Json::array();
   for (const graph::Layer& layer : program.layers) {
@@ -47,6 +56,7 @@ Json layers_json(const graph::Program& program) {
     for (const int input : layer.inputs) inputs.push_back(program.layers[static_cast<std::size_t>(input)].name);
     layers.push_back({{"name", layer.name},
                       {"kind", layer.kind},
+                      {"ops", ops_of(program, layers.size())},
                       {"shape", layer.shape},
                       {"dtype", layer.dtype},
                       {"parameters", layer.parameters},

@@ -115,6 +115,8 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   auto [accepted, agreement] = measuring_.run(candidates_[entry], std::move(before));
   Trial trial;
   planner::Candidate& one = candidates_[entry];
+  one.bytes_saved = accepted.candidate.bytes_saved;  // what corrections add is known now
+  one.flops_saved = accepted.candidate.flops_saved;
   one.measured_fidelity = agreement.fidelity;
   trial.fidelity = agreement.fidelity;
   trial.holds = agreement.low >= target(chain.front());

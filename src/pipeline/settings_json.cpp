@@ -20,6 +20,7 @@ Json settings_to_json(const Settings& settings) {
                    {"keep", settings.keep},
                    {"adapters", settings.adapters},
                    {"refit", settings.refit},
+                   {"max_rank", settings.max_rank},
                    {"share", share},
                    {"layers", settings.layers},
                    {"exclude", settings.exclude},

@@ -3,11 +3,13 @@
 #include <cstdio>
 
 #include "columns.hpp"
+#include "repsim/base/log.hpp"
 
 namespace repsim::pipeline {
 namespace {
 
 constexpr int kDraws = 200;
+constexpr int kLeastRank = 4;  // of a correction; larger ones double it
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -19,14 +21,53 @@ std::string rounded(double value) {
   return text;
 }
 
+const fit::RowWeights& Trials::weights(int receiver) {
+  const auto found = weights_.find(receiver);
+  if (found != weights_.end()) return found->second;
+  const verify::Head& head = heads_[at(receiver)];
+  fit::RowWeights weights;
+  if (head.output.format != model::OutputFormat::kTensor) {
+    const verify::Forward original =
+        verify::original_forward(work_.loaded[at(receiver)], work_.set, calibration_, head.group);
+    const std::int64_t frames = calibration_.front().size();
+    progress_.begin("detections of " + head.name, frames);
+    for (const auto& positions : capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1)) {
+      const auto batch = static_cast<std::int64_t>(positions.size());
+      for (model::Detections& one : model::decode(original(positions), head.output, head.input, batch))
+        weights.boxes.push_back(std::move(one));
+      progress_.step(batch);
+    }
+    progress_.end();
+  }
+  return weights_.emplace(receiver, std::move(weights)).first->second;
+}
+
 std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, std::vector<graph::Splice> before) {
   const fit::Cut cut = cut_of(candidate);
-  const fit::Options options = fit_options(settings_);
-  Accepted accepted{candidate, {}, fit::plan_joint(work_.set, cut, options)};
-  accepted.fitted = fit::fit(work_.set, calibration_, before, cut, accepted.joint, options, progress_);
-  before.push_back(accepted.fitted.splice);
-  const Agreement agreement = measured(candidate.receiver, before);
-  return {std::move(accepted), agreement};
+  const double target = settings_.min_fidelity_for(work_.prepared[at(candidate.receiver)].name);
+  fit::Options options = fit_options(settings_);
+  const fit::Joint plain = fit::plan_joint(work_.set, cut, options);
+  std::optional<std::pair<Accepted, Agreement>> best;
+  for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
+    options.rank = rank;
+    Accepted accepted{candidate, {}, fit::plan_joint(work_.set, cut, options)};
+    if (accepted.joint.rank != rank) break;  // no correction can be fitted here
+    accepted.candidate.bytes_saved -= accepted.joint.bytes_added - plain.bytes_added;
+    accepted.candidate.flops_saved -= accepted.joint.flops_added - plain.flops_added;
+    if (planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
+    accepted.fitted =
+        fit::fit(work_.set, calibration_, before, cut, accepted.joint, options, progress_, weights(candidate.receiver));
+    std::vector<graph::Splice> splices = before;
+    splices.push_back(accepted.fitted.splice);
+    const Agreement agreement = measured(candidate.receiver, splices);
+    if (rank > 0) {
+      log::debug("with corrections of rank " + std::to_string(rank) + ": " + rounded(agreement.fidelity) + ", R2 " +
+                 rounded(1 - accepted.fitted.residuals.front()));
+    }
+    if (!best || agreement.low > best->second.low) best = {std::move(accepted), agreement};
+    if (agreement.low >= target) break;
+  }
+  return std::move(*best);
 }
 
 Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splices) {

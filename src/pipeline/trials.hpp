@@ -29,10 +29,16 @@ class Trials {
         heads_(heads),
         progress_(progress) {}
 
+  /// Fits without corrections first; where that misses the target, with the least rank of 4, 8, 16, ... up to
+  /// --max-rank that reaches it, else with the best of these.
   /// @param before  shares of the donor, of its donor and so on: the candidate is fitted on what they really produce
-  /// @return the candidate, fitted, and how well its receiver then agrees with its original
+  /// @return the candidate, fitted, its savings less what its corrections add, and how well its receiver then agrees
+  ///         with its original
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
   std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
+
+  /// Where a receiver's own detections lie on the calibration frames.
+  const fit::RowWeights& weights(int receiver);
 
   /// How well one receiver agrees with its original in the joint graph of these shares.
   Agreement measured(int receiver, const std::vector<graph::Splice>& splices);
@@ -45,6 +51,7 @@ class Trials {
   const std::vector<verify::Head>& heads_;
   Progress& progress_;
   std::map<int, verify::Reference> references_;  // what the originals find, per model
+  std::map<int, fit::RowWeights> weights_;       // likewise
 };
 
 }  // namespace repsim::pipeline

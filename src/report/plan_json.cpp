@@ -78,6 +78,7 @@ Json replaced_json(const Replaced& replaced) {
           {"similarity", rounded_or_null(replaced.similarity)},
           {"adapter", replaced.adapter},
           {"refit", replaced.refit},
+          {"correction_rank", replaced.correction_rank},
           {"residual", rounded(replaced.residual)}};
 }
 
@@ -232,6 +233,7 @@ Replaced read_replaced(JsonReader reader) {
   reader.optional(required(reader, "adapter"), replaced.adapter,
                   {"none", "resize", "resample", "linear", "resize+linear", "resample+linear"});
   reader.optional(required(reader, "refit"), replaced.refit);
+  reader.optional("correction_rank", replaced.correction_rank);  // none in older plans
   reader.required("residual", replaced.residual);
   reader.finish();
   return replaced;

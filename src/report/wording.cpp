@@ -194,8 +194,10 @@ std::int64_t bytes_after(const Plan& plan, const ModelEntry& model) {
 }
 
 std::string means_in_words(const Replaced& replaced) {
-  if (replaced.adapter == "none") return replaced.refit ? "refit" : "as it is";
-  return replaced.adapter + (replaced.refit ? ", refit" : "");
+  const std::string correction =
+      replaced.correction_rank > 0 ? " + rank " + std::to_string(replaced.correction_rank) : "";
+  if (replaced.adapter == "none") return (replaced.refit ? "refit" : "as it is") + correction;
+  return replaced.adapter + (replaced.refit ? ", refit" : "") + correction;
 }
 
 }  // namespace repsim::report

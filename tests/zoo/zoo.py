@@ -69,21 +69,40 @@ def tensors(value: object) -> list[Tensor]:
     return [t for one in value for t in tensors(one)]
 
 
-class Hooks:
-    """Reads or replaces what layers of a model produce. A layer is the name of a module and the number of its call."""
+ACTIVATIONS = {"aten::relu", "aten::relu_", "aten::silu", "aten::silu_", "aten::hardswish", "aten::hardswish_"}
 
-    def __init__(self, model: torch.nn.Module):
-        self.modules, self.handles = dict(model.named_modules(remove_duplicate=False)), []
+
+class Hooks:
+    """Reads or replaces what layers of a model produce. A layer is the name of a module and the number of its call.
+
+    Where one activation module serves many blocks, the module before it names the layer: the value is then what the
+    next call of an activation returns (`activated`: names of layers whose block ends so)."""
+
+    def __init__(self, model: torch.nn.Module, activated: set[str]):
+        self.modules, self.handles, self.activated = dict(model.named_modules(remove_duplicate=False)), [], activated
 
     def on(self, layer: str, action):
         name, _, call = layer.partition("@")
-        wanted, seen = int(call or 1), [0]
+        wanted, seen, armed = int(call or 1), [0], [False]
+        later = layer in self.activated and isinstance(self.modules[name], (torch.nn.Conv2d, torch.nn.BatchNorm2d))
 
         def hook(_module, _inputs, output):
             seen[0] += 1
-            return action(output) if seen[0] == wanted else None
+            if seen[0] != wanted:
+                return None
+            armed[0] = later
+            return None if later else action(output)
+
+        def activation_hook(_module, _inputs, output):
+            if not armed[0]:
+                return None
+            armed[0] = False
+            return action(output)
 
         self.handles.append(self.modules[name].register_forward_hook(hook))
+        for module in set(self.modules.values()) if later else ():
+            if isinstance(module, (torch.nn.ReLU, torch.nn.SiLU, torch.nn.Hardswish)):
+                self.handles.append(module.register_forward_hook(activation_hook))
 
     def remove(self):
         for handle in self.handles:
@@ -120,11 +139,11 @@ def refitted(model: torch.nn.Module, name: str, parameters: dict[str, Tensor]) -
     return model
 
 
-def splice(receiver, image, donor, donor_image, share: dict, parameters: dict[str, Tensor]) -> object:
-    """The receiver's output with the share done by hand."""
+def splice(receiver, image, donor, donor_image, share: dict, parameters: dict[str, Tensor], activated: list[set[str]]) -> object:
+    """The receiver's output with the share done by hand. activated: of the receiver, of the donor."""
     kept: dict[str, Tensor] = {}
     receiver = refitted(receiver, share["receiver"], parameters)
-    reading, writing = Hooks(donor), Hooks(receiver)
+    reading, writing = Hooks(donor, activated[1]), Hooks(receiver, activated[0])
     for one in share["replaced"]:
         reading.on(one["donor_layer"], lambda out, name=one["donor_layer"]: kept.__setitem__(name, out.clone()))
     donor(donor_image)
@@ -156,6 +175,7 @@ class Check:
             return self.row | {"failure": f"inspect ends with {code}: {error}"}
         found = json.loads(out)
         names = [layer["name"] for layer in found["layers"]]
+        self.activated = {layer["name"] for layer in found["layers"] if layer["ops"][-1] in ACTIVATIONS}
         modules = dict(self.entry.module.named_modules(remove_duplicate=False))
         self.opaque = not found["transparent"]
         self.row |= {
@@ -217,7 +237,8 @@ class Check:
         plan = json.loads((out / "plan.json").read_text())
         share = plan["shares"][0]
         found, parameters = self.outputs(out)
-        wanted = tensors(splice(modules[receiver], self.images[receiver], modules[donor], self.images[donor], share, parameters))
+        wanted = tensors(splice(modules[receiver], self.images[receiver], modules[donor], self.images[donor], share, parameters,
+                                [(self.activated, set())[i] for i in (receiver, donor)]))  # fmt: skip
         donors = tensors(torch.jit.load(str((self.path, PARTNER)[donor]))(self.images[donor]))
         result = {"layers": len(share["replaced"]), "bytes_removed": share["bytes_removed"], "error": 0.0, "failure": "",
                   "replaced": [f"{r['receiver_layer']} <- {r['donor_layer']} ({r['adapter']})" for r in share["replaced"]],

@@ -1,0 +1,195 @@
+// Weighted rows, merged sums, and corrections of low rank, against solutions by other means.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "../../src/fit/patches.hpp"
+#include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fixtures.hpp"
+#include "repsim/fit.hpp"
+
+namespace repsim::fit {
+namespace {
+
+double largest(const at::Tensor& tensor) { return tensor.abs().max().item<double>(); }
+
+TEST(WeightedRows, CountAsOftenAsTheirWeightSays) {
+  test::Random random(1);
+  const at::Tensor x = random.tensor({60, 4}), y = random.tensor({60, 3});
+  at::Tensor weights = at::empty({60}, at::kDouble);
+  NormalEquations weighted, repeated;
+  for (std::int64_t i = 0; i < 60; ++i) {
+    const std::int64_t times = random.below(4);
+    weights[i] = static_cast<double>(times);
+    for (std::int64_t k = 0; k < times; ++k) repeated.add(x.narrow(0, i, 1), y.narrow(0, i, 1));
+  }
+  for (std::int64_t begin = 0; begin < 60; begin += 20)
+    weighted.add(x.narrow(0, begin, 20), y.narrow(0, begin, 20), weights.narrow(0, begin, 20));
+  const auto one = weighted.solve(1e-3), two = repeated.solve(1e-3);
+  EXPECT_LT(largest(one.weight - two.weight), 1e-10);
+  EXPECT_LT(largest(one.bias - two.bias), 1e-10);
+  EXPECT_NEAR(one.r2(), two.r2(), 1e-10);
+}
+
+TEST(MergedSums, EqualThoseOfAllRows) {
+  test::Random random(2);
+  const at::Tensor x = random.tensor({90, 5}) + 40, y = random.tensor({90, 2}) - 7;
+  NormalEquations all, first, second, empty;
+  all.add(x, y);
+  first.add(x.narrow(0, 0, 30), y.narrow(0, 0, 30));
+  second.add(x.narrow(0, 30, 60), y.narrow(0, 30, 60));
+  NormalEquations merged;
+  for (const NormalEquations* one : {&first, &empty, &second}) merged.merge(*one);
+  EXPECT_EQ(merged.rows(), 90);
+  const auto one = merged.solve(1e-4), two = all.solve(1e-4);
+  EXPECT_LT(largest(one.weight - two.weight), 1e-9);
+  EXPECT_LT(largest(one.bias - two.bias), 1e-7);
+  EXPECT_NEAR(one.r2(), two.r2(), 1e-10);
+  first.add(x, y);  // what was merged is a copy
+  EXPECT_LT(largest(merged.solve(1e-4).weight - one.weight), 1e-15);
+}
+
+/// What is left over of y ~ x[:, 0:3] explained by all of x, cut down to `rank` by a singular value decomposition of
+/// the fitted rows: the same by another way (reduced-rank regression after Izenman 1975).
+at::Tensor fitted_by_svd(const at::Tensor& x, const at::Tensor& y, std::int64_t rank) {
+  const at::Tensor left = x - x.mean(0), right = y - y.mean(0);
+  const auto solve = [](const at::Tensor& a, const at::Tensor& b) {
+    return std::get<0>(at::linalg_lstsq(a, b, std::nullopt, "gelsd"));
+  };
+  const at::Tensor some = left.narrow(1, 0, 3), base = some.mm(solve(some, right));
+  const at::Tensor rest = left.mm(solve(left, right - base));
+  const auto [u, s, v] = at::linalg_svd(rest, /*full_matrices=*/false);
+  const at::Tensor top = v.narrow(0, 0, rank);
+  return base + rest.mm(top.t()).mm(top) + y.mean(0);
+}
+
+TEST(LowRank, EqualsASingularValueDecompositionOfTheFittedRows) {
+  test::Random random(3);
+  const at::Tensor x = random.tensor({300, 9}).to(at::kDouble);
+  const at::Tensor y = (x.mm(random.tensor({9, 5}).to(at::kDouble)) + random.tensor({300, 5}, 0.3)) *
+                       at::tensor({1.0, 10.0, 0.1, 3.0, 1.0}, at::kDouble);
+  NormalEquations sums;
+  sums.add(x, y);
+  const at::Tensor columns = at::arange(3, at::kLong);
+  double before = 0;
+  for (const std::int64_t rank : {1, 2, 4}) {
+    const NormalEquations::LowRank low = sums.solve_low_rank(columns, rank, 1e-12, 1e-12);
+    EXPECT_EQ(low.down.size(0), rank);
+    const at::Tensor found =
+        x.narrow(1, 0, 3).mm(low.base.weight.t()) + x.mm(low.down.t()).mm(low.up.t()) + low.base.bias;
+    EXPECT_LT(largest(found - fitted_by_svd(x, y, rank)), 1e-6);
+    const double r2 = 1 - (y - found).square().sum().item<double>() / (y - y.mean(0)).square().sum().item<double>();
+    EXPECT_NEAR(low.base.r2(), r2, 1e-9);
+    EXPECT_GT(r2, before);
+    before = r2;
+  }
+}
+
+TEST(LowRank, OfAConstantOutputAddsNothing) {
+  test::Random random(4);
+  NormalEquations sums;
+  sums.add(random.tensor({50, 6}), at::full({50, 3}, 2.5));
+  const NormalEquations::LowRank low = sums.solve_low_rank(at::arange(2, at::kLong), 2, 1e-4, 1e-3);
+  EXPECT_LT(largest(low.up.mm(low.down)), 1e-9);
+  EXPECT_LT(largest(low.base.bias - 2.5), 1e-9);
+}
+
+TEST(Patches, OfAKernelWithARingHoldThoseOfTheKernel) {
+  test::Random random(5);
+  const at::Tensor x = random.tensor({2, 3, 9, 11});
+  for (const std::int64_t side : {1, 3}) {
+    for (const std::int64_t stride : {1, 2}) {
+      const graph::ConvGeometry geometry{
+          {4, 3, side, side}, {stride, stride}, {side / 2, side / 2}, {1, 1}, -1, -1, true};
+      const at::Tensor inner = patches(x, geometry).contiguous(), outer = patches(x, with_ring(geometry)).contiguous();
+      EXPECT_EQ(outer.size(2), 3 * larger_kernel(geometry));
+      EXPECT_TRUE(at::equal(outer.index_select(2, inner_values(geometry, 3)), inner)) << side << " stride " << stride;
+    }
+  }
+}
+
+TEST(RowWeights, AreTheFloorAndTheScoreInsideABox) {
+  RowWeights weights;
+  weights.floor = 0.25;
+  // One box over the upper left quarter, one smaller than a cell within the last cell, one that is none.
+  weights.boxes = {{}, {{0, 0, 0.5, 0.5, 0.5, 0}, {0.9, 0.9, 0.95, 0.95, 0.75, 0}, {0.2, 0.2, 0.2, 0.9, 1, 0}}};
+  const std::vector<std::int64_t> frames{1, 0};
+  const at::Tensor of = weights.of(frames, 4, 4);
+  ASSERT_EQ(of.sizes(), (std::vector<std::int64_t>{2, 16}));
+  for (std::int64_t i = 0; i < 4; ++i) {
+    for (std::int64_t j = 0; j < 4; ++j) {
+      const double expected = i < 2 && j < 2 ? 0.75 : i == 3 && j == 3 ? 1.0 : 0.25;
+      EXPECT_NEAR((of[0][4 * i + j].item<double>()), expected, 1e-12) << i << " " << j;
+      EXPECT_EQ((of[1][4 * i + j].item<double>()), 0.25);
+    }
+  }
+  EXPECT_EQ(RowWeights().of(frames, 2, 2).min().item<double>(), 1.0);
+}
+
+TEST(RowWeights, CountABoxByThePartOfTheCell) {
+  RowWeights weights;
+  weights.floor = 0;
+  weights.boxes = {{{0.25, 0, 1, 1, 1, 0}}};
+  const std::vector<std::int64_t> frames{0};
+  EXPECT_NEAR(weights.of(frames, 1, 2)[0][0].item<double>(), 0.5, 1e-12);
+  EXPECT_NEAR(weights.of(frames, 1, 2)[0][1].item<double>(), 1.0, 1e-12);
+}
+
+/// A whole pyramid of `small` from `wide`, refitted in one convolution, or with adapters.
+struct Corrected : testing::TestWithParam<bool> {
+  test::Opened opened = test::open_fixtures({"small", "wide"});
+  capture::Stores stores = test::picture_stores(opened.set, 16);
+  Cut cut{0, 1, {tap("backbone.stage2.2", "backbone.layer2.2"), tap("backbone.stage3.2", "backbone.layer3.2")}};
+  SilentProgress silent;
+
+  Tap tap(const std::string& receiver, const std::string& donor) {
+    return {graph::find_layer(opened.program(0), receiver), graph::find_layer(opened.program(1), donor)};
+  }
+  static Options options(int rank) {
+    Options result;
+    result.refit = GetParam();
+    result.rank = rank;
+    return result;
+  }
+};
+
+// Design invariants 2 and 3 with corrections.
+TEST_P(Corrected, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
+  const Joint joint = plan_joint(opened.set, cut, options(3)), plain = plan_joint(opened.set, cut, options(0));
+  ASSERT_EQ(joint.rank, 3);
+  ASSERT_EQ(joint.refit_nodes.empty(), !GetParam());
+  const std::vector<graph::Splice> splices{fit(opened.set, stores, {}, cut, joint, options(3), silent).splice};
+  const auto loaded = opened.pointers();
+  const bundle::Written written = bundle::write(opened.set, loaded, splices, "{}");
+  torch::jit::Module bundle = test::load_bytes(written.bytes);
+  const auto images = test::images_of(stores, {3, 4});
+  const c10::InferenceMode no_gradients;
+  EXPECT_LT(test::difference(bundle.forward(images).toTupleRef().elements()[0],
+                             test::spliced_output(opened, splices[0], images)),
+            1e-5);
+  EXPECT_EQ(written.parameter_bytes, test::expected_bytes(opened, splices));
+  const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes -
+                                opened.program(0).unused_parameter_bytes - opened.program(1).unused_parameter_bytes;
+  const std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
+  EXPECT_EQ(written.parameter_bytes, separate - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added);
+  EXPECT_GT(joint.bytes_added, plain.bytes_added);
+  EXPECT_GT(joint.flops_added, plain.flops_added);
+}
+
+TEST_P(Corrected, ShareExplainsMoreTheHigherTheRank) {
+  double before = 1;
+  for (const int rank : {0, 2, 6}) {
+    const Joint joint = plan_joint(opened.set, cut, options(rank));
+    const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options(rank), silent);
+    const double worst = *std::max_element(fitted.residuals.begin(), fitted.residuals.end());
+    EXPECT_LT(worst, before) << rank;
+    before = worst;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Corrected, testing::Bool(),
+                         [](const auto& info) { return info.param ? "refit" : "adapters"; });
+
+}  // namespace
+}  // namespace repsim::fit
