@@ -40,9 +40,17 @@ at::Tensor matrix(const at::Tensor& rows) { return rows.reshape({-1, rows.size(-
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
   graph::ConvGeometry geometry;
-  std::size_t x = 0, y = 0;  // indices of place requests
+  std::vector<graph::Alignment> aligned;  // of the donors whose maps it reads
+  std::size_t x = 0, y = 0;               // indices of place requests
   NormalEquations sums;
 };
+
+std::string names_of(const capture::ModelSet& set, const std::vector<int>& models) {
+  std::string names;
+  for (const int model : models)
+    names += (names.empty() ? "" : "+") + set.models[static_cast<std::size_t>(model)]->name;
+  return names;
+}
 
 graph::ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
 
@@ -52,16 +60,13 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
            const Cut& cut, const Joint& joint, const Options& options, Progress& progress) {
   const auto receiver_index = static_cast<std::size_t>(cut.receiver);
   const graph::Prepared& receiver = *set.models[receiver_index];
-  const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
-
-  const graph::Alignment aligned = alignment(set, cut.receiver, cut.donor);
 
   Fitted fitted;
   fitted.splice.receiver = cut.receiver;
   for (std::size_t i = 0; i < cut.taps.size(); ++i) {
     graph::Override one;
     one.receiver_layer = cut.taps[i].receiver_layer;
-    one.donor = cut.donor;
+    one.donor = cut.taps[i].donor;
     one.donor_layer = cut.taps[i].donor_layer;
     const auto& shape = receiver.program.layers[static_cast<std::size_t>(one.receiver_layer)].shape;
     if (joint.resize[i]) {
@@ -69,8 +74,9 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
       one.width = shape[2];
     }
     if (joint.resample[i]) {
+      const graph::Prepared& donor = *set.models[static_cast<std::size_t>(one.donor)];
       const auto& given = donor.program.layers[static_cast<std::size_t>(one.donor_layer)].shape;
-      const Matrices maps = matrices(aligned, given, shape);
+      const Matrices maps = matrices(alignment(set, cut.receiver, one.donor), given, shape);
       one.rows = maps.rows;
       one.columns = maps.columns;
     }
@@ -89,18 +95,20 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
 
   std::vector<graph::PlaceRequest> requests;
   std::vector<Regression> regressions;
-  const auto regress = [&](graph::PlaceRequest x, graph::PlaceRequest y, const graph::ConvGeometry& geometry) {
-    regressions.push_back({geometry, requests.size(), requests.size() + 1, {}});
+  const auto regress = [&](graph::PlaceRequest x, graph::PlaceRequest y, const graph::ConvGeometry& geometry,
+                           const std::vector<int>& donors) {
+    regressions.push_back({geometry, alignments(set, cut.receiver, donors), requests.size(), requests.size() + 1, {}});
     requests.push_back(x);
     requests.push_back(y);
   };
   for (const int node : joint.refit_nodes) {
-    regress({cut.receiver, {node, 0}, true}, {original, {node, 0}, false}, graph::convolution_geometry(receiver, node));
+    regress({cut.receiver, {node, 0}, true}, {original, {node, 0}, false}, graph::convolution_geometry(receiver, node),
+            cut.donors());
   }
   if (joint.refit_nodes.empty()) {
     for (const Tap& tap : cut.taps) {
       const graph::Place place = graph::place_of(receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)]);
-      regress({cut.receiver, place, false}, {original, place, false}, pointwise_geometry());
+      regress({cut.receiver, place, false}, {original, place, false}, pointwise_geometry(), {tap.donor});
     }
   }
 
@@ -109,7 +117,7 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
   std::vector<int> members(set.models.size());
   std::iota(members.begin(), members.end(), 0);
   const auto batches = capture::batches(calibration.front().size(), set.batch(members));
-  progress.begin("fit " + receiver.name + "<-" + donor.name, calibration.front().size());
+  progress.begin("fit " + receiver.name + "<-" + names_of(set, cut.donors()), calibration.front().size());
   for (const auto& positions : batches) {
     std::vector<at::Tensor> values(requests.size());
     runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
@@ -118,7 +126,7 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
     for (Regression& one : regressions) {
       const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
       const auto rows = [&](const at::Tensor& all) {
-        return every_position(rows_in_view(all, aligned, height, width), kMaxRowsPerFrame);
+        return every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame);
       };
       const at::Tensor x = rows(patches(values[one.x], one.geometry));
       const at::Tensor y = rows(positions_of(values[one.y]));
@@ -154,12 +162,12 @@ Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std
 }
 
 std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
-                           const std::vector<Tap>& pairs, const Options& options, Progress& progress) {
+                           const std::vector<LayerPair>& pairs, const Options& options, Progress& progress) {
   const graph::Prepared& taker = *set.models[static_cast<std::size_t>(receiver)];
   const graph::Prepared& giver = *set.models[static_cast<std::size_t>(donor)];
   std::map<int, std::size_t> wanted_at, given_at;  // layer -> request
   std::vector<graph::PlaceRequest> requests;
-  for (const Tap& pair : pairs) {
+  for (const LayerPair& pair : pairs) {
     if (wanted_at.emplace(pair.receiver_layer, requests.size()).second) {
       requests.push_back(
           {receiver, graph::place_of(taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)]), false});
@@ -173,7 +181,7 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
   using Size = std::pair<std::int64_t, std::int64_t>;
   std::map<std::pair<std::size_t, Size>, at::Tensor> samples;
   std::map<std::size_t, std::vector<Size>> sizes;
-  const auto size_of = [&](const Tap& pair) {
+  const auto size_of = [&](const LayerPair& pair) {
     const auto& shape = taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)].shape;
     return Size{shape[1], shape[2]};
   };
@@ -183,7 +191,7 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
   };
   const graph::Alignment aligned = alignment(set, receiver, donor);
   std::map<std::pair<std::size_t, Size>, Matrices> resampled;  // of donor layers, where coordinates differ
-  for (const Tap& pair : pairs) {
+  for (const LayerPair& pair : pairs) {
     const std::size_t given = given_at.at(pair.donor_layer);
     if (!aligned.identity() && resampled.count({given, size_of(pair)}) == 0) {
       resampled[{given, size_of(pair)}] =
@@ -217,7 +225,7 @@ std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& 
                      map = pool ? at::adaptive_avg_pool2d(value, {size.first, size.second})
                                 : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
                    }
-                   const at::Tensor rows = rows_in_view(positions_of(map), aligned, size.first, size.second);
+                   const at::Tensor rows = rows_in_view(positions_of(map), {aligned}, size.first, size.second);
                    samples[{request, size}] = matrix(every_position(rows, kScreenRowsPerFrame)).clone();
                  }
                });

@@ -138,7 +138,8 @@ class Pair {
     for (const auto& list : pairs_of_) {
       std::vector<planner::Offer> offers;
       for (const std::size_t pair : list) {
-        const fit::Joint joint = fit::plan_joint(work_.set, {receiver_, donor_, {pairs_[pair]}}, options_);
+        const fit::Joint joint = fit::plan_joint(
+            work_.set, {receiver_, {{pairs_[pair].receiver_layer, donor_, pairs_[pair].donor_layer}}}, options_);
         if (!joint.possible) continue;
         planner::Offer offer;
         offer.donor_layer = pairs_[pair].donor_layer;
@@ -203,7 +204,7 @@ class Pair {
   const std::vector<std::int64_t> bytes_;  // per parameter of the receiver
   similarity::Matrix matrix_;
   std::vector<bool> replaceable_;
-  std::vector<fit::Tap> pairs_;
+  std::vector<fit::LayerPair> pairs_;
   std::vector<std::vector<std::size_t>> pairs_of_;  // per receiver layer
   std::vector<double> r2_;                          // per pair
   std::set<std::pair<std::vector<int>, std::vector<int>>> seen_;
@@ -233,9 +234,9 @@ planner::Objective objective_of(const Settings& settings) {
 }
 
 fit::Cut cut_of(const planner::Candidate& candidate) {
-  fit::Cut cut{candidate.receiver, candidate.donor, {}};
+  fit::Cut cut{candidate.receiver, {}};
   for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i)
-    cut.taps.push_back({candidate.receiver_layers[i], candidate.donor_layers[i]});
+    cut.taps.push_back({candidate.receiver_layers[i], candidate.donor, candidate.donor_layers[i]});
   return cut;
 }
 
