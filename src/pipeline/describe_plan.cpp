@@ -60,10 +60,12 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
   report::Share share;
   share.receiver = work.prepared[at(accepted.candidate.receiver)].name;
   share.donor = work.prepared[at(accepted.candidate.donor)].name;
+  share.donors = {share.donor};
   for (std::size_t i = 0; i < accepted.candidate.receiver_layers.size(); ++i) {
     const int from = accepted.candidate.donor_layers[i], to = accepted.candidate.receiver_layers[i];
     report::Replaced replaced;
     replaced.receiver_layer = receiver.layers[at(to)].name;
+    replaced.donor = share.donor;
     replaced.donor_layer = donor.layers[at(from)].name;
     replaced.similarity = matrix.at(at(to), at(from));
     replaced.adapter = adapter_word(accepted.joint, i);
@@ -90,6 +92,7 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
   for (const int layer : candidate.receiver_layers)
     result.receiver_layers.push_back(receiver.program.layers[at(layer)].name);
   for (const int layer : candidate.donor_layers) result.donor_layers.push_back(donor.program.layers[at(layer)].name);
+  result.layer_donors.assign(result.donor_layers.size(), result.donor);
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.bytes_saved;
   result.flops_saved = candidate.flops_saved;
