@@ -29,7 +29,8 @@ class Trials {
         heads_(heads),
         progress_(progress) {}
 
-  /// @param before  shares of the donor, of its donor and so on: the candidate is fitted on what they really produce
+  /// @param before  shares of the donors, of their donors and so on: the candidate is fitted on what they really
+  ///                produce
   /// @return the candidate, fitted, and how well its receiver then agrees with its original
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
   std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
