@@ -119,27 +119,37 @@ TEST(RowsInView, AreThoseThatAllDonorsSee) {
   EXPECT_EQ(seen({}).size(), 16U);
 }
 
-// Every tap has its own donor's coordinates: adapters of a mixed cut are those that each donor alone would get.
-TEST(MixedDonors, ThatSeeDifferentPartsAreLinedUpEachByItself) {
-  std::vector<model::Loaded> loaded;
-  loaded.push_back(test::fed("small", "small", 64, 64, Resize::kLetterbox));
-  loaded.push_back(test::fed("wide", "wide", 64, 48, Resize::kStretch));
-  loaded.push_back(test::fed("shuffle", "shuffle", 48, 64, Resize::kCrop));
-  Opened opened = test::open_loaded(std::move(loaded));
-  const capture::Stores stores = test::scenes(opened, 16);
-  const Tap fine{graph::find_layer(opened.program(0), "backbone.stage2.2"), 1,
-                 graph::find_layer(opened.program(1), "backbone.layer2.2")},
-      coarse{graph::find_layer(opened.program(0), "backbone.stage3.2"), 2,
-             graph::find_layer(opened.program(2), "branches.1.2")};
-  Options options;
-  options.refit = false;
+/// Three detectors that see three parts of the frame; both levels of the first may come from the others.
+struct ThreeViews : testing::Test {
+  Opened opened;
+  capture::Stores stores;
   SilentProgress silent;
-  const auto fitted = [&](const std::vector<Tap>& taps) {
+  Tap fine, coarse;
+  ThreeViews() {
+    std::vector<model::Loaded> loaded;
+    loaded.push_back(test::fed("small", "small", 64, 64, Resize::kLetterbox));
+    loaded.push_back(test::fed("wide", "wide", 96, 48, Resize::kCrop));        // above and below it sees nothing
+    loaded.push_back(test::fed("shuffle", "shuffle", 48, 64, Resize::kCrop));  // left and right
+    opened = test::open_loaded(std::move(loaded));
+    stores = test::scenes(opened, 16);
+    fine = {layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")};
+    coarse = {layer(0, "backbone.stage3.2"), 2, layer(2, "branches.1.2")};
+  }
+  [[nodiscard]] int layer(int model, const std::string& name) const {
+    return graph::find_layer(opened.program(model), name);
+  }
+  [[nodiscard]] Fitted fitted(const std::vector<Tap>& taps, const Options& options) {
     const Cut cut{0, taps};
     return fit(opened.set, stores, {}, cut, plan_joint(opened.set, cut, options), options, silent);
-  };
-  const Fitted mixed = fitted({fine, coarse});
-  const std::vector<Fitted> alone{fitted({fine}), fitted({coarse})};
+  }
+};
+
+// Every tap has its own donor's coordinates: adapters of a mixed cut are those that each donor alone would get.
+TEST_F(ThreeViews, AreLinedUpEachByItself) {
+  Options options;
+  options.refit = false;
+  const Fitted mixed = fitted({fine, coarse}, options);
+  const std::vector<Fitted> alone{fitted({fine}, options), fitted({coarse}, options)};
   for (std::size_t i = 0; i < 2; ++i) {
     const graph::Override &one = mixed.splice.overrides.at(i), &other = alone[i].splice.overrides.at(0);
     EXPECT_EQ(one.donor, static_cast<int>(i) + 1);
@@ -150,6 +160,47 @@ TEST(MixedDonors, ThatSeeDifferentPartsAreLinedUpEachByItself) {
     EXPECT_TRUE(at::equal(one.bias, other.bias)) << i;
     EXPECT_EQ(mixed.residuals.at(i), alone[i].residuals.at(0));
   }
+}
+
+// The neck is a 1x1 convolution on cat(fine, upsampled coarse). Where one donor sees nothing it fits nothing.
+TEST_F(ThreeViews, AreRefittedWhereAllDonorsSee) {
+  const Fitted mixed = fitted({fine, coarse}, {});
+  ASSERT_EQ(mixed.splice.refits.size(), 1U);
+  std::vector<std::int64_t> all(16);
+  for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
+  const auto value = [&](int model, int index) {
+    const auto at = static_cast<std::size_t>(model);
+    return test::layer_value(opened.prepared[at], index, test::input_of(stores[at], all));
+  };
+  const auto given = [&](const Tap& tap) {
+    const at::Tensor map = value(tap.donor, tap.donor_layer);
+    const auto& wanted = opened.program(0).layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
+    return matrices(alignment(opened.set, 0, tap.donor), map.sizes().slice(1), wanted).apply(map);
+  };
+  const auto neck_input = [](const at::Tensor& first, const at::Tensor& second) {
+    return at::cat({first, at::upsample_nearest2d(second, {first.size(2), first.size(3)})}, 1);
+  };
+  const at::Tensor x = neck_input(given(fine), given(coarse));
+  const at::Tensor y =
+      at::conv2d(neck_input(value(0, fine.receiver_layer), value(0, coarse.receiver_layer)),
+                 opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
+  const auto solved = [&](const std::vector<int>& donors) {
+    NormalEquations sums;
+    std::vector<bool> seen(static_cast<std::size_t>(x.size(2) * x.size(3)), true);
+    for (const int donor : donors) {
+      const auto by_one = graph::cells_in_view(alignment(opened.set, 0, donor), x.size(2), x.size(3));
+      for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = seen[i] && by_one[i];
+    }
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      const auto cell = static_cast<std::int64_t>(i);
+      if (seen[i]) sums.add(x.flatten(2).select(2, cell), y.flatten(2).select(2, cell));
+    }
+    return sums.solve(Options{}.ridge).weight;
+  };
+  const at::Tensor weight = mixed.splice.refits[0].weight.flatten(1).to(at::kDouble);
+  EXPECT_LT(largest_difference(weight, solved({1, 2})), 1e-5);  // float32 weights
+  for (const std::vector<int>& others : {std::vector<int>{1}, {2}, {}})
+    EXPECT_GT(largest_difference(weight, solved(others)), 1e-3);
 }
 
 /// One detector twice: the receiver sees a square letterbox of the frame, the donor the stretched frame.
