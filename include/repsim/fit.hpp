@@ -17,13 +17,17 @@ namespace repsim::fit {
 
 /// A receiver layer and the donor layer that is to replace it.
 struct Tap {
-  int receiver_layer = -1, donor_layer = -1;
+  int receiver_layer = -1;
+  int donor = -1;  ///< a model; may differ from tap to tap
+  int donor_layer = -1;
 };
 
-/// A cut of one receiver, fed by one donor.
+/// A cut of one receiver, fed by one donor or by several.
 struct Cut {
-  int receiver = -1, donor = -1;
+  int receiver = -1;
   std::vector<Tap> taps;
+
+  [[nodiscard]] std::vector<int> donors() const;  ///< each once, ascending
 };
 
 struct Options {
@@ -52,7 +56,7 @@ struct Joint {
   std::vector<int> refit_nodes;  ///< convolutions to solve again; empty: adapters in place
   std::vector<bool> linear;      ///< per tap: a 1x1 convolution is added
   std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
-  std::vector<bool> resample;  ///< per tap: the models see different parts; constant matrices line the maps up
+  std::vector<bool> resample;  ///< per tap: receiver and donor see different parts; constant matrices line the maps up
   int rank = 0;  ///< of the corrections; less than asked for where a kernel would see too many values to be fitted
   std::set<graph::Axis> rows,
       columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
@@ -62,35 +66,6 @@ struct Joint {
 };
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
 [[nodiscard]] Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options);
-
-/// A fitted cut.
-struct Fitted {
-  graph::Splice splice;
-  std::vector<double> residuals;  ///< per tap: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)
-};
-
-/// Bytes of a constant matrix.
-[[nodiscard]] inline std::int64_t matrix_bytes(const graph::Axis& axis) { return 4 * axis.elements(); }
-
-/// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
-/// the donor's (adapter), or the output of the first convolutions on their input after replacement (refit), positions
-/// of all frames as rows, without those whose centre lies where the donor does not see. Sums in float64, rows in the
-/// order of the frames: deterministic. With a rank, what the map leaves over is regressed on a neighbourhood that is
-/// larger by a ring of one, and of that the directions of most explained variance are kept (reduced-rank regression,
-/// Izenman 1975).
-/// @param shares  shares that are already part of the merged model: the donor's layers are what they make of them
-/// @param weights  of the rows; residuals are weighted alike
-/// @throws Error{kInterrupted}
-[[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration,
-                         std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                         const Options& options, Progress& progress, const RowWeights& weights = {});
-
-/// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
-/// at 64 positions per frame (evenly spaced over what both see).
-/// @param pairs  taps between two models, layers of four dimensions
-[[nodiscard]] std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver,
-                                         int donor, const std::vector<Tap>& pairs, const Options& options,
-                                         Progress& progress);
 
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
@@ -140,5 +115,57 @@ class NormalEquations {
   double total_ = 0;  ///< of the weights
   at::Tensor shift_x_, shift_y_, sum_x_, sum_y_, xx_, xy_, yy_;
 };
+
+/// A fitted cut.
+struct Fitted {
+  graph::Splice splice;
+  std::vector<double> residuals;  ///< per tap: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)
+};
+
+/// What calibration frames say about a cut: sums, whose size does not depend on the number of frames.
+struct Gathered {
+  struct Map {
+    graph::ConvGeometry geometry;
+    NormalEquations sums;       ///< with a rank: of all values that the correction's kernel sees
+    std::int64_t channels = 0;  ///< that the map reads
+  };
+  graph::Splice splice;   ///< where the taps' values come from and how they are brought to size; no map yet
+  std::vector<Map> maps;  ///< one per refitted convolution, or per tap
+};
+
+/// Bytes of a constant matrix.
+[[nodiscard]] inline std::int64_t matrix_bytes(const graph::Axis& axis) { return 4 * axis.elements(); }
+
+/// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
+/// the donor's (adapter), or the output of the first convolutions on their input after replacement, jointly over all
+/// taps (refit), positions of all frames as rows, without those whose centre lies where the tap's donor (adapter) or
+/// one of the donors (refit) does not see. Sums in float64, rows in the order of the frames: deterministic. With a
+/// rank, what the map leaves over is regressed on a neighbourhood that is larger by a ring of one, and of that the
+/// directions of most explained variance are kept (reduced-rank regression, Izenman 1975).
+/// @param shares  shares that are already part of the merged model: the donors' layers are what they make of them
+/// @param weights  of the rows; residuals are weighted alike
+/// @throws Error{kInterrupted}
+[[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration,
+                         std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                         const Options& options, Progress& progress, const RowWeights& weights = {});
+
+/// The two halves of fit(): one pass over the frames, and its solution, for a joint of any rank if the one that was
+/// gathered had one, else for rank 0.
+[[nodiscard]] Gathered gather(const capture::ModelSet& set, const capture::Stores& calibration,
+                              std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                              Progress& progress, const RowWeights& weights = {});
+[[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);
+
+/// Layers of two models.
+struct LayerPair {
+  int receiver_layer = -1, donor_layer = -1;
+};
+
+/// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
+/// at 64 positions per frame (evenly spaced over what both see).
+/// @param pairs  layers of four dimensions
+[[nodiscard]] std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver,
+                                         int donor, const std::vector<LayerPair>& pairs, const Options& options,
+                                         Progress& progress);
 
 }  // namespace repsim::fit

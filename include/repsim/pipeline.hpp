@@ -41,7 +41,7 @@ struct Settings {
   std::vector<Direction> share;      ///< empty: all ordered pairs
   std::vector<std::string> layers;   ///< globs on layer names that may be replaced; empty: all
   std::vector<std::string> exclude;  ///< globs on layer names that may be neither given nor replaced
-  std::int64_t max_trials = 24;      ///< candidates that are measured per ordered pair of models
+  std::int64_t max_trials = 24;      ///< candidates measured per ordered pair, and per receiver's mixed donors
   double confidence = 0;  ///< above 0: candidates must reach min_fidelity with the lower end of this bootstrap interval
   double max_minutes = 0;              ///< no new candidate is measured after so long a search; 0: no limit
   int threads = 0;                     ///< 0: as many as the machine has cores

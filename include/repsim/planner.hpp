@@ -26,8 +26,9 @@ struct DepthCut {
 [[nodiscard]] std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable,
                                                int most_taps);
 
-/// One donor layer that could stand in for a receiver layer.
+/// One donor layer that could stand in for a receiver layer. The offers of a layer may come from several donors.
 struct Offer {
+  int donor = -1;  ///< a model
   int donor_layer = -1;
   std::int64_t cost = 0;   ///< what the replacement is expected to harm, in units of 1 / kCostUnits
   std::int64_t added = 0;  ///< what it adds itself, in the units of CutProblem's worths; 0 or more
@@ -46,10 +47,10 @@ struct CutProblem {
 
 /// A set of replaced layers, each with one of its offers.
 struct ExactCut {
-  std::vector<int> layers;        ///< ascending; each is still read by something that stays
-  std::vector<int> donor_layers;  ///< per replaced layer
-  std::int64_t cost = 0;          ///< sum over the offers taken
-  std::int64_t saving = 0;        ///< worth of what disappears minus what the offers add
+  std::vector<int> layers;                ///< ascending; each is still read by something that stays
+  std::vector<int> donors, donor_layers;  ///< per replaced layer
+  std::int64_t cost = 0;                  ///< sum over the offers taken
+  std::int64_t saving = 0;                ///< worth of what disappears minus what the offers add
 
   [[nodiscard]] bool operator==(const ExactCut&) const = default;
 };
@@ -87,22 +88,31 @@ struct ExactCut {
                                          const graph::Program& donor, int receiver_layer,
                                          const std::vector<bool>& givable, int most);
 
+/// What a plan saves as much as it can of.
+enum class Objective { kBytes, kFlops };
+
 /// A cut with its donor layers, before or after it was measured.
 struct Candidate {
-  int receiver = -1, donor = -1;
-  std::vector<int> receiver_layers, donor_layers;  ///< pairwise
-  double similarity = 0;                           ///< smallest S over the pairs
-  double predicted_fidelity = 0;                   ///< 0..1: the worst R2 over the pairs
-  double cost = 0;                                 ///< sum of 1 - R2 over the pairs
-  std::int64_t bytes_saved = 0;                    ///< removed minus added; removed is what no other model holds
-  std::int64_t flops_saved = 0;                    ///< the same for computation, per frame
+  int receiver = -1;
+  std::vector<int> receiver_layers, donors, donor_layers;  ///< layer by layer; donors may differ (a mixed candidate)
+  double similarity = 0;                                   ///< smallest S over the layers
+  double predicted_fidelity = 0;                           ///< 0..1: the worst R2 over the layers
+  double cost = 0;                                         ///< sum of 1 - R2 over the layers
+  std::int64_t bytes_saved = 0;  ///< removed minus added; removed is what no other model holds
+  std::int64_t flops_saved = 0;  ///< the same for computation, per frame
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;
 };
 
-/// What a plan saves as much as it can of.
-enum class Objective { kBytes, kFlops };
+/// The models that a candidate takes from: each once, ascending.
+[[nodiscard]] std::vector<int> donors_of(const Candidate& candidate);
+
+/// Of the mixed candidates those that no candidate of one of their donors alone equals or beats in saving, predicted
+/// fidelity and cost at once: what mixing is for.
+[[nodiscard]] std::vector<Candidate> worth_mixing(std::vector<Candidate> mixed, const std::vector<Candidate>& alone,
+                                                  Objective objective);
+
 [[nodiscard]] inline std::int64_t saving_of(const Candidate& candidate, Objective objective) {
   return objective == Objective::kBytes ? candidate.bytes_saved : candidate.flops_saved;
 }
@@ -112,12 +122,18 @@ enum class Objective { kBytes, kFlops };
 [[nodiscard]] std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates,
                                                     Objective objective = Objective::kBytes);
 
+/// What one model gives to a column.
+struct Given {
+  int donor = -1;
+  std::vector<int> layers;  ///< ascending
+};
+
 /// One possible share in the choice of shares for many models.
 struct Column {
-  int receiver = -1, donor = -1;
-  double value = 0;        ///< what it is worth; only columns of value above 0 are chosen
-  std::vector<int> given;  ///< layers of the donor that it takes, ascending
-  std::vector<int> lost;   ///< layers that the receiver cannot give any more, ascending
+  int receiver = -1;
+  double value = 0;          ///< what it is worth; only columns of value above 0 are chosen
+  std::vector<Given> given;  ///< what it takes: at least one donor, each once
+  std::vector<int> lost;     ///< layers that the receiver cannot give any more, ascending
 };
 
 /// Choose at most one column per receiver. A donor that is a receiver itself gives only what its own column leaves it;
@@ -125,8 +141,9 @@ struct Column {
 struct Choice {
   int models = 0;
   std::vector<Column> columns;
-  /// Pairs (a, b) of columns that may not be chosen together, b's receiver being a's donor.
-  std::vector<std::pair<std::size_t, std::size_t>> banned;
+  /// Sets of columns of which not all may be chosen: a column, and columns of models that it takes from, directly or
+  /// over others.
+  std::vector<std::vector<std::size_t>> banned;
   int max_shares = -1;                ///< -1: any number
   std::int64_t most_nodes = 300'000;  ///< of the search tree: a number, not a time, so that equal runs agree
 };
@@ -141,7 +158,7 @@ struct Chosen {
 /// The choice of largest value. Branch and bound over the receivers, largest possible value first. The bound: the best
 /// column of every open receiver, with at most max_shares of them, and without the smallest where all would take (a
 /// choice without cycles has a model that takes nothing).
-/// @throws Error{kInternal} when a column names no model
+/// @throws Error{kInternal} when a column names no model, or none that it takes from
 [[nodiscard]] Chosen choose(const Choice& choice);
 
 /// True when `text` matches the glob (`*`, `?`, `[abc]`).

@@ -39,7 +39,9 @@ struct ModelEntry {
 };
 
 struct Replaced {
-  std::string receiver_layer, donor_layer;
+  std::string receiver_layer;
+  std::string donor;  ///< the model that the donor layer is of
+  std::string donor_layer;
   double similarity = 0;  ///< S of the two layers on the calibration frames; NaN: one is constant on them
   std::string adapter;    ///< "none", "resize", "resample", "linear", "resize+linear", "resample+linear"
   bool refit = false;     ///< the next convolution was solved again instead
@@ -49,7 +51,9 @@ struct Replaced {
 };
 
 struct Share {
-  std::string receiver, donor;
+  std::string receiver;
+  std::string donor;                ///< gives most of the replaced layers; of equals the first in plan order
+  std::vector<std::string> donors;  ///< all that give, in plan order
   std::vector<Replaced> replaced;
   std::vector<std::string> removed_layers;
   std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
@@ -67,8 +71,8 @@ struct ExactSharing {
 
 /// A candidate that was considered. `measured` is absent when it was never tried.
 struct Candidate {
-  std::string receiver, donor;
-  std::vector<std::string> receiver_layers, donor_layers;
+  std::string receiver, donor;                                           ///< as in a share
+  std::vector<std::string> receiver_layers, layer_donors, donor_layers;  ///< layer by layer
   double similarity = 0;         ///< smallest S over the replaced layers; NaN: one is constant
   std::int64_t bytes_saved = 0;  ///< removed minus added; what another model holds too does not count as removed
   std::int64_t flops_saved = 0;  ///< removed minus added, per frame

@@ -246,9 +246,9 @@ Job setup_plan(CLI::App& app) {
                       "Only this direction: receiver R takes from donor D (default: all pairs are tried)"),
        add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)"),
        add_repeatable(app, "--exclude", "GLOB", f.exclude, "Layers with such names are neither given nor replaced"),
-       add_whole_number(
-           app, "--max-trials", "N", f.max_trials,
-           with_default("Candidates measured per ordered pair of models", std::to_string(defaults.max_trials))),
+       add_whole_number(app, "--max-trials", "N", f.max_trials,
+                        with_default("Candidates measured per ordered pair of models, and per model that mixes donors",
+                                     std::to_string(defaults.max_trials))),
        add_number(app, "--confidence", "C", f.confidence,
                   "Choose by the lower end of the C bootstrap interval of the fidelity, not by its value, C in (0, 1) "
                   "(default: by its value)"),

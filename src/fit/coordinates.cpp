@@ -1,5 +1,7 @@
 #include "coordinates.hpp"
 
+#include <algorithm>
+
 #include "repsim/base/error.hpp"
 
 namespace repsim::fit {
@@ -25,6 +27,15 @@ graph::Alignment alignment(const capture::ModelSet& set, int receiver, int donor
           (to.offset_y - from.offset_y) / from.scale_y};
 }
 
+std::vector<graph::Alignment> alignments(const capture::ModelSet& set, int receiver, const std::vector<int>& donors) {
+  std::vector<graph::Alignment> result;
+  for (const int donor : donors) {
+    const graph::Alignment one = alignment(set, receiver, donor);
+    if (std::find(result.begin(), result.end(), one) == result.end()) result.push_back(one);
+  }
+  return result;
+}
+
 Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to) {
   const graph::Axis height = graph::vertical(alignment, from[1], to[1]),
                     width = graph::horizontal(alignment, from[2], to[2]);
@@ -41,10 +52,14 @@ at::Tensor Matrices::apply(const at::Tensor& map) const {
   return value;
 }
 
-at::Tensor rows_in_view(const at::Tensor& rows, const graph::Alignment& alignment, std::int64_t height,
+at::Tensor rows_in_view(const at::Tensor& rows, const std::vector<graph::Alignment>& alignments, std::int64_t height,
                         std::int64_t width) {
-  if (alignment.identity()) return rows;
-  const std::vector<bool> seen = graph::cells_in_view(alignment, height, width);
+  std::vector<bool> seen(static_cast<std::size_t>(height * width), true);
+  for (const graph::Alignment& alignment : alignments) {
+    if (alignment.identity()) continue;
+    const std::vector<bool> by_one = graph::cells_in_view(alignment, height, width);
+    for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = seen[i] && by_one[i];
+  }
   std::vector<std::int64_t> positions;
   for (std::size_t i = 0; i < seen.size(); ++i) {
     if (seen[i]) positions.push_back(static_cast<std::int64_t>(i));

@@ -2,6 +2,8 @@
 
 #include <torch/script.h>
 
+#include <vector>
+
 #include "repsim/capture.hpp"
 #include "repsim/resample.hpp"
 
@@ -11,6 +13,10 @@ namespace repsim::fit {
 /// Identity where set.views is empty or both models' views are equal.
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
 [[nodiscard]] graph::Alignment alignment(const capture::ModelSet& set, int receiver, int donor);
+
+/// The same for several donors: those that differ, each once, identity where it is among them.
+[[nodiscard]] std::vector<graph::Alignment> alignments(const capture::ModelSet& set, int receiver,
+                                                       const std::vector<int>& donors);
 
 /// The matrices of one override or of one sample of a donor layer.
 struct Matrices {
@@ -22,9 +28,10 @@ struct Matrices {
 /// @param from,to  [C,H,W] of the donor's layer and of the receiver's
 [[nodiscard]] Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to);
 
-/// Rows of [B, H*W, C] whose cell's centre the donor sees; all of them where it sees none, or where coordinates are
+/// Rows of [B, H*W, C] whose cell's centre all donors see; all of them where there is none, or where coordinates are
 /// equal.
-[[nodiscard]] at::Tensor rows_in_view(const at::Tensor& rows, const graph::Alignment& alignment, std::int64_t height,
-                                      std::int64_t width);
+/// @param alignments  one per donor; equal ones may be given once
+[[nodiscard]] at::Tensor rows_in_view(const at::Tensor& rows, const std::vector<graph::Alignment>& alignments,
+                                      std::int64_t height, std::int64_t width);
 
 }  // namespace repsim::fit

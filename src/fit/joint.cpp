@@ -47,16 +47,24 @@ void add_matrices(const graph::Alignment& alignment, const std::vector<std::int6
 
 }  // namespace
 
+std::vector<int> Cut::donors() const {
+  std::set<int> found;
+  for (const Tap& tap : taps) found.insert(tap.donor);
+  return {found.begin(), found.end()};
+}
+
 Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options) {
   const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cut.receiver)];
-  const graph::Prepared& donor = *set.models[static_cast<std::size_t>(cut.donor)];
+  const auto given_by = [&](const Tap& tap) -> const graph::Layer& {
+    return set.models[static_cast<std::size_t>(tap.donor)]->program.layers[static_cast<std::size_t>(tap.donor_layer)];
+  };
   Joint joint;
   std::vector<int> layers;
   bool channels_agree = true;
-  const graph::Alignment aligned = alignment(set, cut.receiver, cut.donor);
   for (const Tap& tap : cut.taps) {
+    const graph::Alignment aligned = alignment(set, cut.receiver, tap.donor);
     const graph::Layer& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)];
-    const graph::Layer& given = donor.program.layers[static_cast<std::size_t>(tap.donor_layer)];
+    const graph::Layer& given = given_by(tap);
     if (wanted.shape.size() != 3 || given.shape.size() != 3) return joint;
     layers.push_back(tap.receiver_layer);
     joint.resample.push_back(!aligned.identity());
@@ -73,8 +81,7 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
     // The convolution's input changes by as many channels as the taps bring more or less.
     std::int64_t change = 0;
     for (const Tap& tap : cut.taps) {
-      change += donor.program.layers[static_cast<std::size_t>(tap.donor_layer)].shape[0] -
-                receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape[0];
+      change += given_by(tap).shape[0] - receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape[0];
     }
     if (change != 0 && joint.refit_nodes.size() > 1) {
       // Several convolutions may each see some of the taps only; fit() measures, this would guess.
@@ -101,7 +108,7 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
   std::vector<CorrectedMap> corrected;
   for (const Tap& tap : cut.taps) {
     const auto& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
-    const auto& given = donor.program.layers[static_cast<std::size_t>(tap.donor_layer)].shape;
+    const auto& given = given_by(tap).shape;
     joint.elements_added += wanted[0] * given[0] + wanted[0];
     joint.flops_added += 2 * product(wanted) * given[0];
     corrected.push_back({graph::pointwise_geometry(), given[0], wanted[0], wanted[1] * wanted[2]});

@@ -16,10 +16,15 @@ graph::ConvGeometry with_ring(graph::ConvGeometry geometry) {
 at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry) {
   const bool pointwise = geometry.weight_shape[2] == 1 && geometry.weight_shape[3] == 1 && geometry.stride[0] == 1 &&
                          geometry.stride[1] == 1 && geometry.padding[0] == 0 && geometry.padding[1] == 0;
-  if (pointwise) return x.flatten(2).transpose(1, 2);
+  if (pointwise) return positions_of(x);
   return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding,
                     geometry.stride)
       .transpose(1, 2);
+}
+
+at::Tensor every_position(const at::Tensor& rows, std::int64_t most) {
+  const std::int64_t stride = std::max<std::int64_t>(1, rows.size(1) / most);
+  return stride == 1 ? rows : rows.slice(1, stride / 2, rows.size(1), stride);
 }
 
 at::Tensor inner_values(const graph::ConvGeometry& geometry, std::int64_t channels) {

@@ -19,6 +19,15 @@ namespace repsim::fit {
 /// weights.
 [[nodiscard]] at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry);
 
+/// [B,C,H,W] -> [B, H*W, C]
+[[nodiscard]] inline at::Tensor positions_of(const at::Tensor& map) { return map.flatten(2).transpose(1, 2); }
+
+/// Every stride-th position of [B, L, C], so that at most about `most` remain.
+[[nodiscard]] at::Tensor every_position(const at::Tensor& rows, std::int64_t most);
+
+/// [B, L, C] -> [B * L, C]
+[[nodiscard]] inline at::Tensor matrix(const at::Tensor& rows) { return rows.reshape({-1, rows.size(-1)}); }
+
 /// Which of the values of `with_ring` the convolution itself sees, in its order: int64 [C*kh*kw].
 [[nodiscard]] at::Tensor inner_values(const graph::ConvGeometry& geometry, std::int64_t channels);
 

@@ -12,28 +12,11 @@ namespace {
 
 constexpr int kMostTaps = 6;        // replaced layers of a cut along the depth: a pyramid has three to five
 constexpr int kMostExactTaps = 12;  // of a minimum cut: their cost keeps them few, but a small saving may buy many
-constexpr int kShortlist = 3;       // donor layers per receiver layer that a linear map is fitted for
 constexpr int kMostBounds = 48;     // bounds on the worst replacement for which a cut is sought
 constexpr int kFlowsBetween = 96;   // maximum flows spent between the corners of the hull
 constexpr std::int64_t kMostWorth = std::int64_t{1} << 30;  // of a receiver in the flows' units: 1 byte up to 1 GiB
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
-bool matches_any(const std::vector<std::string>& globs, const std::string& name) {
-  return std::any_of(globs.begin(), globs.end(),
-                     [&](const std::string& glob) { return planner::glob_matches(glob, name); });
-}
-
-/// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
-std::vector<bool> usable(const Settings& settings, const graph::Program& program, bool as_receiver) {
-  std::vector<bool> result;
-  for (const graph::Layer& layer : program.layers) {
-    const bool map = layer.shape.size() == 3 && layer.dtype == "Float";
-    const bool wanted = !as_receiver || settings.layers.empty() || matches_any(settings.layers, layer.name);
-    result.push_back(map && wanted && !matches_any(settings.exclude, layer.name));
-  }
-  return result;
-}
 
 /// Per parameter the bytes that are gone with it: none where another model holds the same values, since the bundle
 /// stores them once.
@@ -55,36 +38,35 @@ std::int64_t sum_over(const std::vector<int>& indices, const std::vector<std::in
   return sum;
 }
 
-/// One ordered pair on its way from similarities to candidates.
-class Pair {
+/// A receiver with what may replace its layers, of one donor or of several, on the way to candidates.
+class Cuts {
  public:
-  Pair(const Settings& settings, const Workspace& work, int receiver, int donor)
+  Cuts(const Settings& settings, const Workspace& work, int receiver, const std::vector<Replacement>& replacements)
       : settings_(settings),
         work_(work),
         options_(fit_options(settings)),
         objective_(objective_of(settings)),
         receiver_(receiver),
-        donor_(donor),
-        bytes_(bytes_of_its_own(work, receiver)) {}
+        bytes_(bytes_of_its_own(work, receiver)),
+        offers_(program().layers.size()) {
+    for (const Replacement& one : replacements) {
+      offers_[at(one.tap.receiver_layer)].push_back(&one);
+      donors_.insert(one.tap.donor);
+    }
+  }
 
-  std::vector<planner::Candidate> run(const std::vector<similarity::Signatures>& signatures,
-                                      const capture::Stores& calibration, Progress& progress) {
-    matrix_ = similarity::cka(signatures[at(receiver_)], signatures[at(donor_)]);
-    find_pairs();
-    if (pairs_.empty()) return {};
-    r2_ = fit::screen(work_.set, calibration, receiver_, donor_, pairs_, options_, progress);
+  std::vector<planner::Candidate> run() {
+    if (donors_.empty()) return {};
     const planner::CutProblem problem = cut_problem();
     const std::vector<planner::ExactCut> corners = planner::supported_cuts(problem);
-    for (const auto& cut : corners) add(cut.layers, cut.donor_layers, kMostExactTaps);
-    for (const auto& cut : planner::cuts_by_worst_offer(problem, kMostBounds))
-      add(cut.layers, cut.donor_layers, kMostExactTaps);
-    for (const auto& cut : planner::cuts_between(problem, corners, kFlowsBetween))
-      add(cut.layers, cut.donor_layers, kMostExactTaps);
+    for (const auto& cut : corners) add(cut);
+    for (const auto& cut : planner::cuts_by_worst_offer(problem, kMostBounds)) add(cut);
+    for (const auto& cut : planner::cuts_between(problem, corners, kFlowsBetween)) add(cut);
     const std::size_t exact = candidates_.size();
     add_depth_cuts();
     std::vector<planner::Candidate> result;
     for (const std::size_t index : planner::pareto_front(candidates_, objective_)) result.push_back(candidates_[index]);
-    log::debug(name(receiver_) + "<-" + name(donor_) + ": " + std::to_string(pairs_.size()) + " layer pairs, " +
+    log::debug(work_.prepared[at(receiver_)].name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
                std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
                std::to_string(candidates_.size() - exact) + " more along the depth, " + std::to_string(result.size()) +
                " candidates on the fronts");
@@ -92,42 +74,15 @@ class Pair {
   }
 
  private:
-  const graph::Program& program(int model) const { return work_.prepared[at(model)].program; }
-  const std::string& name(int model) const { return work_.prepared[at(model)].name; }
-
-  void find_pairs() {
-    replaceable_ = usable(settings_, program(receiver_), true);
-    const std::vector<bool> givable = usable(settings_, program(donor_), false);
-    const bool fitted = options_.linear || options_.refit;
-    pairs_of_.resize(replaceable_.size());
-    for (std::size_t layer = 0; layer < replaceable_.size(); ++layer) {
-      if (!replaceable_[layer]) continue;
-      for (const int given : planner::shortlist(matrix_, program(receiver_), program(donor_), static_cast<int>(layer),
-                                                givable, kShortlist)) {
-        if (!fitted && program(receiver_).layers[layer].shape[0] != program(donor_).layers[at(given)].shape[0])
-          continue;
-        pairs_of_[layer].push_back(pairs_.size());
-        pairs_.push_back({static_cast<int>(layer), given});
-      }
-    }
-  }
-
-  double similarity_of(std::size_t pair) const {
-    return matrix_.at(at(pairs_[pair].receiver_layer), at(pairs_[pair].donor_layer));
-  }
-
-  std::int64_t added(const fit::Joint& joint) const {
-    return objective_ == planner::Objective::kBytes ? joint.bytes_added : joint.flops_added;
-  }
+  const graph::Program& program() const { return work_.prepared[at(receiver_)].program; }
 
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
   /// the flow it adds nothing.
   planner::CutProblem cut_problem() const {
-    const graph::Program& receiver = program(receiver_);
     planner::CutProblem problem;
-    problem.program = &receiver;
+    problem.program = &program();
     const bool bytes = objective_ == planner::Objective::kBytes;
-    for (const graph::Op& op : receiver.ops) problem.op_worth.push_back(bytes ? 0 : op.flops);
+    for (const graph::Op& op : program().ops) problem.op_worth.push_back(bytes ? 0 : op.flops);
     problem.parameter_worth = bytes ? bytes_ : std::vector<std::int64_t>(bytes_.size(), 0);
     const auto sum = [](const std::vector<std::int64_t>& values) {
       return std::accumulate(values.begin(), values.end(), std::int64_t{0});
@@ -135,61 +90,64 @@ class Pair {
     const std::int64_t unit = 1 + (sum(problem.op_worth) + sum(problem.parameter_worth)) / kMostWorth;
     for (std::int64_t& worth : problem.op_worth) worth /= unit;
     for (std::int64_t& worth : problem.parameter_worth) worth /= unit;
-    for (const auto& list : pairs_of_) {
+    for (const auto& list : offers_) {
       std::vector<planner::Offer> offers;
-      for (const std::size_t pair : list) {
-        const fit::Joint joint = fit::plan_joint(work_.set, {receiver_, donor_, {pairs_[pair]}}, options_);
-        if (!joint.possible) continue;
-        planner::Offer offer;
-        offer.donor_layer = pairs_[pair].donor_layer;
-        const double lost = 1 - std::clamp(r2_[pair], 0.0, 1.0);
+      for (const Replacement* one : list) {
+        if (!one->possible_alone) continue;
         // One unit at least, so that of equally good cuts the one of fewer layers is best.
-        offer.cost = 1 + static_cast<std::int64_t>(lost * static_cast<double>(planner::kCostUnits - 1));
-        offer.added = (std::max<std::int64_t>(0, added(joint)) + unit - 1) / unit;
-        offers.push_back(offer);
+        const auto lost = static_cast<std::int64_t>((1 - one->r2) * static_cast<double>(planner::kCostUnits - 1));
+        const std::int64_t added = std::max<std::int64_t>(0, bytes ? one->bytes_added : one->flops_added);
+        offers.push_back({one->tap.donor, one->tap.donor_layer, 1 + lost, (added + unit - 1) / unit});
       }
       problem.offers.push_back(std::move(offers));
     }
     return problem;
   }
 
+  void add(const planner::ExactCut& cut) {
+    std::vector<const Replacement*> taken;
+    for (std::size_t i = 0; i < cut.layers.size(); ++i) {
+      const auto& list = offers_[at(cut.layers[i])];
+      taken.push_back(*std::find_if(list.begin(), list.end(), [&](const Replacement* one) {
+        return one->tap.donor == cut.donors[i] && one->tap.donor_layer == cut.donor_layers[i];
+      }));
+    }
+    add(taken, kMostExactTaps);
+  }
+
   /// Cuts along the depth, each layer from the donor layer that explains it best.
   void add_depth_cuts() {
-    for (const planner::DepthCut& cut : planner::depth_cuts(program(receiver_), replaceable_, kMostTaps)) {
-      std::vector<int> donor_layers;
+    const std::vector<bool> replaceable = usable_layers(settings_, program(), true);
+    for (const planner::DepthCut& cut : planner::depth_cuts(program(), replaceable, kMostTaps)) {
+      std::vector<const Replacement*> taken;
       for (const int layer : cut.layers) {
-        const auto& list = pairs_of_[at(layer)];
+        const auto& list = offers_[at(layer)];
         if (list.empty()) break;
-        const std::size_t best =
-            *std::max_element(list.begin(), list.end(), [&](std::size_t a, std::size_t b) { return r2_[a] < r2_[b]; });
-        donor_layers.push_back(pairs_[best].donor_layer);
+        taken.push_back(*std::max_element(list.begin(), list.end(), [](auto* a, auto* b) { return a->r2 < b->r2; }));
       }
-      if (donor_layers.size() == cut.layers.size()) add(cut.layers, donor_layers, kMostTaps);
+      if (taken.size() == cut.layers.size()) add(taken, kMostTaps);
     }
   }
 
-  void add(const std::vector<int>& layers, const std::vector<int>& donor_layers, int most_taps) {
-    if (layers.empty() || static_cast<int>(layers.size()) > most_taps) return;
-    if (!seen_.insert({layers, donor_layers}).second) return;
+  void add(const std::vector<const Replacement*>& taken, int most_taps) {
+    if (taken.empty() || static_cast<int>(taken.size()) > most_taps || !seen_.insert(taken).second) return;
     planner::Candidate candidate;
     candidate.receiver = receiver_;
-    candidate.donor = donor_;
-    candidate.receiver_layers = layers;
-    candidate.donor_layers = donor_layers;
     candidate.similarity = 1;
     candidate.predicted_fidelity = 1;
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      const auto& list = pairs_of_[at(layers[i])];
-      const auto pair = *std::find_if(list.begin(), list.end(),
-                                      [&](std::size_t one) { return pairs_[one].donor_layer == donor_layers[i]; });
-      const double r2 = std::clamp(r2_[pair], 0.0, 1.0);
-      candidate.similarity = std::min(candidate.similarity, similarity_of(pair));
-      candidate.predicted_fidelity = std::min(candidate.predicted_fidelity, r2);
-      candidate.cost += 1 - r2;
+    for (const Replacement* one : taken) {
+      candidate.receiver_layers.push_back(one->tap.receiver_layer);
+      candidate.donors.push_back(one->tap.donor);
+      candidate.donor_layers.push_back(one->tap.donor_layer);
+      candidate.similarity = std::min(candidate.similarity, one->similarity);
+      candidate.predicted_fidelity = std::min(candidate.predicted_fidelity, one->r2);
+      candidate.cost += 1 - one->r2;
     }
+    // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
+    if (donors_.size() > 1 && planner::donors_of(candidate).size() == 1) return;
     const fit::Joint joint = fit::plan_joint(work_.set, cut_of(candidate), options_);
     if (!joint.possible) return;
-    const graph::Removal removal = graph::removed_by(program(receiver_), layers);
+    const graph::Removal removal = graph::removed_by(program(), candidate.receiver_layers);
     candidate.bytes_saved = sum_over(removal.parameters, bytes_) - joint.bytes_added;
     candidate.flops_saved = removal.flops - joint.flops_added;
     if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));
@@ -199,14 +157,11 @@ class Pair {
   const Workspace& work_;
   const fit::Options options_;
   const planner::Objective objective_;
-  const int receiver_, donor_;
-  const std::vector<std::int64_t> bytes_;  // per parameter of the receiver
-  similarity::Matrix matrix_;
-  std::vector<bool> replaceable_;
-  std::vector<fit::Tap> pairs_;
-  std::vector<std::vector<std::size_t>> pairs_of_;  // per receiver layer
-  std::vector<double> r2_;                          // per pair
-  std::set<std::pair<std::vector<int>, std::vector<int>>> seen_;
+  const int receiver_;
+  const std::vector<std::int64_t> bytes_;                // per parameter of the receiver
+  std::vector<std::vector<const Replacement*>> offers_;  // per receiver layer
+  std::set<int> donors_;
+  std::set<std::vector<const Replacement*>> seen_;  // for lookup only
   std::vector<planner::Candidate> candidates_;
 };
 
@@ -221,38 +176,43 @@ std::vector<bool> convolutions(const graph::Program& program) {
 
 }  // namespace
 
-fit::Options fit_options(const Settings& settings) {
-  fit::Options options;
-  options.linear = settings.adapters == "linear";
-  options.refit = settings.refit;
-  return options;
-}
-
 planner::Objective objective_of(const Settings& settings) {
   return settings.objective == "flops" ? planner::Objective::kFlops : planner::Objective::kBytes;
 }
 
 fit::Cut cut_of(const planner::Candidate& candidate) {
-  fit::Cut cut{candidate.receiver, candidate.donor, {}};
+  fit::Cut cut{candidate.receiver, {}};
   for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i)
-    cut.taps.push_back({candidate.receiver_layers[i], candidate.donor_layers[i]});
+    cut.taps.push_back({candidate.receiver_layers[i], candidate.donors[i], candidate.donor_layers[i]});
   return cut;
 }
 
-std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work,
-                                              const std::vector<similarity::Signatures>& signatures,
-                                              const capture::Stores& calibration, int receiver, int donor,
-                                              Progress& progress) {
-  return Pair(settings, work, receiver, donor).run(signatures, calibration, progress);
+std::string names_of(const Workspace& work, const std::vector<int>& models) {
+  std::string names;
+  for (const int model : models) names += (names.empty() ? "" : "+") + work.prepared[at(model)].name;
+  return names;
+}
+
+int index_of(const Workspace& work, const std::string& name) {
+  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
+    if (work.prepared[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, int receiver,
+                                              const std::vector<Replacement>& replacements) {
+  return Cuts(settings, work, receiver, replacements).run();
 }
 
 planner::Column column_of(const Settings& settings, const Workspace& work, const planner::Candidate& candidate) {
   const graph::Program& program = work.prepared[at(candidate.receiver)].program;
   planner::Column column;
   column.receiver = candidate.receiver;
-  column.donor = candidate.donor;
-  const std::set<int> given(candidate.donor_layers.begin(), candidate.donor_layers.end());
-  column.given.assign(given.begin(), given.end());
+  std::map<int, std::set<int>> given;
+  for (std::size_t i = 0; i < candidate.donors.size(); ++i)
+    given[candidate.donors[i]].insert(candidate.donor_layers[i]);
+  for (const auto& [donor, layers] : given) column.given.push_back({donor, {layers.begin(), layers.end()}});
   const graph::Removal removal = graph::removed_by(program, candidate.receiver_layers);
   std::set<int> lost(removal.layers.begin(), removal.layers.end());
   lost.insert(candidate.receiver_layers.begin(), candidate.receiver_layers.end());

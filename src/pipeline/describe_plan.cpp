@@ -1,6 +1,7 @@
 #include "describe_plan.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "repsim/base/hash.hpp"
@@ -54,18 +55,22 @@ std::int64_t bytes_held_already(const fit::Joint& joint, HeldMatrices& held) {
 report::Share share_of(const Workspace& work, const Accepted& accepted,
                        const std::vector<similarity::Signatures>& signatures, HeldMatrices& matrices) {
   const graph::Program& receiver = work.prepared[at(accepted.candidate.receiver)].program;
-  const graph::Program& donor = work.prepared[at(accepted.candidate.donor)].program;
-  const similarity::Matrix matrix =
-      similarity::cka(signatures[at(accepted.candidate.receiver)], signatures[at(accepted.candidate.donor)]);
+  std::map<int, similarity::Matrix> matrix_of;
+  for (const int donor : planner::donors_of(accepted.candidate))
+    matrix_of[donor] = similarity::cka(signatures[at(accepted.candidate.receiver)], signatures[at(donor)]);
   report::Share share;
   share.receiver = work.prepared[at(accepted.candidate.receiver)].name;
-  share.donor = work.prepared[at(accepted.candidate.donor)].name;
+  const DonorNames donors = donor_names(work, accepted.candidate);
+  share.donor = donors.most;
+  share.donors = donors.all;
   for (std::size_t i = 0; i < accepted.candidate.receiver_layers.size(); ++i) {
     const int from = accepted.candidate.donor_layers[i], to = accepted.candidate.receiver_layers[i];
+    const graph::Prepared& donor = work.prepared[at(accepted.candidate.donors[i])];
     report::Replaced replaced;
     replaced.receiver_layer = receiver.layers[at(to)].name;
-    replaced.donor_layer = donor.layers[at(from)].name;
-    replaced.similarity = matrix.at(at(to), at(from));
+    replaced.donor = donor.name;
+    replaced.donor_layer = donor.program.layers[at(from)].name;
+    replaced.similarity = matrix_of.at(accepted.candidate.donors[i]).at(at(to), at(from));
     replaced.adapter = adapter_word(accepted.joint, i);
     replaced.refit = !accepted.joint.refit_nodes.empty();
     replaced.correction_rank = accepted.joint.rank;
@@ -85,12 +90,15 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
 report::Candidate candidate_of(const Workspace& work, const planner::Candidate& candidate) {
   report::Candidate result;
   const graph::Prepared& receiver = work.prepared[at(candidate.receiver)];
-  const graph::Prepared& donor = work.prepared[at(candidate.donor)];
   result.receiver = receiver.name;
-  result.donor = donor.name;
+  result.donor = donor_names(work, candidate).most;
   for (const int layer : candidate.receiver_layers)
     result.receiver_layers.push_back(receiver.program.layers[at(layer)].name);
-  for (const int layer : candidate.donor_layers) result.donor_layers.push_back(donor.program.layers[at(layer)].name);
+  for (std::size_t i = 0; i < candidate.donors.size(); ++i) {
+    const graph::Prepared& donor = work.prepared[at(candidate.donors[i])];
+    result.layer_donors.push_back(donor.name);
+    result.donor_layers.push_back(donor.program.layers[at(candidate.donor_layers[i])].name);
+  }
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.bytes_saved;
   result.flops_saved = candidate.flops_saved;
@@ -102,6 +110,19 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
 }
 
 }  // namespace
+
+DonorNames donor_names(const Workspace& work, const planner::Candidate& candidate) {
+  DonorNames result;
+  std::ptrdiff_t most = 0;
+  for (const int donor : planner::donors_of(candidate)) {
+    const std::string& name = work.prepared[at(donor)].name;
+    const auto given = std::count(candidate.donors.begin(), candidate.donors.end(), donor);
+    if (given > most) result.most = name;
+    most = std::max(most, given);
+    result.all.push_back(name);
+  }
+  return result;
+}
 
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
                            const video::Sampling& sampling, const Judging& judging, const Found& found,

@@ -11,6 +11,13 @@ struct Judging {
   std::vector<std::int64_t> selection, holdout;
 };
 
+/// Names of the models that a candidate takes from.
+struct DonorNames {
+  std::string most;              ///< gives most of the layers; of equals the first in plan order
+  std::vector<std::string> all;  ///< in plan order
+};
+DonorNames donor_names(const Workspace& work, const planner::Candidate& candidate);
+
 /// Everything in the plan that is known once the bundle is written; fidelities come from verification.
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
                            const video::Sampling& sampling, const Judging& judging, const Found& found,

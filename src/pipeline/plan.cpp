@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include "columns.hpp"
 #include "describe_plan.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
@@ -94,8 +95,10 @@ std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shar
   for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
   Json list = Json::array();
   for (const Accepted& share : shares) {
+    const DonorNames donors = donor_names(work, share.candidate);
     list.push_back({{"receiver", work.loaded[at(share.candidate.receiver)].spec.name},
-                    {"donor", work.loaded[at(share.candidate.donor)].spec.name}});
+                    {"donor", donors.most},
+                    {"donors", donors.all}});
   }
   Json manifest;
   manifest["schema_version"] = 1;
@@ -263,8 +266,16 @@ std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
             ", format " + model::to_string(work.outputs[i].spec.format) +
             (model.transparent ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
   }
-  for (const Direction& direction : directions(settings, work))
+  const std::vector<Direction> considered = directions(settings, work);
+  for (const Direction& direction : considered)
     text += "would consider " + direction.receiver + "<-" + direction.donor + "\n";
+  for (const graph::Prepared& receiver : work.prepared) {
+    std::vector<int> donors;
+    for (const Direction& direction : considered) {
+      if (direction.receiver == receiver.name) donors.push_back(index_of(work, direction.donor));
+    }
+    if (donors.size() > 1) text += "would consider " + receiver.name + "<-" + names_of(work, donors) + " mixed\n";
+  }
   text += "would sample " + std::to_string(settings.frames) + " frames of " + settings.video + " and write to " +
           out.string() + "\n";
   return text;

@@ -48,22 +48,27 @@ void Search::State::refuse(const planner::Candidate& share, double fidelity) {
   candidates_[trial.entry].measured_fidelity = fidelity;
   candidates_[trial.entry].reason = "fidelity " + rounded(fidelity) +
                                     " of the written bundle on the frames that judge is below " +
-                                    rounded(target(chain.front()));
+                                    rounded(target(chain.back()));
   drop(chain);
 }
 
-int Search::State::index_of(const std::string& name) const {
-  for (std::size_t i = 0; i < input_.work.prepared.size(); ++i) {
-    if (input_.work.prepared[i].name == name) return static_cast<int>(i);
-  }
-  return -1;
-}
-
 void Search::State::find_columns() {
+  std::map<int, std::vector<Replacement>> by_receiver;
   for (const Direction& direction : directions(input_.settings, input_.work)) {
-    const int receiver = index_of(direction.receiver), donor = index_of(direction.donor);
-    for (planner::Candidate& one : candidates_of(input_.settings, input_.work, input_.signatures, input_.calibration,
-                                                 receiver, donor, input_.progress))
+    const int receiver = index_of(input_.work, direction.receiver), donor = index_of(input_.work, direction.donor);
+    const std::vector<Replacement> found = replacements_of(input_.settings, input_.work, input_.signatures,
+                                                           input_.calibration, receiver, donor, input_.progress);
+    for (planner::Candidate& one : candidates_of(input_.settings, input_.work, receiver, found))
+      candidates_.push_back(std::move(one));
+    by_receiver[receiver].insert(by_receiver[receiver].end(), found.begin(), found.end());
+  }
+  const std::vector<planner::Candidate> alone = candidates_;
+  for (const auto& [receiver, found] : by_receiver) {
+    const bool one_donor = std::all_of(
+        found.begin(), found.end(), [&](const Replacement& one) { return one.tap.donor == found.front().tap.donor; });
+    if (one_donor) continue;
+    for (planner::Candidate& one :
+         planner::worth_mixing(candidates_of(input_.settings, input_.work, receiver, found), alone, objective_))
       candidates_.push_back(std::move(one));
   }
   for (const planner::Candidate& one : candidates_) columns_.push_back(column_of(input_.settings, input_.work, one));
@@ -86,14 +91,14 @@ planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& 
   return chosen;
 }
 
-/// How likely a column keeps its target, from what was measured of its pair: sure to fail at the best prediction that
+/// How likely a column keeps its target, from what was measured of its group: sure to fail at the best prediction that
 /// failed, sure to hold at the worst that held, a straight line between. Predictions order trials, they rule nothing
 /// out: the chance is never 0.
 double Search::State::chance(std::size_t column) const {
   double fails = 0, holds = 1;
   bool held = false;
   for (const auto& [chain, trial] : trials_) {
-    if (chain.size() != 1 || !same_pair(chain.front(), column)) continue;
+    if (chain.size() != 1 || group(chain.front()) != group(column)) continue;
     const double predicted = candidate(chain.front()).predicted_fidelity;
     if (trial.holds) {
       holds = std::min(holds, predicted);
@@ -136,14 +141,14 @@ void Search::State::save_most() {
   }
 }
 
-/// What a column's fidelity may be: measured, or predicted in the proportion of loss that its pair has shown nearest
+/// What a column's fidelity may be: measured, or predicted in the proportion of loss that its group has shown nearest
 /// to it.
 double Search::State::estimate(std::size_t column) const {
   const planner::Candidate& one = candidate(column);
   if (one.measured_fidelity) return *one.measured_fidelity;
   double factor = kLossPerUnexplained, nearest = 2;
   for (const auto& [chain, trial] : trials_) {
-    if (chain.size() != 1 || !same_pair(chain.front(), column)) continue;
+    if (chain.size() != 1 || group(chain.front()) != group(column)) continue;
     const double predicted = candidate(chain.front()).predicted_fidelity;
     const double away = std::abs(predicted - one.predicted_fidelity);
     if (away >= nearest || predicted >= 1) continue;

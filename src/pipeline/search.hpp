@@ -19,9 +19,10 @@ struct Accepted {
 };
 
 struct Found {
-  std::vector<Accepted> shares;                ///< donors' shares first
-  std::vector<planner::Candidate> candidates;  ///< the fronts of each ordered pair, and what became of each; one more
-                                               ///< entry where one was measured again on a donor that takes itself
+  std::vector<Accepted> shares;  ///< donors' shares first
+  /// The fronts of each ordered pair, then of each receiver's mixed cuts, and what became of each; one more entry where
+  /// one was measured again on a donor that takes itself.
+  std::vector<planner::Candidate> candidates;
 };
 
 /// The splices of accepted shares, in order.
@@ -43,7 +44,8 @@ struct SearchInput {
   Progress& progress;
 };
 
-/// The candidates of every direction are the columns of one choice for all models (planner::choose). The combination
+/// The candidates of every direction, and of every receiver's directions mixed, are the columns of one choice for all
+/// models (planner::choose). The combination
 /// that promises most is measured on selection frames, donors first; what misses its target is out, and the choice is
 /// made again, until none among what is left saves more than the best that held, or trials or time are used up. With a
 /// budget, the combination of the best worst fidelity that saves enough, or, where none is found, the largest saving. A

@@ -25,7 +25,7 @@ class Search::State {
   void refuse(const planner::Candidate& share, double fidelity);
 
  private:
-  /// A column with the columns of its donor, its donor's donor and so on: all that decides how it does.
+  /// A column behind the columns of its donors, their donors and so on, donors first: all that decides how it does.
   using Chain = std::vector<std::size_t>;
 
   struct Trial {
@@ -44,15 +44,18 @@ class Search::State {
   };
 
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
-  int index_of(const std::string& name) const;
   const std::string& name(int model) const { return input_.work.prepared[at(model)].name; }
   const planner::Candidate& candidate(std::size_t column) const { return candidates_[column]; }
   double target(std::size_t column) const { return input_.settings.min_fidelity_for(name(columns_[column].receiver)); }
   double saving(std::size_t column) const {
     return static_cast<double>(planner::saving_of(candidate(column), objective_));
   }
-  bool same_pair(std::size_t a, std::size_t b) const {
-    return columns_[a].receiver == columns_[b].receiver && columns_[a].donor == columns_[b].donor;
+  /// What is tried, and learnt from, together: the candidates of an ordered pair, or a receiver's mixed ones (donor
+  /// -1).
+  using Group = std::pair<int, int>;
+  Group group(std::size_t column) const {
+    const planner::Column& one = columns_[column];
+    return {one.receiver, one.given.size() == 1 ? one.given.front().donor : -1};
   }
 
   // What next
@@ -70,11 +73,14 @@ class Search::State {
   std::map<int, std::size_t> by_receiver(const std::vector<std::size_t>& columns) const;
   Chain chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const;
   void drop(const Chain& chain);
+  void drop_untried(const Chain& chain);
   void try_chain(const Chain& chain);
   Trial tried(const Chain& chain, std::size_t entry);
 
   // What became of all
   Found result() const;
+  std::string described(const planner::Candidate& one) const;
+  std::string on_donors_that_take(const Chain& chain) const;
   std::string beaten_by(const planner::Candidate& one, const std::vector<Accepted>& shares) const;
 
   const SearchInput input_;
@@ -83,10 +89,10 @@ class Search::State {
   bool found_columns_ = false;
   std::vector<planner::Candidate> candidates_;  // the first ones are those of the columns, in their order
   std::vector<planner::Column> columns_;
-  std::vector<Status> status_;                               // per column, on a donor that takes nothing
-  std::vector<std::pair<std::size_t, std::size_t>> banned_;  // columns that do not hold on a donor with that column
+  std::vector<Status> status_;                    // per column, on donors that take nothing
+  std::vector<std::vector<std::size_t>> banned_;  // columns that do not hold on donors with those columns
   std::map<Chain, Trial> trials_;
-  std::map<std::pair<int, int>, std::int64_t> trials_of_pair_;
+  std::map<Group, std::int64_t> trials_of_;
   Trials measuring_;
   Combination best_;
   bool fitting_ =

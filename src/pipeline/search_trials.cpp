@@ -20,18 +20,19 @@ void Search::State::measure(const std::vector<std::size_t>& columns) {
   const std::map<int, std::size_t> of_receiver = by_receiver(columns);
   std::vector<Chain> chains;
   for (const std::size_t column : columns) chains.push_back(chain_of(of_receiver, column));
-  // A donor's chain is shorter than those of its receivers.
+  // A donor's chain is part of those of its receivers, so it is shorter.
   std::stable_sort(chains.begin(), chains.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
   std::set<std::size_t> holding;
   Combination combination;
   for (const Chain& chain : chains) {
-    if (chain.size() > 1 && holding.count(chain[1]) == 0) continue;  // its donor did not hold
+    if (!std::all_of(chain.begin(), chain.end() - 1, [&](std::size_t donor) { return holding.count(donor) > 0; }))
+      continue;
     if (trials_.count(chain) == 0 && !out_of_time()) try_chain(chain);
     const auto trial = trials_.find(chain);
     if (trial == trials_.end() || !trial->second.holds) continue;
-    holding.insert(chain.front());
-    combination.columns.push_back(chain.front());
-    combination.value += saving(chain.front());
+    holding.insert(chain.back());
+    combination.columns.push_back(chain.back());
+    combination.value += saving(chain.back());
     combination.worst = std::min(combination.worst, trial->second.fidelity);
   }
   offer(combination);
@@ -57,10 +58,16 @@ std::map<int, std::size_t> Search::State::by_receiver(const std::vector<std::siz
 }
 
 Search::State::Chain Search::State::chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const {
-  Chain chain{column};
-  for (auto next = of_receiver.find(columns_[column].donor); next != of_receiver.end();
-       next = of_receiver.find(columns_[next->second].donor))
-    chain.push_back(next->second);
+  Chain chain;
+  const std::function<void(std::size_t)> add = [&](std::size_t one) {
+    for (const planner::Given& given : columns_[one].given) {
+      const auto taking = of_receiver.find(given.donor);
+      if (taking != of_receiver.end() && std::find(chain.begin(), chain.end(), taking->second) == chain.end())
+        add(taking->second);
+    }
+    chain.push_back(one);
+  };
+  add(column);
   return chain;
 }
 
@@ -68,24 +75,42 @@ void Search::State::drop(const Chain& chain) {
   if (chain.size() == 1) {
     status_[chain.front()] = Status::kOut;
   } else {
-    banned_.emplace_back(chain[0], chain[1]);
+    banned_.push_back(chain);
   }
 }
 
+/// Drops what no trials are left for. A column on donors that take is dropped with all that one of these takes beside,
+/// unless something that holds would go with it: there are many such chains, and none can be tried any more.
+void Search::State::drop_untried(const Chain& chain) {
+  const std::size_t column = chain.back();
+  for (const planner::Given& given : columns_[column].given) {
+    const auto taking = std::find_if(chain.begin(), chain.end() - 1,
+                                     [&](std::size_t one) { return columns_[one].receiver == given.donor; });
+    if (taking == chain.end() - 1) continue;
+    const bool held = std::any_of(trials_.begin(), trials_.end(), [&](const auto& known) {
+      const auto& [other, trial] = known;
+      return trial.holds && other.back() == column && std::find(other.begin(), other.end(), *taking) != other.end();
+    });
+    if (held) continue;
+    banned_.push_back({*taking, column});
+    return;
+  }
+  drop(chain);
+}
+
 void Search::State::try_chain(const Chain& chain) {
-  const std::size_t column = chain.front();
-  const std::pair pair{columns_[column].receiver, columns_[column].donor};
-  if (trials_of_pair_[pair] >= input_.settings.max_trials) {
+  const std::size_t column = chain.back();
+  if (trials_of_[group(column)] >= input_.settings.max_trials) {
     if (chain.size() == 1) {
-      candidates_[column].reason =
-          "not tried: --max-trials " + std::to_string(input_.settings.max_trials) + " reached for this pair";
+      candidates_[column].reason = "not tried: --max-trials " + std::to_string(input_.settings.max_trials) +
+                                   " reached for " + (group(column).second < 0 ? "these donors mixed" : "this pair");
     }
-    drop(chain);
+    drop_untried(chain);
     out_of_trials_ = true;
     return;
   }
-  ++trials_of_pair_[pair];
-  // Each trial has an entry: the column's own, or a copy where it was measured on another donor before.
+  ++trials_of_[group(column)];
+  // Each trial has an entry: the column's own, or a copy where it was measured on other donors before.
   std::size_t entry = column;
   if (candidate(column).measured_fidelity) {
     candidates_.push_back(candidate(column));
@@ -98,7 +123,7 @@ void Search::State::try_chain(const Chain& chain) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     candidates_[entry].reason = "cannot be computed: " + error.problem();
-    log::info(name(pair.first) + "<-" + name(pair.second) + ": " + candidates_[entry].reason);
+    log::info(described(candidates_[entry]) + ": " + candidates_[entry].reason);
   }
   trial.entry = entry;
   if (!trial.holds) drop(chain);
@@ -107,10 +132,10 @@ void Search::State::try_chain(const Chain& chain) {
 }
 
 Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry) {
+  const std::map<int, std::size_t> of_receiver = by_receiver(chain);
   std::vector<graph::Splice> before;
-  for (std::size_t i = chain.size(); i-- > 1;) {
-    const Chain donors(chain.begin() + static_cast<std::ptrdiff_t>(i), chain.end());
-    before.push_back(trials_.at(donors).accepted->fitted.splice);
+  for (const std::size_t donor : chain) {
+    if (donor != chain.back()) before.push_back(trials_.at(chain_of(of_receiver, donor)).accepted->fitted.splice);
   }
   auto [accepted, agreement] = measuring_.run(candidates_[entry], std::move(before));
   Trial trial;
@@ -119,24 +144,40 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   one.flops_saved = accepted.candidate.flops_saved;
   one.measured_fidelity = agreement.fidelity;
   trial.fidelity = agreement.fidelity;
-  trial.holds = agreement.low >= target(chain.front());
+  trial.holds = agreement.low >= target(chain.back());
   std::string measured = rounded(agreement.fidelity);
   if (input_.settings.confidence > 0) measured += " (lower end " + rounded(agreement.low) + ")";
-  const std::string on = chain.size() == 1 ? "" : " on a " + name(one.donor) + " that takes layers itself";
-  const std::string wanted = rounded(target(chain.front()));
+  const std::string on = on_donors_that_take(chain);
+  const std::string wanted = rounded(target(chain.back()));
   std::vector<std::string> names;
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
   const std::string saves = objective_ == planner::Objective::kBytes
                                 ? report::human_bytes(one.bytes_saved)
                                 : std::to_string(one.flops_saved) + " FLOPs a frame";
-  log::info(name(one.receiver) + "<-" + name(one.donor) + " at " + joined(names) + on + ": saves " + saves +
-            ", predicted " + rounded(one.predicted_fidelity) + ", measured " + measured +
+  log::info(described(one) + " at " + joined(names) + on + ": saves " + saves + ", predicted " +
+            rounded(one.predicted_fidelity) + ", measured " + measured +
             (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"
                            : "measured fidelity " + measured + on + " is below " + wanted;
   trial.accepted = std::make_shared<const Accepted>(std::move(accepted));
   return trial;
+}
+
+std::string Search::State::described(const planner::Candidate& one) const {
+  return name(one.receiver) + "<-" + names_of(input_.work, planner::donors_of(one));
+}
+
+/// " on a wide that takes layers itself"; empty where no donor does.
+std::string Search::State::on_donors_that_take(const Chain& chain) const {
+  std::vector<int> taking;
+  for (const planner::Given& given : columns_[chain.back()].given) {
+    if (by_receiver(chain).count(given.donor) > 0) taking.push_back(given.donor);
+  }
+  if (taking.empty()) return {};
+  const std::string names = names_of(input_.work, taking);
+  return taking.size() == 1 ? " on a " + names + " that takes layers itself"
+                            : " on " + names + " that take layers themselves";
 }
 
 Found Search::State::result() const {
@@ -166,10 +207,13 @@ std::string Search::State::beaten_by(const planner::Candidate& one, const std::v
   for (const Accepted& share : shares) {
     if (share.candidate.receiver == one.receiver) return name(one.receiver) + " already takes a better share";
   }
+  const auto gives = [](int model, const planner::Candidate& to) {
+    return std::find(to.donors.begin(), to.donors.end(), model) != to.donors.end();
+  };
   for (const Accepted& share : shares) {
-    if (share.candidate.receiver == one.donor) return "its donor " + name(one.donor) + " takes layers itself";
-    if (share.candidate.donor == one.receiver)
-      return name(one.receiver) + " gives layers to " + name(share.candidate.receiver);
+    const int other = share.candidate.receiver;
+    if (gives(other, one)) return "its donor " + name(other) + " takes layers itself";
+    if (gives(one.receiver, share.candidate)) return name(one.receiver) + " gives layers to " + name(other);
   }
   return "no choice with it is better";
 }

@@ -9,7 +9,8 @@ namespace repsim::pipeline {
 namespace {
 
 constexpr int kDraws = 200;
-constexpr int kLeastRank = 4;  // of a correction; larger ones double it
+constexpr int kLeastRank = 4;      // of a correction; larger ones double it
+constexpr double kReach = 0.2;     // fidelity that corrections may bring: twice what was ever measured
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -48,15 +49,19 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
   fit::Options options = fit_options(settings_);
   const fit::Joint plain = fit::plan_joint(work_.set, cut, options);
   std::optional<std::pair<Accepted, Agreement>> best;
+  std::optional<fit::Gathered> gathered;
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
     options.rank = rank;
     Accepted accepted{candidate, {}, fit::plan_joint(work_.set, cut, options)};
     if (accepted.joint.rank != rank) break;  // no correction can be fitted here
     accepted.candidate.bytes_saved -= accepted.joint.bytes_added - plain.bytes_added;
     accepted.candidate.flops_saved -= accepted.joint.flops_added - plain.flops_added;
-    if (planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
-    accepted.fitted =
-        fit::fit(work_.set, calibration_, before, cut, accepted.joint, options, progress_, weights(candidate.receiver));
+    if (rank > 0 && planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
+    if (rank == 0 || rank == kLeastRank) {  // what one rank needs serves all
+      gathered = fit::gather(work_.set, calibration_, before, cut, accepted.joint, progress_,
+                             weights(candidate.receiver));
+    }
+    accepted.fitted = fit::solve(*gathered, accepted.joint, options);
     std::vector<graph::Splice> splices = before;
     splices.push_back(accepted.fitted.splice);
     const Agreement agreement = measured(candidate.receiver, splices);
@@ -65,7 +70,7 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
                  rounded(1 - accepted.fitted.residuals.front()));
     }
     if (!best || agreement.low > best->second.low) best = {std::move(accepted), agreement};
-    if (agreement.low >= target) break;
+    if (agreement.low >= target || best->second.low < target - kReach) break;
   }
   return std::move(*best);
 }

@@ -31,7 +31,8 @@ class Trials {
 
   /// Fits without corrections first; where that misses the target, with the least rank of 4, 8, 16, ... up to
   /// --max-rank that reaches it, else with the best of these.
-  /// @param before  shares of the donor, of its donor and so on: the candidate is fitted on what they really produce
+  /// @param before  shares of the donors, of their donors and so on: the candidate is fitted on what they really
+  ///                produce
   /// @return the candidate, fitted, its savings less what its corrections add, and how well its receiver then agrees
   ///         with its original
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <numeric>
-#include <set>
 
 #include "repsim/base/error.hpp"
 #include "repsim/planner.hpp"
@@ -18,7 +17,9 @@ class Chooser {
     for (std::size_t i = 0; i < choice.columns.size(); ++i) {
       const Column& column = choice.columns[i];
       const auto known = [&](int model) { return model >= 0 && model < choice.models; };
-      if (!known(column.receiver) || !known(column.donor)) throw Error(ErrorKind::kInternal, "a column names no model");
+      if (!known(column.receiver) || column.given.empty() ||
+          !std::all_of(column.given.begin(), column.given.end(), [&](const Given& one) { return known(one.donor); }))
+        throw Error(ErrorKind::kInternal, "a column names no model");
       if (column.value > 0) columns_of_[at(column.receiver)].push_back(i);
     }
     for (auto& columns : columns_of_) {
@@ -31,7 +32,10 @@ class Chooser {
     order_.resize(at(choice.models));
     std::iota(order_.begin(), order_.end(), 0);
     std::stable_sort(order_.begin(), order_.end(), [&](int a, int b) { return most_[at(a)] > most_[at(b)]; });
-    for (const auto& pair : choice.banned) banned_.insert(pair);
+    banned_with_.resize(choice.columns.size());
+    for (const auto& set : choice.banned) {
+      for (const std::size_t column : set) banned_with_.at(column).push_back(&set);
+    }
     taken_.assign(at(choice.models), -1);
   }
 
@@ -61,30 +65,57 @@ class Chooser {
     return sum;
   }
 
-  /// May `column` stand beside what is taken?
+  /// May a column stand beside what is taken?
   bool fits(std::size_t index) const {
     const Column& column = choice_.columns[index];
-    if (column.donor == column.receiver) return false;
-    for (std::size_t model = 0; model < taken_.size(); ++model) {
-      if (taken_[model] < 0) continue;
-      const Column& other = choice_.columns[at(taken_[model])];
-      if (other.receiver == column.donor && !left_by(index, at(taken_[model]))) return false;
-      if (column.receiver == other.donor && !left_by(at(taken_[model]), index)) return false;
+    for (const int taken : taken_) {
+      if (taken < 0) continue;
+      const Column& other = choice_.columns[at(taken)];
+      if (!left_by(column, other) || !left_by(other, column)) return false;
     }
-    // Following the donors from here leads to a model that takes nothing, not back.
-    for (int model = column.donor; taken_[at(model)] >= 0;) {
-      model = choice_.columns[at(taken_[at(model)])].donor;
-      if (model == column.receiver) return false;
-    }
-    return true;
+    return !banned(index) && !leads_back(column);
   }
 
-  /// Whether the donor still computes what `taker` takes when it takes `own` itself.
-  bool left_by(std::size_t taker, std::size_t own) const {
-    if (banned_.count({taker, own}) > 0) return false;
-    const auto &given = choice_.columns[taker].given, &lost = choice_.columns[own].lost;
-    return std::none_of(given.begin(), given.end(),
-                        [&](int layer) { return std::binary_search(lost.begin(), lost.end(), layer); });
+  /// Whether `own` leaves its receiver what `taker` takes of it.
+  static bool left_by(const Column& taker, const Column& own) {
+    return std::none_of(taker.given.begin(), taker.given.end(), [&](const Given& given) {
+      return given.donor == own.receiver && std::any_of(given.layers.begin(), given.layers.end(), [&](int layer) {
+               return std::binary_search(own.lost.begin(), own.lost.end(), layer);
+             });
+    });
+  }
+
+  /// Whether all others of a banned set are taken.
+  bool banned(std::size_t index) const {
+    const auto& sets = banned_with_[index];
+    return std::any_of(sets.begin(), sets.end(), [&](const std::vector<std::size_t>* set) {
+      return std::all_of(set->begin(), set->end(), [&](std::size_t one) {
+        return one == index || taken_[at(choice_.columns[one].receiver)] == static_cast<int>(one);
+      });
+    });
+  }
+
+  /// Whether following the donors from here, and the donors of those that take, leads back to the receiver.
+  bool leads_back(const Column& column) const {
+    const auto takes = [&](const Given& one) { return taken_[at(one.donor)] >= 0; };
+    if (std::none_of(column.given.begin(), column.given.end(), takes)) {
+      return std::any_of(column.given.begin(), column.given.end(),
+                         [&](const Given& one) { return one.donor == column.receiver; });
+    }
+    std::vector<bool> seen(taken_.size(), false);
+    std::vector<const Column*> open{&column};
+    while (!open.empty()) {
+      const Column* next = open.back();
+      open.pop_back();
+      for (const Given& given : next->given) {
+        if (given.donor == column.receiver) return true;
+        const int taken = taken_[at(given.donor)];
+        if (taken < 0 || seen[at(given.donor)]) continue;
+        seen[at(given.donor)] = true;
+        open.push_back(&choice_.columns[at(taken)]);
+      }
+    }
+    return false;
   }
 
   void descend(std::size_t depth, double value, int left, bool one_takes_nothing) {
@@ -113,11 +144,11 @@ class Chooser {
   }
 
   const Choice& choice_;
-  std::vector<std::vector<std::size_t>> columns_of_;  // per receiver, largest value first
-  std::vector<double> most_;                          // per receiver
-  std::vector<int> order_;                            // receivers, largest `most_` first
-  std::set<std::pair<std::size_t, std::size_t>> banned_;
-  std::vector<int> taken_, best_;  // per receiver a column, -1: none
+  std::vector<std::vector<std::size_t>> columns_of_;                       // per receiver, largest value first
+  std::vector<double> most_;                                               // per receiver
+  std::vector<int> order_;                                                 // receivers, largest `most_` first
+  std::vector<std::vector<const std::vector<std::size_t>*>> banned_with_;  // per column the banned sets that hold it
+  std::vector<int> taken_, best_;                                          // per receiver a column, -1: none
   double best_value_ = 0, open_bound_ = 0;
   std::int64_t nodes_ = 0;
 };

@@ -181,6 +181,7 @@ ExactCut CutSolver::solve(std::int64_t cost_weight, std::int64_t saving_weight, 
     if (!reached[network_->needed[op]] || reached[network_->computed[op]]) continue;
     const Offer* offer = cheapest(problem_.offers[layer], cost_weight, saving_weight, most_cost);
     cut.layers.push_back(static_cast<int>(layer));
+    cut.donors.push_back(offer->donor);
     cut.donor_layers.push_back(offer->donor_layer);
     cut.cost += offer->cost;
     cut.saving -= offer->added;

@@ -81,9 +81,9 @@ class Scatter {
   void add(const Candidate& candidate) {
     const double at = x(static_cast<double>(candidate.bytes_saved)), predicted = y(candidate.predicted_fidelity);
     const std::string title =
-        candidate.receiver + " <- " + candidate.donor + ", " +
-        counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "layer") + " replaced\nsaves " +
-        human_bytes(candidate.bytes_saved) + ", predicted " + fidelity_text(candidate.predicted_fidelity) +
+        title_of(candidate) + ", " + counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "layer") +
+        " replaced\nsaves " + human_bytes(candidate.bytes_saved) + ", predicted " +
+        fidelity_text(candidate.predicted_fidelity) +
         (candidate.measured_fidelity ? ", measured " + fidelity_text(*candidate.measured_fidelity) : "") + "\n" +
         candidate.reason;
     body_ += "<g><title>" + escaped(title) + "</title>";
@@ -118,13 +118,12 @@ std::string candidates_table(const Plan& plan) {
       "<details><summary>All candidates and why they were taken or not</summary>\n<div class=\"scroll\"><table>\n" +
       table_row({"Share", "Layers of the receiver", "Verdict", "S", "Saves", "Predicted", "Measured"}, 3, "th");
   for (const Candidate& candidate : plan.candidates) {
-    table += table_row(
-        {escaped(candidate.receiver) + " &#8592; " + escaped(candidate.donor), layers_cell(candidate.receiver_layers),
-         (candidate.chosen ? "<span class=\"pill\">chosen</span> " : "") + escaped(candidate.reason),
-         fixed(candidate.similarity, 2), human_bytes(candidate.bytes_saved),
-         fidelity_text(candidate.predicted_fidelity),
-         candidate.measured_fidelity ? fidelity_text(*candidate.measured_fidelity) : "-"},
-        3);
+    table += table_row({escaped(title_of(candidate, kArrow)), layers_cell(candidate.receiver_layers),
+                        (candidate.chosen ? "<span class=\"pill\">chosen</span> " : "") + escaped(candidate.reason),
+                        fixed(candidate.similarity, 2), human_bytes(candidate.bytes_saved),
+                        fidelity_text(candidate.predicted_fidelity),
+                        candidate.measured_fidelity ? fidelity_text(*candidate.measured_fidelity) : "-"},
+                       3);
   }
   return table + "</table></div></details>\n";
 }

@@ -179,9 +179,9 @@ int mark_shares(const Plan& plan, const similarity::Matrix& matrix, Heatmap& hea
   const auto rows = indices_of(matrix.rows), cols = indices_of(matrix.cols);
   int marked = 0;
   for (const Share& share : plan.shares) {
-    const bool row_receives = share.receiver == matrix.row_model && share.donor == matrix.col_model;
-    if (!row_receives && !(share.donor == matrix.row_model && share.receiver == matrix.col_model)) continue;
     for (const Replaced& replaced : share.replaced) {
+      const bool row_receives = share.receiver == matrix.row_model && replaced.donor == matrix.col_model;
+      if (!row_receives && !(replaced.donor == matrix.row_model && share.receiver == matrix.col_model)) continue;
       const auto row = rows.find(row_receives ? replaced.receiver_layer : replaced.donor_layer);
       const auto col = cols.find(row_receives ? replaced.donor_layer : replaced.receiver_layer);
       if (row == rows.end() || col == cols.end()) continue;

@@ -10,6 +10,8 @@
 /// links.
 namespace repsim::report {
 
+inline constexpr const char* kArrow = "\u2190";  ///< from the donors to the receiver
+
 /// Text made safe inside elements and quoted attributes.
 [[nodiscard]] std::string escaped(std::string_view text);
 /// A coordinate with one decimal.

@@ -125,13 +125,15 @@ std::string model_row(const Plan& plan, const ModelEntry& model, double scale) {
 }
 
 std::string replaced_table(const Share& share) {
+  const bool mixed = is_mixed(share);
+  const std::string from = mixed ? "comes from layer" : "comes from layer of " + escaped(share.donor);
   std::string table = "<div class=\"scroll\"><table>\n" +
-                      table_row({"Layer of " + escaped(share.receiver), "comes from layer of " + escaped(share.donor),
-                                 "by", "S", "Residual"},
-                                3, "th");
+                      table_row({"Layer of " + escaped(share.receiver), from, "by", "S", "Residual"}, 3, "th");
   for (const Replaced& replaced : share.replaced) {
-    table += table_row({span("layer", replaced.receiver_layer), span("layer", replaced.donor_layer),
-                        escaped(means_in_words(replaced)), fixed(replaced.similarity, 3), fixed(replaced.residual, 3)},
+    const std::string given =
+        span("layer", replaced.donor_layer) + (mixed ? span("note", "of " + replaced.donor) : std::string());
+    table += table_row({span("layer", replaced.receiver_layer), given, escaped(means_in_words(replaced)),
+                        fixed(replaced.similarity, 3), fixed(replaced.residual, 3)},
                        3);
   }
   return table + "</table></div>\n";
@@ -139,7 +141,7 @@ std::string replaced_table(const Share& share) {
 
 std::string share_section(const Share& share) {
   const auto removed = static_cast<std::int64_t>(share.removed_layers.size());
-  std::string html = "<section>\n<h3>" + escaped(share.receiver) + " &#8592; " + escaped(share.donor) + "</h3>\n" +
+  std::string html = "<section>\n<h3>" + escaped(title_of(share, kArrow)) + "</h3>\n" +
                      "<div class=\"facts\"><span><b>" + fidelity_text(share.measured_fidelity) +
                      "</b> fidelity, predicted " + fidelity_text(share.predicted_fidelity) + "</span><span><b>" +
                      human_bytes(share.bytes_removed) + "</b> removed, " + human_bytes(share.bytes_added) +
@@ -186,7 +188,7 @@ std::string models_section(const Plan& plan) {
 
 std::string shares_section(const Plan& plan) {
   std::string html =
-      "<section>\n<h2>Shares</h2>\n<p class=\"muted\">Layers of the receiver (left) whose values come from the donor "
+      "<section>\n<h2>Shares</h2>\n<p class=\"muted\">Layers of the receiver (left) whose values come from its donors "
       "(right). S is their similarity, the residual what the fit leaves unexplained.</p>\n";
   for (const Share& share : plan.shares) html += share_section(share);
   return html + "</section>\n";

@@ -74,6 +74,7 @@ Json exact_json(const ExactSharing& exact) {
 
 Json replaced_json(const Replaced& replaced) {
   return {{"receiver_layer", replaced.receiver_layer},
+          {"donor", replaced.donor},
           {"donor_layer", replaced.donor_layer},
           {"similarity", rounded_or_null(replaced.similarity)},
           {"adapter", replaced.adapter},
@@ -85,6 +86,7 @@ Json replaced_json(const Replaced& replaced) {
 Json share_json(const Share& share) {
   return {{"receiver", share.receiver},
           {"donor", share.donor},
+          {"donors", share.donors},
           {"replaced", list_json(share.replaced, replaced_json)},
           {"removed_layers", share.removed_layers},
           {"bytes_removed", share.bytes_removed},
@@ -99,6 +101,7 @@ Json candidate_json(const Candidate& candidate) {
   return {{"receiver", candidate.receiver},
           {"donor", candidate.donor},
           {"receiver_layers", candidate.receiver_layers},
+          {"layer_donors", candidate.layer_donors},
           {"donor_layers", candidate.donor_layers},
           {"similarity", rounded_or_null(candidate.similarity)},
           {"bytes_saved", candidate.bytes_saved},
@@ -228,6 +231,7 @@ ExactSharing read_exact(JsonReader reader) {
 Replaced read_replaced(JsonReader reader) {
   Replaced replaced;
   reader.required("receiver_layer", replaced.receiver_layer);
+  reader.optional("donor", replaced.donor);
   reader.required("donor_layer", replaced.donor_layer);
   read_number_or_null(reader, "similarity", replaced.similarity);
   reader.optional(required(reader, "adapter"), replaced.adapter,
@@ -244,6 +248,12 @@ Share read_share(JsonReader reader) {
   reader.required("receiver", share.receiver);
   reader.required("donor", share.donor);
   read_list(reader, "replaced", share.replaced, read_replaced);
+  // Plans of earlier versions take from one donor only.
+  share.donors = {share.donor};
+  reader.optional("donors", share.donors);
+  for (Replaced& replaced : share.replaced) {
+    if (replaced.donor.empty()) replaced.donor = share.donor;
+  }
   reader.optional(required(reader, "removed_layers"), share.removed_layers);
   read_size(reader, "bytes_removed", share.bytes_removed);
   read_size(reader, "bytes_added", share.bytes_added);
@@ -261,6 +271,10 @@ Candidate read_candidate(JsonReader reader) {
   reader.required("donor", candidate.donor);
   reader.optional(required(reader, "receiver_layers"), candidate.receiver_layers);
   reader.optional(required(reader, "donor_layers"), candidate.donor_layers);
+  candidate.layer_donors.assign(candidate.donor_layers.size(), candidate.donor);
+  reader.optional("layer_donors", candidate.layer_donors);  // plans of earlier versions take from one donor only
+  if (candidate.layer_donors.size() != candidate.donor_layers.size())
+    reader.fail("layer_donors", "needs one donor for each of donor_layers");
   read_number_or_null(reader, "similarity", candidate.similarity);
   reader.required("bytes_saved", candidate.bytes_saved);
   reader.optional("flops_saved", candidate.flops_saved);  // plans of earlier versions do not say

@@ -49,14 +49,15 @@ std::string shares_table(const Plan& plan) {
   TextTable table(
       {"Share (receiver <- donor)", "Replaced", "Removed", "Bytes removed", "Added", "Predicted", "Measured"});
   for (const Share& share : plan.shares) {
-    table.add_row({share.receiver + " <- " + share.donor, grouped(static_cast<std::int64_t>(share.replaced.size())),
+    table.add_row({title_of(share), grouped(static_cast<std::int64_t>(share.replaced.size())),
                    counted(static_cast<std::int64_t>(share.removed_layers.size()), "layer"),
                    human_bytes(share.bytes_removed), human_bytes(share.bytes_added),
                    fidelity_text(share.predicted_fidelity), fidelity_text(share.measured_fidelity)});
     for (std::size_t i = 0; i < std::min(share.replaced.size(), kReplacedShown); ++i) {
       const Replaced& replaced = share.replaced[i];
-      table.add_note(shortened(replaced.receiver_layer, 34) + " <- " + shortened(replaced.donor_layer, 34) + "  S " +
-                     fixed(replaced.similarity, 2) + ", " + means_in_words(replaced));
+      const std::string of = is_mixed(share) ? "  of " + shortened(replaced.donor, 16) : "";
+      table.add_note(shortened(replaced.receiver_layer, 34) + " <- " + shortened(replaced.donor_layer, 34) + of +
+                     "  S " + fixed(replaced.similarity, 2) + ", " + means_in_words(replaced));
     }
     if (share.replaced.size() > kReplacedShown) {
       table.add_note("and " + counted(static_cast<std::int64_t>(share.replaced.size() - kReplacedShown), "more layer") +

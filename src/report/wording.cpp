@@ -43,8 +43,29 @@ const Candidate* closest_candidate(const Plan& plan) {
   return best;
 }
 
+/// Each donor once, as they come along the layers.
+std::vector<std::string> distinct(const std::vector<std::string>& donors) {
+  std::vector<std::string> result;
+  for (const std::string& donor : donors) {
+    if (std::find(result.begin(), result.end(), donor) == result.end()) result.push_back(donor);
+  }
+  return result;
+}
+
+std::vector<std::string> donors_of(const Share& share) {
+  std::vector<std::string> donors;
+  for (const Replaced& replaced : share.replaced) donors.push_back(replaced.donor);
+  return distinct(donors);
+}
+
+std::string title(const std::string& receiver, const std::string& arrow, const std::vector<std::string>& donors) {
+  std::string from;
+  for (const std::string& donor : donors) from += (from.empty() ? "" : " + ") + donor;
+  return receiver + " " + arrow + " " + from;
+}
+
 std::string described(const Candidate& candidate) {
-  return candidate.receiver + " <- " + candidate.donor + " with " +
+  return title_of(candidate) + " with " +
          counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "replaced layer") + " (saves " +
          human_bytes(candidate.bytes_saved) + ")";
 }
@@ -192,6 +213,16 @@ std::int64_t bytes_after(const Plan& plan, const ModelEntry& model) {
   }
   return bytes;
 }
+
+std::string title_of(const Share& share, const std::string& arrow) {
+  return title(share.receiver, arrow, donors_of(share));
+}
+
+std::string title_of(const Candidate& candidate, const std::string& arrow) {
+  return title(candidate.receiver, arrow, distinct(candidate.layer_donors));
+}
+
+bool is_mixed(const Share& share) { return donors_of(share).size() > 1; }
 
 std::string means_in_words(const Replaced& replaced) {
   const std::string correction =

@@ -35,6 +35,13 @@ namespace repsim::report {
 /// The model's own parameter bytes after its shares: what was removed is gone, adapters and refits are added.
 [[nodiscard]] std::int64_t bytes_after(const Plan& plan, const ModelEntry& model);
 
+/// "plain <- mobile"; "plain <- mobile + tiny" where layers of one cut come from several donors.
+[[nodiscard]] std::string title_of(const Share& share, const std::string& arrow = "<-");
+[[nodiscard]] std::string title_of(const Candidate& candidate, const std::string& arrow = "<-");
+
+/// Whether the layers come from several donors.
+[[nodiscard]] bool is_mixed(const Share& share);
+
 /// "linear", "resize+linear, refit": how a representation is replaced.
 [[nodiscard]] std::string means_in_words(const Replaced& replaced);
 

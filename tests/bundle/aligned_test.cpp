@@ -14,10 +14,10 @@ using test::Opened;
 
 fit::Cut backbone_cut(const Opened& opened, int receiver, int donor, const std::vector<std::string>& taken,
                       const std::vector<std::string>& given) {
-  fit::Cut cut{receiver, donor, {}};
+  fit::Cut cut{receiver, {}};
   for (std::size_t i = 0; i < taken.size(); ++i) {
-    cut.taps.push_back(
-        {graph::find_layer(opened.program(receiver), taken[i]), graph::find_layer(opened.program(donor), given[i])});
+    cut.taps.push_back({graph::find_layer(opened.program(receiver), taken[i]), donor,
+                        graph::find_layer(opened.program(donor), given[i])});
   }
   return cut;
 }

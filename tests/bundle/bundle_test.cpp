@@ -158,9 +158,8 @@ TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   const capture::Stores stores = test::picture_stores(opened.set, 16);
   const auto layer = [&](int model, const std::string& name) { return graph::find_layer(opened.program(model), name); };
   const fit::Cut cut{0,
-                     1,
-                     {{layer(0, "backbone.stage2.2"), layer(1, "backbone.layer2.2")},
-                      {layer(0, "backbone.stage3.2"), layer(1, "backbone.layer3.2")}}};
+                     {{layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")},
+                      {layer(0, "backbone.stage3.2"), 1, layer(1, "backbone.layer3.2")}}};
   SilentProgress silent;
   const fit::Joint joint = fit::plan_joint(opened.set, cut, {});
   const std::vector<graph::Splice> splices{fit::fit(opened.set, stores, {}, cut, joint, {}, silent).splice};

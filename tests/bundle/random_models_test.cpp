@@ -199,5 +199,41 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
   EXPECT_GT(compared, static_cast<std::int64_t>(kSeeds / 2));
 }
 
+// Layer by layer from the second model or from the third.
+TEST(RandomModels, SharedFromTwoDonorsEqualAnIndependentSpliceInThePromisedBytes) {
+  const c10::InferenceMode no_gradients;
+  std::int64_t mixed = 0;
+  for (std::uint64_t seed = 1; seed <= kSeeds / 3; ++seed) {
+    Generator receiver("first", 5 * seed), one("second", 5 * seed + 1), other("third", 5 * seed + 2);
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::vector<model::Loaded> loaded;
+    for (Generator* generator : {&receiver, &one, &other}) loaded.push_back(generator->make());
+    const test::Opened opened = test::open_loaded(std::move(loaded));
+    auto cuts = test::map_cuts(opened.program(0));
+    std::erase_if(cuts, [](const planner::DepthCut& cut) { return cut.layers.size() < 2; });
+    if (cuts.empty()) continue;
+    const auto& cut = cuts[seed % cuts.size()].layers;
+    std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cut, seed)};
+    const graph::Splice from_third = test::random_splice(opened, 0, 2, cut, seed + 1000);
+    for (std::size_t i = seed % 2; i < cut.size(); i += 2) splices[0].overrides[i] = from_third.overrides[i];
+    const auto pointers = opened.pointers();
+    const Written written = write(opened.set, pointers, splices, "{}");
+    torch::jit::Module bundle = test::load_bytes(written.bytes);
+    ASSERT_EQ(written.parameter_bytes, test::expected_bytes(opened, splices));
+    ASSERT_EQ(written.parameter_bytes, test::storage_bytes(bundle));
+    const auto images = test::images_of(test::picture_stores(opened.set, 1, seed), {0});
+    const c10::IValue expected = test::spliced_output(opened, splices[0], images);
+    const c10::IValue outputs = bundle.forward(images);
+    ASSERT_LT(test::difference(outputs.toTupleRef().elements()[0], expected), 1e-5);
+    ASSERT_LT(test::difference(test::run_head(bundle, "first", images), expected), 1e-5);
+    for (const std::size_t donor : {1U, 2U}) {
+      torch::jit::Module original = opened.loaded[donor].module;
+      ASSERT_TRUE(test::same_bits(outputs.toTupleRef().elements()[donor], original.forward({images[0]})));
+    }
+    ++mixed;
+  }
+  EXPECT_GT(mixed, static_cast<std::int64_t>(kSeeds / 10));
+}
+
 }  // namespace
 }  // namespace repsim::bundle

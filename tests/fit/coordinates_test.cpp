@@ -101,6 +101,108 @@ TEST(Matrices, AgreeWithTheResizeOfEqualCoordinates) {
             1e-5);
 }
 
+/// What is seen through a window of the receiver's input, from `left` to `right`.
+graph::Alignment window(double left, double right) { return {1 / (right - left), 1, -left / (right - left), 0}; }
+
+TEST(RowsInView, AreThoseThatAllDonorsSee) {
+  const at::Tensor rows = at::arange(16, at::kFloat).view({1, 16, 1});  // 2 rows of 8 cells
+  const auto seen = [&](const std::vector<graph::Alignment>& alignments) {
+    const at::Tensor kept = rows_in_view(rows, alignments, 2, 8).flatten();
+    return std::vector<float>(kept.data_ptr<float>(), kept.data_ptr<float>() + kept.numel());
+  };
+  const graph::Alignment left = window(0, 0.5), right = window(0.25, 1), end = window(0.75, 1);
+  EXPECT_THAT(seen({left}), testing::ElementsAre(0, 1, 2, 3, 8, 9, 10, 11));
+  EXPECT_THAT(seen({left, right}), testing::ElementsAre(2, 3, 10, 11));
+  EXPECT_THAT(seen({right, graph::Alignment{}, left}), testing::ElementsAre(2, 3, 10, 11));
+  EXPECT_EQ(seen({left, end}).size(), 16U);  // nothing that both see: fitting on all is the best that is left
+  EXPECT_EQ(seen({graph::Alignment{}}).size(), 16U);
+  EXPECT_EQ(seen({}).size(), 16U);
+}
+
+/// Three detectors that see three parts of the frame; both levels of the first may come from the others.
+struct ThreeViews : testing::Test {
+  Opened opened;
+  capture::Stores stores;
+  SilentProgress silent;
+  Tap fine, coarse;
+  ThreeViews() {
+    std::vector<model::Loaded> loaded;
+    loaded.push_back(test::fed("small", "small", 64, 64, Resize::kLetterbox));
+    loaded.push_back(test::fed("wide", "wide", 96, 48, Resize::kCrop));        // above and below it sees nothing
+    loaded.push_back(test::fed("shuffle", "shuffle", 48, 64, Resize::kCrop));  // left and right
+    opened = test::open_loaded(std::move(loaded));
+    stores = test::scenes(opened, 16);
+    fine = {layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")};
+    coarse = {layer(0, "backbone.stage3.2"), 2, layer(2, "branches.1.2")};
+  }
+  [[nodiscard]] int layer(int model, const std::string& name) const {
+    return graph::find_layer(opened.program(model), name);
+  }
+  [[nodiscard]] Fitted fitted(const std::vector<Tap>& taps, const Options& options) {
+    const Cut cut{0, taps};
+    return fit(opened.set, stores, {}, cut, plan_joint(opened.set, cut, options), options, silent);
+  }
+};
+
+// Every tap has its own donor's coordinates: adapters of a mixed cut are those that each donor alone would get.
+TEST_F(ThreeViews, AreLinedUpEachByItself) {
+  Options options;
+  options.refit = false;
+  const Fitted mixed = fitted({fine, coarse}, options);
+  const std::vector<Fitted> alone{fitted({fine}, options), fitted({coarse}, options)};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const graph::Override &one = mixed.splice.overrides.at(i), &other = alone[i].splice.overrides.at(0);
+    EXPECT_EQ(one.donor, static_cast<int>(i) + 1);
+    EXPECT_TRUE(one.rows.defined() || one.columns.defined());
+    EXPECT_EQ(one.rows.defined(), other.rows.defined());
+    EXPECT_EQ(one.columns.defined(), other.columns.defined());
+    EXPECT_TRUE(at::equal(one.weight, other.weight)) << i;
+    EXPECT_TRUE(at::equal(one.bias, other.bias)) << i;
+    EXPECT_EQ(mixed.residuals.at(i), alone[i].residuals.at(0));
+  }
+}
+
+// The neck is a 1x1 convolution on cat(fine, upsampled coarse). Where one donor sees nothing it fits nothing.
+TEST_F(ThreeViews, AreRefittedWhereAllDonorsSee) {
+  const Fitted mixed = fitted({fine, coarse}, {});
+  ASSERT_EQ(mixed.splice.refits.size(), 1U);
+  std::vector<std::int64_t> all(16);
+  for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
+  const auto value = [&](int model, int index) {
+    const auto at = static_cast<std::size_t>(model);
+    return test::layer_value(opened.prepared[at], index, test::input_of(stores[at], all));
+  };
+  const auto given = [&](const Tap& tap) {
+    const at::Tensor map = value(tap.donor, tap.donor_layer);
+    const auto& wanted = opened.program(0).layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
+    return matrices(alignment(opened.set, 0, tap.donor), map.sizes().slice(1), wanted).apply(map);
+  };
+  const auto neck_input = [](const at::Tensor& first, const at::Tensor& second) {
+    return at::cat({first, at::upsample_nearest2d(second, {first.size(2), first.size(3)})}, 1);
+  };
+  const at::Tensor x = neck_input(given(fine), given(coarse));
+  const at::Tensor y =
+      at::conv2d(neck_input(value(0, fine.receiver_layer), value(0, coarse.receiver_layer)),
+                 opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
+  const auto solved = [&](const std::vector<int>& donors) {
+    NormalEquations sums;
+    std::vector<bool> seen(static_cast<std::size_t>(x.size(2) * x.size(3)), true);
+    for (const int donor : donors) {
+      const auto by_one = graph::cells_in_view(alignment(opened.set, 0, donor), x.size(2), x.size(3));
+      for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = seen[i] && by_one[i];
+    }
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      const auto cell = static_cast<std::int64_t>(i);
+      if (seen[i]) sums.add(x.flatten(2).select(2, cell), y.flatten(2).select(2, cell));
+    }
+    return sums.solve(Options{}.ridge).weight;
+  };
+  const at::Tensor weight = mixed.splice.refits[0].weight.flatten(1).to(at::kDouble);
+  EXPECT_LT(largest_difference(weight, solved({1, 2})), 1e-5);  // float32 weights
+  for (const std::vector<int>& others : {std::vector<int>{1}, {2}, {}})
+    EXPECT_GT(largest_difference(weight, solved(others)), 1e-3);
+}
+
 /// One detector twice: the receiver sees a square letterbox of the frame, the donor the stretched frame.
 struct SameWeights : testing::Test {
   Opened opened;
@@ -125,7 +227,7 @@ struct SameWeights : testing::Test {
 // they show other places. (Half a cell, as at stage3, is another value in a random network.)
 TEST_F(SameWeights, AreFoundAlikeOnceTheyLineUp) {
   for (const std::string name : {"backbone.stage1.2", "backbone.stage2.2"}) {
-    const std::vector<Tap> pair{{layer(name), layer(name)}};
+    const std::vector<LayerPair> pair{{layer(name), layer(name)}};
     const double aligned = screen(opened.set, stores, 0, 1, pair, {}, silent)[0],
                  resized = screen(unaligned(), stores, 0, 1, pair, {}, silent)[0];
     EXPECT_GT(aligned, 0.85) << name;
@@ -150,7 +252,7 @@ TEST_F(SameWeights, LeaveASmallerResidualOnceTheyLineUp) {
   Options options;
   for (const bool refit : {true, false}) {
     options.refit = refit;
-    const Cut cut{0, 1, {{layer("backbone.stage1.2"), layer("backbone.stage1.2")}}};
+    const Cut cut{0, {{layer("backbone.stage1.2"), 1, layer("backbone.stage1.2")}}};
     const auto residual = [&](const capture::ModelSet& set) {
       const Joint joint = plan_joint(set, cut, options);
       EXPECT_EQ(joint.refit_nodes.empty(), !refit);
@@ -165,14 +267,14 @@ TEST_F(SameWeights, CountTheirMatricesOnce) {
   Options options;
   options.refit = options.linear = false;
   const auto bytes = [&](const std::vector<Tap>& taps) {
-    return plan_joint(opened.set, {0, 1, taps}, options).bytes_added;
+    return plan_joint(opened.set, {0, taps}, options).bytes_added;
   };
   // Heights of 64 / 2 and 64 / 8 cells from 48 / 2 and 48 / 8; widths agree and need no matrix.
-  EXPECT_EQ(bytes({{first, first}}), 4 * 32 * 24);
-  EXPECT_EQ(bytes({{fine, fine}}), 4 * 8 * 6);
-  EXPECT_EQ(bytes({{fine, fine}, {fine, fine}}), 4 * 8 * 6);
-  EXPECT_EQ(bytes({{first, first}, {fine, fine}}), 4 * (32 * 24 + 8 * 6));
-  const Joint joint = plan_joint(opened.set, {0, 1, {{fine, fine}}}, options);
+  EXPECT_EQ(bytes({{first, 1, first}}), 4 * 32 * 24);
+  EXPECT_EQ(bytes({{fine, 1, fine}}), 4 * 8 * 6);
+  EXPECT_EQ(bytes({{fine, 1, fine}, {fine, 1, fine}}), 4 * 8 * 6);
+  EXPECT_EQ(bytes({{first, 1, first}, {fine, 1, fine}}), 4 * (32 * 24 + 8 * 6));
+  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, fine}}}, options);
   EXPECT_TRUE(joint.resample.at(0) && !joint.resize.at(0));
   EXPECT_EQ(joint.flops_added, 2 * 16 * (8 * 6) * 8);  // 16 channels, 8 columns
 }

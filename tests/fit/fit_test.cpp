@@ -180,7 +180,7 @@ TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
   Options options;
   options.refit = false;
   options.ridge = 1e-9;
-  const Cut cut{0, 1, {{0, 0}}};
+  const Cut cut{0, {{0, 1, 0}}};
   const Joint joint = plan_joint(opened.set, cut, options);
   const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
   ASSERT_EQ(fitted.residuals.size(), 1U);
@@ -194,7 +194,7 @@ TEST_F(Twins, RefitRecoversAConvolutionBehindAnExactLinearRelation) {
   // Cut where pooling does not stand between: the maximum of a linear map is not linear.
   Options options;
   options.ridge = 1e-9;
-  const Cut cut{0, 1, {{0, 0}}};
+  const Cut cut{0, {{0, 1, 0}}};
   const Joint joint = plan_joint(opened.set, cut, options);
   ASSERT_EQ(joint.refit_nodes.size(), 1U);
   const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
@@ -213,9 +213,8 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
     return found;
   };
   const Cut cut{0,
-                1,
-                {{layer(receiver, "backbone.stage2.2"), layer(donor, "backbone.layer2.2")},
-                 {layer(receiver, "backbone.stage3.2"), layer(donor, "backbone.layer3.2")}}};
+                {{layer(receiver, "backbone.stage2.2"), 1, layer(donor, "backbone.layer2.2")},
+                 {layer(receiver, "backbone.stage3.2"), 1, layer(donor, "backbone.layer3.2")}}};
   SilentProgress silent;
   const Options options;
   const Joint joint = plan_joint(opened.set, cut, options);
@@ -245,13 +244,70 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
   EXPECT_NEAR(fitted.residuals[0], 1 - expected.r2, 1e-6);
 }
 
+/// The fine level from one donor, the coarse one from another that is of another size.
+Cut mixed_cut(const test::Opened& opened) {
+  const auto layer = [&](int model, const std::string& name) {
+    const int found = graph::find_layer(opened.program(model), name);
+    EXPECT_GE(found, 0) << name;
+    return found;
+  };
+  return {0,
+          {{layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")},
+           {layer(0, "backbone.stage3.2"), 2, layer(2, "branches.1.2")}}};
+}
+
+TEST(MixedCut, IsRefittedJointlyOverAllDonors) {
+  const test::Opened opened = test::open_fixtures({"small", "wide", "shuffle"});
+  const capture::Stores stores = test::picture_stores(opened.set, 16);
+  const Cut cut = mixed_cut(opened);
+  EXPECT_THAT(cut.donors(), testing::ElementsAre(1, 2));
+  SilentProgress silent;
+  const Options options;
+  const Joint joint = plan_joint(opened.set, cut, options);
+  ASSERT_EQ(joint.refit_nodes.size(), 1U);
+  EXPECT_EQ(joint.elements_added, 16 * (14 + 8 - 16 - 20) + 16);  // channels of both donors, and a bias
+  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+
+  // The neck is a 1x1 convolution on cat(fine, upsampled coarse).
+  std::vector<std::int64_t> all(16);
+  for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
+  const c10::IValue image = test::input_of(stores[0], all);
+  const auto level = [&](int model, int index) {
+    return test::layer_value(opened.prepared[static_cast<std::size_t>(model)], index, image);
+  };
+  const auto seen = [](const at::Tensor& fine, const at::Tensor& coarse) {
+    return at::cat({fine, at::upsample_nearest2d(coarse, {6, 8})}, 1).permute({0, 2, 3, 1});
+  };
+  const at::Tensor x =
+      seen(level(1, cut.taps[0].donor_layer), at::adaptive_avg_pool2d(level(2, cut.taps[1].donor_layer), {3, 4}));
+  const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
+  const at::Tensor neck =
+      opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor();
+  const at::Tensor y = own.reshape({-1, own.size(3)}).mm(neck.flatten(1).t());
+  const Solved expected = reference(x.reshape({-1, x.size(3)}), y, options.ridge);
+  const graph::ConvRefit& refit = fitted.splice.refits.at(0);
+  // float32 weights of a solution in float64.
+  EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);
+  EXPECT_LT(largest(refit.bias.to(at::kDouble) - expected.bias), 1e-5);
+  EXPECT_NEAR(fitted.residuals[0], 1 - expected.r2, 1e-6);
+}
+
+TEST(MixedCut, OfAModelThatTakesFromSeveralCountsTheirAdapters) {
+  const test::Opened opened = test::open_fixtures({"small", "wide", "shuffle"});
+  Options options;
+  options.refit = false;
+  const Joint joint = plan_joint(opened.set, mixed_cut(opened), options);
+  EXPECT_EQ(joint.elements_added, (16 * 14 + 16) + (20 * 8 + 20));
+  EXPECT_THAT(joint.resize, testing::ElementsAre(false, true));
+}
+
 TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const int fine = graph::find_layer(opened.program(0), "backbone.stage2.2"),
             coarse = graph::find_layer(opened.program(0), "backbone.stage3.2");
   const int first = graph::find_layer(opened.program(1), "backbone.layer2.2"),
             second = graph::find_layer(opened.program(1), "backbone.layer3.2");
-  const Joint joint = plan_joint(opened.set, {0, 1, {{fine, first}, {coarse, second}}}, {});
+  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, first}, {coarse, 1, second}}}, {});
   // 1x1 convolution to 16 channels: 32 inputs instead of 36, and a bias that it did not have.
   EXPECT_EQ(joint.elements_added, 16 * (14 + 18 - 16 - 20) + 16);
   EXPECT_EQ(joint.bytes_added, 4 * joint.elements_added);
@@ -263,7 +319,7 @@ TEST(Joint, CountsTheBytesOfAdapters) {
             given = graph::find_layer(opened.program(1), "backbone.layer2.2");
   Options options;
   options.refit = false;
-  const Joint joint = plan_joint(opened.set, {0, 1, {{fine, given}}}, options);
+  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, given}}}, options);
   EXPECT_TRUE(joint.possible && joint.linear.at(0) && joint.resize.at(0));
   EXPECT_EQ(joint.elements_added, 12 * 14 + 12);
 }
@@ -274,9 +330,9 @@ TEST(Joint, WithoutAdaptersOrRefitNeedsTheSameChannels) {
   options.refit = options.linear = false;
   const int layer = graph::find_layer(opened.program(0), "backbone.stage1.2");
   EXPECT_FALSE(
-      plan_joint(opened.set, {0, 1, {{layer, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options)
+      plan_joint(opened.set, {0, {{layer, 1, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options)
           .possible);
-  EXPECT_TRUE(plan_joint(opened.set, {0, 2, {{layer, layer}}}, options).possible);
+  EXPECT_TRUE(plan_joint(opened.set, {0, {{layer, 2, layer}}}, options).possible);
 }
 
 TEST(Fit, IsTheSameInEveryRun) {
@@ -286,7 +342,7 @@ TEST(Fit, IsTheSameInEveryRun) {
   for (const bool refit : {true, false}) {
     Options options;
     options.refit = refit;
-    const Cut cut{1, 0, {{1, 1}}};
+    const Cut cut{1, {{1, 0, 1}}};
     const Joint joint = plan_joint(opened.set, cut, options);
     const Fitted one = fit(opened.set, stores, {}, cut, joint, options, silent),
                  two = fit(opened.set, stores, {}, cut, joint, options, silent);

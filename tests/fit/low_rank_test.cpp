@@ -140,11 +140,11 @@ TEST(RowWeights, CountABoxByThePartOfTheCell) {
 struct Corrected : testing::TestWithParam<bool> {
   test::Opened opened = test::open_fixtures({"small", "wide"});
   capture::Stores stores = test::picture_stores(opened.set, 16);
-  Cut cut{0, 1, {tap("backbone.stage2.2", "backbone.layer2.2"), tap("backbone.stage3.2", "backbone.layer3.2")}};
+  Cut cut{0, {tap("backbone.stage2.2", "backbone.layer2.2"), tap("backbone.stage3.2", "backbone.layer3.2")}};
   SilentProgress silent;
 
   Tap tap(const std::string& receiver, const std::string& donor) {
-    return {graph::find_layer(opened.program(0), receiver), graph::find_layer(opened.program(1), donor)};
+    return {graph::find_layer(opened.program(0), receiver), 1, graph::find_layer(opened.program(1), donor)};
   }
   static Options options(int rank) {
     Options result;

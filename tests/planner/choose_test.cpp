@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 
+#include "base/error_matcher.hpp"
 #include "repsim/planner.hpp"
 
 namespace repsim::planner {
@@ -22,18 +23,23 @@ bool allowed(const Choice& choice, const std::vector<int>& taken) {
     if (a < 0) continue;
     ++shares;
     const Column& taker = choice.columns[static_cast<std::size_t>(a)];
-    donors[static_cast<std::size_t>(taker.receiver)].insert(taker.donor);
-    for (const int b : taken) {
-      if (b < 0) continue;
-      const Column& giver = choice.columns[static_cast<std::size_t>(b)];
-      if (giver.receiver != taker.donor) continue;
-      for (const int layer : taker.given) {
-        if (std::find(giver.lost.begin(), giver.lost.end(), layer) != giver.lost.end()) return false;
-      }
-      for (const auto& [first, second] : choice.banned) {
-        if (static_cast<int>(first) == a && static_cast<int>(second) == b) return false;
+    for (const Given& given : taker.given) {
+      donors[static_cast<std::size_t>(taker.receiver)].insert(given.donor);
+      for (const int b : taken) {
+        if (b < 0) continue;
+        const Column& giver = choice.columns[static_cast<std::size_t>(b)];
+        if (giver.receiver != given.donor) continue;
+        for (const int layer : given.layers) {
+          if (std::find(giver.lost.begin(), giver.lost.end(), layer) != giver.lost.end()) return false;
+        }
       }
     }
+  }
+  for (const auto& set : choice.banned) {
+    std::size_t together = 0;
+    for (const std::size_t column : set)
+      together += std::find(taken.begin(), taken.end(), static_cast<int>(column)) != taken.end() ? 1 : 0;
+    if (together == set.size()) return false;
   }
   // Transitive closure: a model that reaches itself is a cycle.
   for (std::size_t round = 0; round < donors.size(); ++round) {
@@ -67,6 +73,7 @@ double brute_force(const Choice& choice, std::vector<int>& taken, int receiver) 
   return best;
 }
 
+/// Columns of one donor and of several.
 Choice random_choice(std::mt19937& random, int models, int columns_each) {
   const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
   Choice choice;
@@ -75,10 +82,16 @@ Choice random_choice(std::mt19937& random, int models, int columns_each) {
     for (int k = below(columns_each + 1); k > 0; --k) {
       Column column;
       column.receiver = receiver;
-      column.donor = (receiver + 1 + below(models - 1)) % models;
       column.value = below(20);
+      const int first = 1 + below(models - 1), second = 1 + below(models - 1);
+      for (const int away : std::set<int>{first, below(2) == 0 ? second : first}) {
+        Given given{(receiver + away) % models, {}};
+        for (int layer = 0; layer < 5; ++layer) {
+          if (below(3) == 0) given.layers.push_back(layer);
+        }
+        column.given.push_back(given);
+      }
       for (int layer = 0; layer < 5; ++layer) {
-        if (below(3) == 0) column.given.push_back(layer);
         if (below(3) == 0) column.lost.push_back(layer);
       }
       choice.columns.push_back(column);
@@ -86,7 +99,14 @@ Choice random_choice(std::mt19937& random, int models, int columns_each) {
   }
   for (int k = below(4); k > 0 && !choice.columns.empty(); --k) {
     const auto one = [&] { return static_cast<std::size_t>(below(static_cast<int>(choice.columns.size()))); };
-    choice.banned.emplace_back(one(), one());
+    // Of one receiver only one is chosen: sets of another kind would ban nothing.
+    std::set<std::size_t> set;
+    std::set<int> receivers;
+    for (int i = 2 + below(2); i > 0; --i) {
+      const std::size_t column = one();
+      if (receivers.insert(choice.columns[column].receiver).second) set.insert(column);
+    }
+    if (set.size() > 1) choice.banned.emplace_back(set.begin(), set.end());
   }
   if (below(2) == 0) choice.max_shares = below(3);
   return choice;
@@ -101,6 +121,7 @@ std::vector<int> taken_of(const Choice& choice, const Chosen& chosen) {
 
 TEST(Choose, EqualsBruteForceOnRandomModels) {
   std::mt19937 random(21);
+  int mixed = 0;
   for (int round = 0; round < 3000; ++round) {
     const Choice choice = random_choice(random, 2 + round % 3, 4);
     std::vector<int> none(static_cast<std::size_t>(choice.models), -1);
@@ -109,7 +130,9 @@ TEST(Choose, EqualsBruteForceOnRandomModels) {
     ASSERT_NEAR(chosen.value, brute_force(choice, none, 0), 1e-9) << "round " << round;
     ASSERT_TRUE(chosen.proven);
     ASSERT_EQ(chosen.bound, chosen.value);
+    for (const std::size_t column : chosen.columns) mixed += choice.columns[column].given.size() > 1 ? 1 : 0;
   }
+  EXPECT_GT(mixed, 500);  // the choices have something of several donors to choose
 }
 
 TEST(Choose, OutOfNodesStillBoundsTheOptimum) {
@@ -136,7 +159,7 @@ TEST(Choose, SixteenModelsThatResembleEachOtherTakeFromOne) {
   for (int receiver = 0; receiver < 16; ++receiver) {
     for (int donor = 0; donor < 16; ++donor) {
       for (int depth = 1; receiver != donor && depth <= 10; ++depth) {
-        Column column{receiver, donor, (100 + receiver) * depth * 0.1, {depth}, {}};
+        Column column{receiver, (100 + receiver) * depth * 0.1, {{donor, {depth}}}, {}};
         for (int layer = 0; layer <= depth; ++layer) column.lost.push_back(layer);
         choice.columns.push_back(column);
       }
@@ -151,15 +174,53 @@ TEST(Choose, SixteenModelsThatResembleEachOtherTakeFromOne) {
 TEST(Choose, ADonorThatTakesGivesOnlyWhatItStillComputes) {
   Choice choice;
   choice.models = 3;
-  choice.columns = {{0, 1, 10, {4}, {0, 1}}, {1, 2, 10, {4}, {0, 1, 2, 3, 4}}, {1, 2, 6, {2}, {0, 1, 2}}};
+  choice.columns = {{0, 10, {{1, {4}}}, {0, 1}}, {1, 10, {{2, {4}}}, {0, 1, 2, 3, 4}}, {1, 6, {{2, {2}}}, {0, 1, 2}}};
   EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2));
+}
+
+// 0 takes from 1 and 2; what 1 and 2 may take follows from the layers that each of them gives.
+TEST(Choose, EachOfSeveralDonorsGivesOnlyWhatItStillComputes) {
+  Choice choice;
+  choice.models = 4;
+  choice.columns = {{0, 20, {{1, {1}}, {2, {4}}}, {}},
+                    {1, 5, {{3, {1}}}, {0, 1}},
+                    {1, 4, {{3, {0}}}, {0}},
+                    {2, 5, {{3, {1}}}, {0, 1}},
+                    {2, 9, {{3, {4}}}, {0, 1, 2, 3, 4}}};
+  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2, 3));
+}
+
+// 0 takes from 1 and 2, so neither may take from 0, not over the other one either.
+TEST(Choose, NoDonorOfSeveralLeadsBack) {
+  Choice choice;
+  choice.models = 3;
+  choice.columns = {
+      {0, 10, {{1, {1}}, {2, {1}}}, {}}, {2, 5, {{1, {0}}}, {0}}, {1, 7, {{0, {0}}}, {}}, {2, 6, {{0, {0}}}, {}}};
+  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 1));  // 15; 2 and 3 alone are 13
+}
+
+TEST(Choose, ABannedSetMayBeChosenInPart) {
+  Choice choice;
+  choice.models = 3;
+  choice.columns = {{0, 10, {{1, {1}}, {2, {1}}}, {}}, {1, 5, {{2, {0}}}, {}}, {1, 4, {{2, {1}}}, {}}};
+  choice.banned = {{1, 0}};
+  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2));
+  choice.banned.push_back({2, 0});
+  EXPECT_THAT(choose(choice).columns, ElementsAre(0));
+}
+
+TEST(Choose, RefusesAColumnThatTakesFromNobody) {
+  Choice choice;
+  choice.models = 2;
+  choice.columns = {{0, 1, {}, {}}};
+  EXPECT_THAT(test::error_text([&] { (void)choose(choice); }), testing::StartsWith("internal: "));
 }
 
 TEST(Choose, NothingOfNothing) {
   EXPECT_THAT(choose({}).columns, IsEmpty());
   Choice worthless;
   worthless.models = 2;
-  worthless.columns = {{0, 1, 0, {}, {}}};
+  worthless.columns = {{0, 0, {{1, {}}}, {}}};
   EXPECT_THAT(choose(worthless).columns, IsEmpty());
 }
 

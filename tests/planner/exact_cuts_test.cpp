@@ -23,7 +23,7 @@ struct Case {
   CutProblem problem;
 };
 
-/// Up to ten layers with one offer each, or five with two; ops of no layer between them.
+/// Up to ten layers with one offer each, or five with two, of three donors; ops of no layer between them.
 Case random_case(std::mt19937& random) {
   const bool alternatives = random() % 2 == 0;
   const std::size_t most_layers = alternatives ? 5 : 10;
@@ -61,7 +61,9 @@ Case random_case(std::mt19937& random) {
   for (std::size_t i = 0; i < program.layers.size(); ++i) {
     std::vector<Offer> offers;
     const int count = below(6) == 0 ? 0 : alternatives ? 1 + below(2) : 1;
-    for (int k = 0; k < count; ++k) offers.push_back({10 * static_cast<int>(i) + k, below(6), below(12)});
+    // Donors number their layers alike: only donor and layer together say which offer was taken.
+    const int first = below(3);
+    for (int k = 0; k < count; ++k) offers.push_back({(first + k) % 3, static_cast<int>(i), below(6), below(12)});
     one.problem.offers.push_back(offers);
   }
   return one;
@@ -144,8 +146,9 @@ void expect_consistent(const Case& one, const ExactCut& cut) {
   for (std::size_t i = 0; i < cut.layers.size(); ++i) {
     const auto layer = static_cast<std::size_t>(cut.layers[i]);
     const auto& offers = one.problem.offers[layer];
-    const auto found = std::find_if(offers.begin(), offers.end(),
-                                    [&](const Offer& offer) { return offer.donor_layer == cut.donor_layers[i]; });
+    const auto found = std::find_if(offers.begin(), offers.end(), [&](const Offer& offer) {
+      return offer.donor == cut.donors[i] && offer.donor_layer == cut.donor_layers[i];
+    });
     ASSERT_NE(found, offers.end());
     taken[layer] = static_cast<int>(found - offers.begin());
   }
@@ -168,6 +171,30 @@ TEST(BestCut, EqualsBruteForceOverAllSubsetsAtAnyRate) {
           << "round " << round << ", weights " << cost_weight << " " << saving_weight;
     }
   }
+}
+
+// What each donor alone allows is allowed to all together; and there are cuts that only several donors make.
+TEST(BestCut, OfSeveralDonorsIsNoWorseThanOfAnyAlone) {
+  std::mt19937 random(16);
+  int better = 0;
+  for (int round = 0; round < 1000; ++round) {
+    Case one = random_case(random);
+    one.problem.program = &one.program;
+    const ExactCut mixed = best_cut(one.problem, 7, 2);
+    std::int64_t best_alone = 0;
+    for (int donor = 0; donor < 3; ++donor) {
+      CutProblem alone = one.problem;
+      for (auto& offers : alone.offers) std::erase_if(offers, [&](const Offer& offer) { return offer.donor != donor; });
+      const ExactCut cut = best_cut(alone, 7, 2);
+      for (const int from : cut.donors) ASSERT_EQ(from, donor);
+      best_alone = std::max(best_alone, 2 * cut.saving - 7 * cut.cost);
+    }
+    ASSERT_GE(2 * mixed.saving - 7 * mixed.cost, best_alone) << "round " << round;
+    if (2 * mixed.saving - 7 * mixed.cost == best_alone) continue;
+    ++better;
+    ASSERT_GT(std::set<int>(mixed.donors.begin(), mixed.donors.end()).size(), 1U) << "round " << round;
+  }
+  EXPECT_GT(better, 100);
 }
 
 TEST(SupportedCuts, AreAllCornersOfTheHullAndNothingElse) {
@@ -208,7 +235,8 @@ TEST(CutsByWorstOffer, AreTheLargestSavingUnderEachBound) {
       std::int64_t worst = 0;
       for (std::size_t i = 0; i < cut.layers.size(); ++i) {
         for (const Offer& offer : one.problem.offers[static_cast<std::size_t>(cut.layers[i])]) {
-          if (offer.donor_layer == cut.donor_layers[i]) worst = std::max(worst, offer.cost);
+          if (offer.donor == cut.donors[i] && offer.donor_layer == cut.donor_layers[i])
+            worst = std::max(worst, offer.cost);
         }
       }
       for (std::int64_t bound = worst; bound <= 6; ++bound) found[bound] = std::max(found[bound], cut.saving);
@@ -267,7 +295,7 @@ Case tied() {
     program.layers.push_back(layer);
   }
   program.results = {2};
-  one.problem = {nullptr, {{{0, 1, 0}}, {{0, 2, 0}}, {}}, {0, 0, 0}, {400}};
+  one.problem = {nullptr, {{{1, 0, 1, 0}}, {{1, 0, 2, 0}}, {}}, {0, 0, 0}, {400}};
   return one;
 }
 

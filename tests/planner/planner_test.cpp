@@ -218,6 +218,29 @@ TEST_F(Shortlist, LeavesOutLayersThatMayNotBeGiven) {
 }
 
 // Oracle: every pair compared, for each of the two measures of harm. Values on a coarse grid, so that ties are common.
+// A mixed cut limits two donors: it must be better than what one of them gives alone, in one respect at least.
+TEST(WorthMixing, LeavesOutWhatOneOfItsDonorsGivesAsWell) {
+  const auto candidate = [](std::vector<int> donors, double predicted, double cost, std::int64_t bytes) {
+    Candidate one;
+    one.receiver = 0;
+    one.donors = std::move(donors);
+    one.predicted_fidelity = predicted;
+    one.cost = cost;
+    one.bytes_saved = bytes;
+    return one;
+  };
+  const std::vector<Candidate> alone{candidate({1, 1}, 0.9, 0.2, 100), candidate({3}, 0.99, 0.01, 1000)};
+  const auto kept = [&](const Candidate& mixed) { return worth_mixing({mixed}, alone, Objective::kBytes).size(); };
+  EXPECT_EQ(kept(candidate({2, 1, 1}, 0.9, 0.2, 100)), 0U);
+  EXPECT_EQ(kept(candidate({2, 1, 1}, 0.91, 0.2, 100)), 1U);
+  EXPECT_EQ(kept(candidate({2, 1, 1}, 0.9, 0.19, 100)), 1U);
+  EXPECT_EQ(kept(candidate({2, 1, 1}, 0.9, 0.2, 101)), 1U);
+  EXPECT_EQ(kept(candidate({1, 3}, 0.95, 0.1, 500)), 0U);
+  Candidate other = candidate({1, 3}, 0.95, 0.1, 500);
+  other.receiver = 2;
+  EXPECT_EQ(kept(other), 1U);  // another model's candidates do not beat it
+}
+
 TEST(ParetoFront, EqualsBruteForceOnRandomCandidates) {
   std::mt19937 random(5);
   for (int round = 0; round < 300; ++round) {

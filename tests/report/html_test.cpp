@@ -72,6 +72,7 @@ cv::Mat first_picture(const std::string& page) {
 TEST(Html, IsWellFormed) {
   EXPECT_EQ(markup_complaint(html(sample_plan(), {sample_matrix(20, 30)})), "");
   EXPECT_EQ(markup_complaint(html(sample_plan_without_shares(), {})), "");
+  EXPECT_EQ(markup_complaint(html(sample_plan_of_mixed_donors(), {sample_matrix(20, 30)})), "");
   EXPECT_EQ(markup_complaint(html(Plan{}, {sample_matrix(0, 3), sample_matrix(1, 1)})), "");
 }
 
@@ -96,11 +97,14 @@ TEST(Html, EscapesAllTextOfThePlan) {
   plan.inputs[0].models = {bad};
   Share& share = plan.shares[0];
   share.receiver = share.donor = bad;
+  share.donors = {bad};
   share.removed_layers = {bad};
-  for (Replaced& replaced : share.replaced) replaced.receiver_layer = replaced.donor_layer = replaced.adapter = bad;
+  for (Replaced& replaced : share.replaced)
+    replaced.receiver_layer = replaced.donor = replaced.donor_layer = replaced.adapter = bad;
+  share.replaced[0].donor = "tiny";  // mixed: donors are named layer by layer
   for (Candidate& candidate : plan.candidates) {
     candidate.receiver = candidate.donor = candidate.reason = bad;
-    candidate.receiver_layers = {bad};
+    candidate.receiver_layers = candidate.layer_donors = {bad};
   }
   similarity::Matrix matrix = sample_matrix(3, 3);
   matrix.row_model = matrix.col_model = matrix.rows[1] = matrix.cols[1] = bad;
@@ -164,13 +168,22 @@ TEST(Html, TooltipsOfALargeMatrixTellOfBlocks) {
 TEST(Html, RingsMarkWhatThePlanReplacesWhicheverModelIsDown) {
   similarity::Matrix matrix = sample_matrix(6, 6);
   Plan plan = sample_plan();
-  plan.shares[0].replaced = {{matrix.rows[2], matrix.cols[3], 0.9, "linear", false, 0.1}};
+  plan.shares[0].replaced = {{matrix.rows[2], "mobile", matrix.cols[3], 0.9, "linear", false, 0.1},
+                             {matrix.rows[3], "tiny", matrix.cols[4], 0.9, "linear", false, 0.1}};  // in another matrix
   EXPECT_EQ(occurrences(html(plan, {matrix}), "class=\"mark\""), 1U);
   std::swap(matrix.row_model, matrix.col_model);
   std::swap(matrix.rows, matrix.cols);
   EXPECT_EQ(occurrences(html(plan, {matrix}), "class=\"mark\""), 1U);
   matrix.row_model = "another";
   EXPECT_EQ(occurrences(html(plan, {matrix}), "class=\"mark\""), 0U);
+}
+
+TEST(Html, NamesTheDonorOfEveryLayerWhereThereAreSeveral) {
+  const std::string page = html(sample_plan_of_mixed_donors(), {});
+  EXPECT_THAT(page, HasSubstr("plain \u2190 mobile + tiny"));
+  EXPECT_EQ(occurrences(page, "of tiny</span>"), 1U);
+  EXPECT_EQ(occurrences(page, "of mobile</span>"), 2U);
+  EXPECT_THAT(html(sample_plan(), {}), HasSubstr("comes from layer of mobile"));
 }
 
 TEST(Html, ShowsEveryCandidateOnce) {

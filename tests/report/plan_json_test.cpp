@@ -12,6 +12,7 @@
 namespace repsim::report {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -44,10 +45,12 @@ TEST(PlanJson, ConformsToItsSchema) {
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_with_accuracy())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_without_shares())), IsEmpty());
+  EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_of_mixed_donors())), IsEmpty());
 }
 
 TEST(PlanJson, ComesBackAsItWasWritten) {
-  for (const Plan& plan : {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_shares()}) {
+  for (const Plan& plan :
+       {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_shares(), sample_plan_of_mixed_donors()}) {
     const Json written = to_json(plan);
     const Plan read = plan_from_json(parse_json(to_text(written), "plan.json"), "plan.json");
     EXPECT_EQ(to_text(to_json(read)), to_text(written));
@@ -103,7 +106,9 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
   for (const auto& object : objects) {
     for (const auto& [key, member] : plan[object].items()) {
       const bool new_of_candidates = key == "flops_saved" && plan[object].contains("reason");
-      if (new_of_candidates || key == "selection" || key == "judgements")
+      const bool new_of_donors =
+          key == "donors" || key == "layer_donors" || (key == "donor" && plan[object].contains("donor_layer"));
+      if (new_of_candidates || new_of_donors || key == "selection" || key == "judgements")
         continue;  // plans of earlier versions lack it
       SCOPED_TRACE(object.to_string() + " without " + key);
       Json damaged = plan;
@@ -120,9 +125,29 @@ TEST(PlanJson, ReadsPlansOfBefore) {
   Json plan = to_json(sample_plan());
   plan["frames"].erase("selection");
   plan["frames"].erase("judgements");
-  for (Json& candidate : plan["candidates"]) candidate.erase("flops_saved");
+  for (Json& candidate : plan["candidates"]) {
+    candidate.erase("flops_saved");
+    candidate.erase("layer_donors");
+  }
+  plan["shares"][0].erase("donors");
+  for (Json& replaced : plan["shares"][0]["replaced"]) replaced.erase("donor");
   EXPECT_THAT(plan_schema().complaints(plan), IsEmpty());
-  EXPECT_EQ(plan_from_json(plan, "old.json").candidates[0].bytes_saved, 374400);
+  const Plan read = plan_from_json(plan, "old.json");
+  EXPECT_EQ(read.candidates[0].bytes_saved, 374400);
+  EXPECT_THAT(read.candidates[0].layer_donors, ElementsAre("mobile", "mobile"));
+  EXPECT_THAT(read.shares[0].donors, ElementsAre("mobile"));
+  for (const Replaced& replaced : read.shares[0].replaced) EXPECT_EQ(replaced.donor, "mobile");
+}
+
+TEST(PlanJson, SaysWhichDonorGivesWhichLayer) {
+  const Json json = to_json(sample_plan_of_mixed_donors());
+  EXPECT_EQ(json["shares"][0]["donor"], "mobile");
+  EXPECT_EQ(json["shares"][0]["donors"], Json({"mobile", "tiny"}));
+  EXPECT_EQ(json["shares"][0]["replaced"][2]["donor"], "tiny");
+  EXPECT_EQ(json["candidates"][0]["layer_donors"], Json({"mobile", "mobile", "tiny"}));
+  const Plan read = plan_from_json(json, "plan.json");
+  EXPECT_EQ(read.shares[0].replaced[2].donor, "tiny");
+  EXPECT_EQ(read.candidates[0].layer_donors[2], "tiny");
 }
 
 TEST(PlanJson, RefusesAnUnknownKeyWhereverItIs) {
@@ -181,6 +206,8 @@ TEST(PlanJson, RefusesUnknownWordsAndListsOfWrongLength) {
   EXPECT_THAT(error_with("/inputs/0/spec/resize", "strech"), HasSubstr("did you mean 'stretch'?"));
   EXPECT_THAT(error_with("/inputs/0/spec/mean", Json::array({1, 2})), HasSubstr("needs 3 numbers"));
   EXPECT_THAT(error_with("/models/0/input_source", "elsewhere"), HasSubstr("models[0].input_source"));
+  EXPECT_THAT(error_with("/candidates/0/layer_donors", Json::array({"mobile"})),
+              HasSubstr("candidates[0].layer_donors"));
   EXPECT_THAT(error_with("/shares/0/replaced/0/adapter", "conv"), HasSubstr("shares[0].replaced[0].adapter"));
 }
 

@@ -60,10 +60,11 @@ inline Plan sample_plan() {
   Share share;
   share.receiver = "plain";
   share.donor = "mobile";
+  share.donors = {"mobile"};
   share.replaced = {
-      {"backbone.stage2", "backbone.body.5.project", 0.8123456789, "linear", false, 0.08},
-      {"backbone.stage3", "backbone.body.9.project", 0.75, "resize+linear", true, 0.12},
-      {"backbone.pool", "backbone.body.9.pool", std::numeric_limits<double>::quiet_NaN(), "none", true, 0}};
+      {"backbone.stage2", "mobile", "backbone.body.5.project", 0.8123456789, "linear", false, 0.08},
+      {"backbone.stage3", "mobile", "backbone.body.9.project", 0.75, "resize+linear", true, 0.12},
+      {"backbone.pool", "mobile", "backbone.body.9.pool", std::numeric_limits<double>::quiet_NaN(), "none", true, 0}};
   share.removed_layers = {"backbone.stem", "backbone.stage1", "backbone.stage2", "backbone.stage3", "backbone.pool"};
   share.bytes_removed = 400000;
   share.bytes_added = 25600;
@@ -73,34 +74,61 @@ inline Plan sample_plan() {
   share.measured_fidelity = 0.9213456789;
   plan.shares = {share};
   plan.exact = {3, 1200, 2, 5000000};
-  plan.candidates = {
-      {"plain",
-       "mobile",
-       {"backbone.stage2", "backbone.stage3"},
-       {"backbone.body.5.project", "backbone.body.9.project"},
-       0.75,
-       374400,
-       88800000,
-       0.915,
-       0.9213456789,
-       true,
-       "the largest saving that keeps fidelity 0.90"},
-      {"plain", "mobile", {"neck"}, {"neck"}, 0.6, 450000, 95000000, 0.88, 0.84, false, "fidelity 0.840 is below 0.90"},
-      {"mobile",
-       "plain",
-       {"backbone.body.9.project"},
-       {"backbone.stage3"},
-       std::numeric_limits<double>::quiet_NaN(),
-       200000,
-       60000000,
-       0.8,
-       std::nullopt,
-       false,
-       "predicted below 0.90"}};
+  plan.candidates = {{"plain",
+                      "mobile",
+                      {"backbone.stage2", "backbone.stage3"},
+                      {"mobile", "mobile"},
+                      {"backbone.body.5.project", "backbone.body.9.project"},
+                      0.75,
+                      374400,
+                      88800000,
+                      0.915,
+                      0.9213456789,
+                      true,
+                      "the largest saving that keeps fidelity 0.90"},
+                     {"plain",
+                      "mobile",
+                      {"neck"},
+                      {"mobile"},
+                      {"neck"},
+                      0.6,
+                      450000,
+                      95000000,
+                      0.88,
+                      0.84,
+                      false,
+                      "fidelity 0.840 is below 0.90"},
+                     {"mobile",
+                      "plain",
+                      {"backbone.body.9.project"},
+                      {"plain"},
+                      {"backbone.stage3"},
+                      std::numeric_limits<double>::quiet_NaN(),
+                      200000,
+                      60000000,
+                      0.8,
+                      std::nullopt,
+                      false,
+                      "predicted below 0.90"}};
   plan.before = {272000, 1088000, 816000000, 9000000};
   plan.after = {178400, 713600, 727200000, 8500000};
   plan.bundle_bytes = 790000;
   plan.bundle_sha256 = std::string(62, 'd') + "04";
+  return plan;
+}
+
+/// The same with a third model, which gives the pool.
+inline Plan sample_plan_of_mixed_donors() {
+  Plan plan = sample_plan();
+  plan.models.push_back(sample_model("tiny", 9000, 1.0));
+  plan.models[2].fidelity = plan.models[1].fidelity;
+  plan.inputs[0].models.emplace_back("tiny");
+  Share& share = plan.shares[0];
+  share.donors = {"mobile", "tiny"};
+  share.replaced[2] = {"backbone.pool", "tiny", "pool", 0.7, "resize", true, 0.2};
+  plan.candidates[0].receiver_layers.emplace_back("backbone.pool");
+  plan.candidates[0].layer_donors.emplace_back("tiny");
+  plan.candidates[0].donor_layers.emplace_back("pool");
   return plan;
 }
 

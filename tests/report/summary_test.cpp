@@ -16,6 +16,7 @@ using testing::Not;
 
 TEST(Summary, IsStableText) {
   test::expect_golden("summary.txt", summary(sample_plan()));
+  test::expect_golden("summary_mixed_donors.txt", summary(sample_plan_of_mixed_donors()));
   test::expect_golden("summary_no_shares.txt", summary(sample_plan_without_shares()));
 }
 
@@ -37,7 +38,10 @@ TEST(Summary, HasAtMost100ColumnsWhateverTheNames) {
   without.candidates[0].receiver = endless;
   without.models[0].transparent = false;
   without.models[0].opaque_reason = endless;
-  for (const Plan& long_plan : {plan, without}) {
+  Plan mixed = sample_plan_of_mixed_donors();
+  for (Replaced& replaced : mixed.shares[0].replaced) replaced.donor += endless;
+  for (std::string& donor : mixed.candidates[0].layer_donors) donor += endless;
+  for (const Plan& long_plan : {plan, without, mixed}) {
     std::istringstream lines(summary(long_plan));
     for (std::string line; std::getline(lines, line);) {
       EXPECT_LE(characters(line), 100) << line;

@@ -1,0 +1,68 @@
+#include "replacements.hpp"
+
+#include <algorithm>
+
+#include "repsim/planner.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+constexpr int kShortlist = 3;  // donor layers of the same size per receiver layer that a linear map is fitted for
+
+std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+bool matches_any(const std::vector<std::string>& globs, const std::string& name) {
+  return std::any_of(globs.begin(), globs.end(),
+                     [&](const std::string& glob) { return planner::glob_matches(glob, name); });
+}
+
+}  // namespace
+
+fit::Options fit_options(const Settings& settings) {
+  fit::Options options;
+  options.linear = settings.adapters == "linear";
+  options.refit = settings.refit;
+  return options;
+}
+
+std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program, bool as_receiver) {
+  std::vector<bool> result;
+  for (const graph::Layer& layer : program.layers) {
+    const bool map = layer.shape.size() == 3 && layer.dtype == "Float";
+    const bool wanted = !as_receiver || settings.layers.empty() || matches_any(settings.layers, layer.name);
+    result.push_back(map && wanted && !matches_any(settings.exclude, layer.name));
+  }
+  return result;
+}
+
+std::vector<Replacement> replacements_of(const Settings& settings, const Workspace& work,
+                                         const std::vector<similarity::Signatures>& signatures,
+                                         const capture::Stores& calibration, int receiver, int donor,
+                                         Progress& progress) {
+  const graph::Program &taker = work.prepared[at(receiver)].program, &giver = work.prepared[at(donor)].program;
+  const similarity::Matrix matrix = similarity::cka(signatures[at(receiver)], signatures[at(donor)]);
+  const std::vector<bool> replaceable = usable_layers(settings, taker, true);
+  const std::vector<bool> givable = usable_layers(settings, giver, false);
+  const fit::Options options = fit_options(settings);
+  const bool fitted = options.linear || options.refit;
+  std::vector<fit::LayerPair> pairs;
+  for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
+    if (!replaceable[layer]) continue;
+    for (const int given : planner::shortlist(matrix, taker, giver, static_cast<int>(layer), givable, kShortlist)) {
+      if (fitted || taker.layers[layer].shape[0] == giver.layers[at(given)].shape[0])
+        pairs.push_back({static_cast<int>(layer), given});
+    }
+  }
+  if (pairs.empty()) return {};
+  const std::vector<double> r2 = fit::screen(work.set, calibration, receiver, donor, pairs, options, progress);
+  std::vector<Replacement> result;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const fit::Tap tap{pairs[i].receiver_layer, donor, pairs[i].donor_layer};
+    const fit::Joint joint = fit::plan_joint(work.set, {receiver, {tap}}, options);
+    result.push_back({tap, matrix.at(at(tap.receiver_layer), at(tap.donor_layer)), std::clamp(r2[i], 0.0, 1.0),
+                      joint.possible, joint.bytes_added, joint.flops_added});
+  }
+  return result;
+}
+
+}  // namespace repsim::pipeline

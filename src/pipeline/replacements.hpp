@@ -1,0 +1,37 @@
+#pragma once
+
+#include <vector>
+
+#include "repsim/fit.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/similarity.hpp"
+#include "workspace.hpp"
+
+/// Which layers of one model may stand in for which of another: what cuts are made of.
+namespace repsim::pipeline {
+
+/// A donor layer that may replace a receiver layer, and what is known of it before anything is merged.
+struct Replacement {
+  fit::Tap tap;
+  double similarity = 0;  ///< S
+  double r2 = 0;          ///< 0..1, of a linear map from the donor's layer to the receiver's
+  bool possible_alone =
+      false;  ///< as the only replaced layer; in a larger cut a refit may be possible that is not here
+  std::int64_t bytes_added = 0;  ///< as the only replaced layer
+  std::int64_t flops_added = 0;  ///< likewise, per frame
+};
+
+/// What adapters and refits these settings allow.
+fit::Options fit_options(const Settings& settings);
+
+/// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
+std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program, bool as_receiver);
+
+/// Donor layers short-listed by S and rated by the R2 of a linear map, for every layer of the receiver that may be
+/// replaced. In the order of the receiver's layers, the donor's of highest S first.
+std::vector<Replacement> replacements_of(const Settings& settings, const Workspace& work,
+                                         const std::vector<similarity::Signatures>& signatures,
+                                         const capture::Stores& calibration, int receiver, int donor,
+                                         Progress& progress);
+
+}  // namespace repsim::pipeline
