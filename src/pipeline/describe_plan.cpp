@@ -31,13 +31,6 @@ graph::Program joint_program(const Workspace& work, const std::vector<graph::Spl
   return graph::describe_joint(assembly, example_images(work, assembly.input_groups));
 }
 
-/// "none", "resize", "resample", "linear", "resize+linear", "resample+linear"
-std::string adapter_word(const fit::Joint& joint, std::size_t tap) {
-  const std::string map = joint.resample[tap] ? "resample" : joint.resize[tap] ? "resize" : "";
-  if (!joint.linear[tap]) return map.empty() ? "none" : map;
-  return map.empty() ? "linear" : map + "+linear";
-}
-
 /// Constant matrices of the shares before this one; the bundle holds equal ones once.
 struct HeldMatrices {
   std::set<graph::Axis> rows, columns;
@@ -101,6 +94,12 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
 }
 
 }  // namespace
+
+std::string adapter_word(const fit::Joint& joint, std::size_t tap) {
+  const std::string map = joint.resample[tap] ? "resample" : joint.resize[tap] ? "resize" : "";
+  if (!joint.linear[tap]) return map.empty() ? "none" : map;
+  return map.empty() ? "linear" : map + "+linear";
+}
 
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
                            const video::Sampling& sampling, const Judging& judging, const Found& found,

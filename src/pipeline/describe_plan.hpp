@@ -11,6 +11,10 @@ struct Judging {
   std::vector<std::int64_t> selection, holdout;
 };
 
+/// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
+/// "resample+linear".
+std::string adapter_word(const fit::Joint& joint, std::size_t tap);
+
 /// Everything in the plan that is known once the bundle is written; fidelities come from verification.
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
                            const video::Sampling& sampling, const Judging& judging, const Found& found,

@@ -1,10 +1,10 @@
 #include <sys/resource.h>
 
 #include <chrono>
-#include <set>
 #include <thread>
 
 #include "describe_plan.hpp"
+#include "manifest.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
@@ -63,48 +63,6 @@ std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {
   std::size_t frames = 0;
   for (const similarity::Signatures& one : signatures) frames = std::max(frames, one.frames.size());
   return static_cast<std::int64_t>(frames);
-}
-
-/// What the bundle needs beside Torch: all that one of its models needs.
-std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
-  std::map<std::string, std::set<std::string>> needed;
-  for (const model::Loaded& model : work.loaded) {
-    for (const auto& [file, operators] : model.operator_libraries) {
-      needed[file].insert(operators.begin(), operators.end());
-    }
-  }
-  std::vector<model::OperatorLibrary> libraries;
-  for (const auto& [file, operators] : needed) libraries.push_back({file, {operators.begin(), operators.end()}});
-  return libraries;
-}
-
-std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shares) {
-  Json models = Json::array();
-  for (std::size_t i = 0; i < work.loaded.size(); ++i) {
-    Json one;
-    one["name"] = work.loaded[i].spec.name;
-    one["attribute"] = work.identifiers[i];
-    one["run_method"] = "run_" + work.identifiers[i];
-    one["input_group"] = work.set.groups[i];
-    one["sha256"] = work.loaded[i].sha256;
-    one["output"] = report::to_json(work.outputs[i].spec);
-    models.push_back(std::move(one));
-  }
-  Json inputs = Json::array();
-  for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
-  Json list = Json::array();
-  for (const Accepted& share : shares) {
-    list.push_back({{"receiver", work.loaded[at(share.candidate.receiver)].spec.name},
-                    {"donor", work.loaded[at(share.candidate.donor)].spec.name}});
-  }
-  Json manifest;
-  manifest["schema_version"] = 1;
-  manifest["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}};
-  manifest["inputs"] = inputs;
-  manifest["models"] = models;
-  manifest["shares"] = list;
-  manifest["operator_libraries"] = libraries_json(libraries_of(work));
-  return repsim::to_text(manifest);
 }
 
 Judging split(const std::vector<std::int64_t>& holdout) {
