@@ -45,6 +45,7 @@ struct Replaced {
   bool refit = false;     ///< the next convolution was solved again instead
   double residual =
       0;  ///< 1 - R2 of the fit on calibration frames: of the adapter, or of the refitted convolutions (worst)
+  std::string donor = {};  ///< model that gives this layer; empty: the share's
 };
 
 struct Share {
@@ -56,6 +57,11 @@ struct Share {
   std::int64_t flops_removed = 0, flops_added = 0;  ///< per frame
   double predicted_fidelity = 0, measured_fidelity = 0;
 };
+
+/// The model that gives one layer of a share.
+[[nodiscard]] inline const std::string& donor_of(const Share& share, const Replaced& replaced) {
+  return replaced.donor.empty() ? share.donor : replaced.donor;
+}
 
 /// Exact sharing: what is stored or computed once because it is identical.
 struct ExactSharing {
@@ -101,6 +107,31 @@ struct Plan {
   std::int64_t bundle_bytes = 0;  ///< of bundle.pt
   std::string bundle_sha256;
 };
+
+/// What became of a plan whose bundle was written again.
+struct Rebuilt {
+  struct Share {
+    std::string receiver, donor;
+    std::int64_t replaced = 0;  ///< layers
+    double residual = 0;        ///< 1 - R2 on the calibration frames, the worst of its layers
+  };
+  struct Model {
+    std::string name;
+    Fidelity fidelity;            ///< of the bundle now, without yardsticks
+    double planned_fidelity = 0;  ///< that the plan states
+    double min_fidelity = 0;
+    [[nodiscard]] bool holds() const { return fidelity.value >= min_fidelity; }
+  };
+  std::string path;  ///< of the bundle
+  std::int64_t bytes = 0, parameter_bytes = 0;
+  std::string sha256, planned_sha256;  ///< equal: the very bytes of the plan's bundle
+  std::vector<Share> shares;           ///< in the plan's order
+  std::vector<Model> models;
+  [[nodiscard]] bool holds() const;  ///< every model keeps its min_fidelity
+};
+[[nodiscard]] Json to_json(const Rebuilt& rebuilt);
+/// For a terminal: at most 100 columns, final newline.
+[[nodiscard]] std::string summary(const Rebuilt& rebuilt);
 
 /// Keys are the field names, in the order of docs/plan.md. Fidelities, similarities and residuals are rounded to 6
 /// decimals, a NaN similarity becomes null; settings and specs keep every digit.

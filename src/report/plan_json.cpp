@@ -73,12 +73,14 @@ Json exact_json(const ExactSharing& exact) {
 }
 
 Json replaced_json(const Replaced& replaced) {
-  return {{"receiver_layer", replaced.receiver_layer},
-          {"donor_layer", replaced.donor_layer},
-          {"similarity", rounded_or_null(replaced.similarity)},
-          {"adapter", replaced.adapter},
-          {"refit", replaced.refit},
-          {"residual", rounded(replaced.residual)}};
+  Json json{{"receiver_layer", replaced.receiver_layer}};
+  if (!replaced.donor.empty()) json["donor"] = replaced.donor;
+  json["donor_layer"] = replaced.donor_layer;
+  json["similarity"] = rounded_or_null(replaced.similarity);
+  json["adapter"] = replaced.adapter;
+  json["refit"] = replaced.refit;
+  json["residual"] = rounded(replaced.residual);
+  return json;
 }
 
 Json share_json(const Share& share) {
@@ -227,6 +229,7 @@ ExactSharing read_exact(JsonReader reader) {
 Replaced read_replaced(JsonReader reader) {
   Replaced replaced;
   reader.required("receiver_layer", replaced.receiver_layer);
+  reader.optional("donor", replaced.donor);
   reader.required("donor_layer", replaced.donor_layer);
   read_number_or_null(reader, "similarity", replaced.similarity);
   reader.optional(required(reader, "adapter"), replaced.adapter,

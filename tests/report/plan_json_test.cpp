@@ -116,6 +116,17 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
   }
 }
 
+TEST(PlanJson, KeepsADonorOfASingleLayer) {
+  Plan plan = sample_plan();
+  plan.shares[0].replaced[1].donor = "plain";
+  const Json json = to_json(plan);
+  EXPECT_THAT(plan_schema().complaints(json), IsEmpty());
+  EXPECT_FALSE(json["shares"][0]["replaced"][0].contains("donor"));
+  const Share share = plan_from_json(json, "p.json").shares[0];
+  EXPECT_EQ(donor_of(share, share.replaced[0]), "mobile");
+  EXPECT_EQ(donor_of(share, share.replaced[1]), "plain");
+}
+
 TEST(PlanJson, ReadsPlansOfBefore) {
   Json plan = to_json(sample_plan());
   plan["frames"].erase("selection");
