@@ -81,10 +81,15 @@ struct Candidate {
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;  ///< why it was rejected or chosen
+  // Plans of earlier versions do not say these.
+  std::optional<std::int64_t> latency_saved_ns = std::nullopt;  ///< of the estimate, per frame
+  std::optional<std::int64_t> memory_saved = std::nullopt;  ///< bytes_saved plus what the peak of activations falls by
 };
 
 struct Totals {
   std::int64_t parameters = 0, bytes = 0, flops = 0, peak_activation_bytes = 0;
+  /// Of one frame on a nominal machine (graph::op_latencies_ns); plans of earlier versions do not say.
+  std::optional<std::int64_t> latency_estimate_ns = std::nullopt;
 };
 
 struct Plan {
@@ -104,7 +109,9 @@ struct Plan {
   std::vector<Share> shares;
   std::vector<Candidate> candidates;  ///< the Pareto front of predicted fidelity and bytes, and all that were measured
   Totals before, after;
-  std::int64_t bundle_bytes = 0;  ///< of bundle.pt
+  std::optional<Totals> deduplicated;  ///< the models with what is identical stored and computed once, nothing shared
+                                       ///< beyond; absent in plans of earlier versions
+  std::int64_t bundle_bytes = 0;       ///< of bundle.pt
   std::string bundle_sha256;
 };
 

@@ -74,6 +74,11 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
   return share;
 }
 
+report::Totals totals_of(const bundle::Written& written, const graph::Program& joint) {
+  return {written.elements, written.parameter_bytes, graph::total_flops(joint), graph::peak_activation_bytes(joint),
+          graph::total_latency_ns(joint)};
+}
+
 report::Candidate candidate_of(const Workspace& work, const planner::Candidate& candidate) {
   report::Candidate result;
   const graph::Prepared& receiver = work.prepared[at(candidate.receiver)];
@@ -103,7 +108,8 @@ std::string adapter_word(const fit::Joint& joint, std::size_t tap) {
 
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
                            const video::Sampling& sampling, const Judging& judging, const Found& found,
-                           const bundle::Written& written, const std::vector<similarity::Signatures>& signatures) {
+                           const bundle::Written& written, const bundle::Written& deduplicated,
+                           const std::vector<similarity::Signatures>& signatures) {
   report::Plan plan;
   plan.tool_version = REPSIM_VERSION;
   plan.settings = settings_to_json(settings);
@@ -115,6 +121,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   plan.selection_frames = judging.selection;
   plan.holdout_frames = judging.holdout;
   for (const model::InputSpec& spec : work.set.specs) plan.inputs.push_back({spec, {}});
+  std::int64_t latency_ns = 0;
   const graph::Program merged = joint_program(work, splices_of(found.shares)), exact = joint_program(work, {});
   for (std::size_t i = 0; i < work.loaded.size(); ++i) {
     const graph::Prepared& prepared = work.prepared[i];
@@ -137,14 +144,14 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
     plan.before.parameters += entry.parameters;
     plan.before.bytes += entry.bytes;
     plan.before.flops += entry.flops;
+    latency_ns += graph::total_latency_ns(prepared.program);
     plan.before.peak_activation_bytes =
         std::max(plan.before.peak_activation_bytes, graph::peak_activation_bytes(prepared.program));
     plan.models.push_back(std::move(entry));
   }
-  plan.after.parameters = written.elements;
-  plan.after.bytes = written.parameter_bytes;
-  plan.after.flops = graph::total_flops(merged);
-  plan.after.peak_activation_bytes = graph::peak_activation_bytes(merged);
+  plan.before.latency_estimate_ns = latency_ns;
+  plan.after = totals_of(written, merged);
+  plan.deduplicated = totals_of(deduplicated, exact);
   plan.exact.parameters_deduplicated = written.deduplicated;
   plan.exact.bytes_saved = written.bytes_deduplicated;
   plan.exact.flops_saved = plan.before.flops - graph::total_flops(exact);

@@ -72,7 +72,8 @@ Judging split(const std::vector<std::int64_t>& holdout) {
   return {{holdout.begin(), middle}, {middle, holdout.end()}};
 }
 
-Json run_json(const Settings& settings, const Stopwatch& watch, const verify::Latency& latency) {
+Json run_json(const Settings& settings, const Stopwatch& watch, const report::Plan& plan,
+              const verify::Latency& latency, const verify::PeakMemory& peak) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   Json json;
@@ -81,6 +82,11 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const verify::La
   json["seconds"] = watch.laps();
   json["peak_rss_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
   json["latency_ms_per_frame"] = {{"separate_models", latency.separate_ms}, {"bundle", latency.bundle_ms}};
+  const auto beside = [](std::int64_t predicted, std::int64_t measured) {
+    return Json{{"predicted", predicted}, {"measured", measured}};
+  };
+  json["peak_activation_bytes"] = {{"separate_models", beside(plan.before.peak_activation_bytes, peak.separate_bytes)},
+                                   {"bundle", beside(plan.after.peak_activation_bytes, peak.bundle_bytes)}};
   return json;
 }
 
@@ -146,11 +152,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 3])});
   bundle_check.truth = std::move(truth);
   bundle_check.seed = settings.seed;
-  std::int64_t bytes_to_save = 0;
-  if (settings.budget) {
-    bytes_to_save =
-        bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {})).parameter_bytes - *settings.budget;
-  }
+  const bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
+  const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
   Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, progress});
   Trials judge(settings, work, calibration, holdout, heads, progress);
   const auto refused = [&](const Accepted& share, double fidelity) {
@@ -183,7 +186,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   }
 
   Outcome outcome;
-  outcome.plan = describe_plan(settings, work, video, sampling, judging, found, written, signatures);
+  outcome.plan = describe_plan(settings, work, video, sampling, judging, found, written, deduplicated, signatures);
   outcome.plan.judgements = judgements;
   outcome.directory = staged.target();
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
@@ -195,13 +198,15 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   }
   const verify::Latency latency =
       verify::measure_latency(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
+  const verify::PeakMemory peak = verify::measure_peak_memory(bundle_check);
   watch.lap("latency");
   write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(outcome.plan)));
   write_file_atomically(staged.path("similarity.json"),
                         repsim::to_text(report::to_json(matrices, video::kMinibatchFrames, frames_of(signatures))));
   write_file_atomically(staged.path("report.html"), report::html(outcome.plan, matrices));
   watch.lap("report");
-  write_file_atomically(staged.path("run.json"), repsim::to_text(run_json(settings, watch, latency)));
+  write_file_atomically(staged.path("run.json"),
+                        repsim::to_text(run_json(settings, watch, outcome.plan, latency, peak)));
   staged.commit();
   return outcome;
 }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "base/error_matcher.hpp"
 #include "report/golden.hpp"
@@ -71,6 +72,10 @@ TEST(PlanJson, ComesBackWithTheValuesOfThePlan) {
   EXPECT_EQ(read.candidates[1].reason, plan.candidates[1].reason);
   EXPECT_EQ(read.candidates[2].measured_fidelity, std::nullopt);
   EXPECT_EQ(read.after.peak_activation_bytes, 8500000);
+  EXPECT_EQ(read.after.latency_estimate_ns, 11095678);
+  EXPECT_EQ(read.deduplicated.value_or(Totals{}).bytes, 1086800);
+  EXPECT_EQ(read.candidates[0].latency_saved_ns, 1250000);
+  EXPECT_EQ(read.candidates[0].memory_saved, 874400);
   EXPECT_EQ(read.bundle_sha256, plan.bundle_sha256);
 }
 
@@ -103,8 +108,9 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
   for (const auto& object : objects) {
     for (const auto& [key, member] : plan[object].items()) {
       const bool new_of_candidates = key == "flops_saved" && plan[object].contains("reason");
-      if (new_of_candidates || key == "selection" || key == "judgements")
-        continue;  // plans of earlier versions lack it
+      static const std::set<std::string> kNew{"selection",    "judgements",          "latency_saved_ms",
+                                              "memory_saved", "latency_estimate_ms", "deduplicated"};
+      if (new_of_candidates || kNew.count(key) > 0) continue;  // plans of earlier versions lack it
       SCOPED_TRACE(object.to_string() + " without " + key);
       Json damaged = plan;
       damaged[object].erase(key);
@@ -131,9 +137,17 @@ TEST(PlanJson, ReadsPlansOfBefore) {
   Json plan = to_json(sample_plan());
   plan["frames"].erase("selection");
   plan["frames"].erase("judgements");
-  for (Json& candidate : plan["candidates"]) candidate.erase("flops_saved");
+  for (Json& candidate : plan["candidates"]) {
+    for (const char* key : {"flops_saved", "latency_saved_ms", "memory_saved"}) candidate.erase(key);
+  }
+  plan["totals"].erase("deduplicated");
+  for (const char* which : {"before", "after"}) plan["totals"][which].erase("latency_estimate_ms");
   EXPECT_THAT(plan_schema().complaints(plan), IsEmpty());
-  EXPECT_EQ(plan_from_json(plan, "old.json").candidates[0].bytes_saved, 374400);
+  const Plan read = plan_from_json(plan, "old.json");
+  EXPECT_EQ(read.candidates[0].bytes_saved, 374400);
+  EXPECT_EQ(read.candidates[0].memory_saved, std::nullopt);
+  EXPECT_FALSE(read.deduplicated.has_value());
+  EXPECT_EQ(read.before.latency_estimate_ns, std::nullopt);
 }
 
 TEST(PlanJson, RefusesAnUnknownKeyWhereverItIs) {
@@ -171,8 +185,7 @@ TEST(PlanJson, RefusesANegativeSizeWhereverItIs) {
   collect(plan, Json::json_pointer(), false, values);
   for (const auto& value : values) {
     const std::string path = value.to_string();
-    const bool candidate_saves =
-        path.find("/candidates/") == 0 && value.back().ends_with("s_saved");  // may be negative
+    const bool candidate_saves = path.find("/candidates/") == 0 && value.back().ends_with("_saved");  // may be negative
     if (!plan[value].is_number_integer() || candidate_saves || path == "/schema_version") continue;
     SCOPED_TRACE(value.to_string());
     Json damaged = plan;
