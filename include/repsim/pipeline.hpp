@@ -30,7 +30,9 @@ struct Settings {
   double holdout = 0.3;                    ///< part of the frames that judges, in (0, 1)
   double min_fidelity = 0.9;               ///< every model keeps at least this, 0..1
   std::map<std::string, double> min_fidelity_of;  ///< models (by name) that keep another one
-  std::string objective = "bytes";     ///< "bytes" of parameters or "flops" per frame: what a plan saves most of
+  /// What a plan saves most of: "bytes" of parameters, "flops" per frame, "latency" (the estimate), "peak-memory"
+  /// (parameters and the peak of activations).
+  std::string objective = "bytes";
   std::optional<std::int64_t> budget;  ///< bytes of parameters the bundle may hold: as much fidelity as fits in them
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; none: any number
   std::vector<std::string> donors;         ///< globs on names of models that may give; empty: all

@@ -224,8 +224,10 @@ Job setup_plan(CLI::App& app) {
       {add_repeatable(app, "--min-fidelity", "[NAME=]F", f.min_fidelity,
                       with_default("Every model, or this one, keeps at least this agreement with its original, 0 to 1",
                                    fmt::format("{}", defaults.min_fidelity))),
-       add_choice(app, "--objective", {"bytes", "flops"}, f.objective,
-                  with_default("What to save most of: bytes of parameters, or FLOPs per frame", defaults.objective)),
+       add_choice(app, "--objective", {"bytes", "flops", "latency", "peak-memory"}, f.objective,
+                  with_default("What to save most of: bytes of parameters, FLOPs per frame, estimated latency, or "
+                               "parameters plus the peak of activations",
+                               defaults.objective)),
        add_text(app, "--budget", "BYTES", f.budget,
                 "The best worst fidelity whose parameters fit into so much (500K, 1.5M, 2G), instead of the largest "
                 "saving"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "repsim/base/log.hpp"
@@ -83,7 +84,12 @@ class Pair {
     const std::size_t exact = candidates_.size();
     add_depth_cuts();
     std::vector<planner::Candidate> result;
-    for (const std::size_t index : planner::pareto_front(candidates_, objective_)) result.push_back(candidates_[index]);
+    for (const std::size_t index : planner::pareto_front(candidates_, objective_)) {
+      result.push_back(candidates_[index]);
+      // What is not the objective is worked out for what stays.
+      if (objective_ != planner::Objective::kLatency) add_latency(result.back());
+      if (objective_ != planner::Objective::kPeakMemory) add_memory(result.back());
+    }
     log::debug(name(receiver_) + "<-" + name(donor_) + ": " + std::to_string(pairs_.size()) + " layer pairs, " +
                std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
                std::to_string(candidates_.size() - exact) + " more along the depth, " + std::to_string(result.size()) +
@@ -116,8 +122,60 @@ class Pair {
     return matrix_.at(at(pairs_[pair].receiver_layer), at(pairs_[pair].donor_layer));
   }
 
-  std::int64_t added(const fit::Joint& joint) const {
-    return objective_ == planner::Objective::kBytes ? joint.bytes_added : joint.flops_added;
+  /// What a single replaced layer adds in the units of the objective.
+  std::int64_t added(const fit::Tap& tap, const fit::Joint& joint) const {
+    switch (objective_) {
+      case planner::Objective::kFlops:
+        return joint.flops_added;
+      case planner::Objective::kLatency:
+        return latency_added(tap, joint);
+      case planner::Objective::kBytes:
+      case planner::Objective::kPeakMemory:
+        break;
+    }
+    return joint.bytes_added;
+  }
+
+  /// The estimated time of the ops that bring a donor's layer to the receiver's.
+  std::int64_t latency_added(const fit::Tap& tap, const fit::Joint& joint) const {
+    const graph::Program& receiver = program(receiver_);
+    const std::vector<bool> live = graph::live_ops(receiver, {tap.receiver_layer});
+    const std::vector<std::int64_t> latencies = graph::op_latencies_ns(receiver);
+    std::int64_t stays = graph::total_latency_ns(program(donor_));
+    for (std::size_t op = 0; op < live.size(); ++op) stays += live[op] ? latencies[op] : 0;
+    const std::vector<const graph::Program*> pair{&receiver, &program(donor_)};
+    return graph::total_latency_ns(graph::joined(pair, {joined_share({tap}, joint, 0, 1)})) - stays;
+  }
+
+  /// The taps of a joint as ops between plain programs, under these indices.
+  static graph::JoinedShare joined_share(const std::vector<fit::Tap>& taps, const fit::Joint& joint, int receiver,
+                                         int donor) {
+    graph::JoinedShare share{receiver, {}};
+    for (std::size_t i = 0; i < taps.size(); ++i) {
+      const bool columns = joint.resample[i] && !joint.columns.empty(), rows = joint.resample[i] && !joint.rows.empty();
+      share.taps.push_back(
+          {taps[i].receiver_layer, donor, taps[i].donor_layer, columns, rows, joint.resize[i], joint.linear[i]});
+    }
+    return share;
+  }
+
+  void add_latency(planner::Candidate& candidate) const {
+    const fit::Cut cut = cut_of(candidate);
+    const fit::Joint joint = fit::plan_joint(work_.set, cut, options_);
+    const std::vector<const graph::Program*> pair{&program(receiver_), &program(donor_)};
+    candidate.latency_saved_ns = graph::total_latency_ns(*pair[0]) + graph::total_latency_ns(*pair[1]) -
+                                 graph::total_latency_ns(graph::joined(pair, {joined_share(cut.taps, joint, 0, 1)}));
+  }
+
+  /// Against the bundle of all models without shares, whose peak another model may decide.
+  void add_memory(planner::Candidate& candidate) {
+    std::vector<const graph::Program*> all;
+    for (const graph::Prepared& model : work_.prepared) all.push_back(&model.program);
+    if (!peak_before_) peak_before_ = graph::peak_activation_bytes(graph::joined(all, {}));
+    const fit::Cut cut = cut_of(candidate);
+    const fit::Joint joint = fit::plan_joint(work_.set, cut, options_);
+    const graph::Program after = graph::joined(all, {joined_share(cut.taps, joint, receiver_, donor_)});
+    candidate.memory_saved = candidate.bytes_saved + *peak_before_ - graph::peak_activation_bytes(after);
   }
 
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
@@ -126,9 +184,14 @@ class Pair {
     const graph::Program& receiver = program(receiver_);
     planner::CutProblem problem;
     problem.program = &receiver;
-    const bool bytes = objective_ == planner::Objective::kBytes;
-    for (const graph::Op& op : receiver.ops) problem.op_worth.push_back(bytes ? 0 : op.flops);
+    // Of the peak of activations only the parameters' part can be added up; the candidates' savings are exact.
+    const bool bytes = objective_ == planner::Objective::kBytes || objective_ == planner::Objective::kPeakMemory;
     problem.parameter_worth = bytes ? bytes_ : std::vector<std::int64_t>(bytes_.size(), 0);
+    if (objective_ == planner::Objective::kLatency) {
+      problem.op_worth = graph::op_latencies_ns(receiver);
+    } else {
+      for (const graph::Op& op : receiver.ops) problem.op_worth.push_back(bytes ? 0 : op.flops);
+    }
     const auto sum = [](const std::vector<std::int64_t>& values) {
       return std::accumulate(values.begin(), values.end(), std::int64_t{0});
     };
@@ -145,7 +208,7 @@ class Pair {
         const double lost = 1 - std::clamp(r2_[pair], 0.0, 1.0);
         // One unit at least, so that of equally good cuts the one of fewer layers is best.
         offer.cost = 1 + static_cast<std::int64_t>(lost * static_cast<double>(planner::kCostUnits - 1));
-        offer.added = (std::max<std::int64_t>(0, added(joint)) + unit - 1) / unit;
+        offer.added = (std::max<std::int64_t>(0, added(pairs_[pair], joint)) + unit - 1) / unit;
         offers.push_back(offer);
       }
       problem.offers.push_back(std::move(offers));
@@ -192,6 +255,8 @@ class Pair {
     const graph::Removal removal = graph::removed_by(program(receiver_), layers);
     candidate.bytes_saved = sum_over(removal.parameters, bytes_) - joint.bytes_added;
     candidate.flops_saved = removal.flops - joint.flops_added;
+    if (objective_ == planner::Objective::kLatency) add_latency(candidate);
+    if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
     if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));
   }
 
@@ -208,6 +273,7 @@ class Pair {
   std::vector<double> r2_;                          // per pair
   std::set<std::pair<std::vector<int>, std::vector<int>>> seen_;
   std::vector<planner::Candidate> candidates_;
+  std::optional<std::int64_t> peak_before_;  // of all models without shares
 };
 
 /// Layers whose block holds a convolution.
@@ -229,7 +295,10 @@ fit::Options fit_options(const Settings& settings) {
 }
 
 planner::Objective objective_of(const Settings& settings) {
-  return settings.objective == "flops" ? planner::Objective::kFlops : planner::Objective::kBytes;
+  if (settings.objective == "flops") return planner::Objective::kFlops;
+  if (settings.objective == "latency") return planner::Objective::kLatency;
+  if (settings.objective == "peak-memory") return planner::Objective::kPeakMemory;
+  return planner::Objective::kBytes;
 }
 
 fit::Cut cut_of(const planner::Candidate& candidate) {

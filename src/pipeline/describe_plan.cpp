@@ -91,6 +91,8 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.bytes_saved;
   result.flops_saved = candidate.flops_saved;
+  result.latency_saved_ns = candidate.latency_saved_ns;
+  result.memory_saved = candidate.memory_saved;
   result.predicted_fidelity = candidate.predicted_fidelity;
   result.measured_fidelity = candidate.measured_fidelity;
   result.chosen = candidate.chosen;

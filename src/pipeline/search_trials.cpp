@@ -13,6 +13,21 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string saving_text(const planner::Candidate& candidate, planner::Objective objective) {
+  const std::int64_t saving = planner::saving_of(candidate, objective);
+  switch (objective) {
+    case planner::Objective::kFlops:
+      return std::to_string(saving) + " FLOPs a frame";
+    case planner::Objective::kLatency:
+      return std::to_string(saving / 1000) + " us a frame of the estimate";
+    case planner::Objective::kPeakMemory:
+      return report::human_bytes(saving) + " of parameters and activations";
+    case planner::Objective::kBytes:
+      break;
+  }
+  return report::human_bytes(saving);
+}
+
 }  // namespace
 
 /// Measures what is not known of a combination, donors first. What holds of it may become the best combination.
@@ -125,11 +140,8 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   std::vector<std::string> names;
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
-  const std::string saves = objective_ == planner::Objective::kBytes
-                                ? report::human_bytes(one.bytes_saved)
-                                : std::to_string(one.flops_saved) + " FLOPs a frame";
-  log::info(name(one.receiver) + "<-" + name(one.donor) + " at " + joined(names) + on + ": saves " + saves +
-            ", predicted " + rounded(one.predicted_fidelity) + ", measured " + measured +
+  log::info(name(one.receiver) + "<-" + name(one.donor) + " at " + joined(names) + on + ": saves " +
+            saving_text(one, objective_) + ", predicted " + rounded(one.predicted_fidelity) + ", measured " + measured +
             (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"
                            : "measured fidelity " + measured + on + " is below " + wanted;
