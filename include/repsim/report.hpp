@@ -165,6 +165,12 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 /// that is so. Plain text, at most 100 columns, final newline.
 [[nodiscard]] std::string summary(const Plan& plan);
 
+/// Why one model is what it is in this plan, for a terminal: its Pareto front, every candidate with prediction,
+/// measurement and verdict, what was not tried, and what else binds it (what it gives, --keep, carried whole).
+/// At most 100 columns, final newline.
+/// @param model  a name of plan.models
+[[nodiscard]] std::string explanation(const Plan& plan, const std::string& model);
+
 /// One self-contained HTML page without scripts: totals, models, shares, similarity heatmaps, candidates, settings. A
 /// large matrix keeps every value in its picture (1.4 bytes of page per value) and has tooltips for blocks of layers.
 [[nodiscard]] std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices);
