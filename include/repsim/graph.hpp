@@ -101,8 +101,8 @@ struct Override {
   /// columns [donor's W, W] from the right (see repsim/resample.hpp); undefined: none in this direction. Overrides with
   /// equal matrices share them.
   at::Tensor rows, columns;
-  at::Tensor weight, bias;  ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
-  Correction correction = {};    ///< of this convolution
+  at::Tensor weight, bias;     ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
+  Correction correction = {};  ///< of this convolution
 };
 
 /// A convolution of the receiver that gets other weights.

@@ -13,7 +13,7 @@
 #include "repsim/model_spec.hpp"
 #include "repsim/report.hpp"
 
-/// The chain of stages that plan and verify (later: check and sweep) share. No flags, no printing, no exit.
+/// The chain of stages that plan, verify and bundle (later: check and sweep) share. No flags, no printing, no exit.
 namespace repsim::pipeline {
 
 /// `--share RECEIVER<-DONOR`: only these directions are considered.
@@ -30,7 +30,9 @@ struct Settings {
   double holdout = 0.3;                    ///< part of the frames that judges, in (0, 1)
   double min_fidelity = 0.9;               ///< every model keeps at least this, 0..1
   std::map<std::string, double> min_fidelity_of;  ///< models (by name) that keep another one
-  std::string objective = "bytes";     ///< "bytes" of parameters or "flops" per frame: what a plan saves most of
+  /// What a plan saves most of: "bytes" of parameters, "flops" per frame, "latency" (the estimate), "peak-memory"
+  /// (parameters and the peak of activations).
+  std::string objective = "bytes";
   std::optional<std::int64_t> budget;  ///< bytes of parameters the bundle may hold: as much fidelity as fits in them
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; none: any number
   std::vector<std::string> donors;         ///< globs on names of models that may give; empty: all
@@ -135,6 +137,21 @@ struct Verification {
 [[nodiscard]] Verification verify(const VerifySettings& settings, Progress& progress);
 [[nodiscard]] Json to_json(const Verification& verification);
 [[nodiscard]] std::string to_text(const Verification& verification);
+
+struct RebuildSettings {
+  std::filesystem::path plan;  ///< plan.json, or the folder that holds it
+  std::filesystem::path out;   ///< the bundle to write
+  bool force = false;          ///< replace it where it is there already
+  int threads = 0;
+  std::vector<std::string> libraries;  ///< as in Settings
+};
+
+/// Writes the bundle of a plan again, without a search: its shares are fitted on its calibration frames, the file is
+/// read back and measured on its hold-out frames. A plan that nobody changed gives the very bytes again, on the same
+/// machine with as many threads. The file appears once it was measured, also where a model falls below its target.
+/// @throws Error{kInput} when plan, models or video are missing or were changed (sha256), or when the plan was edited
+/// into something that is no plan: names the field ("plan.json: shares[0].replaced[1].donor_layer")
+[[nodiscard]] report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress);
 
 /// Version of the LibTorch that repsim is built with: "2.13.0".
 [[nodiscard]] std::string torch_version();

@@ -41,8 +41,8 @@ inline constexpr std::int64_t kCostUnits = 100'000;
 struct CutProblem {
   const graph::Program* program = nullptr;
   std::vector<std::vector<Offer>> offers;     ///< per layer; none: the layer is never replaced
-  std::vector<std::int64_t> op_worth;         ///< per op, 0 or more: its FLOPs, or 0 where bytes count
-  std::vector<std::int64_t> parameter_worth;  ///< per parameter, 0 or more: its bytes, or 0 where FLOPs count
+  std::vector<std::int64_t> op_worth;         ///< per op, 0 or more: its FLOPs or nanoseconds, or 0 where bytes count
+  std::vector<std::int64_t> parameter_worth;  ///< per parameter, 0 or more: its bytes, or 0 where ops count
 };
 
 /// A set of replaced layers, each with one of its offers.
@@ -89,7 +89,7 @@ struct ExactCut {
                                          const std::vector<bool>& givable, int most);
 
 /// What a plan saves as much as it can of.
-enum class Objective { kBytes, kFlops };
+enum class Objective { kBytes, kFlops, kLatency, kPeakMemory };
 
 /// A cut with its donor layers, before or after it was measured.
 struct Candidate {
@@ -98,8 +98,11 @@ struct Candidate {
   double similarity = 0;                                   ///< smallest S over the layers
   double predicted_fidelity = 0;                           ///< 0..1: the worst R2 over the layers
   double cost = 0;                                         ///< sum of 1 - R2 over the layers
-  std::int64_t bytes_saved = 0;  ///< removed minus added; removed is what no other model holds
-  std::int64_t flops_saved = 0;  ///< the same for computation, per frame
+  std::int64_t bytes_saved = 0;       ///< removed minus added; removed is what no other model holds
+  std::int64_t flops_saved = 0;       ///< the same for computation, per frame
+  std::int64_t latency_saved_ns = 0;  ///< the same for the estimate of graph::op_latencies_ns
+  std::int64_t memory_saved = 0;      ///< bytes_saved, and what the peak of activations of all models together falls by
+                                      ///< when this is the only share
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;
@@ -114,7 +117,17 @@ struct Candidate {
                                                   Objective objective);
 
 [[nodiscard]] inline std::int64_t saving_of(const Candidate& candidate, Objective objective) {
-  return objective == Objective::kBytes ? candidate.bytes_saved : candidate.flops_saved;
+  switch (objective) {
+    case Objective::kFlops:
+      return candidate.flops_saved;
+    case Objective::kLatency:
+      return candidate.latency_saved_ns;
+    case Objective::kPeakMemory:
+      return candidate.memory_saved;
+    case Objective::kBytes:
+      break;
+  }
+  return candidate.bytes_saved;
 }
 
 /// Indices of the candidates that no other one beats in both predicted fidelity and saving, or in both cost and saving:

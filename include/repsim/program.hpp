@@ -103,6 +103,45 @@ struct Removal {
 [[nodiscard]] std::int64_t total_parameter_bytes(const Program& program);
 /// Per frame, of the ops that the results need.
 [[nodiscard]] std::int64_t total_flops(const Program& program);
+
+/// The nominal machine of latency estimates: one that everybody can compute with, not the one at hand, so that equal
+/// plans have equal estimates everywhere. About a small CPU of four cores.
+inline constexpr std::int64_t kFlopsPerNanosecond = 100;     ///< F: 100 GFLOP/s
+inline constexpr std::int64_t kBytesPerNanosecond = 20;      ///< B: 20 GB/s
+inline constexpr std::int64_t kOverheadNanoseconds = 5'000;  ///< per op: dispatch, allocation
+
+/// Per op an estimate of its time in nanoseconds, by the roofline model (Williams et al. 2009): the larger of FLOPs / F
+/// and bytes moved / B, plus the overhead. Moved are what it reads of other ops (through views the whole of what they
+/// look at; the model's input not counted), its parameters and what it writes. Ops without FLOPs and memory of their
+/// own (views, tuples) cost nothing. Whole numbers that can be added up: what a plan saves is what the ops that are
+/// gone would have taken.
+[[nodiscard]] std::vector<std::int64_t> op_latencies_ns(const Program& program);
+/// Per frame, of the ops that the results need.
+[[nodiscard]] std::int64_t total_latency_ns(const Program& program);
+
+/// A receiver's layer that comes from a donor's, and the ops that bring it over, in this order.
+struct JoinedTap {
+  int receiver_layer = -1;
+  int donor = -1;  ///< index of the donor's program
+  int donor_layer = -1;
+  bool columns = false, rows = false;  ///< products with constant matrices
+  bool resize = false;                 ///< pooling or interpolation
+  bool linear = false;                 ///< 1x1 convolution
+};
+
+/// One receiver with its replaced layers, as plain data.
+struct JoinedShare {
+  int receiver = -1;
+  std::vector<JoinedTap> taps;
+};
+
+/// Several programs as the one that a bundle runs: donors before receivers, else in their order; of each what its
+/// results need, with the ops of adapters where the replaced layers were. Equal parameters are one. Without layers;
+/// computations that are identical in several programs stand as often as they do there (ops do not say enough to tell),
+/// and convolutions that are refitted keep their sizes.
+/// @throws Error{kInternal} when the shares form a cycle
+[[nodiscard]] Program joined(const std::vector<const Program*>& programs, const std::vector<JoinedShare>& shares);
+
 /// Index of a layer by name, -1 when there is none.
 [[nodiscard]] int find_layer(const Program& program, const std::string& name);
 

@@ -62,6 +62,11 @@ struct Share {
   double predicted_fidelity = 0, measured_fidelity = 0;
 };
 
+/// The model that gives one layer of a share.
+[[nodiscard]] inline const std::string& donor_of(const Share& share, const Replaced& replaced) {
+  return replaced.donor.empty() ? share.donor : replaced.donor;
+}
+
 /// Exact sharing: what is stored or computed once because it is identical.
 struct ExactSharing {
   std::int64_t parameters_deduplicated = 0;  ///< tensors stored once instead of several times
@@ -80,10 +85,15 @@ struct Candidate {
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;  ///< why it was rejected or chosen
+  // Plans of earlier versions do not say these.
+  std::optional<std::int64_t> latency_saved_ns = std::nullopt;  ///< of the estimate, per frame
+  std::optional<std::int64_t> memory_saved = std::nullopt;  ///< bytes_saved plus what the peak of activations falls by
 };
 
 struct Totals {
   std::int64_t parameters = 0, bytes = 0, flops = 0, peak_activation_bytes = 0;
+  /// Of one frame on a nominal machine (graph::op_latencies_ns); plans of earlier versions do not say.
+  std::optional<std::int64_t> latency_estimate_ns = std::nullopt;
 };
 
 struct Plan {
@@ -103,9 +113,36 @@ struct Plan {
   std::vector<Share> shares;
   std::vector<Candidate> candidates;  ///< the Pareto front of predicted fidelity and bytes, and all that were measured
   Totals before, after;
-  std::int64_t bundle_bytes = 0;  ///< of bundle.pt
+  std::optional<Totals> deduplicated;  ///< the models with what is identical stored and computed once, nothing shared
+                                       ///< beyond; absent in plans of earlier versions
+  std::int64_t bundle_bytes = 0;       ///< of bundle.pt
   std::string bundle_sha256;
 };
+
+/// What became of a plan whose bundle was written again.
+struct Rebuilt {
+  struct Share {
+    std::string receiver, donor;
+    std::int64_t replaced = 0;  ///< layers
+    double residual = 0;        ///< 1 - R2 on the calibration frames, the worst of its layers
+  };
+  struct Model {
+    std::string name;
+    Fidelity fidelity;            ///< of the bundle now, without yardsticks
+    double planned_fidelity = 0;  ///< that the plan states
+    double min_fidelity = 0;
+    [[nodiscard]] bool holds() const { return fidelity.value >= min_fidelity; }
+  };
+  std::string path;  ///< of the bundle
+  std::int64_t bytes = 0, parameter_bytes = 0;
+  std::string sha256, planned_sha256;  ///< equal: the very bytes of the plan's bundle
+  std::vector<Share> shares;           ///< in the plan's order
+  std::vector<Model> models;
+  [[nodiscard]] bool holds() const;  ///< every model keeps its min_fidelity
+};
+[[nodiscard]] Json to_json(const Rebuilt& rebuilt);
+/// For a terminal: at most 100 columns, final newline.
+[[nodiscard]] std::string summary(const Rebuilt& rebuilt);
 
 /// Keys are the field names, in the order of docs/plan.md. Fidelities, similarities and residuals are rounded to 6
 /// decimals, a NaN similarity becomes null; settings and specs keep every digit.
@@ -131,6 +168,12 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 /// The plan for a terminal: one table of models, one of shares, totals, what was tried, and why nothing is shared where
 /// that is so. Plain text, at most 100 columns, final newline.
 [[nodiscard]] std::string summary(const Plan& plan);
+
+/// Why one model is what it is in this plan, for a terminal: its Pareto front, every candidate with prediction,
+/// measurement and verdict, what was not tried, and what else binds it (what it gives, --keep, carried whole).
+/// At most 100 columns, final newline.
+/// @param model  a name of plan.models
+[[nodiscard]] std::string explanation(const Plan& plan, const std::string& model);
 
 /// One self-contained HTML page without scripts: totals, models, shares, similarity heatmaps, candidates, settings. A
 /// large matrix keeps every value in its picture (1.4 bytes of page per value) and has tooltips for blocks of layers.

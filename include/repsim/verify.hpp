@@ -88,4 +88,15 @@ struct Latency {
 };
 [[nodiscard]] Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress& progress);
 
+/// Most bytes that a forward pass over one frame holds in new tensors at a time, its results included, its input and
+/// parameters not: what Torch's CPU allocator was asked for. A library's scratch memory of its own is not in it.
+struct PeakMemory {
+  std::int64_t separate_bytes = 0;  ///< of the models as loaded: the largest, since they run one after the other
+  std::int64_t bundle_bytes = 0;
+};
+[[nodiscard]] PeakMemory measure_peak_memory(const BundleCheck& check);
+
+/// The same of any call on this thread: what it has allocated at its peak and not freed.
+[[nodiscard]] std::int64_t peak_allocated_bytes(const std::function<void()>& call);
+
 }  // namespace repsim::verify

@@ -24,11 +24,13 @@ struct Command {
 Job setup_plan(CLI::App& app);
 Job setup_inspect(CLI::App& app);
 Job setup_verify(CLI::App& app);
+Job setup_bundle(CLI::App& app);
 
 /// All subcommands, in the order of the help. Help and 'did you mean' read this table.
 inline constexpr std::array kCommands{
     Command{"plan", "Find what models can share on a video; write the plan and the merged bundle", setup_plan},
     Command{"inspect", "Show a model's layers, sizes, inputs and outputs", setup_inspect},
+    Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
 };
 

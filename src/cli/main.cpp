@@ -35,7 +35,8 @@ Results go to stdout, everything else to stderr. Exit codes:
     1  anything that is not below: please report it
     2  usage: the command line is wrong
     3  bad input: a model, video, config or path cannot be used
-    4  nothing can be shared at the asked fidelity (the plan is written, with no shares)
+    4  nothing can be shared at the asked fidelity (the plan is written, with no shares), or a bundle
+       that was written again keeps it no more (it is written all the same)
     5  drift: a bundle no longer keeps what its plan says
   130  interrupted)";
 

@@ -9,6 +9,7 @@
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/report.hpp"
 
@@ -21,6 +22,7 @@ constexpr const char* kFooter = R"(Examples:
   repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
   repsim plan --config merge.json --set merge.min_fidelity=0.85 --out plan --force
   repsim plan --config merge.json --share 'small<-large' --out plan   share in this direction only
+  repsim plan --config merge.json --explain small --out plan   and say what was tried for this model
 
 What is given twice: a flag wins over --set, --set over the config, the config over the defaults.
 Positional models replace the config's list; one whose name is in the config keeps that entry's
@@ -33,7 +35,7 @@ written, with no shares) or nothing that fits into the budget keeps it (the smal
 
 struct PlanFlags {
   std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,
-      donors, keep;
+      donors, keep, explain;
   std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget;
   std::optional<std::int64_t> frames, max_trials, max_shares, max_rank, seed;
   std::optional<int> threads;
@@ -159,6 +161,20 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   return settings;
 }
 
+/// Models to be explained, each once, in the order given.
+std::vector<std::string> explained(const PlanFlags& flags, const pipeline::Settings& settings) {
+  std::vector<std::string> names, result;
+  for (const model::ModelSpec& spec : settings.models) names.push_back(spec.name);
+  for (const std::string& name : flags.explain) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      throw Error(ErrorKind::kUsage, "there is no model named '" + name + "'", "--explain " + name,
+                  did_you_mean(name, names));
+    }
+    if (std::find(result.begin(), result.end(), name) == result.end()) result.push_back(name);
+  }
+  return result;
+}
+
 /// Nearly all models have a few equal tensors (counters, zero biases): they alone are not worth a bundle.
 bool shares_nothing(const report::Plan& plan) {
   constexpr std::int64_t kWorthwhilePercent = 1;
@@ -167,12 +183,15 @@ bool shares_nothing(const report::Plan& plan) {
 
 void run_plan(const PlanFlags& flags, Progress& progress) {
   const pipeline::Settings settings = settings_of(flags);
+  const std::vector<std::string> models = explained(flags, settings);
   if (!flags.out) {
     throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan", "--out DIR");
   }
   if (flags.dry_run) return print_result(pipeline::dry_run(settings, *flags.out, flags.force));
   const pipeline::Outcome outcome = pipeline::plan(settings, *flags.out, flags.force, progress);
-  print_result(report::summary(outcome.plan));
+  std::string text = report::summary(outcome.plan);
+  for (const std::string& model : models) text += "\n" + report::explanation(outcome.plan, model);
+  print_result(text);
   if (settings.budget) {
     if (outcome.plan.after.bytes <= *settings.budget) return;
     throw Error(ErrorKind::kNothingToShare,
@@ -225,8 +244,10 @@ Job setup_plan(CLI::App& app) {
       {add_repeatable(app, "--min-fidelity", "[NAME=]F", f.min_fidelity,
                       with_default("Every model, or this one, keeps at least this agreement with its original, 0 to 1",
                                    fmt::format("{}", defaults.min_fidelity))),
-       add_choice(app, "--objective", {"bytes", "flops"}, f.objective,
-                  with_default("What to save most of: bytes of parameters, or FLOPs per frame", defaults.objective)),
+       add_choice(app, "--objective", {"bytes", "flops", "latency", "peak-memory"}, f.objective,
+                  with_default("What to save most of: bytes of parameters, FLOPs per frame, estimated latency, or "
+                               "parameters plus the peak of activations",
+                               defaults.objective)),
        add_text(app, "--budget", "BYTES", f.budget,
                 "The best worst fidelity whose parameters fit into so much (500K, 1.5M, 2G), instead of the largest "
                 "saving"),
@@ -258,6 +279,9 @@ Job setup_plan(CLI::App& app) {
   group("Output",
         {add_text(app, "--out", "DIR", f.out, "Folder for the plan; it appears whole or not at all"),
          app.add_flag("--force", f.force, "Replace the files of an earlier plan in DIR"),
+         add_repeatable(app, "--explain", "MODEL", f.explain,
+                        "After the summary say why this model is what it is: its candidates, what was measured of "
+                        "them, and what was not tried"),
          app.add_flag("--dry-run", f.dry_run, "Check everything up to the first frame and say what would be done")});
   group(
       "Settings",

@@ -56,7 +56,7 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
 }  // namespace
 
 Gathered gather(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
-           const Cut& cut, const Joint& joint, Progress& progress, const RowWeights& weights) {
+                const Cut& cut, const Joint& joint, Progress& progress, const RowWeights& weights) {
   const auto receiver_index = static_cast<std::size_t>(cut.receiver);
   const graph::Prepared& receiver = *set.models[receiver_index];
 

@@ -201,7 +201,7 @@ const std::vector<std::string>& adapter_names() {
 }
 
 const std::vector<std::string>& objective_names() {
-  static const std::vector<std::string> kNames{"bytes", "flops"};
+  static const std::vector<std::string> kNames{"bytes", "flops", "latency", "peak-memory"};
   return kNames;
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "repsim/base/log.hpp"
+#include "savings.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -65,7 +67,12 @@ class Cuts {
     const std::size_t exact = candidates_.size();
     add_depth_cuts();
     std::vector<planner::Candidate> result;
-    for (const std::size_t index : planner::pareto_front(candidates_, objective_)) result.push_back(candidates_[index]);
+    for (const std::size_t index : planner::pareto_front(candidates_, objective_)) {
+      result.push_back(candidates_[index]);
+      // What is not the objective is worked out for what stays.
+      if (objective_ != planner::Objective::kLatency) add_latency(result.back());
+      if (objective_ != planner::Objective::kPeakMemory) add_memory(result.back());
+    }
     log::debug(work_.prepared[at(receiver_)].name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
                std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
                std::to_string(candidates_.size() - exact) + " more along the depth, " + std::to_string(result.size()) +
@@ -76,14 +83,43 @@ class Cuts {
  private:
   const graph::Program& program() const { return work_.prepared[at(receiver_)].program; }
 
+  /// What a single replaced layer adds in the units of the objective.
+  std::int64_t added(const Replacement& one) const {
+    switch (objective_) {
+      case planner::Objective::kFlops:
+        return one.flops_added;
+      case planner::Objective::kLatency:
+        return latency_added_ns(work_, receiver_, one.tap, options_);
+      case planner::Objective::kBytes:
+      case planner::Objective::kPeakMemory:
+        break;
+    }
+    return one.bytes_added;
+  }
+
+  void add_latency(planner::Candidate& candidate) const {
+    candidate.latency_saved_ns = latency_saved_ns(work_, cut_of(candidate), options_);
+  }
+
+  /// Against the bundle of all models without shares, whose peak another model may decide.
+  void add_memory(planner::Candidate& candidate) {
+    if (!peak_before_) peak_before_ = peak_of_all(work_, {}, options_);
+    candidate.memory_saved = candidate.bytes_saved + *peak_before_ - peak_of_all(work_, {cut_of(candidate)}, options_);
+  }
+
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
   /// the flow it adds nothing.
   planner::CutProblem cut_problem() const {
     planner::CutProblem problem;
     problem.program = &program();
-    const bool bytes = objective_ == planner::Objective::kBytes;
-    for (const graph::Op& op : program().ops) problem.op_worth.push_back(bytes ? 0 : op.flops);
+    // Of the peak of activations only the parameters' part can be added up; the candidates' savings are exact.
+    const bool bytes = objective_ == planner::Objective::kBytes || objective_ == planner::Objective::kPeakMemory;
     problem.parameter_worth = bytes ? bytes_ : std::vector<std::int64_t>(bytes_.size(), 0);
+    if (objective_ == planner::Objective::kLatency) {
+      problem.op_worth = graph::op_latencies_ns(program());
+    } else {
+      for (const graph::Op& op : program().ops) problem.op_worth.push_back(bytes ? 0 : op.flops);
+    }
     const auto sum = [](const std::vector<std::int64_t>& values) {
       return std::accumulate(values.begin(), values.end(), std::int64_t{0});
     };
@@ -96,8 +132,8 @@ class Cuts {
         if (!one->possible_alone) continue;
         // One unit at least, so that of equally good cuts the one of fewer layers is best.
         const auto lost = static_cast<std::int64_t>((1 - one->r2) * static_cast<double>(planner::kCostUnits - 1));
-        const std::int64_t added = std::max<std::int64_t>(0, bytes ? one->bytes_added : one->flops_added);
-        offers.push_back({one->tap.donor, one->tap.donor_layer, 1 + lost, (added + unit - 1) / unit});
+        const std::int64_t adds = std::max<std::int64_t>(0, added(*one));
+        offers.push_back({one->tap.donor, one->tap.donor_layer, 1 + lost, (adds + unit - 1) / unit});
       }
       problem.offers.push_back(std::move(offers));
     }
@@ -150,6 +186,8 @@ class Cuts {
     const graph::Removal removal = graph::removed_by(program(), candidate.receiver_layers);
     candidate.bytes_saved = sum_over(removal.parameters, bytes_) - joint.bytes_added;
     candidate.flops_saved = removal.flops - joint.flops_added;
+    if (objective_ == planner::Objective::kLatency) add_latency(candidate);
+    if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
     if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));
   }
 
@@ -163,6 +201,7 @@ class Cuts {
   std::set<int> donors_;
   std::set<std::vector<const Replacement*>> seen_;  // for lookup only
   std::vector<planner::Candidate> candidates_;
+  std::optional<std::int64_t> peak_before_;  // of all models without shares
 };
 
 /// Layers whose block holds a convolution.
@@ -177,7 +216,10 @@ std::vector<bool> convolutions(const graph::Program& program) {
 }  // namespace
 
 planner::Objective objective_of(const Settings& settings) {
-  return settings.objective == "flops" ? planner::Objective::kFlops : planner::Objective::kBytes;
+  if (settings.objective == "flops") return planner::Objective::kFlops;
+  if (settings.objective == "latency") return planner::Objective::kLatency;
+  if (settings.objective == "peak-memory") return planner::Objective::kPeakMemory;
+  return planner::Objective::kBytes;
 }
 
 fit::Cut cut_of(const planner::Candidate& candidate) {

@@ -32,13 +32,6 @@ graph::Program joint_program(const Workspace& work, const std::vector<graph::Spl
   return graph::describe_joint(assembly, example_images(work, assembly.input_groups));
 }
 
-/// "none", "resize", "resample", "linear", "resize+linear", "resample+linear"
-std::string adapter_word(const fit::Joint& joint, std::size_t tap) {
-  const std::string map = joint.resample[tap] ? "resample" : joint.resize[tap] ? "resize" : "";
-  if (!joint.linear[tap]) return map.empty() ? "none" : map;
-  return map.empty() ? "linear" : map + "+linear";
-}
-
 /// Constant matrices of the shares before this one; the bundle holds equal ones once.
 struct HeldMatrices {
   std::set<graph::Axis> rows, columns;
@@ -87,6 +80,11 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
   return share;
 }
 
+report::Totals totals_of(const bundle::Written& written, const graph::Program& joint) {
+  return {written.elements, written.parameter_bytes, graph::total_flops(joint), graph::peak_activation_bytes(joint),
+          graph::total_latency_ns(joint)};
+}
+
 report::Candidate candidate_of(const Workspace& work, const planner::Candidate& candidate) {
   report::Candidate result;
   const graph::Prepared& receiver = work.prepared[at(candidate.receiver)];
@@ -102,6 +100,8 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.bytes_saved;
   result.flops_saved = candidate.flops_saved;
+  result.latency_saved_ns = candidate.latency_saved_ns;
+  result.memory_saved = candidate.memory_saved;
   result.predicted_fidelity = candidate.predicted_fidelity;
   result.measured_fidelity = candidate.measured_fidelity;
   result.chosen = candidate.chosen;
@@ -124,9 +124,16 @@ DonorNames donor_names(const Workspace& work, const planner::Candidate& candidat
   return result;
 }
 
+std::string adapter_word(const fit::Joint& joint, std::size_t tap) {
+  const std::string map = joint.resample[tap] ? "resample" : joint.resize[tap] ? "resize" : "";
+  if (!joint.linear[tap]) return map.empty() ? "none" : map;
+  return map.empty() ? "linear" : map + "+linear";
+}
+
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
                            const video::Sampling& sampling, const Judging& judging, const Found& found,
-                           const bundle::Written& written, const std::vector<similarity::Signatures>& signatures) {
+                           const bundle::Written& written, const bundle::Written& deduplicated,
+                           const std::vector<similarity::Signatures>& signatures) {
   report::Plan plan;
   plan.tool_version = REPSIM_VERSION;
   plan.settings = settings_to_json(settings);
@@ -138,6 +145,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   plan.selection_frames = judging.selection;
   plan.holdout_frames = judging.holdout;
   for (const model::InputSpec& spec : work.set.specs) plan.inputs.push_back({spec, {}});
+  std::int64_t latency_ns = 0;
   const graph::Program merged = joint_program(work, splices_of(found.shares)), exact = joint_program(work, {});
   for (std::size_t i = 0; i < work.loaded.size(); ++i) {
     const graph::Prepared& prepared = work.prepared[i];
@@ -160,14 +168,14 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
     plan.before.parameters += entry.parameters;
     plan.before.bytes += entry.bytes;
     plan.before.flops += entry.flops;
+    latency_ns += graph::total_latency_ns(prepared.program);
     plan.before.peak_activation_bytes =
         std::max(plan.before.peak_activation_bytes, graph::peak_activation_bytes(prepared.program));
     plan.models.push_back(std::move(entry));
   }
-  plan.after.parameters = written.elements;
-  plan.after.bytes = written.parameter_bytes;
-  plan.after.flops = graph::total_flops(merged);
-  plan.after.peak_activation_bytes = graph::peak_activation_bytes(merged);
+  plan.before.latency_estimate_ns = latency_ns;
+  plan.after = totals_of(written, merged);
+  plan.deduplicated = totals_of(deduplicated, exact);
   plan.exact.parameters_deduplicated = written.deduplicated;
   plan.exact.bytes_saved = written.bytes_deduplicated;
   plan.exact.flops_saved = plan.before.flops - graph::total_flops(exact);

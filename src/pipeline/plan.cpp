@@ -1,11 +1,11 @@
 #include <sys/resource.h>
 
 #include <chrono>
-#include <set>
 #include <thread>
 
 #include "columns.hpp"
 #include "describe_plan.hpp"
+#include "manifest.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
@@ -66,50 +66,6 @@ std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {
   return static_cast<std::int64_t>(frames);
 }
 
-/// What the bundle needs beside Torch: all that one of its models needs.
-std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
-  std::map<std::string, std::set<std::string>> needed;
-  for (const model::Loaded& model : work.loaded) {
-    for (const auto& [file, operators] : model.operator_libraries) {
-      needed[file].insert(operators.begin(), operators.end());
-    }
-  }
-  std::vector<model::OperatorLibrary> libraries;
-  for (const auto& [file, operators] : needed) libraries.push_back({file, {operators.begin(), operators.end()}});
-  return libraries;
-}
-
-std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shares) {
-  Json models = Json::array();
-  for (std::size_t i = 0; i < work.loaded.size(); ++i) {
-    Json one;
-    one["name"] = work.loaded[i].spec.name;
-    one["attribute"] = work.identifiers[i];
-    one["run_method"] = "run_" + work.identifiers[i];
-    one["input_group"] = work.set.groups[i];
-    one["sha256"] = work.loaded[i].sha256;
-    one["output"] = report::to_json(work.outputs[i].spec);
-    models.push_back(std::move(one));
-  }
-  Json inputs = Json::array();
-  for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
-  Json list = Json::array();
-  for (const Accepted& share : shares) {
-    const DonorNames donors = donor_names(work, share.candidate);
-    list.push_back({{"receiver", work.loaded[at(share.candidate.receiver)].spec.name},
-                    {"donor", donors.most},
-                    {"donors", donors.all}});
-  }
-  Json manifest;
-  manifest["schema_version"] = 1;
-  manifest["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}};
-  manifest["inputs"] = inputs;
-  manifest["models"] = models;
-  manifest["shares"] = list;
-  manifest["operator_libraries"] = libraries_json(libraries_of(work));
-  return repsim::to_text(manifest);
-}
-
 Judging split(const std::vector<std::int64_t>& holdout) {
   constexpr std::size_t kFewest = 8;  // frames in either half
   if (holdout.size() < 2 * kFewest) return {holdout, holdout};
@@ -117,7 +73,8 @@ Judging split(const std::vector<std::int64_t>& holdout) {
   return {{holdout.begin(), middle}, {middle, holdout.end()}};
 }
 
-Json run_json(const Settings& settings, const Stopwatch& watch, const verify::Latency& latency) {
+Json run_json(const Settings& settings, const Stopwatch& watch, const report::Plan& plan,
+              const verify::Latency& latency, const verify::PeakMemory& peak) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   Json json;
@@ -126,6 +83,11 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const verify::La
   json["seconds"] = watch.laps();
   json["peak_rss_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
   json["latency_ms_per_frame"] = {{"separate_models", latency.separate_ms}, {"bundle", latency.bundle_ms}};
+  const auto beside = [](std::int64_t predicted, std::int64_t measured) {
+    return Json{{"predicted", predicted}, {"measured", measured}};
+  };
+  json["peak_activation_bytes"] = {{"separate_models", beside(plan.before.peak_activation_bytes, peak.separate_bytes)},
+                                   {"bundle", beside(plan.after.peak_activation_bytes, peak.bundle_bytes)}};
   return json;
 }
 
@@ -191,11 +153,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 3])});
   bundle_check.truth = std::move(truth);
   bundle_check.seed = settings.seed;
-  std::int64_t bytes_to_save = 0;
-  if (settings.budget) {
-    bytes_to_save =
-        bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {})).parameter_bytes - *settings.budget;
-  }
+  const bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
+  const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
   Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, progress});
   Trials judge(settings, work, calibration, holdout, heads, progress);
   const auto refused = [&](const Accepted& share, double fidelity) {
@@ -228,7 +187,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   }
 
   Outcome outcome;
-  outcome.plan = describe_plan(settings, work, video, sampling, judging, found, written, signatures);
+  outcome.plan = describe_plan(settings, work, video, sampling, judging, found, written, deduplicated, signatures);
   outcome.plan.judgements = judgements;
   outcome.directory = staged.target();
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
@@ -240,13 +199,15 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   }
   const verify::Latency latency =
       verify::measure_latency(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
+  const verify::PeakMemory peak = verify::measure_peak_memory(bundle_check);
   watch.lap("latency");
   write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(outcome.plan)));
   write_file_atomically(staged.path("similarity.json"),
                         repsim::to_text(report::to_json(matrices, video::kMinibatchFrames, frames_of(signatures))));
   write_file_atomically(staged.path("report.html"), report::html(outcome.plan, matrices));
   watch.lap("report");
-  write_file_atomically(staged.path("run.json"), repsim::to_text(run_json(settings, watch, latency)));
+  write_file_atomically(staged.path("run.json"),
+                        repsim::to_text(run_json(settings, watch, outcome.plan, latency, peak)));
   staged.commit();
   return outcome;
 }

@@ -13,6 +13,21 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string saving_text(const planner::Candidate& candidate, planner::Objective objective) {
+  const std::int64_t saving = planner::saving_of(candidate, objective);
+  switch (objective) {
+    case planner::Objective::kFlops:
+      return std::to_string(saving) + " FLOPs a frame";
+    case planner::Objective::kLatency:
+      return std::to_string(saving / 1000) + " us a frame of the estimate";
+    case planner::Objective::kPeakMemory:
+      return report::human_bytes(saving) + " of parameters and activations";
+    case planner::Objective::kBytes:
+      break;
+  }
+  return report::human_bytes(saving);
+}
+
 }  // namespace
 
 /// Measures what is not known of a combination, donors first. What holds of it may become the best combination.
@@ -140,8 +155,7 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   auto [accepted, agreement] = measuring_.run(candidates_[entry], std::move(before));
   Trial trial;
   planner::Candidate& one = candidates_[entry];
-  one.bytes_saved = accepted.candidate.bytes_saved;  // what corrections add is known now
-  one.flops_saved = accepted.candidate.flops_saved;
+  one = accepted.candidate;  // what corrections add is known now
   one.measured_fidelity = agreement.fidelity;
   trial.fidelity = agreement.fidelity;
   trial.holds = agreement.low >= target(chain.back());
@@ -152,10 +166,7 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   std::vector<std::string> names;
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
-  const std::string saves = objective_ == planner::Objective::kBytes
-                                ? report::human_bytes(one.bytes_saved)
-                                : std::to_string(one.flops_saved) + " FLOPs a frame";
-  log::info(described(one) + " at " + joined(names) + on + ": saves " + saves + ", predicted " +
+  log::info(described(one) + " at " + joined(names) + on + ": saves " + saving_text(one, objective_) + ", predicted " +
             rounded(one.predicted_fidelity) + ", measured " + measured +
             (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"

@@ -4,13 +4,14 @@
 
 #include "columns.hpp"
 #include "repsim/base/log.hpp"
+#include "savings.hpp"
 
 namespace repsim::pipeline {
 namespace {
 
 constexpr int kDraws = 200;
-constexpr int kLeastRank = 4;      // of a correction; larger ones double it
-constexpr double kReach = 0.2;     // fidelity that corrections may bring: twice what was ever measured
+constexpr int kLeastRank = 4;   // of a correction; larger ones double it
+constexpr double kReach = 0.2;  // fidelity that corrections may bring: twice what was ever measured
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -22,25 +23,29 @@ std::string rounded(double value) {
   return text;
 }
 
+fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
+                            int receiver, Progress& progress) {
+  fit::RowWeights weights;
+  if (head.output.format == model::OutputFormat::kTensor) return weights;
+  const verify::Forward original =
+      verify::original_forward(work.loaded[at(receiver)], work.set, calibration, head.group);
+  const std::int64_t frames = calibration.front().size();
+  progress.begin("detections of " + head.name, frames);
+  for (const auto& positions : capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1)) {
+    const auto batch = static_cast<std::int64_t>(positions.size());
+    for (model::Detections& one : model::decode(original(positions), head.output, head.input, batch))
+      weights.boxes.push_back(std::move(one));
+    progress.step(batch);
+  }
+  progress.end();
+  return weights;
+}
+
 const fit::RowWeights& Trials::weights(int receiver) {
   const auto found = weights_.find(receiver);
   if (found != weights_.end()) return found->second;
-  const verify::Head& head = heads_[at(receiver)];
-  fit::RowWeights weights;
-  if (head.output.format != model::OutputFormat::kTensor) {
-    const verify::Forward original =
-        verify::original_forward(work_.loaded[at(receiver)], work_.set, calibration_, head.group);
-    const std::int64_t frames = calibration_.front().size();
-    progress_.begin("detections of " + head.name, frames);
-    for (const auto& positions : capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1)) {
-      const auto batch = static_cast<std::int64_t>(positions.size());
-      for (model::Detections& one : model::decode(original(positions), head.output, head.input, batch))
-        weights.boxes.push_back(std::move(one));
-      progress_.step(batch);
-    }
-    progress_.end();
-  }
-  return weights_.emplace(receiver, std::move(weights)).first->second;
+  return weights_.emplace(receiver, row_weights(work_, calibration_, heads_[at(receiver)], receiver, progress_))
+      .first->second;
 }
 
 std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, std::vector<graph::Splice> before) {
@@ -56,10 +61,12 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
     if (accepted.joint.rank != rank) break;  // no correction can be fitted here
     accepted.candidate.bytes_saved -= accepted.joint.bytes_added - plain.bytes_added;
     accepted.candidate.flops_saved -= accepted.joint.flops_added - plain.flops_added;
+    accepted.candidate.memory_saved -= accepted.joint.bytes_added - plain.bytes_added;
+    accepted.candidate.latency_saved_ns -= corrections_ns(plain, accepted.joint);
     if (rank > 0 && planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
     if (rank == 0 || rank == kLeastRank) {  // what one rank needs serves all
-      gathered = fit::gather(work_.set, calibration_, before, cut, accepted.joint, progress_,
-                             weights(candidate.receiver));
+      gathered =
+          fit::gather(work_.set, calibration_, before, cut, accepted.joint, progress_, weights(candidate.receiver));
     }
     accepted.fitted = fit::solve(*gathered, accepted.joint, options);
     std::vector<graph::Splice> splices = before;

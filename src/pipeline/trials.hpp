@@ -17,6 +17,11 @@ struct Agreement {
   double low = 0;  ///< lower end of the bootstrap interval that the settings ask for, else the fidelity
 };
 
+/// Where a receiver's own detections lie on the calibration frames; all places alike for raw outputs.
+/// @throws Error{kInterrupted}
+fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
+                            int receiver, Progress& progress);
+
 /// Fits shares and measures them on frames that fitted nothing.
 class Trials {
  public:
@@ -38,7 +43,7 @@ class Trials {
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
   std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
 
-  /// Where a receiver's own detections lie on the calibration frames.
+  /// row_weights(), worked out once per receiver.
   const fit::RowWeights& weights(int receiver);
 
   /// How well one receiver agrees with its original in the joint graph of these shares.

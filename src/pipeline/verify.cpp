@@ -4,24 +4,13 @@
 #include <iomanip>
 #include <sstream>
 
+#include "open_plan.hpp"
 #include "repsim/base/error.hpp"
-#include "repsim/base/hash.hpp"
-#include "workspace.hpp"
 
 namespace repsim::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-
-void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
-  if (!fs::exists(path)) {
-    throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
-  }
-  if (sha256_of_file(path) != expected) {
-    throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path,
-                      "run repsim plan again");
-  }
-}
 
 Json fidelity_json(const verify::Fidelity& fidelity) {
   return {{"value", fidelity.value},
@@ -54,7 +43,7 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
 Verification verify(const VerifySettings& settings, Progress& progress) {
   const ThreadCount threads(settings.threads);
   model::load_libraries(settings.libraries);
-  const fs::path file = fs::is_directory(settings.plan) ? settings.plan / "plan.json" : settings.plan;
+  const fs::path file = plan_file(settings.plan);
   const report::Plan plan = report::plan_from_json(read_json(file), file.string());
   // Only the video's size is missing yet; any other will do to see that the file can be read.
   if (settings.truth) static_cast<void>(verify::read_motchallenge(*settings.truth, 1, 1, 0));
@@ -69,14 +58,7 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   } else {
     check_unchanged(video_path, plan.video_sha256, "video");
   }
-  std::vector<model::ModelSpec> models;
-  std::vector<std::string> sources;
-  for (const report::ModelEntry& entry : plan.models) {
-    check_unchanged(entry.path, entry.sha256, "model '" + entry.name + "'");
-    models.push_back({entry.name, entry.path, entry.input, entry.output});
-    sources.push_back(entry.input_source);
-  }
-  const Workspace work = open_models(models, sources, progress);
+  const Workspace work = open_models_of(plan, progress);
   const video::VideoInfo video = video::probe(video_path, progress);
 
   const std::vector<std::int64_t> frames = judging_frames(settings, plan, video);

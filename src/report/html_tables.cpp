@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "format.hpp"
 #include "html_parts.hpp"
@@ -15,12 +16,21 @@ std::string bar(const char* name, const char* css_class, std::int64_t value, std
          css_class + "\" style=\"width:" + px(part) + "%\"></div></div>" + span("value", text) + "</div>\n";
 }
 
-std::string total(const char* name, std::int64_t before, std::int64_t after, std::string (*text)(std::int64_t)) {
-  const std::int64_t largest = std::max(before, after);
-  return "<div class=\"total\"><h3><span>" + std::string(name) + "</span>" + span("", percent_change(before, after)) +
-         "</h3>\n" + bar("before", "before", before, largest, text(before)) +
+/// @param deduplicated  with what is identical stored or computed once; none: the plan does not say
+std::string total(const char* name, std::int64_t before, std::optional<std::int64_t> deduplicated, std::int64_t after,
+                  std::string (*text)(std::int64_t)) {
+  const std::int64_t largest = std::max({before, deduplicated.value_or(0), after});
+  std::string change = percent_change(before, after);
+  std::string bars = bar("before", "before", before, largest, text(before));
+  if (deduplicated) {
+    change += ", " + percent_change(*deduplicated, after) + " of deduplicated";
+    bars += bar("dedup.", "before", *deduplicated, largest, text(*deduplicated));
+  }
+  return "<div class=\"total\"><h3><span>" + std::string(name) + "</span>" + span("", change) + "</h3>\n" + bars +
          bar("after", "after", after, largest, text(after)) + "</div>\n";
 }
+
+std::string microseconds(std::int64_t nanoseconds) { return grouped(nanoseconds / 1000) + " us"; }
 
 // ---- The chart of one model's agreement ----
 
@@ -159,13 +169,31 @@ std::string share_section(const Share& share) {
 }  // namespace
 
 std::string totals_section(const Plan& plan) {
+  const auto row = [&](const char* name, auto&& of, std::string (*text)(std::int64_t)) {
+    std::optional<std::int64_t> deduplicated;
+    if (plan.deduplicated) deduplicated = of(*plan.deduplicated);
+    return total(name, of(plan.before), deduplicated, of(plan.after), text);
+  };
   std::string html = "<section>\n<h2>Before and after</h2>\n<div class=\"totals\">\n" +
-                     total("Parameter memory", plan.before.bytes, plan.after.bytes, human_bytes) +
-                     total("Parameters", plan.before.parameters, plan.after.parameters, grouped) +
-                     total("FLOPs per frame", plan.before.flops, plan.after.flops, human_count) +
-                     total("Peak activation memory, predicted", plan.before.peak_activation_bytes,
-                           plan.after.peak_activation_bytes, human_bytes) +
-                     "</div>\n";
+                     row(
+                         "Parameter memory", [](const Totals& totals) { return totals.bytes; }, human_bytes) +
+                     row(
+                         "Parameters", [](const Totals& totals) { return totals.parameters; }, grouped) +
+                     row(
+                         "FLOPs per frame", [](const Totals& totals) { return totals.flops; }, human_count) +
+                     row(
+                         "Peak activation memory, predicted",
+                         [](const Totals& totals) { return totals.peak_activation_bytes; }, human_bytes);
+  if (plan.before.latency_estimate_ns && plan.after.latency_estimate_ns)
+    html += row(
+        "Latency of a frame, estimated", [](const Totals& totals) { return totals.latency_estimate_ns.value_or(0); },
+        microseconds);
+  html += "</div>\n";
+  if (plan.deduplicated) {
+    html +=
+        "<p class=\"muted\">Dedup.: the models with what is identical stored and computed once and what nothing uses "
+        "left out, nothing shared beyond.</p>\n";
+  }
   if (const std::string exact = exact_sharing_in_words(plan.exact); !exact.empty()) {
     html += "<p class=\"muted\">Identical in several models: " + escaped(exact) + ".</p>\n";
   }

@@ -97,26 +97,42 @@ Json share_json(const Share& share) {
           {"measured_fidelity", rounded(share.measured_fidelity)}};
 }
 
+constexpr double kNanosecondsPerMillisecond = 1e6;
+
 Json candidate_json(const Candidate& candidate) {
-  return {{"receiver", candidate.receiver},
-          {"donor", candidate.donor},
-          {"receiver_layers", candidate.receiver_layers},
-          {"layer_donors", candidate.layer_donors},
-          {"donor_layers", candidate.donor_layers},
-          {"similarity", rounded_or_null(candidate.similarity)},
-          {"bytes_saved", candidate.bytes_saved},
-          {"flops_saved", candidate.flops_saved},
-          {"predicted_fidelity", rounded(candidate.predicted_fidelity)},
-          {"measured_fidelity", candidate.measured_fidelity ? Json(rounded(*candidate.measured_fidelity)) : Json()},
-          {"chosen", candidate.chosen},
-          {"reason", candidate.reason}};
+  Json json{{"receiver", candidate.receiver},
+            {"donor", candidate.donor},
+            {"receiver_layers", candidate.receiver_layers},
+            {"layer_donors", candidate.layer_donors},
+            {"donor_layers", candidate.donor_layers},
+            {"similarity", rounded_or_null(candidate.similarity)},
+            {"bytes_saved", candidate.bytes_saved},
+            {"flops_saved", candidate.flops_saved}};
+  if (candidate.latency_saved_ns)
+    json["latency_saved_ms"] = static_cast<double>(*candidate.latency_saved_ns) / kNanosecondsPerMillisecond;
+  if (candidate.memory_saved) json["memory_saved"] = *candidate.memory_saved;
+  json["predicted_fidelity"] = rounded(candidate.predicted_fidelity);
+  json["measured_fidelity"] = candidate.measured_fidelity ? Json(rounded(*candidate.measured_fidelity)) : Json();
+  json["chosen"] = candidate.chosen;
+  json["reason"] = candidate.reason;
+  return json;
 }
 
 Json totals_json(const Totals& totals) {
-  return {{"parameters", totals.parameters},
-          {"bytes", totals.bytes},
-          {"flops", totals.flops},
-          {"peak_activation_bytes", totals.peak_activation_bytes}};
+  Json json{{"parameters", totals.parameters},
+            {"bytes", totals.bytes},
+            {"flops", totals.flops},
+            {"peak_activation_bytes", totals.peak_activation_bytes}};
+  if (totals.latency_estimate_ns)
+    json["latency_estimate_ms"] = static_cast<double>(*totals.latency_estimate_ns) / kNanosecondsPerMillisecond;
+  return json;
+}
+
+Json totals_json(const Plan& plan) {
+  Json json{{"before", totals_json(plan.before)}};
+  if (plan.deduplicated) json["deduplicated"] = totals_json(*plan.deduplicated);
+  json["after"] = totals_json(plan.after);
+  return json;
 }
 
 // ---- In: each reader takes what the function above of the same kind writes ----
@@ -148,6 +164,16 @@ void read_number_or_null(JsonReader& reader, const std::string& key, double& out
   } else {
     reader.required(key, out);
   }
+}
+
+/// A time in milliseconds that plans of earlier versions do not have, as whole nanoseconds.
+void read_milliseconds(JsonReader& reader, const std::string& key, std::optional<std::int64_t>& out) {
+  if (!reader.has(key)) return;
+  double milliseconds = 0;
+  reader.required(key, milliseconds);
+  constexpr double kMost = 1e12;
+  if (std::abs(milliseconds) > kMost) reader.fail(key, "is too large");
+  out = std::llround(milliseconds * kNanosecondsPerMillisecond);
 }
 
 verify::Interval read_interval(JsonReader reader) {
@@ -277,7 +303,10 @@ Candidate read_candidate(JsonReader reader) {
     reader.fail("layer_donors", "needs one donor for each of donor_layers");
   read_number_or_null(reader, "similarity", candidate.similarity);
   reader.required("bytes_saved", candidate.bytes_saved);
-  reader.optional("flops_saved", candidate.flops_saved);  // plans of earlier versions do not say
+  // Plans of earlier versions do not say these.
+  reader.optional("flops_saved", candidate.flops_saved);
+  read_milliseconds(reader, "latency_saved_ms", candidate.latency_saved_ns);
+  if (reader.has("memory_saved")) reader.required("memory_saved", candidate.memory_saved.emplace());
   reader.required("predicted_fidelity", candidate.predicted_fidelity);
   double measured = 0;
   read_number_or_null(reader, "measured_fidelity", measured);
@@ -294,6 +323,8 @@ Totals read_totals(JsonReader reader) {
   read_size(reader, "bytes", totals.bytes);
   read_size(reader, "flops", totals.flops);
   read_size(reader, "peak_activation_bytes", totals.peak_activation_bytes);
+  read_milliseconds(reader, "latency_estimate_ms", totals.latency_estimate_ns);
+  if (totals.latency_estimate_ns.value_or(0) < 0) reader.fail("latency_estimate_ms", "is negative");
   reader.finish();
   return totals;
 }
@@ -325,7 +356,7 @@ Json to_json(const Plan& plan) {
   json["models"] = list_json(plan.models, model_json);
   json["exact_sharing"] = exact_json(plan.exact);
   json["shares"] = list_json(plan.shares, share_json);
-  json["totals"] = {{"before", totals_json(plan.before)}, {"after", totals_json(plan.after)}};
+  json["totals"] = totals_json(plan);
   json["bundle"] = {{"bytes", plan.bundle_bytes}, {"sha256", plan.bundle_sha256}};
   json["candidates"] = list_json(plan.candidates, candidate_json);
   return json;
@@ -361,6 +392,7 @@ Plan plan_from_json(const Json& json, const std::string& file) {
   read_list(reader, "shares", plan.shares, read_share);
   JsonReader totals = child_reader(reader, "totals");
   plan.before = read_totals(child_reader(totals, "before"));
+  if (totals.has("deduplicated")) plan.deduplicated = read_totals(child_reader(totals, "deduplicated"));
   plan.after = read_totals(child_reader(totals, "after"));
   totals.finish();
   JsonReader bundle = child_reader(reader, "bundle");

@@ -67,16 +67,35 @@ std::string shares_table(const Plan& plan) {
   return table.text();
 }
 
+std::string milliseconds(std::int64_t nanoseconds) {
+  constexpr double kNanosecondsPerMillisecond = 1e6;
+  return fixed(static_cast<double>(nanoseconds) / kNanosecondsPerMillisecond, 2) + " ms";
+}
+
+/// Savings against the models as they were given and, where the plan says so, against those models with what is
+/// identical stored and computed once: only the second is what sharing brings.
 std::string totals_table(const Plan& plan) {
-  TextTable table({"Total", "Before", "After", "Change"});
-  const auto row = [&](const char* name, std::int64_t before, std::int64_t after, std::string (*text)(std::int64_t)) {
-    table.add_row({name, text(before), text(after), percent_change(before, after)});
+  const bool both = plan.deduplicated.has_value();
+  const Totals& plain = both ? *plan.deduplicated : plan.before;
+  TextTable table(both ? std::vector<std::string>{"Total", "Before", "Deduplicated", "After", "Change", "Of dedup."}
+                       : std::vector<std::string>{"Total", "Before", "After", "Change"});
+  const auto add = [&](const char* name, const std::string& before, const std::string& deduplicated,
+                       const std::string& after, const std::string& change, const std::string& of_deduplicated) {
+    table.add_row(both ? std::vector<std::string>{name, before, deduplicated, after, change, of_deduplicated}
+                       : std::vector<std::string>{name, before, after, change});
   };
-  row("parameters", plan.before.parameters, plan.after.parameters, grouped);
-  row("parameter bytes", plan.before.bytes, plan.after.bytes, human_bytes);
-  row("FLOPs per frame", plan.before.flops, plan.after.flops, human_count);
-  row("peak activation bytes", plan.before.peak_activation_bytes, plan.after.peak_activation_bytes, human_bytes);
-  table.add_row({"bundle.pt", "", human_bytes(plan.bundle_bytes), ""});
+  const auto row = [&](const char* name, auto&& of, std::string (*text)(std::int64_t)) {
+    const std::int64_t before = of(plan.before), deduplicated = of(plain), after = of(plan.after);
+    add(name, text(before), text(deduplicated), text(after), percent_change(before, after),
+        percent_change(deduplicated, after));
+  };
+  row("parameters", [](const Totals& totals) { return totals.parameters; }, grouped);
+  row("parameter bytes", [](const Totals& totals) { return totals.bytes; }, human_bytes);
+  row("FLOPs per frame", [](const Totals& totals) { return totals.flops; }, human_count);
+  row("peak activation bytes", [](const Totals& totals) { return totals.peak_activation_bytes; }, human_bytes);
+  if (plan.before.latency_estimate_ns && plan.after.latency_estimate_ns)
+    row("latency estimate", [](const Totals& totals) { return totals.latency_estimate_ns.value_or(0); }, milliseconds);
+  add("bundle.pt", "", "", human_bytes(plan.bundle_bytes), "", "");
   return table.text();
 }
 

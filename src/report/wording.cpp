@@ -144,6 +144,11 @@ std::string saving_in_words(const Plan& plan) {
                      human_bytes(plan.before.bytes) + " of parameters (" +
                      percent_change(plan.before.bytes, plan.after.bytes) + ")";
   if (!plan.shares.empty()) text += " with " + counted(static_cast<std::int64_t>(plan.shares.size()), "share");
+  if (plan.deduplicated) {
+    const std::string change = percent_change(plan.deduplicated->bytes, plan.after.bytes);
+    text += "; of the " + human_bytes(plan.deduplicated->bytes) + " that plain de-duplication leaves " +
+            (plan.deduplicated->bytes > plan.after.bytes ? "it saves " + change.substr(1) : "it saves nothing");
+  }
   return text;
 }
 

@@ -20,7 +20,8 @@ namespace repsim::report {
 /// Accuracy of original and merged model with intervals; empty without ground truth.
 [[nodiscard]] std::string accuracy_in_words(const ModelEntry& model);
 
-/// "saves 574.2 kB of 1.9 MB parameter bytes (-29.7 %) with 1 share".
+/// "saves 574.2 kB of 1.9 MB of parameters (-29.7 %) with 1 share; of the 1.8 MB that plain de-duplication leaves it
+/// saves 28.1 %".
 [[nodiscard]] std::string saving_in_words(const Plan& plan);
 
 /// How many candidates were measured, how many kept the target, how many were only predicted.

@@ -3,25 +3,13 @@
 #include <fstream>
 #include <numeric>
 
+#include "load_bundle.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/verify.hpp"
 
 namespace repsim::verify {
 namespace {
-
-torch::jit::Module load_bundle(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw input_error("no such bundle", path, "run repsim plan again");
-  try {
-    torch::jit::Module module = torch::jit::load(stream, at::kCPU);
-    module.eval();
-    return module;
-  } catch (const std::exception& error) {
-    log::debug(error.what());
-    throw input_error("the bundle cannot be loaded", path, "run repsim plan again");
-  }
-}
 
 /// Runs the whole bundle once per batch and hands out each head's part of the tuple.
 class BundleForward {
@@ -109,6 +97,19 @@ double yardstick(const Head& head, const Reference& own, const model::Loaded& mo
 }
 
 }  // namespace
+
+torch::jit::Module load_bundle(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw input_error("no such bundle", path, "run repsim plan again");
+  try {
+    torch::jit::Module module = torch::jit::load(stream, at::kCPU);
+    module.eval();
+    return module;
+  } catch (const std::exception& error) {
+    log::debug(error.what());
+    throw input_error("the bundle cannot be loaded", path, "run repsim plan again");
+  }
+}
 
 std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) {
   BundleForward bundle(load_bundle(check.bundle_path), check, *check.frames);

@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{R"({"merge": {"min_fidelity": 90}})", ": merge.min_fidelity", "0 to 1"},
         Mistake{R"({"merge": {"min_fidelity": {"night": 2}}})", ": merge.min_fidelity", "'night' is 2"},
         Mistake{R"({"merge": {"min_fidelity": {"night": "x"}}})", ": merge.min_fidelity.night", "number"},
-        Mistake{R"({"merge": {"objective": "latency"}})", ": merge.objective", "flops"},
+        Mistake{R"({"merge": {"objective": "latencies"}})", ": merge.objective", "did you mean 'latency'?"},
         Mistake{R"({"merge": {"budget": "1.5T"}})", ": merge.budget", "1.5M"},
         Mistake{R"({"merge": {"budget": 0}})", ": merge.budget", "not above 0"},
         Mistake{R"({"merge": {"budget": 5, "objective": "flops"}})", ": merge.budget", "flops"},

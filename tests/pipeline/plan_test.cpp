@@ -112,6 +112,17 @@ TEST_F(PlanWithAShare, AddsUpItsBytes) {
                                   plan.shares[0].bytes_added);
 }
 
+// The figures that plan.json predicts stand beside what was measured, in the file that may differ between two runs.
+TEST_F(PlanWithAShare, ReportsThePeakOfActivationsPredictedAndMeasured) {
+  const report::Plan& plan = shared_->outcome.plan;
+  const Json run = parse_json(shared_->job.written("run.json"), "run.json");
+  const Json& peak = run["peak_activation_bytes"];
+  EXPECT_EQ(peak["separate_models"]["predicted"], plan.before.peak_activation_bytes);
+  EXPECT_EQ(peak["bundle"]["predicted"], plan.after.peak_activation_bytes);
+  EXPECT_GT(peak["separate_models"]["measured"].get<std::int64_t>(), 0);
+  EXPECT_GT(peak["bundle"]["measured"].get<std::int64_t>(), 0);
+}
+
 TEST_F(PlanWithAShare, StatesTheFidelityThatTheBundleHas) {
   const report::Plan& plan = shared_->outcome.plan;
   ASSERT_EQ(plan.shares.size(), 1U);

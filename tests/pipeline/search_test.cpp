@@ -138,6 +138,64 @@ TEST(Search, SavesTheMostBytesThatAnyCandidateDoesWhereAllHold) {
   EXPECT_EQ(taken, most);
 }
 
+TEST(Search, SavesAsMuchOfTheLatencyEstimateAsItCanWhereThatIsTheObjective) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 24;
+  job.settings.objective = "latency";
+  const report::Plan plan = job.run();
+  ASSERT_EQ(plan.shares.size(), 1U);
+  std::int64_t most = 0, taken = 0;
+  for (const report::Candidate& one : plan.candidates) {
+    most = std::max(most, one.latency_saved_ns.value());
+    if (one.chosen) taken = one.latency_saved_ns.value();
+  }
+  EXPECT_EQ(taken, most);
+  EXPECT_GT(taken, 0);
+  EXPECT_LT(plan.after.latency_estimate_ns.value(), plan.deduplicated.value().latency_estimate_ns.value());
+}
+
+TEST(Search, SavesAsMuchPeakMemoryAsItCanWhereThatIsTheObjective) {
+  Job job({"small", "wide"});
+  job.settings.share = {{"small", "wide"}};
+  job.settings.max_trials = 24;
+  job.settings.objective = "peak-memory";
+  const report::Plan plan = job.run();
+  ASSERT_EQ(plan.shares.size(), 1U);
+  std::int64_t most = 0;
+  const report::Candidate* taken = nullptr;
+  for (const report::Candidate& one : plan.candidates) {
+    most = std::max(most, one.memory_saved.value());
+    if (one.chosen) taken = &one;
+  }
+  ASSERT_NE(taken, nullptr);
+  EXPECT_EQ(taken->memory_saved, most);
+  // What was promised of the peak is what the written bundle's own graph says.
+  const report::Totals& plain = plan.deduplicated.value();
+  EXPECT_EQ(*taken->memory_saved - taken->bytes_saved, plain.peak_activation_bytes - plan.after.peak_activation_bytes);
+}
+
+// Without shares a bundle is the models, deduplicated; with them it holds less than that.
+TEST(Totals, SayWhatDeduplicationAloneSaves) {
+  Job job({"frozen_a", "frozen_b"});
+  job.settings.max_shares = 0;
+  const report::Plan without = job.run();
+  ASSERT_TRUE(without.shares.empty());
+  const report::Totals& plain = without.deduplicated.value();
+  EXPECT_EQ(plain.bytes, without.after.bytes);
+  EXPECT_EQ(plain.flops, without.after.flops);
+  EXPECT_EQ(plain.peak_activation_bytes, without.after.peak_activation_bytes);
+  EXPECT_EQ(plain.latency_estimate_ns, without.after.latency_estimate_ns);
+  EXPECT_LT(plain.bytes, without.before.bytes);
+  EXPECT_LT(plain.flops, without.before.flops);
+  EXPECT_LT(plain.latency_estimate_ns.value(), without.before.latency_estimate_ns.value());
+  job.settings.max_shares.reset();
+  const report::Plan with = job.run();
+  ASSERT_FALSE(with.shares.empty());
+  EXPECT_EQ(with.deduplicated.value().bytes, plain.bytes);
+  EXPECT_LT(with.after.bytes, plain.bytes);
+}
+
 TEST(SearchWithABudget, SharesNothingWhereTheModelsFit) {
   Job job({"small", "wide"});
   job.settings.budget = std::int64_t{1} << 40;

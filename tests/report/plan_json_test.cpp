@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "base/error_matcher.hpp"
 #include "report/golden.hpp"
@@ -74,6 +75,10 @@ TEST(PlanJson, ComesBackWithTheValuesOfThePlan) {
   EXPECT_EQ(read.candidates[1].reason, plan.candidates[1].reason);
   EXPECT_EQ(read.candidates[2].measured_fidelity, std::nullopt);
   EXPECT_EQ(read.after.peak_activation_bytes, 8500000);
+  EXPECT_EQ(read.after.latency_estimate_ns, 11095678);
+  EXPECT_EQ(read.deduplicated.value_or(Totals{}).bytes, 1086800);
+  EXPECT_EQ(read.candidates[0].latency_saved_ns, 1250000);
+  EXPECT_EQ(read.candidates[0].memory_saved, 874400);
   EXPECT_EQ(read.bundle_sha256, plan.bundle_sha256);
 }
 
@@ -108,8 +113,9 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
       const bool new_of_candidates = key == "flops_saved" && plan[object].contains("reason");
       const bool new_of_donors =
           key == "donors" || key == "layer_donors" || (key == "donor" && plan[object].contains("donor_layer"));
-      if (new_of_candidates || new_of_donors || key == "selection" || key == "judgements")
-        continue;  // plans of earlier versions lack it
+      static const std::set<std::string> kNew{"selection",           "judgements",   "latency_saved_ms", "memory_saved",
+                                              "latency_estimate_ms", "deduplicated", "correction_rank"};
+      if (new_of_candidates || new_of_donors || kNew.count(key) > 0) continue;  // plans of earlier versions lack it
       SCOPED_TRACE(object.to_string() + " without " + key);
       Json damaged = plan;
       damaged[object].erase(key);
@@ -121,19 +127,34 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
   }
 }
 
+TEST(PlanJson, KeepsADonorOfASingleLayer) {
+  Plan plan = sample_plan();
+  plan.shares[0].replaced[1].donor = "plain";
+  const Json json = to_json(plan);
+  EXPECT_THAT(plan_schema().complaints(json), IsEmpty());
+  EXPECT_FALSE(json["shares"][0]["replaced"][0].contains("donor"));
+  const Share share = plan_from_json(json, "p.json").shares[0];
+  EXPECT_EQ(donor_of(share, share.replaced[0]), "mobile");
+  EXPECT_EQ(donor_of(share, share.replaced[1]), "plain");
+}
+
 TEST(PlanJson, ReadsPlansOfBefore) {
   Json plan = to_json(sample_plan());
   plan["frames"].erase("selection");
   plan["frames"].erase("judgements");
   for (Json& candidate : plan["candidates"]) {
-    candidate.erase("flops_saved");
-    candidate.erase("layer_donors");
+    for (const char* key : {"flops_saved", "layer_donors", "latency_saved_ms", "memory_saved"}) candidate.erase(key);
   }
+  plan["totals"].erase("deduplicated");
+  for (const char* which : {"before", "after"}) plan["totals"][which].erase("latency_estimate_ms");
   plan["shares"][0].erase("donors");
   for (Json& replaced : plan["shares"][0]["replaced"]) replaced.erase("donor");
   EXPECT_THAT(plan_schema().complaints(plan), IsEmpty());
   const Plan read = plan_from_json(plan, "old.json");
   EXPECT_EQ(read.candidates[0].bytes_saved, 374400);
+  EXPECT_EQ(read.candidates[0].memory_saved, std::nullopt);
+  EXPECT_FALSE(read.deduplicated.has_value());
+  EXPECT_EQ(read.before.latency_estimate_ns, std::nullopt);
   EXPECT_THAT(read.candidates[0].layer_donors, ElementsAre("mobile", "mobile"));
   EXPECT_THAT(read.shares[0].donors, ElementsAre("mobile"));
   for (const Replaced& replaced : read.shares[0].replaced) EXPECT_EQ(replaced.donor, "mobile");
@@ -185,8 +206,7 @@ TEST(PlanJson, RefusesANegativeSizeWhereverItIs) {
   collect(plan, Json::json_pointer(), false, values);
   for (const auto& value : values) {
     const std::string path = value.to_string();
-    const bool candidate_saves =
-        path.find("/candidates/") == 0 && value.back().ends_with("s_saved");  // may be negative
+    const bool candidate_saves = path.find("/candidates/") == 0 && value.back().ends_with("_saved");  // may be negative
     if (!plan[value].is_number_integer() || candidate_saves || path == "/schema_version") continue;
     SCOPED_TRACE(value.to_string());
     Json damaged = plan;

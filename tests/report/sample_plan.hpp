@@ -110,8 +110,11 @@ inline Plan sample_plan() {
                       std::nullopt,
                       false,
                       "predicted below 0.90"}};
-  plan.before = {272000, 1088000, 816000000, 9000000};
-  plan.after = {178400, 713600, 727200000, 8500000};
+  plan.candidates[0].latency_saved_ns = 1250000;
+  plan.candidates[0].memory_saved = 874400;
+  plan.before = {272000, 1088000, 816000000, 9000000, 12345678};
+  plan.deduplicated = {271700, 1086800, 811000000, 9000000, 12300000};
+  plan.after = {178400, 713600, 727200000, 8500000, 11095678};
   plan.bundle_bytes = 790000;
   plan.bundle_sha256 = std::string(62, 'd') + "04";
   return plan;
@@ -137,7 +140,7 @@ inline Plan sample_plan_without_shares() {
   Plan plan = sample_plan();
   plan.shares.clear();
   plan.exact = {};
-  plan.after = plan.before;
+  plan.deduplicated = plan.after = plan.before;
   plan.candidates[0].chosen = false;
   plan.candidates[0].measured_fidelity = 0.8799;
   plan.candidates[0].reason = "fidelity 0.879 is below 0.90";

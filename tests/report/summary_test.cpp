@@ -116,6 +116,20 @@ TEST(Summary, SaysWhyNothingIsSharedAndWhatWouldChangeThat) {
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("mobile is carried whole: it holds custom operators."));
 }
 
+// What plain de-duplication would have saved anyhow is no merit of the shares.
+TEST(Summary, StatesTheSavingAgainstTheModelsAsGivenAndAfterDeduplication) {
+  Plan plan = sample_plan();
+  plan.before.bytes = 1000000;
+  plan.deduplicated->bytes = 800000;
+  plan.after.bytes = 600000;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("saves 400.0 kB of 1.0 MB of parameters (-40.0 %)"));
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("of the 800.0 kB that plain de-duplication leaves it saves 25.0 %"));
+  plan.after.bytes = 800000;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("that plain de-duplication leaves it saves nothing"));
+  plan.deduplicated.reset();  // a plan of an earlier version
+  EXPECT_THAT(flowing(summary(plan)), Not(HasSubstr("edup")));
+}
+
 TEST(Summary, CopesWithAnEmptyPlan) { EXPECT_THAT(flowing(summary(Plan{})), HasSubstr("No layers are shared")); }
 
 TEST(HumanBytes, UsesDecimalUnitsAndOneDecimal) {

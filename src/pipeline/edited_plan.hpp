@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "search.hpp"
+
+/// A plan.json that a person may have changed: its shares are checked as strictly as if a stranger had written them.
+namespace repsim::pipeline {
+
+/// How a share says that a layer is to be replaced; what it does not say is as the plan's settings allow.
+struct Means {
+  std::optional<std::string> adapter;
+  std::optional<bool> refit;
+};
+
+struct EditedPlan {
+  std::filesystem::path file;
+  report::Plan plan;
+  Settings settings;                      ///< of plan.settings: goals, adapters, refit
+  std::vector<std::vector<Means>> means;  ///< per share and replaced layer
+
+  /// "plan.json: shares[0].replaced[1].donor_layer"
+  [[nodiscard]] std::string where(const std::string& field) const { return file.string() + ": " + field; }
+};
+
+/// Reads plan.json. A share needs receiver, donor and, per replaced layer, receiver_layer and donor_layer: the rest
+/// follows from the models. @throws Error{kInput}
+EditedPlan read_edited_plan(const std::filesystem::path& given);
+
+/// All that needs no model: frames in order, shares between models of the plan, one per receiver, no cycles.
+/// @throws Error{kInput} naming the field, with 'did you mean'
+void check_shares(const EditedPlan& edited);
+
+/// A share of the plan in terms of the models.
+struct PlannedShare {
+  planner::Candidate candidate;
+  fit::Options options;
+  fit::Joint joint;
+};
+
+/// The plan's shares in its order, checked against the models: their layers exist and are feature maps, donors still
+/// compute what they give, the adapters that are asked for can be joined.
+/// @throws Error{kInput} naming the field, with 'did you mean'
+std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspace& work);
+
+/// Indices of the shares, each behind the shares of its donor; else in their order.
+std::vector<std::size_t> donors_first(const std::vector<PlannedShare>& shares);
+
+/// The shares of a share's donor, of its donor and so on, in their order: what it has to be fitted on.
+std::vector<std::size_t> shares_before(const std::vector<PlannedShare>& shares, std::size_t share);
+
+}  // namespace repsim::pipeline

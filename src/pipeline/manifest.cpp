@@ -1,0 +1,59 @@
+#include "manifest.hpp"
+
+#include <map>
+#include <set>
+
+#include "describe_plan.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+/// What the bundle needs beside Torch: all that one of its models needs.
+std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
+  std::map<std::string, std::set<std::string>> needed;
+  for (const model::Loaded& model : work.loaded) {
+    for (const auto& [file, operators] : model.operator_libraries) {
+      needed[file].insert(operators.begin(), operators.end());
+    }
+  }
+  std::vector<model::OperatorLibrary> libraries;
+  for (const auto& [file, operators] : needed) libraries.push_back({file, {operators.begin(), operators.end()}});
+  return libraries;
+}
+
+}  // namespace
+
+std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shares) {
+  Json models = Json::array();
+  for (std::size_t i = 0; i < work.loaded.size(); ++i) {
+    Json one;
+    one["name"] = work.loaded[i].spec.name;
+    one["attribute"] = work.identifiers[i];
+    one["run_method"] = "run_" + work.identifiers[i];
+    one["input_group"] = work.set.groups[i];
+    one["sha256"] = work.loaded[i].sha256;
+    one["output"] = report::to_json(work.outputs[i].spec);
+    models.push_back(std::move(one));
+  }
+  Json inputs = Json::array();
+  for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
+  Json list = Json::array();
+  for (const Accepted& share : shares) {
+    const DonorNames donors = donor_names(work, share.candidate);
+    list.push_back({{"receiver", work.loaded[at(share.candidate.receiver)].spec.name},
+                    {"donor", donors.most},
+                    {"donors", donors.all}});
+  }
+  Json manifest;
+  manifest["schema_version"] = 1;
+  manifest["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}};
+  manifest["inputs"] = inputs;
+  manifest["models"] = models;
+  manifest["shares"] = list;
+  manifest["operator_libraries"] = libraries_json(libraries_of(work));
+  return repsim::to_text(manifest);
+}
+
+}  // namespace repsim::pipeline

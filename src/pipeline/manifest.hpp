@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "search.hpp"
+
+namespace repsim::pipeline {
+
+/// The text of repsim.json inside a bundle with these shares.
+std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shares);
+
+}  // namespace repsim::pipeline

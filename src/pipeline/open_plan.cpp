@@ -1,0 +1,33 @@
+#include "open_plan.hpp"
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/hash.hpp"
+
+namespace repsim::pipeline {
+
+namespace fs = std::filesystem;
+
+fs::path plan_file(const fs::path& given) { return fs::is_directory(given) ? given / "plan.json" : given; }
+
+void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
+  if (!fs::exists(path)) {
+    throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
+  }
+  if (sha256_of_file(path) != expected) {
+    throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path,
+                      "run repsim plan again");
+  }
+}
+
+Workspace open_models_of(const report::Plan& plan, Progress& progress) {
+  std::vector<model::ModelSpec> models;
+  std::vector<std::string> sources;
+  for (const report::ModelEntry& entry : plan.models) {
+    check_unchanged(entry.path, entry.sha256, "model '" + entry.name + "'");
+    models.push_back({entry.name, entry.path, entry.input, entry.output});
+    sources.push_back(entry.input_source);
+  }
+  return open_models(models, sources, progress);
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,191 @@
+#include <algorithm>
+#include <set>
+
+#include "columns.hpp"
+#include "describe_plan.hpp"
+#include "edited_plan.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/base/spellcheck.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+/// "linear" of "resize+linear", "none" of "resize": what has to be fitted. How a map is brought to another size follows
+/// from the layers.
+std::string fitted_part(const std::string& adapter) {
+  const std::string last = adapter.substr(adapter.rfind('+') + 1);
+  return last == "resize" || last == "resample" ? "none" : last;
+}
+
+/// One share on its way from names to layers.
+class Planned {
+ public:
+  Planned(const EditedPlan& edited, const Workspace& work, std::size_t share)
+      : edited_(edited), work_(work), share_(edited.plan.shares[share]), means_(edited.means[share]), number_(share) {}
+
+  PlannedShare run() {
+    PlannedShare planned;
+    planner::Candidate& candidate = planned.candidate;
+    candidate.receiver = model(share_.receiver, "receiver");
+    candidate.predicted_fidelity = share_.predicted_fidelity;
+    for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
+      const report::Replaced& one = share_.replaced[i];
+      const int taken = layer(candidate.receiver, one.receiver_layer, i, "receiver_layer");
+      if (std::count(candidate.receiver_layers.begin(), candidate.receiver_layers.end(), taken) > 0)
+        fail(i, "receiver_layer", "'" + one.receiver_layer + "' is replaced twice", "remove one of the two");
+      candidate.receiver_layers.push_back(taken);
+      candidate.donors.push_back(model(report::donor_of(share_, one), "donor"));
+      candidate.donor_layers.push_back(layer(candidate.donors.back(), one.donor_layer, i, "donor_layer"));
+    }
+    check_all_are_read(candidate);
+    planned.options = options();
+    planned.joint = fit::plan_joint(work_.set, cut_of(candidate), planned.options);
+    check_joint(planned);
+    return planned;
+  }
+
+  [[noreturn]] void fail(std::size_t replaced, const std::string& key, const std::string& problem,
+                         const std::string& remedy) const {
+    throw input_error(
+        problem,
+        edited_.where("shares[" + std::to_string(number_) + "].replaced[" + std::to_string(replaced) + "]." + key),
+        remedy);
+  }
+
+ private:
+  const graph::Prepared& prepared(int index) const { return work_.prepared[at(index)]; }
+
+  /// check_shares() has seen that the name is there.
+  int model(const std::string& name, const std::string& key) const {
+    const auto found = std::find_if(work_.prepared.begin(), work_.prepared.end(),
+                                    [&](const graph::Prepared& one) { return one.name == name; });
+    if (!found->transparent) {
+      throw input_error("model '" + name + "' cannot share layers: it " + found->opaque_reason,
+                        edited_.where("shares[" + std::to_string(number_) + "]." + key), "remove the share");
+    }
+    return static_cast<int>(found - work_.prepared.begin());
+  }
+
+  int layer(int index, const std::string& name, std::size_t replaced, const std::string& key) const {
+    const graph::Program& program = prepared(index).program;
+    const std::string of = "model '" + prepared(index).name + "'";
+    const int found = graph::find_layer(program, name);
+    if (found < 0) {
+      for (const graph::NoLayer& other : program.others) {
+        if (other.name == name) fail(replaced, key, "'" + name + "' is no layer: " + other.reason, list_command(index));
+      }
+      std::vector<std::string> names;
+      for (const graph::Layer& one : program.layers) names.push_back(one.name);
+      const auto close = closest(name, names);
+      fail(replaced, key, of + " has no layer '" + name + "'",
+           close ? "did you mean '" + *close + "'?" : list_command(index));
+    }
+    const graph::Layer& layer = program.layers[at(found)];
+    if (layer.shape.size() != 3 || layer.dtype != "Float")
+      fail(replaced, key, "'" + name + "' is no feature map [C,H,W] of float32", list_command(index));
+    return found;
+  }
+
+  std::string list_command(int index) const {
+    return "repsim inspect " + work_.loaded[at(index)].spec.path + " lists the layers";
+  }
+
+  /// A layer that only other replaced layers read would be replaced for nothing.
+  void check_all_are_read(const planner::Candidate& candidate) const {
+    const graph::Program& program = prepared(candidate.receiver).program;
+    const std::vector<bool> live = graph::live_ops(program, candidate.receiver_layers);
+    std::set<int> read(program.results.begin(), program.results.end());
+    for (std::size_t op = 0; op < program.ops.size(); ++op) {
+      if (live[op]) read.insert(program.ops[op].inputs.begin(), program.ops[op].inputs.end());
+    }
+    for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i) {
+      const graph::Layer& layer = program.layers[at(candidate.receiver_layers[i])];
+      if (read.count(layer.op) == 0)
+        fail(i, "receiver_layer", "nothing reads '" + layer.name + "' once the other layers are replaced",
+             "remove this entry");
+    }
+  }
+
+  /// What the share's own words ask for; where it has none, what the plan's settings allow.
+  fit::Options options() const {
+    fit::Options options = fit_options(edited_.settings);
+    const auto any_says = [&](auto&& says) { return std::any_of(means_.begin(), means_.end(), says); };
+    if (any_says([](const Means& one) { return one.adapter.has_value(); }))
+      options.linear = any_says([](const Means& one) { return fitted_part(one.adapter.value_or("none")) != "none"; });
+    if (any_says([](const Means& one) { return one.refit.has_value(); }))
+      options.refit = any_says([](const Means& one) { return one.refit.value_or(false); });
+    for (const report::Replaced& one : share_.replaced)
+      options.rank = std::max(options.rank, static_cast<int>(one.correction_rank));
+    return options;
+  }
+
+  void check_joint(const PlannedShare& planned) const {
+    const fit::Joint& joint = planned.joint;
+    for (std::size_t i = 0; i < means_.size(); ++i) {
+      if (means_[i].refit.value_or(false) && joint.refit_nodes.empty()) {
+        fail(i, "refit", "no convolution behind these layers can be solved again",
+             R"("refit": false and "adapter": "linear")");
+      }
+      if (!means_[i].refit.value_or(true) && !joint.refit_nodes.empty())
+        fail(i, "refit", "the layers of a share are refitted together", "the same for all its layers");
+    }
+    if (!joint.possible) {
+      for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
+        const std::int64_t wanted = channels(planned.candidate.receiver, planned.candidate.receiver_layers[i]),
+                           given = channels(planned.candidate.donors[i], planned.candidate.donor_layers[i]);
+        if (wanted != given) {
+          fail(i, "donor_layer",
+               "it has " + std::to_string(given) + " channels, the receiver's layer " + std::to_string(wanted),
+               R"("adapter": "linear", or a layer of as many channels)");
+        }
+      }
+      fail(0, "donor_layer", "these layers cannot be joined", "other layers");
+    }
+    for (std::size_t i = 0; i < means_.size(); ++i) {
+      const std::string word = adapter_word(joint, i);
+      if (means_[i].adapter && fitted_part(*means_[i].adapter) != fitted_part(word)) {
+        fail(i, "adapter", "this share's layers get the adapter '" + word + "', not '" + *means_[i].adapter + "'",
+             "\"" + word + "\", or leave the key out");
+      }
+    }
+  }
+
+  std::int64_t channels(int index, int layer) const { return prepared(index).program.layers[at(layer)].shape[0]; }
+
+  const EditedPlan& edited_;
+  const Workspace& work_;
+  const report::Share& share_;
+  const std::vector<Means>& means_;
+  const std::size_t number_;
+};
+
+}  // namespace
+
+std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspace& work) {
+  std::vector<PlannedShare> planned;
+  for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) planned.push_back(Planned(edited, work, i).run());
+  for (std::size_t giver = 0; giver < planned.size(); ++giver) {
+    Settings settings = edited.settings;
+    settings.refit = planned[giver].options.refit;
+    settings.adapters = planned[giver].options.linear ? "linear" : "none";
+    const std::vector<int> lost = column_of(settings, work, planned[giver].candidate).lost;
+    for (std::size_t taker = 0; taker < planned.size(); ++taker) {
+      const planner::Candidate& taken = planned[taker].candidate;
+      for (std::size_t i = 0; i < taken.donor_layers.size(); ++i) {
+        if (taken.donors[i] != planned[giver].candidate.receiver) continue;
+        if (!std::binary_search(lost.begin(), lost.end(), taken.donor_layers[i])) continue;
+        Planned(edited, work, taker)
+            .fail(i, "donor_layer",
+                  "'" + edited.plan.shares[taker].replaced[i].donor_layer +
+                      "' is not what it was: " + edited.plan.shares[giver].receiver + " takes layers itself (shares[" +
+                      std::to_string(giver) + "])",
+                  "a layer behind its own replaced ones, or remove one of the two shares");
+      }
+    }
+  }
+  return planned;
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <optional>
+
+#include "columns.hpp"
+#include "edited_plan.hpp"
+#include "manifest.hpp"
+#include "open_plan.hpp"
+#include "repsim/base/atomic_file.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/base/hash.hpp"
+#include "trials.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Checks, before any work, that the bundle may be written there.
+void check_target(const fs::path& out, bool force) {
+  if (!out.has_filename() || fs::is_directory(out))
+    throw input_error("this is a folder, not a file to write", out.string(), "--out FOLDER/bundle.pt");
+  if (fs::exists(out) && !force) throw input_error("the file is there already", out.string(), "--force replaces it");
+}
+
+/// Closed-form fits of all shares, each on what the shares of its donor really produce.
+std::vector<Accepted> refitted(const Workspace& work, const std::vector<PlannedShare>& shares,
+                               const capture::Stores& calibration, const std::vector<verify::Head>& heads,
+                               Progress& progress) {
+  std::vector<std::optional<Accepted>> fitted(shares.size());
+  for (const std::size_t index : donors_first(shares)) {
+    const PlannedShare& share = shares[index];
+    std::vector<graph::Splice> before;
+    for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one]->fitted.splice);
+    const auto receiver = static_cast<std::size_t>(share.candidate.receiver);
+    const fit::RowWeights weights = row_weights(work, calibration, heads[receiver], share.candidate.receiver, progress);
+    fit::Fitted refit =
+        fit::fit(work.set, calibration, before, cut_of(share.candidate), share.joint, share.options, progress, weights);
+    fitted[index] = Accepted{share.candidate, std::move(refit), share.joint};
+  }
+  std::vector<Accepted> accepted;
+  for (std::optional<Accepted>& one : fitted) accepted.push_back(std::move(*one));
+  return accepted;
+}
+
+}  // namespace
+
+report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
+  const ThreadCount threads(settings.threads);
+  model::load_libraries(settings.libraries);
+  const EditedPlan edited = read_edited_plan(settings.plan);
+  const report::Plan& plan = edited.plan;
+  check_shares(edited);
+  check_target(settings.out, settings.force);
+  StagedDirectory staged(settings.out.has_parent_path() ? settings.out.parent_path() : ".", /*force=*/true);
+  check_unchanged(plan.video_path, plan.video_sha256, "video");
+  Workspace work = open_models_of(plan, progress);
+  const video::VideoInfo video = video::probe(plan.video_path, progress);
+  work.set.views = views_of(work.set, video);
+  const std::vector<PlannedShare> shares = planned_shares(edited, work);
+
+  std::vector<video::Request> requests = group_requests(work.set, plan.calibration_frames);
+  const std::vector<video::Request> judging = group_requests(work.set, plan.holdout_frames);
+  requests.insert(requests.end(), judging.begin(), judging.end());
+  const std::vector<capture::Stores> stores =
+      split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
+  const std::vector<Accepted> accepted = refitted(work, shares, stores[0], heads_of(work, video), progress);
+
+  verify::BundleCheck check;
+  check.bundle_path = staged.path(settings.out.filename().string()).string();
+  for (const model::Loaded& model : work.loaded) check.models.push_back(&model);
+  check.heads = heads_of(work, video);
+  check.set = &work.set;
+  check.frames = &stores[1];
+  check.seed = edited.settings.seed;
+  const bundle::Written written =
+      bundle::write(work.set, check.models, splices_of(accepted), manifest_of(work, accepted));
+  write_file_atomically(check.bundle_path, written.bytes);
+
+  report::Rebuilt rebuilt;
+  rebuilt.path = settings.out.string();
+  rebuilt.bytes = static_cast<std::int64_t>(written.bytes.size());
+  rebuilt.parameter_bytes = written.parameter_bytes;
+  rebuilt.sha256 = sha256(written.bytes);
+  rebuilt.planned_sha256 = plan.bundle_sha256;
+  for (std::size_t i = 0; i < accepted.size(); ++i) {
+    const std::vector<double>& residuals = accepted[i].fitted.residuals;
+    rebuilt.shares.push_back({plan.shares[i].receiver, plan.shares[i].donor,
+                              static_cast<std::int64_t>(plan.shares[i].replaced.size()),
+                              *std::max_element(residuals.begin(), residuals.end())});
+  }
+  for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {
+    const report::ModelEntry& entry = plan.models[rebuilt.models.size()];
+    rebuilt.models.push_back(
+        {entry.name, verdict.fidelity, entry.fidelity.value, report::min_fidelity(plan, entry.name).value_or(0)});
+  }
+  staged.commit();
+  return rebuilt;
+}
+
+}  // namespace repsim::pipeline

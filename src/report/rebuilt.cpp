@@ -1,0 +1,84 @@
+#include <algorithm>
+
+#include "format.hpp"
+#include "repsim/report.hpp"
+#include "text_table.hpp"
+#include "wording.hpp"
+
+namespace repsim::report {
+namespace {
+
+Json model_json(const Rebuilt::Model& model) {
+  return {{"name", model.name},
+          {"fidelity",
+           {{"value", rounded(model.fidelity.value)},
+            {"interval", {rounded(model.fidelity.interval.low), rounded(model.fidelity.interval.high)}},
+            {"frames", model.fidelity.frames},
+            {"own_detections", model.fidelity.own_detections},
+            {"bit_identical", model.fidelity.bit_identical},
+            {"max_abs_difference", rounded_significant(model.fidelity.max_abs_difference)}}},
+          {"planned_fidelity", rounded(model.planned_fidelity)},
+          {"min_fidelity", model.min_fidelity},
+          {"holds", model.holds()}};
+}
+
+std::string interval_text(const Fidelity& fidelity) {
+  if (fidelity.interval.low == fidelity.interval.high) return "-";
+  return fixed(fidelity.interval.low, 3) + " to " + fixed(fidelity.interval.high, 3);
+}
+
+}  // namespace
+
+bool Rebuilt::holds() const {
+  return std::all_of(models.begin(), models.end(), [](const Model& model) { return model.holds(); });
+}
+
+Json to_json(const Rebuilt& rebuilt) {
+  Json json;
+  json["bundle"] = {{"path", rebuilt.path},
+                    {"bytes", rebuilt.bytes},
+                    {"parameter_bytes", rebuilt.parameter_bytes},
+                    {"sha256", rebuilt.sha256},
+                    {"planned_sha256", rebuilt.planned_sha256},
+                    {"as_planned", rebuilt.sha256 == rebuilt.planned_sha256}};
+  json["shares"] = Json::array();
+  for (const Rebuilt::Share& share : rebuilt.shares) {
+    json["shares"].push_back({{"receiver", share.receiver},
+                              {"donor", share.donor},
+                              {"replaced", share.replaced},
+                              {"residual", rounded(share.residual)}});
+  }
+  json["models"] = Json::array();
+  for (const Rebuilt::Model& model : rebuilt.models) json["models"].push_back(model_json(model));
+  json["holds"] = rebuilt.holds();
+  return json;
+}
+
+std::string summary(const Rebuilt& rebuilt) {
+  TextTable models({"Model", "Fidelity", "90 % interval", "Planned", "Asked for", "Holds"});
+  for (const Rebuilt::Model& model : rebuilt.models) {
+    models.add_row({model.name, fidelity_text(model.fidelity.value), interval_text(model.fidelity),
+                    fidelity_text(model.planned_fidelity), shortest(model.min_fidelity), model.holds() ? "yes" : "NO"});
+    if (model.fidelity.bit_identical) models.add_note("every output equals the original's, bit for bit");
+  }
+  std::string text = models.text() + "\n";
+  if (rebuilt.shares.empty()) {
+    text += "No layers are shared.\n";
+  } else {
+    TextTable shares({"Share (receiver <- donor)", "Replaced", "Residual"});
+    for (const Rebuilt::Share& share : rebuilt.shares)
+      shares.add_row({share.receiver + " <- " + share.donor, grouped(share.replaced), fixed(share.residual, 3)});
+    text += shares.text();
+  }
+  const bool as_planned = rebuilt.sha256 == rebuilt.planned_sha256;
+  return text + "\n" +
+         wrapped(rebuilt.path + ": " + human_bytes(rebuilt.bytes) + ", " + human_bytes(rebuilt.parameter_bytes) +
+                     " of parameters",
+                 "") +
+         wrapped(as_planned ? "The bytes are those of the plan's bundle: their SHA-256 is the same."
+                            : "The bytes are not those of the plan's bundle: the plan was changed, or it was made with "
+                              "another number of threads, Torch or machine.",
+                 "");
+}
+
+}  // namespace repsim::report

@@ -1,0 +1,72 @@
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "load_bundle.hpp"
+#include "repsim/verify.hpp"
+
+namespace repsim::verify {
+namespace {
+
+/// Follows Torch's CPU allocator on the thread that it was put on. Memory from before is none of its business, nor is
+/// it when that is given back.
+class Recorder : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void* pointer, std::int64_t size, std::size_t, std::size_t, c10::Device device) override {
+    if (!device.is_cpu()) return;
+    if (size > 0) {
+      held_[pointer] = size;
+      in_use_ += size;
+      peak_ = std::max(peak_, in_use_);
+    } else if (const auto found = held_.find(pointer); found != held_.end()) {
+      in_use_ -= found->second;
+      held_.erase(found);
+    }
+  }
+  [[nodiscard]] bool memoryProfilingEnabled() const override { return true; }
+  [[nodiscard]] std::int64_t peak() const { return peak_; }
+
+ private:
+  std::map<void*, std::int64_t> held_;
+  std::int64_t in_use_ = 0, peak_ = 0;
+};
+
+constexpr int kWarmUps = 3;  // the graph executor specialises itself
+
+std::int64_t peak_of(torch::jit::Module& module, const std::vector<c10::IValue>& inputs) {
+  const c10::InferenceMode no_gradients;
+  for (int i = 0; i < kWarmUps; ++i) (void)module.forward(inputs);
+  return peak_allocated_bytes([&] { (void)module.forward(inputs); });
+}
+
+}  // namespace
+
+std::int64_t peak_allocated_bytes(const std::function<void()>& call) {
+  const auto recorder = std::make_shared<Recorder>();
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, recorder);
+    call();
+  }
+  return recorder->peak();
+}
+
+PeakMemory measure_peak_memory(const BundleCheck& check) {
+  std::vector<int> groups(check.set->specs.size());
+  std::iota(groups.begin(), groups.end(), 0);
+  const std::vector<std::int64_t> first{0};
+  const std::vector<c10::IValue> inputs = capture::group_inputs(*check.set, *check.frames, groups, first);
+  PeakMemory peak;
+  for (std::size_t i = 0; i < check.models.size(); ++i) {
+    torch::jit::Module module = check.models[i]->module.deepcopy();
+    peak.separate_bytes =
+        std::max(peak.separate_bytes, peak_of(module, {inputs[static_cast<std::size_t>(check.heads[i].group)]}));
+  }
+  torch::jit::Module bundle = load_bundle(check.bundle_path);
+  peak.bundle_bytes = peak_of(bundle, inputs);
+  return peak;
+}
+
+}  // namespace repsim::verify

@@ -1,0 +1,62 @@
+// Programs joined as plain data against the joint graph that the bundle really runs.
+#include <gtest/gtest.h>
+
+#include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fixtures.hpp"
+
+namespace repsim::graph {
+namespace {
+
+std::vector<c10::IValue> images_for(const test::Opened& opened, const std::vector<int>& groups) {
+  std::vector<c10::IValue> images;
+  for (const int group : groups) {
+    const model::InputSpec& spec = opened.set.specs[static_cast<std::size_t>(group)];
+    images.push_back(model::make_input(spec, model::example_frames(spec, 1)));
+  }
+  return images;
+}
+
+Program described(const test::Opened& opened, const std::vector<Splice>& splices) {
+  std::vector<int> all;
+  for (std::size_t i = 0; i < opened.prepared.size(); ++i) all.push_back(static_cast<int>(i));
+  const Assembly assembly = assemble(opened.set.models, opened.set.groups, splices, all);
+  return describe_joint(assembly, images_for(opened, assembly.input_groups));
+}
+
+Program joined_of(const test::Opened& opened, const std::vector<JoinedShare>& shares) {
+  std::vector<const Program*> programs;
+  for (const Prepared& model : opened.prepared) programs.push_back(&model.program);
+  return joined(programs, shares);
+}
+
+// Small grids that both models make alike are done once in the graph, so it computes a little less.
+TEST(Joined, HasThePeakOfTheJointGraph) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const Program graph = described(opened, {}), plain = joined_of(opened, {});
+  EXPECT_EQ(peak_activation_bytes(plain), peak_activation_bytes(graph));
+  EXPECT_GE(total_flops(plain), total_flops(graph));
+  EXPECT_LT(total_flops(plain), 1.001 * static_cast<double>(total_flops(graph)));
+}
+
+// What a share changes is the same in both, to the nanosecond.
+TEST(Joined, ChangesByAShareAsTheJointGraphDoes) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const Program graph_before = described(opened, {}), plain_before = joined_of(opened, {});
+  const auto cuts = test::map_cuts(opened.program(0));
+  ASSERT_GE(cuts.size(), 3U);
+  for (const std::size_t index : {std::size_t{0}, cuts.size() / 2, cuts.size() - 1}) {
+    const Splice splice = test::random_splice(opened, 0, 1, cuts[index].layers, index + 1);
+    JoinedShare share{0, {}};
+    for (const Override& one : splice.overrides)
+      share.taps.push_back({one.receiver_layer, 1, one.donor_layer, false, false, one.height > 0, true});
+    const Program graph = described(opened, {splice}), plain = joined_of(opened, {share});
+    EXPECT_EQ(peak_activation_bytes(plain), peak_activation_bytes(graph)) << index;
+    EXPECT_EQ(total_flops(plain_before) - total_flops(plain), total_flops(graph_before) - total_flops(graph)) << index;
+    EXPECT_EQ(total_latency_ns(plain_before) - total_latency_ns(plain),
+              total_latency_ns(graph_before) - total_latency_ns(graph))
+        << index;
+  }
+}
+
+}  // namespace
+}  // namespace repsim::graph
