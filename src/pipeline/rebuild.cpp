@@ -22,6 +22,19 @@ void check_target(const fs::path& out, bool force) {
   if (fs::exists(out) && !force) throw input_error("the file is there already", out.string(), "--force replaces it");
 }
 
+/// "wide", or "wide, plain" where layers name their own.
+std::string donors_of(const report::Share& share) {
+  std::vector<std::string> donors;
+  std::string text;
+  for (const report::Replaced& one : share.replaced) {
+    const std::string& donor = report::donor_of(share, one);
+    if (std::find(donors.begin(), donors.end(), donor) != donors.end()) continue;
+    text += (donors.empty() ? "" : ", ") + donor;
+    donors.push_back(donor);
+  }
+  return text;
+}
+
 /// Closed-form fits of all shares, each on what the shares of its donor really produce.
 std::vector<Accepted> refitted(const Workspace& work, const std::vector<PlannedShare>& shares,
                                const capture::Stores& calibration, const std::vector<verify::Head>& heads,
@@ -84,7 +97,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   rebuilt.planned_sha256 = plan.bundle_sha256;
   for (std::size_t i = 0; i < accepted.size(); ++i) {
     const std::vector<double>& residuals = accepted[i].fitted.residuals;
-    rebuilt.shares.push_back({plan.shares[i].receiver, plan.shares[i].donor,
+    rebuilt.shares.push_back({plan.shares[i].receiver, donors_of(plan.shares[i]),
                               static_cast<std::int64_t>(plan.shares[i].replaced.size()),
                               *std::max_element(residuals.begin(), residuals.end())});
   }

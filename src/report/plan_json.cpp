@@ -282,7 +282,7 @@ Share read_share(JsonReader reader) {
   }
   reader.optional(required(reader, "removed_layers"), share.removed_layers);
   read_size(reader, "bytes_removed", share.bytes_removed);
-  read_size(reader, "bytes_added", share.bytes_added);
+  reader.required("bytes_added", share.bytes_added);  // a refit on fewer channels adds less than nothing
   read_size(reader, "flops_removed", share.flops_removed);
   read_size(reader, "flops_added", share.flops_added);
   reader.required("predicted_fidelity", share.predicted_fidelity);

@@ -105,6 +105,20 @@ TEST(Inputs, ThatDifferAreAddedUpToTheByte) {
   EXPECT_EQ(job.written().after.bytes, test::storage_bytes(test::load_bytes(job.bundle())));
 }
 
+// The matrices that line the maps up are made again from the video's size.
+TEST(Inputs, ThatDifferGiveTheSameBundleAgain) {
+  const Job job({{"one", "small", "64x64,letterbox"}, {"two", "dict", "64x64,letterbox"}, {"wide", "wide", "64x48"}},
+                {{"one", "wide"}, {"two", "wide"}});
+  RebuildSettings again;
+  again.plan = job.folder / "out";
+  again.out = job.folder / "again.pt";
+  again.threads = job.settings.threads;
+  SilentProgress silent;
+  const report::Rebuilt rebuilt = rebuild(again, silent);
+  EXPECT_EQ(rebuilt.sha256, job.written().bundle_sha256);
+  EXPECT_EQ(read_file(again.out) == job.bundle(), true);
+}
+
 // One detector fed twice: lined up, the layers of both are nearly the same. (What a random detector finds hangs on the
 // border's values as well, which the donor does not see.) Their weights are equal, so work is all that a share saves.
 TEST(Inputs, OfOneDetectorFedTwoWaysLineUp) {

@@ -166,6 +166,31 @@ TEST_F(Rebuild, LeavesAnExistingFileAlone) {
   EXPECT_EQ(read_file(folder_ / "bundle.pt"), "mine");
 }
 
+/// Asks to stop one step into the first task with this name.
+class StopIn : public SilentProgress {
+ public:
+  explicit StopIn(std::string task) : task_(std::move(task)) {}
+  void begin(std::string_view task, std::int64_t) override { inside_ = task.starts_with(task_); }
+  void advance(std::int64_t steps) override { stopped_ = stopped_ || (steps > 0 && inside_); }
+  [[nodiscard]] bool stop_requested() const override { return stopped_; }
+
+ private:
+  std::string task_;
+  bool inside_ = false, stopped_ = false;
+};
+
+TEST_F(Rebuild, LeavesNothingWhenItIsInterrupted) {
+  test::write_text(folder_ / "plan.json", made_->text);
+  RebuildSettings settings;
+  settings.plan = folder_ / "plan.json";
+  settings.out = folder_ / "bundle.pt";
+  for (const char* task : {"decode", "fit", "measure"}) {
+    StopIn stop(task);
+    EXPECT_THAT(test::error_text([&] { (void)rebuild(settings, stop); }), StartsWith("interrupted: ")) << task;
+    EXPECT_THAT(folder_.entries(), UnorderedElementsAre("plan.json")) << task;
+  }
+}
+
 TEST_F(Rebuild, NamesTheFieldOfAShareThatIsNone) {
   const std::string first = "plan.json: shares[0]";
   const auto edit = [](const char* pointer, const Json& value) {

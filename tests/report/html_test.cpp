@@ -76,6 +76,18 @@ TEST(Html, IsWellFormed) {
   EXPECT_EQ(markup_complaint(html(Plan{}, {sample_matrix(0, 3), sample_matrix(1, 1)})), "");
 }
 
+TEST(Html, StatesTotalsAgainstTheModelsAsGivenAndAfterDeduplication) {
+  const std::string page = html(sample_plan(), {});
+  EXPECT_THAT(page, HasSubstr("-34.4 %, -34.3 % of deduplicated"));
+  EXPECT_EQ(occurrences(page, "<span class=\"unit\">dedup.</span>"), 5U);
+  EXPECT_THAT(page, HasSubstr("12,345 us"));
+  Plan old = sample_plan();
+  old.deduplicated.reset();
+  old.before.latency_estimate_ns.reset();
+  EXPECT_THAT(html(old, {}), Not(HasSubstr("dedup")));
+  EXPECT_THAT(html(old, {}), Not(HasSubstr(" us")));
+}
+
 TEST(Html, NeedsNothingButItself) {
   const std::string page = html(sample_plan(), {sample_matrix(20, 30)});
   for (const char* outside : {"http:", "https:", "<script", "<link", "@import", "src=", "url("}) {

@@ -138,6 +138,15 @@ TEST(PlanJson, KeepsADonorOfASingleLayer) {
   EXPECT_EQ(donor_of(share, share.replaced[1]), "plain");
 }
 
+// A convolution that is solved again on a donor of fewer channels has fewer weights than it had.
+TEST(PlanJson, ReadsAShareThatAddsLessThanNothing) {
+  Plan plan = sample_plan();
+  plan.shares[0].bytes_added = -1296;
+  const Json json = to_json(plan);
+  EXPECT_THAT(plan_schema().complaints(json), IsEmpty());
+  EXPECT_EQ(plan_from_json(json, "p.json").shares[0].bytes_added, -1296);
+}
+
 TEST(PlanJson, ReadsPlansOfBefore) {
   Json plan = to_json(sample_plan());
   plan["frames"].erase("selection");
@@ -207,7 +216,8 @@ TEST(PlanJson, RefusesANegativeSizeWhereverItIs) {
   for (const auto& value : values) {
     const std::string path = value.to_string();
     const bool candidate_saves = path.find("/candidates/") == 0 && value.back().ends_with("_saved");  // may be negative
-    if (!plan[value].is_number_integer() || candidate_saves || path == "/schema_version") continue;
+    const bool refit_adds = path.ends_with("/bytes_added");  // likewise: a refit on fewer channels
+    if (!plan[value].is_number_integer() || candidate_saves || refit_adds || path == "/schema_version") continue;
     SCOPED_TRACE(value.to_string());
     Json damaged = plan;
     damaged[value] = -1;
