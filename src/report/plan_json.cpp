@@ -264,6 +264,8 @@ Replaced read_replaced(JsonReader reader) {
                   {"none", "resize", "resample", "linear", "resize+linear", "resample+linear"});
   reader.optional(required(reader, "refit"), replaced.refit);
   reader.optional("correction_rank", replaced.correction_rank);  // none in older plans
+  if (replaced.correction_rank < 0)
+    reader.fail("correction_rank", "is negative: " + std::to_string(replaced.correction_rank));
   reader.required("residual", replaced.residual);
   reader.finish();
   return replaced;
