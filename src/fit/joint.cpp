@@ -19,6 +19,7 @@ struct CorrectedMap {
   std::int64_t inputs = 0, outputs = 0, places = 0;  ///< channels in and out, height * width of the result
 };
 void add_corrections(const std::vector<CorrectedMap>& maps, int rank, Joint& joint) {
+  if (rank == 0) return;
   for (const CorrectedMap& map : maps) {
     if (map.inputs * larger_kernel(map.geometry) > kMostRegressors) return;
   }

@@ -140,13 +140,22 @@ void check_shares(const EditedPlan& edited) {
     if (share.replaced.empty()) {
       throw input_error("the share replaces no layer", edited.where(field + ".replaced"), "remove the share");
     }
-    for (std::size_t j = 0; j < share.replaced.size(); ++j) {
-      const std::string donor = report::donor_of(share, share.replaced[j]);
-      const std::string at = share.replaced[j].donor.empty() ? field : field + ".replaced[" + std::to_string(j) + "]";
+    const auto other_than_receiver = [&](const std::string& donor, const std::string& at) {
       known(donor, at + ".donor");
       if (donor == share.receiver)
         throw input_error("a model cannot take representations from itself", edited.where(at + ".donor"),
                           "name another model");
+    };
+    other_than_receiver(share.donor, field);
+    bool gives = false;
+    for (std::size_t j = 0; j < share.replaced.size(); ++j) {
+      const std::string& donor = report::donor_of(share, share.replaced[j]);
+      other_than_receiver(donor, field + ".replaced[" + std::to_string(j) + "]");
+      gives = gives || donor == share.donor;
+    }
+    if (!gives) {
+      throw input_error("no layer of this share comes from '" + share.donor + "'", edited.where(field + ".donor"),
+                        "name it as the donor of replaced layers too, or leave their donors out");
     }
   }
   check_cycles(edited);

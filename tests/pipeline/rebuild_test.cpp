@@ -201,6 +201,12 @@ TEST_F(Rebuild, NamesTheFieldOfAShareThatIsNone) {
   EXPECT_THAT(error_of(edit("/shares/0/donor", "shufle")),
               AllOf(HasSubstr(first + ".donor"), HasSubstr("did you mean 'shuffle'?")));
   EXPECT_THAT(error_of(edit("/shares/0/donor", made_->plan.shares[0].receiver)), HasSubstr("from itself"));
+  EXPECT_THAT(error_of(edit("/shares/0/replaced/0/donor", "shufle")),
+              AllOf(HasSubstr(first + ".replaced[0].donor"), HasSubstr("did you mean 'shuffle'?")));
+  const std::string other = made_->plan.shares[0].donor == "wide" ? "shuffle" : "wide";
+  if (made_->plan.shares[0].receiver != other) {
+    EXPECT_THAT(error_of(edit("/shares/0/donor", other)), HasSubstr("no layer of this share comes from '" + other));
+  }
   EXPECT_THAT(error_of(edit("/shares/0/replaced", Json::array())), HasSubstr(first + ".replaced"));
   const std::string layer = made_->plan.shares[0].replaced[0].donor_layer;
   EXPECT_THAT(error_of(edit("/shares/0/replaced/0/donor_layer", layer + "x")),
