@@ -124,6 +124,8 @@ TEST(Summary, StatesTheSavingAgainstTheModelsAsGivenAndAfterDeduplication) {
   plan.after.bytes = 600000;
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("saves 400.0 kB of 1.0 MB of parameters (-40.0 %)"));
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("of the 800.0 kB that plain de-duplication leaves it saves 25.0 %"));
+  plan.after.bytes = 799999;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("leaves it saves 0.0 %"));
   plan.after.bytes = 800000;
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("that plain de-duplication leaves it saves nothing"));
   plan.deduplicated.reset();  // a plan of an earlier version
