@@ -246,9 +246,11 @@ class Assembler {
                   request.input ? node->input(0) : node->output(static_cast<std::size_t>(request.place.output)));
   }
 
-  /// Source positions are paths of the machine that exported a model: they stay out of the bundle.
+  /// Source positions are paths of the machine that exported a model: they stay out of the bundle. Nodes have an empty
+  /// source with a name then, not none: the interpreter asks that of a warning for its file.
   static void clear_source(tj::Node* node) {
-    node->setSourceRange(tj::SourceRange());
+    static const auto kNowhere = std::make_shared<tj::Source>("", std::string("bundle"), 0);
+    node->setSourceRange(tj::SourceRange(kNowhere, 0, 0));
     for (tj::Block* block : node->blocks()) {
       for (tj::Node* inner : block->nodes()) clear_source(inner);
     }

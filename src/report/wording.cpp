@@ -147,7 +147,9 @@ std::string saving_in_words(const Plan& plan) {
   if (plan.deduplicated) {
     const std::string change = percent_change(plan.deduplicated->bytes, plan.after.bytes);
     text += "; of the " + human_bytes(plan.deduplicated->bytes) + " that plain de-duplication leaves " +
-            (plan.deduplicated->bytes > plan.after.bytes ? "it saves " + (change.starts_with("-") ? change.substr(1) : change) : "it saves nothing");
+            (plan.deduplicated->bytes > plan.after.bytes
+                 ? "it saves " + (change.starts_with("-") ? change.substr(1) : change)
+                 : "it saves nothing");
   }
   return text;
 }

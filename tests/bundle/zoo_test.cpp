@@ -37,6 +37,7 @@ constexpr Animal kZoo[] = {
     {"attributes", 2},
     {"forks", 3},
     {"checks", 3},
+    {"warns", 3},
     {"trains", 3},
     {"writes_into_the_image", 3},
     {"attention", 3},
@@ -160,6 +161,18 @@ TEST(WholeModel, SharesItsParametersWithItsTwin) {
     const c10::IValue own = original.forward(images()), outputs = bundle.forward(images());
     for (const std::size_t head : {0U, 1U}) EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[head], own));
   }
+}
+
+// The interpreter asks a warning for its source, which a joint graph does not keep.
+TEST(WarningModel, RunsInAJointGraph) {
+  std::vector<model::Loaded> loaded;
+  loaded.push_back(model::load({"w", test::fixture_path("zoo/warns").string(), test::fixture_input(), {}}, ""));
+  const test::Opened opened = test::open_loaded(std::move(loaded));
+  const std::vector<int> wanted{0};
+  const graph::Assembly joint = graph::assemble(opened.set.models, opened.set.groups, {}, wanted);
+  const graph::Runner runner(*joint.graph, joint.parameter_values(), {}, /*keep_output=*/true);
+  const c10::IValue image = test::input_of(test::picture_stores(opened.set, 1)[0], {0});
+  EXPECT_TRUE(test::same_bits(runner.run({image}), test::run_file(opened.loaded[0].spec.path, image)));
 }
 
 // A quantised model gives its float layers, and takes what comes before them.

@@ -239,6 +239,7 @@ class PyramidHead(nn.Module):
             for _ in range(depth)
         )
         self.norms = nn.ModuleList(nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(depth)) for _ in range(levels))
+        self.activation = nn.SiLU()  # a module, so that the oracle can hook it
         self.predict = nn.Conv2d(channels, outputs, 3, padding=1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
@@ -246,7 +247,7 @@ class PyramidHead(nn.Module):
         for level, norms in enumerate(self.norms):
             x = maps[level]
             for conv, norm in zip(self.convs, norms):
-                x = F.silu(norm(conv(x)))
+                x = self.activation(norm(conv(x)))
             rows.append(positions(self.predict(x), self.values))
         return torch.cat(rows, 1)
 
