@@ -81,10 +81,14 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
     std::vector<CorrectedMap> corrected;
     // The convolution's input changes by as many channels as the taps bring more or less.
     std::int64_t change = 0;
+    bool any_changes = false;
     for (const Tap& tap : cut.taps) {
-      change += given_by(tap).shape[0] - receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape[0];
+      const std::int64_t more =
+          given_by(tap).shape[0] - receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape[0];
+      change += more;
+      any_changes = any_changes || more != 0;  // changes that cancel out change each convolution all the same
     }
-    if (change != 0 && joint.refit_nodes.size() > 1) {
+    if (any_changes && joint.refit_nodes.size() > 1) {
       // Several convolutions may each see some of the taps only; fit() measures, this would guess.
       joint.refit_nodes.clear();
     } else {

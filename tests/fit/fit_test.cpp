@@ -313,6 +313,19 @@ TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
   EXPECT_EQ(joint.bytes_added, 4 * joint.elements_added);
 }
 
+// Two heads, one level each: 14 and 18 channels become 16 and 16, so that the changes cancel out and yet both matter.
+TEST(Joint, RefitsNoSeveralConvolutionsOnOtherChannels) {
+  const test::Opened opened = test::open_fixtures({"wide", "small"});
+  const int fine = graph::find_layer(opened.program(0), "backbone.layer2.2"),
+            coarse = graph::find_layer(opened.program(0), "backbone.layer3.2"),
+            given = graph::find_layer(opened.program(1), "backbone.stage2.2");
+  ASSERT_EQ(graph::refit_convolutions(opened.prepared[0], {fine, coarse}).size(), 2U);
+  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, given}, {coarse, 1, given}}}, {});
+  EXPECT_TRUE(joint.refit_nodes.empty());
+  EXPECT_TRUE(joint.linear.at(0) && joint.linear.at(1));
+  EXPECT_EQ(joint.elements_added, 14 * 16 + 14 + 18 * 16 + 18);
+}
+
 TEST(Joint, CountsTheBytesOfAdapters) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const int fine = graph::find_layer(opened.program(0), "backbone.stage1.2"),
