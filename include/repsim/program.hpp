@@ -91,6 +91,9 @@ struct Removal {
 /// Ops that the results need when the values of the layers `replaced` come from elsewhere. A replaced layer's op is not
 /// computed and needs no inputs; an op that makes several layers stays until all of them are replaced.
 [[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced);
+/// The same for other results than the program's: ops whose values are wanted.
+[[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced,
+                                         const std::vector<int>& results);
 
 /// Largest sum of simultaneously live op outputs in bytes per frame, each freed after its last use, parameters and the
 /// model's input not counted: a prediction of activation memory in execution order. An op without memory of its own

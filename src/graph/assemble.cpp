@@ -47,6 +47,7 @@ class Assembler {
   }
 
   Assembly run(std::span<const int> wanted, std::span<const PlaceRequest> requests) {
+    if (wanted.empty()) requests_ = requests;
     for (const int index : execution_order(models_.size(), splices_)) {
       if (models_[static_cast<std::size_t>(index)]->transparent) add_model(index);
     }
@@ -117,7 +118,8 @@ class Assembler {
     const std::vector<tj::Node*> nodes = top_nodes(*prepared.graph);
     // What a receiver needs no more is left out by the same rule that says what it saves: its checks and prints of
     // removed values go with them.
-    const std::vector<bool> needed = splice ? needed_nodes(prepared, *splice) : std::vector<bool>(nodes.size(), true);
+    const std::vector<bool> needed =
+        splice ? needed_nodes(prepared, *splice, index) : std::vector<bool>(nodes.size(), true);
     tj::WithInsertPoint guard(graph_->block());
     for (std::size_t position = 0; position < nodes.size(); ++position) {
       tj::Node* original = nodes[position];
@@ -134,11 +136,41 @@ class Assembler {
     }
   }
 
-  /// Per node of the prepared graph: whether a receiver still computes it. Constants always stay.
-  static std::vector<bool> needed_nodes(const Prepared& prepared, const Splice& splice) {
+  /// Ops that make what is asked of a model where no results are wanted: requested values, or what they are computed
+  /// from, and layers that it gives.
+  std::vector<int> requested_ops(int index) const {
+    const Program& program = model(index).program;
+    std::vector<int> op_of;  // per node, -1: a constant
+    int ops = 0;
+    for (const tj::Node* node : model(index).graph->nodes())
+      op_of.push_back(node->kind() == c10::prim::Constant ? -1 : ops++);
+    std::vector<int> result;
+    for (const PlaceRequest& request : requests_) {
+      const int op = request.model == index ? op_of.at(static_cast<std::size_t>(request.place.node)) : -1;
+      if (op < 0) continue;
+      if (!request.input) {
+        result.push_back(op);
+        continue;
+      }
+      const std::vector<int>& inputs = program.ops[static_cast<std::size_t>(op)].inputs;
+      result.insert(result.end(), inputs.begin(), inputs.end());
+    }
+    for (const Splice& splice : splices_) {
+      for (const Override& one : splice.overrides) {
+        if (one.donor == index) result.push_back(program.layers[static_cast<std::size_t>(one.donor_layer)].op);
+      }
+    }
+    return result;
+  }
+
+  /// Per node of the prepared graph: whether a receiver still computes it. Constants always stay. Where only places are
+  /// asked for, nothing behind them runs: it may not fit the replaced values yet, and dead code elimination keeps what
+  /// might write into memory that others see.
+  std::vector<bool> needed_nodes(const Prepared& prepared, const Splice& splice, int index) const {
     std::vector<int> replaced;
     for (const Override& one : splice.overrides) replaced.push_back(one.receiver_layer);
-    const std::vector<bool> live = live_ops(prepared.program, replaced);
+    const std::vector<bool> live = requests_.empty() ? live_ops(prepared.program, replaced)
+                                                     : live_ops(prepared.program, replaced, requested_ops(index));
     std::vector<bool> needed;
     std::size_t op = 0;
     for (const tj::Node* node : prepared.graph->nodes()) {
@@ -283,6 +315,7 @@ class Assembler {
   std::span<const Splice> splices_;
   std::shared_ptr<tj::Graph> graph_;
   int group_count_ = 0;
+  std::span<const PlaceRequest> requests_;  // where they are all that is asked for
   std::vector<std::unordered_map<tj::Value*, tj::Value*>> values_;
   std::map<std::string, tj::Value*> by_content_;
   std::vector<AssembledParameter> parameters_;

@@ -31,9 +31,13 @@ std::vector<bool> replaced_ops(const Program& program, const std::vector<int>& r
 }  // namespace
 
 std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced) {
+  return live_ops(program, replaced, program.results);
+}
+
+std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced, const std::vector<int>& results) {
   const std::vector<bool> given = replaced_ops(program, replaced);
   std::vector<bool> live(program.ops.size(), false);
-  for (const int op : program.results) live[static_cast<std::size_t>(op)] = !given[static_cast<std::size_t>(op)];
+  for (const int op : results) live[static_cast<std::size_t>(op)] = !given[static_cast<std::size_t>(op)];
   // Inputs come before the ops that need them, so one backward pass reaches everything.
   for (std::size_t op = program.ops.size(); op-- > 0;) {
     if (!live[op]) continue;
