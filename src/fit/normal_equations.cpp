@@ -96,24 +96,34 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
   return solution;
 }
 
-NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& columns, std::int64_t rank, double ridge,
+NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& columns, const at::Tensor& more,
+                                                         std::int64_t rank, double ridge,
                                                          double correction_ridge) const {
   const Moments all = moments();
   const at::Tensor some = all.xx.index_select(0, columns);  // [columns, p]
   const at::Tensor base = solve_ridge(some.index_select(1, columns), all.xy.index_select(0, columns), ridge);
-  const at::Tensor left_over = all.xy - some.t().mm(base);  // covariance of x and what the base leaves over
-  const at::Tensor full = solve_ridge(all.xx, left_over, correction_ridge);
-  const at::Tensor fitted = full.t().mm(all.xx.mm(full));
+  const at::Tensor covariance = all.xx.index_select(0, more).index_select(1, more);
+  // Covariance of the correction's regressors and what the base leaves over.
+  const at::Tensor left_over = all.xy.index_select(0, more) - some.index_select(1, more).t().mm(base);
+  const at::Tensor full = solve_ridge(covariance, left_over, correction_ridge);
+  const at::Tensor fitted = full.t().mm(covariance.mm(full));
   const at::Tensor vectors = std::get<1>(at::linalg_eigh(fitted));  // ascending
   const std::int64_t kept = std::min(rank, vectors.size(1));
   LowRank result;
   result.up = vectors.narrow(1, vectors.size(1) - kept, kept).contiguous();
   result.down = full.mm(result.up).t().contiguous();
-  at::Tensor weight = result.down.t().mm(result.up.t());
+  at::Tensor weight = at::zeros_like(all.xy);
+  weight.index_add_(0, more, result.down.t().mm(result.up.t()));
   weight.index_add_(0, columns, base);
   result.base.weight = base.t().contiguous();
   judge(all, weight, result.base);
   return result;
+}
+
+at::Tensor NormalEquations::principal_directions(const at::Tensor& columns, std::int64_t count) const {
+  const at::Tensor covariance = moments().xx.index_select(0, columns).index_select(1, columns);
+  const at::Tensor vectors = std::get<1>(at::linalg_eigh(covariance));  // ascending
+  return vectors.narrow(1, vectors.size(1) - count, count).flip(1).t().contiguous();
 }
 
 double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const {

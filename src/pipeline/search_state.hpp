@@ -74,6 +74,7 @@ class Search::State {
   Chain chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const;
   void drop(const Chain& chain);
   void drop_untried(const Chain& chain);
+  void gather_ahead(std::size_t column);
   void try_chain(const Chain& chain);
   Trial tried(const Chain& chain, std::size_t entry);
 

@@ -227,9 +227,9 @@ struct SameWeights : testing::Test {
 // they show other places. (Half a cell, as at stage3, is another value in a random network.)
 TEST_F(SameWeights, AreFoundAlikeOnceTheyLineUp) {
   for (const std::string name : {"backbone.stage1.2", "backbone.stage2.2"}) {
-    const std::vector<LayerPair> pair{{layer(name), layer(name)}};
-    const double aligned = screen(opened.set, stores, 0, 1, pair, {}, silent)[0],
-                 resized = screen(unaligned(), stores, 0, 1, pair, {}, silent)[0];
+    const std::vector<Screening> pair{{0, 1, {{layer(name), layer(name)}}}};
+    const double aligned = screen(opened.set, stores, pair, {}, silent)[0][0],
+                 resized = screen(unaligned(), stores, pair, {}, silent)[0][0];
     EXPECT_GT(aligned, 0.85) << name;
     EXPECT_LT(resized, aligned - 0.2) << name;
   }

@@ -168,12 +168,14 @@ struct Twins : testing::Test {
 };
 
 TEST_F(Twins, ScreenFindsAnExactLinearRelation) {
-  const auto r2 = screen(opened.set, stores, 0, 1, {{0, 0}}, {}, silent);
+  const std::vector<Screening> asked{{0, 1, {{0, 0}}}};
+  const auto r2 = screen(opened.set, stores, asked, {}, silent);
   ASSERT_EQ(r2.size(), 1U);
-  EXPECT_GT(r2[0], 1 - 1e-4);  // the default ridge keeps it this far from 1
+  ASSERT_EQ(r2[0].size(), 1U);
+  EXPECT_GT(r2[0][0], 1 - 1e-4);  // the default ridge keeps it this far from 1
   Options exact;
   exact.ridge = 1e-9;
-  EXPECT_GT(screen(opened.set, stores, 0, 1, {{0, 0}}, exact, silent)[0], 1 - 1e-6);
+  EXPECT_GT(screen(opened.set, stores, asked, exact, silent)[0][0], 1 - 1e-6);
 }
 
 TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
