@@ -15,7 +15,6 @@ namespace {
 constexpr std::int64_t kMaxRowsPerFrame = 1024;  // positions of large maps are strided down to about this many
 /// Of corrections: their Gram matrix is what a fit costs most for, and grows with the square.
 constexpr std::int64_t kMostRegressors = 1024;
-constexpr std::int64_t kRowsPerRegressor = 32;  // of corrections; with 8 they fit the calibration frames, not the scene
 
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
@@ -78,13 +77,6 @@ at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map) {
   if (!map.projection.defined()) return patches(x, with_ring(map.geometry));
   const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
   return at::cat({patches(x, map.geometry), patches(seen, with_ring(map.geometry))}, 2);
-}
-
-std::int64_t rows_per_frame(const Gathered::Map& map, std::int64_t frames) {
-  if (!map.corrections) return kMaxRowsPerFrame;
-  const std::int64_t seen = map.projection.defined() ? map.projection.size(0) : map.channels;
-  const std::int64_t wanted = kRowsPerRegressor * seen * larger_kernel(map.geometry);
-  return std::min(kMaxRowsPerFrame, wanted / frames + 1);
 }
 
 /// Where the taps' values come from, brought to size; no map yet.
@@ -167,9 +159,8 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     for (const Regression& one : regressions) {
       const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
       one.map->channels = values[one.x].size(1);
-      const std::int64_t most = rows_per_frame(*one.map, calibration.front().size());
       const auto rows = [&](const at::Tensor& all) {
-        return matrix(every_position(rows_in_view(all, one.aligned, height, width), most));
+        return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
       };
       const c10::InferenceMode no_gradients;
       const at::Tensor y = rows(positions_of(values[one.y]));
@@ -193,9 +184,9 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
     if (cuts[i].receiver != cuts.front().receiver) throw Error(ErrorKind::kInternal, "cuts of several receivers");
     gathered[i].splice = without_maps(set, cuts[i], joints[i]);
     for (const int node : joints[i].refit_nodes)
-      gathered[i].maps.push_back({graph::convolution_geometry(receiver, node), {}, 0, false, {}});
+      gathered[i].maps.push_back({graph::convolution_geometry(receiver, node), NormalEquations(), 0, false, {}});
     if (joints[i].refit_nodes.empty())
-      gathered[i].maps.assign(cuts[i].taps.size(), {graph::pointwise_geometry(), {}, 0, false, {}});
+      gathered[i].maps.assign(cuts[i].taps.size(), {graph::pointwise_geometry(), NormalEquations(), 0, false, {}});
   }
   fill(set, calibration, shares, cuts, joints, gathered, progress, weights);
   return gathered;
@@ -208,7 +199,7 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
   Gathered gathered;
   gathered.splice = plain.splice;
   for (const Gathered::Map& map : plain.maps) {
-    Gathered::Map more{map.geometry, {}, map.channels, true, {}};
+    Gathered::Map more{map.geometry, NormalEquations(NormalEquations::Products::kFloat), map.channels, true, {}};
     const std::int64_t most = std::max<std::int64_t>(1, kMostRegressors / larger_kernel(map.geometry));
     if (map.channels > most)
       more.projection = map.sums.principal_directions(middle_values(map.geometry, map.channels), most);
