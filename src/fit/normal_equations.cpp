@@ -132,6 +132,7 @@ NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& colum
   weight.index_add_(0, more, result.down.t().mm(result.up.t()));
   weight.index_add_(0, columns, base);
   result.base.weight = base.t().contiguous();
+  result.both = weight.t().contiguous();
   judge(all, weight, result.base);
   return result;
 }
@@ -145,6 +146,15 @@ at::Tensor NormalEquations::principal_directions(const at::Tensor& columns, std:
 double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const {
   const double total = variance.slice(0, begin, end).sum().item<double>();
   return total > 0 ? explained.slice(0, begin, end).sum().item<double>() / total : 0.0;
+}
+
+double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias) const {
+  if (rows_ == 0) return 0;
+  // y - Wx - b = (y - shift) - W (x - shift) - c
+  const at::Tensor c = bias - shift_y_ + weight.mv(shift_x_);
+  const at::Tensor squares = yy_.sum() - 2 * (weight.t() * xy_).sum() + (weight.mm(xx_) * weight).sum() +
+                             2 * c.dot(weight.mv(sum_x_) - sum_y_) + total_ * c.dot(c);
+  return squares.item<double>();
 }
 
 double NormalEquations::r2_unchanged() const {
