@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 
@@ -12,11 +11,10 @@
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/report.hpp"
+#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kFooter = R"(Examples:
   repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
@@ -36,66 +34,12 @@ written, with no shares) or nothing that fits into the budget keeps it (the smal
 struct PlanFlags {
   std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,
       donors, keep, explain;
-  std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget;
+  std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget, cache;
   std::optional<std::int64_t> frames, max_trials, max_shares, max_rank, seed;
   std::optional<int> threads;
   std::optional<double> holdout, confidence, max_minutes;
   bool dry_run = false, force = false;
 };
-
-/// Defaults, then the config file, then `--set`.
-pipeline::Settings settings_from_files(const PlanFlags& flags) {
-  Json config = Json::object();
-  fs::path base;
-  std::string file = "--set";
-  if (flags.config) {
-    config = read_json(*flags.config);
-    base = fs::path(*flags.config).parent_path();
-    file = *flags.config;
-  }
-  Json changed = config;
-  for (const auto& assignment : flags.set) pipeline::apply_override(changed, assignment);
-  try {
-    return pipeline::settings_from_json(changed, file, base);
-  } catch (const Error& error) {
-    if (flags.set.empty()) throw;
-    // A config that is well without --set makes this the command line's mistake.
-    static_cast<void>(pipeline::settings_from_json(config, file, base));
-    const std::string where = flags.config ? "--set on " + error.where() : error.where();
-    throw Error(ErrorKind::kUsage, error.problem(), where, error.remedy());
-  }
-}
-
-void apply_models(const PlanFlags& flags, pipeline::Settings& settings) {
-  std::vector<NamedPath> given;
-  for (const auto& path : flags.models) given.push_back({fs::path(path).stem().string(), path});
-  for (const auto& text : flags.named_models) given.push_back(parse_named_path(text));
-  check_unique(given);
-  std::vector<model::ModelSpec> before;
-  std::vector<std::string> sources_before;
-  if (!flags.models.empty()) {
-    before.swap(settings.models);
-    sources_before.swap(settings.input_sources);
-  }
-  for (const auto& [name, path] : given) {
-    const auto same = [&name = name](const model::ModelSpec& spec) { return spec.name == name; };
-    if (const auto found = std::find_if(settings.models.begin(), settings.models.end(), same);
-        found != settings.models.end()) {
-      found->path = path;
-      continue;
-    }
-    model::ModelSpec spec;
-    std::string source;
-    if (const auto found = std::find_if(before.begin(), before.end(), same); found != before.end()) {
-      spec = *found;
-      source = sources_before[static_cast<std::size_t>(found - before.begin())];
-    }
-    spec.name = name;
-    spec.path = path;
-    settings.models.push_back(std::move(spec));
-    settings.input_sources.push_back(std::move(source));
-  }
-}
 
 template <typename Value, typename Target>
 void take(const std::optional<Value>& flag, Target& out) {
@@ -125,8 +69,8 @@ std::uint64_t seed_of(std::int64_t seed) {
 
 /// Everything that decides the plan: defaults < config file < --set < flags. The one place of this precedence.
 pipeline::Settings settings_of(const PlanFlags& flags) {
-  pipeline::Settings settings = settings_from_files(flags);
-  apply_models(flags, settings);
+  pipeline::Settings settings = settings_from_files(flags.config, flags.set);
+  apply_models(flags.models, flags.named_models, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   apply_formats(flags.formats, settings.models);
   take(flags.libraries, settings.libraries);
@@ -158,6 +102,7 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   take(flags.threads, settings.threads);
   if (flags.seed) settings.seed = seed_of(*flags.seed);
   pipeline::check(settings);
+  if (!flags.dry_run) settings.cache = cache_folder(flags.cache);
   return settings;
 }
 
@@ -288,7 +233,7 @@ Job setup_plan(CLI::App& app) {
       {add_text(app, "--config", "FILE", f.config, "Settings as JSON (docs/config.md, configs/repsim.schema.json)"),
        add_repeatable(app, "--set", "KEY=VALUE", f.set,
                       "Change one setting of the config: merge.min_fidelity=0.85, models.0.output.score_threshold=0.5"),
-       add_threads(app, f.threads),
+       add_threads(app, f.threads), add_cache(app, f.cache),
        add_whole_number(app, "--seed", "N", f.seed,
                         with_default("Of the bootstrap intervals", std::to_string(defaults.seed)))});
   return [flags](Progress& progress) { run_plan(*flags, progress); };
