@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,11 +34,16 @@ struct Cut {
 struct Options {
   bool linear =
       true;  ///< 1x1 adapters may be fitted; else layers are at most resized or resampled (channels must agree)
-  bool refit = true;               ///< the first convolutions after the cut may be solved again instead
-  int rank = 0;                    ///< channels of the correction beside each linear map; 0: none (graph::Correction)
-  double ridge = 1e-4;             ///< strength relative to the mean variance of the regressors
-  double correction_ridge = 1e-3;  ///< the same for corrections, whose many regressors say nearly the same
+  bool refit = true;  ///< the first convolutions after the cut may be solved again instead
+  int rank = 0;       ///< channels of the correction beside each linear map; 0: none (graph::Correction)
+  /// Strength relative to the mean variance of the regressors, of maps and of corrections (whose many regressors say
+  /// nearly the same). Not set: per map the one that explains parts of the calibration frames best that it was not
+  /// fitted on.
+  std::optional<double> ridge, correction_ridge;
 };
+
+/// Where there are too few frames to choose one.
+inline constexpr double kRidge = 1e-4, kCorrectionRidge = 1e-3;
 
 /// How much the places of a receiver's input matter: `floor`, and inside a box of its own detections the score more.
 /// What is fitted where nothing is ever found takes expressiveness from where something is.
@@ -57,12 +63,13 @@ struct Joint {
   std::vector<bool> linear;      ///< per tap: a 1x1 convolution is added
   std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
   std::vector<bool> resample;  ///< per tap: receiver and donor see different parts; constant matrices line the maps up
-  int rank = 0;  ///< of the corrections; less than asked for where a kernel would see too many values to be fitted
+  int rank = 0;                ///< of the corrections
   std::set<graph::Axis> rows,
       columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
   std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
-  std::int64_t flops_added = 0;  ///< per frame
+  std::int64_t flops_added = 0;    ///< per frame
+  std::int64_t gram_elements = 0;  ///< of the Gram matrices of its maps' regressors, without corrections
 };
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
 [[nodiscard]] Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options);
@@ -70,6 +77,12 @@ struct Joint {
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
  public:
+  /// How products of rows are taken before they are added up in float64. Float32 products are those of 1024 rows at a
+  /// time about the shift: good to 1e-5 of the variances, which is far below the ridge of a correction, and twice as
+  /// fast.
+  enum class Products { kDouble, kFloat };
+  explicit NormalEquations(Products products = Products::kDouble) : products_(products) {}
+
   /// @param x  [rows, p], @param y  [rows, q]; any floating dtype
   /// @param weights  [rows] float64, 0 or more; undefined: 1 each
   void add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights = {});
@@ -88,17 +101,23 @@ class NormalEquations {
   };
   /// @param ridge  relative to the mean variance of x; a singular system gets the minimum-norm direction only
   [[nodiscard]] Solution solve(double ridge) const;
-  /// A map from some of the regressors, and beside it one of low rank from all: y ~ base x[columns] + up down x + bias.
+  /// A map from some of the regressors, and beside it one of low rank: y ~ base x[columns] + up down x[more] + bias.
   struct LowRank {
     Solution base;    ///< weight [q, columns]; the rest is that of the whole
-    at::Tensor down;  ///< [rank, p] float64
+    at::Tensor down;  ///< [rank, more] float64
     at::Tensor up;    ///< [q, rank] float64
+    at::Tensor both;  ///< [q, p] float64: base and correction as one map
   };
-  /// The base as solve() has it; of what it leaves over, the regression on all regressors (with a ridge of its own) cut
-  /// down to the `rank` directions of y in which it explains most.
-  /// @param columns  int64, of the regressors that the base takes
-  [[nodiscard]] LowRank solve_low_rank(const at::Tensor& columns, std::int64_t rank, double ridge,
-                                       double correction_ridge) const;
+  /// The base as solve() has it; of what it leaves over, the regression on the regressors `more` (with a ridge of its
+  /// own) cut down to the `rank` directions of y in which it explains most.
+  /// @param columns,more  int64, of the regressors that the base and the correction take; they may overlap
+  [[nodiscard]] LowRank solve_low_rank(const at::Tensor& columns, const at::Tensor& more, std::int64_t rank,
+                                       double ridge, double correction_ridge) const;
+  /// The `count` directions in which the regressors `columns` vary most: orthonormal rows, float64 [count, columns].
+  [[nodiscard]] at::Tensor principal_directions(const at::Tensor& columns, std::int64_t count) const;
+  /// Weighted sum of squares that the map leaves of these rows, which need not be those that fitted it.
+  /// @param weight  [q, p] float64, @param bias  [q] float64
+  [[nodiscard]] double error_of(const at::Tensor& weight, const at::Tensor& bias) const;
   /// R2 of y ~ x itself, nothing fitted; x and y have the same width.
   [[nodiscard]] double r2_unchanged() const;
   [[nodiscard]] std::int64_t rows() const { return rows_; }
@@ -111,6 +130,7 @@ class NormalEquations {
   /// What a weight [p, q] explains.
   void judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const;
 
+  Products products_;
   std::int64_t rows_ = 0;
   double total_ = 0;  ///< of the weights
   at::Tensor shift_x_, shift_y_, sum_x_, sum_y_, xx_, xy_, yy_;
@@ -126,12 +146,30 @@ struct Fitted {
 struct Gathered {
   struct Map {
     graph::ConvGeometry geometry;
-    NormalEquations sums;       ///< with a rank: of all values that the correction's kernel sees
-    std::int64_t channels = 0;  ///< that the map reads
+    /// Of what the map sees, then of what a correction sees beside it: one part per stretch of the calibration frames.
+    std::vector<NormalEquations> parts;
+    std::int64_t channels = 0;                                   ///< that the map reads
+    bool corrections = false;                                    ///< the sums hold what corrections need
+    double ridge = kRidge, correction_ridge = kCorrectionRidge;  ///< by cross-validation over the parts
+    /// The correction sees these combinations of the channels, float64 [count, channels]; undefined: the channels.
+    at::Tensor projection;
   };
   graph::Splice splice;   ///< where the taps' values come from and how they are brought to size; no map yet
   std::vector<Map> maps;  ///< one per refitted convolution, or per tap
 };
+
+/// Sums of all parts.
+[[nodiscard]] NormalEquations merged(std::span<const NormalEquations> parts);
+
+/// Ridge regression on all parts but one, judged on that one, for each part and each of `ridges`: the strongest ridge
+/// whose error is within a thousandth of the least. Parts are stretches of a video, so that near-copies of a frame do
+/// not stand on both sides.
+/// @return nothing where fewer than two parts have rows
+[[nodiscard]] std::optional<double> best_ridge(std::span<const NormalEquations> parts, std::span<const double> ridges);
+/// The same for corrections of rank 8 beside a map of ridge `ridge`.
+[[nodiscard]] std::optional<double> best_correction_ridge(std::span<const NormalEquations> parts,
+                                                          const at::Tensor& columns, const at::Tensor& more,
+                                                          double ridge, std::span<const double> ridges);
 
 /// Bytes of a constant matrix.
 [[nodiscard]] inline std::int64_t matrix_bytes(const graph::Axis& axis) { return 4 * axis.elements(); }
@@ -149,11 +187,21 @@ struct Gathered {
                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                          const Options& options, Progress& progress, const RowWeights& weights = {});
 
-/// The two halves of fit(): one pass over the frames, and its solution, for a joint of any rank if the one that was
-/// gathered had one, else for rank 0.
-[[nodiscard]] Gathered gather(const capture::ModelSet& set, const capture::Stores& calibration,
-                              std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                              Progress& progress, const RowWeights& weights = {});
+/// The first half of fit() for several cuts of one receiver in one pass over the frames, in which donors and receiver
+/// run once. Without what corrections need.
+/// @param joints  one per cut
+[[nodiscard]] std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
+                                           std::span<const graph::Splice> shares, std::span<const Cut> cuts,
+                                           std::span<const Joint> joints, Progress& progress,
+                                           const RowWeights& weights = {});
+/// The same of one cut with what corrections of any rank need. A neighbourhood of many channels has more values than
+/// can be regressed on in reasonable time; the correction then sees the principal directions of the channels only.
+/// @param plain  what gather() has of this cut
+[[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
+                                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                                          const Gathered& plain, Progress& progress, const RowWeights& weights = {});
+/// The second half.
+/// @param joint  of rank 0, or of any rank where corrections were gathered
 [[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);
 
 /// Layers of two models.
@@ -161,11 +209,18 @@ struct LayerPair {
   int receiver_layer = -1, donor_layer = -1;
 };
 
+/// What screen() is asked about two models.
+struct Screening {
+  int receiver = -1, donor = -1;
+  std::vector<LayerPair> pairs;  ///< layers of four dimensions
+};
+
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
-/// at 64 positions per frame (evenly spaced over what both see).
-/// @param pairs  layers of four dimensions
-[[nodiscard]] std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver,
-                                         int donor, const std::vector<LayerPair>& pairs, const Options& options,
-                                         Progress& progress);
+/// at 64 positions per frame (evenly spaced over what both see). One pass over the frames, in which every model runs
+/// once; a second one for what cannot be run in batches.
+/// @return per screening, per pair
+[[nodiscard]] std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
+                                                      std::span<const Screening> screenings, const Options& options,
+                                                      Progress& progress);
 
 }  // namespace repsim::fit

@@ -1,19 +1,30 @@
 #include "repsim/fit.hpp"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/einsum.h>
+
 #include <numeric>
 
 #include "coordinates.hpp"
 #include "patches.hpp"
+#include "repsim/base/error.hpp"
 
 namespace repsim::fit {
 namespace {
 
 constexpr std::int64_t kMaxRowsPerFrame = 1024;  // positions of large maps are strided down to about this many
+/// Of corrections: their Gram matrix is what a fit costs most for, and grows with the square.
+constexpr std::int64_t kMostRegressors = 1024;
+constexpr std::size_t kParts = 4;  // of the calibration frames, for cross-validation
+/// Elements of a Gram matrix beyond which four of them are too much memory: 128 MiB each.
+constexpr std::int64_t kMostInParts = std::int64_t{1} << 24;
+constexpr double kRidges[] = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
 
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
   std::vector<graph::Alignment> aligned;  // of the donors whose maps it reads
   std::size_t x = 0, y = 0;               // indices of place requests
+  Gathered::Map* map = nullptr;
 };
 
 std::string names_of(const capture::ModelSet& set, const std::vector<int>& models) {
@@ -34,18 +45,36 @@ struct Solved {
   graph::Correction correction;
   double r2 = 0;
 };
+/// Which of the regressors the map takes, and which its correction does.
+std::pair<at::Tensor, at::Tensor> regressors_of(const Gathered::Map& map) {
+  const std::int64_t own = map.channels * map.geometry.weight_shape[2] * map.geometry.weight_shape[3];
+  const bool projected = map.projection.defined();
+  const std::int64_t seen = projected ? map.projection.size(0) : map.channels;
+  const at::Tensor more = at::arange(seen * larger_kernel(map.geometry), at::kLong) + (projected ? own : 0);
+  return {projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels), more};
+}
+
 Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
   const std::int64_t height = map.geometry.weight_shape[2], width = map.geometry.weight_shape[3];
   Solved solved;
   NormalEquations::Solution solution;
   if (rank > 0) {
-    NormalEquations::LowRank low = map.sums.solve_low_rank(inner_values(map.geometry, map.channels), rank,
-                                                           options.ridge, options.correction_ridge);
-    solved.correction.down = kernel(low.down, height + 2, width + 2);
+    if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
+    const auto [columns, more] = regressors_of(map);
+    NormalEquations::LowRank low =
+        merged(map.parts).solve_low_rank(columns, more, rank, options.ridge.value_or(map.ridge),
+                                         options.correction_ridge.value_or(map.correction_ridge));
+    at::Tensor down = low.down;
+    if (map.projection.defined()) {  // from combinations of channels back to channels
+      const std::int64_t seen = map.projection.size(0);
+      down = at::einsum("rkp,kc->rcp", {down.view({-1, seen, larger_kernel(map.geometry)}), map.projection});
+      down = down.reshape({down.size(0), -1});
+    }
+    solved.correction.down = kernel(down, height + 2, width + 2);
     solved.correction.up = kernel(low.up, 1, 1);
     solution = std::move(low.base);
   } else {
-    solution = map.sums.solve(options.ridge);
+    solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));
   }
   solved.weight = kernel(solution.weight, height, width);
   solved.bias = solution.bias.to(at::kFloat);
@@ -53,15 +82,19 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
   return solved;
 }
 
-}  // namespace
+/// Regressors of one map: what it sees, and what a correction sees beside it. [B, L, p]
+at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map) {
+  if (!map.corrections) return patches(x, map.geometry);
+  if (!map.projection.defined()) return patches(x, with_ring(map.geometry));
+  const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
+  return at::cat({patches(x, map.geometry), patches(seen, with_ring(map.geometry))}, 2);
+}
 
-Gathered gather(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
-                const Cut& cut, const Joint& joint, Progress& progress, const RowWeights& weights) {
-  const auto receiver_index = static_cast<std::size_t>(cut.receiver);
-  const graph::Prepared& receiver = *set.models[receiver_index];
-
-  Gathered gathered;
-  gathered.splice.receiver = cut.receiver;
+/// Where the taps' values come from, brought to size; no map yet.
+graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut, const Joint& joint) {
+  graph::Splice splice;
+  splice.receiver = cut.receiver;
+  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cut.receiver)];
   for (std::size_t i = 0; i < cut.taps.size(); ++i) {
     graph::Override one;
     one.receiver_layer = cut.taps[i].receiver_layer;
@@ -79,36 +112,45 @@ Gathered gather(const capture::ModelSet& set, const capture::Stores& calibration
       one.rows = maps.rows;
       one.columns = maps.columns;
     }
-    gathered.splice.overrides.push_back(one);
+    splice.overrides.push_back(one);
   }
+  return splice;
+}
 
-  // The receiver stands twice in the joint graph: once with the donor's values in place (what the linear maps will be
-  // given), once as it is (what they should return). Identical computations are shared by the assembly.
+/// The pass over the frames that fills the sums of `gathered`. The joint graph holds the receiver as it is, which
+/// computes what the maps should return, and once more per cut with the donors' values in place, which computes what
+/// they will be given. Identical computations are shared by the assembly.
+void fill(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
+          std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered, Progress& progress,
+          const RowWeights& weights) {
+  const int receiver_index = cuts.front().receiver;
+  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(receiver_index)];
   std::vector<const graph::Prepared*> models = set.models;
   std::vector<int> groups = set.groups;
-  const int original = static_cast<int>(models.size());
-  models.push_back(&receiver);
-  groups.push_back(set.groups[receiver_index]);
   std::vector<graph::Splice> splices(shares.begin(), shares.end());
-  splices.push_back(gathered.splice);
-
   std::vector<graph::PlaceRequest> requests;
   std::vector<Regression> regressions;
-  const auto regress = [&](graph::PlaceRequest x, graph::PlaceRequest y, const graph::ConvGeometry& geometry,
-                           const std::vector<int>& donors) {
-    regressions.push_back({alignments(set, cut.receiver, donors), requests.size(), requests.size() + 1});
-    gathered.maps.push_back({geometry, {}, 0});
-    requests.push_back(x);
-    requests.push_back(y);
-  };
-  for (const int node : joint.refit_nodes) {
-    regress({cut.receiver, {node, 0}, true}, {original, {node, 0}, false}, graph::convolution_geometry(receiver, node),
-            cut.donors());
-  }
-  if (joint.refit_nodes.empty()) {
+  std::set<int> donors;
+  for (std::size_t i = 0; i < cuts.size(); ++i) {
+    const Cut& cut = cuts[i];
+    const auto copy = static_cast<int>(models.size());
+    models.push_back(&receiver);
+    groups.push_back(set.groups[static_cast<std::size_t>(receiver_index)]);
+    splices.push_back(gathered[i].splice);
+    splices.back().receiver = copy;
+    for (const int donor : cut.donors()) donors.insert(donor);
+    std::size_t number = 0;
+    const auto regress = [&](const graph::Place& place, bool input, const std::vector<int>& from) {
+      regressions.push_back({alignments(set, receiver_index, from), requests.size(), requests.size() + 1,
+                             &gathered[i].maps.at(number++)});
+      requests.push_back({copy, place, input});
+      requests.push_back({receiver_index, place, false});
+    };
+    for (const int node : joints[i].refit_nodes) regress({node, 0}, true, cut.donors());
+    if (!joints[i].refit_nodes.empty()) continue;
     for (const Tap& tap : cut.taps) {
-      const graph::Place place = graph::place_of(receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)]);
-      regress({cut.receiver, place, false}, {original, place, false}, graph::pointwise_geometry(), {tap.donor});
+      regress(graph::place_of(receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)]), false,
+              {tap.donor});
     }
   }
 
@@ -116,29 +158,83 @@ Gathered gather(const capture::ModelSet& set, const capture::Stores& calibration
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
   std::vector<int> members(set.models.size());
   std::iota(members.begin(), members.end(), 0);
-  const auto batches = capture::batches(calibration.front().size(), set.batch(members));
-  progress.begin("fit " + receiver.name + "<-" + names_of(set, cut.donors()), calibration.front().size());
+  const std::int64_t frames = calibration.front().size();
+  const auto batches = capture::batches(frames, set.batch(members));
+  progress.begin("fit " + receiver.name + "<-" + names_of(set, {donors.begin(), donors.end()}) +
+                     (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
+                 frames);
   for (const auto& positions : batches) {
     std::vector<at::Tensor> values(requests.size());
     runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
                // Cloned: an in-place operation further down may overwrite what was tapped.
                [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value.clone(); });
-    for (std::size_t i = 0; i < regressions.size(); ++i) {
-      const Regression& one = regressions[i];
-      Gathered::Map& map = gathered.maps[i];
+    for (const Regression& one : regressions) {
       const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
-      map.channels = values[one.x].size(1);
+      one.map->channels = values[one.x].size(1);
       const auto rows = [&](const at::Tensor& all) {
         return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
       };
       const c10::InferenceMode no_gradients;
+      const auto products =
+          one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
       const at::Tensor y = rows(positions_of(values[one.y]));
-      const at::Tensor x = rows(patches(values[one.x], joint.rank > 0 ? with_ring(map.geometry) : map.geometry));
-      map.sums.add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
+      const at::Tensor x = rows(regressors(values[one.x], *one.map));
+      // A batch belongs to the part in which it begins.
+      const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
+      one.map->parts.resize(parts, NormalEquations(products));
+      const auto part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
+      one.map->parts[part].add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
     }
     progress.step(static_cast<std::int64_t>(positions.size()));
   }
   progress.end();
+}
+
+}  // namespace
+
+std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
+                             std::span<const graph::Splice> shares, std::span<const Cut> cuts,
+                             std::span<const Joint> joints, Progress& progress, const RowWeights& weights) {
+  std::vector<Gathered> gathered(cuts.size());
+  if (cuts.empty()) return gathered;
+  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cuts.front().receiver)];
+  for (std::size_t i = 0; i < cuts.size(); ++i) {
+    if (cuts[i].receiver != cuts.front().receiver) throw Error(ErrorKind::kInternal, "cuts of several receivers");
+    gathered[i].splice = without_maps(set, cuts[i], joints[i]);
+    for (const int node : joints[i].refit_nodes)
+      gathered[i].maps.push_back(
+          {graph::convolution_geometry(receiver, node), {}, 0, false, kRidge, kCorrectionRidge, {}});
+    if (joints[i].refit_nodes.empty())
+      gathered[i].maps.assign(cuts[i].taps.size(),
+                              {graph::pointwise_geometry(), {}, 0, false, kRidge, kCorrectionRidge, {}});
+  }
+  fill(set, calibration, shares, cuts, joints, gathered, progress, weights);
+  const c10::InferenceMode no_gradients;
+  for (Gathered& one : gathered) {
+    for (Gathered::Map& map : one.maps) map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge);
+  }
+  return gathered;
+}
+
+Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
+                            std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                            const Gathered& plain, Progress& progress, const RowWeights& weights) {
+  const c10::InferenceMode no_gradients;
+  Gathered gathered;
+  gathered.splice = plain.splice;
+  for (const Gathered::Map& map : plain.maps) {
+    Gathered::Map more{map.geometry, {}, map.channels, true, map.ridge, kCorrectionRidge, {}};
+    const std::int64_t most = std::max<std::int64_t>(1, kMostRegressors / larger_kernel(map.geometry));
+    if (map.channels > most)
+      more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
+    gathered.maps.push_back(std::move(more));
+  }
+  fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, weights);
+  for (Gathered::Map& map : gathered.maps) {
+    const auto [columns, all] = regressors_of(map);
+    map.correction_ridge =
+        best_correction_ridge(map.parts, columns, all, map.ridge, kRidges).value_or(kCorrectionRidge);
+  }
   return gathered;
 }
 
@@ -149,7 +245,7 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
   double worst = 0;
   for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
     if (joint.refit_nodes.empty() && !joint.linear[i]) {
-      fitted.residuals.push_back(1.0 - gathered.maps[i].sums.r2_unchanged());
+      fitted.residuals.push_back(1.0 - merged(gathered.maps[i].parts).r2_unchanged());
       continue;
     }
     const Solved solved = solve_map(gathered.maps[i], joint.rank, options);
@@ -170,7 +266,9 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
 
 Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
            const Cut& cut, const Joint& joint, const Options& options, Progress& progress, const RowWeights& weights) {
-  return solve(gather(set, calibration, shares, cut, joint, progress, weights), joint, options);
+  Gathered gathered = std::move(gather(set, calibration, shares, {&cut, 1}, {&joint, 1}, progress, weights).front());
+  if (joint.rank > 0) gathered = gather_corrections(set, calibration, shares, cut, joint, gathered, progress, weights);
+  return solve(gathered, joint, options);
 }
 
 }  // namespace repsim::fit

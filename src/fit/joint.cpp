@@ -11,18 +11,13 @@ std::int64_t product(const std::vector<std::int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-constexpr std::int64_t kMostRegressors = 4096;  // of a correction: their Gram matrix is 128 MiB then
-
-/// What corrections of these maps add, where each can be fitted.
+/// What corrections of these maps add.
 struct CorrectedMap {
   graph::ConvGeometry geometry;
   std::int64_t inputs = 0, outputs = 0, places = 0;  ///< channels in and out, height * width of the result
 };
 void add_corrections(const std::vector<CorrectedMap>& maps, int rank, Joint& joint) {
   if (rank == 0) return;
-  for (const CorrectedMap& map : maps) {
-    if (map.inputs * larger_kernel(map.geometry) > kMostRegressors) return;
-  }
   joint.rank = rank;
   for (const CorrectedMap& map : maps) {
     const std::int64_t elements = rank * (map.inputs * larger_kernel(map.geometry) + map.outputs);
@@ -95,7 +90,10 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
       for (const int node : joint.refit_nodes) {
         const graph::ConvGeometry geometry = graph::convolution_geometry(receiver, node);
         const std::int64_t outputs = geometry.weight_shape[0];
-        joint.elements_added += change * outputs * geometry.weight_shape[2] * geometry.weight_shape[3];
+        const std::int64_t kernel = geometry.weight_shape[2] * geometry.weight_shape[3];
+        const std::int64_t regressors = (geometry.weight_shape[1] + change) * kernel;
+        joint.gram_elements += regressors * regressors;
+        joint.elements_added += change * outputs * kernel;
         if (!geometry.has_bias) joint.elements_added += outputs;
         corrected.push_back({geometry, geometry.weight_shape[1] + change, outputs, geometry.output_places});
       }
@@ -114,6 +112,7 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
   for (const Tap& tap : cut.taps) {
     const auto& wanted = receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
     const auto& given = given_by(tap).shape;
+    joint.gram_elements += given[0] * given[0];
     joint.elements_added += wanted[0] * given[0] + wanted[0];
     joint.flops_added += 2 * product(wanted) * given[0];
     corrected.push_back({graph::pointwise_geometry(), given[0], wanted[0], wanted[1] * wanted[2]});

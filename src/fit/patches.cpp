@@ -33,4 +33,10 @@ at::Tensor inner_values(const graph::ConvGeometry& geometry, std::int64_t channe
   return all.narrow(1, 1, height - 2).narrow(2, 1, width - 2).reshape({-1});
 }
 
+at::Tensor middle_values(const graph::ConvGeometry& geometry, std::int64_t channels) {
+  const std::int64_t height = geometry.weight_shape[2], width = geometry.weight_shape[3];
+  const at::Tensor all = at::arange(channels * height * width, at::kLong).view({channels, height, width});
+  return all.select(1, height / 2).select(1, width / 2).reshape({-1});
+}
+
 }  // namespace repsim::fit

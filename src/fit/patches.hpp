@@ -31,4 +31,7 @@ namespace repsim::fit {
 /// Which of the values of `with_ring` the convolution itself sees, in its order: int64 [C*kh*kw].
 [[nodiscard]] at::Tensor inner_values(const graph::ConvGeometry& geometry, std::int64_t channels);
 
+/// Which of the values of the convolution are those of the kernel's middle, one per channel: int64 [C].
+[[nodiscard]] at::Tensor middle_values(const graph::ConvGeometry& geometry, std::int64_t channels);
+
 }  // namespace repsim::fit

@@ -2,6 +2,7 @@
 #include <ATen/ops/upsample_bilinear2d.h>
 
 #include <map>
+#include <set>
 
 #include "coordinates.hpp"
 #include "patches.hpp"
@@ -12,95 +13,165 @@ namespace {
 
 constexpr std::int64_t kScreenRowsPerFrame = 64;
 
+using Size = std::pair<std::int64_t, std::int64_t>;
+
+/// A layer's values brought to a size, at the cells that a receiver and a donor of two input groups both see.
+struct Sample {
+  std::size_t request = 0;
+  Size size;
+  std::pair<int, int> groups;  ///< of receiver and donor; equal coordinates: -1, -1
+
+  auto operator<=>(const Sample&) const = default;
+};
+
+/// One pass over the frames for pairs whose models run in equal batches.
+class Screen {
+ public:
+  Screen(const capture::ModelSet& set, std::span<const Screening* const> screenings) : set_(set) {
+    for (const Screening* one : screenings) {
+      for (const LayerPair& pair : one->pairs) add(*one, pair);
+    }
+  }
+
+  void run(const capture::Stores& calibration, Progress& progress) {
+    const graph::Assembly assembly = graph::assemble(set_.models, set_.groups, {}, {}, requests_);
+    const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
+    const std::vector<int> members(members_.begin(), members_.end());
+    progress.begin("screen " + std::to_string(count_) + " pairs of layers", calibration.front().size());
+    for (const auto& positions : capture::batches(calibration.front().size(), set_.batch(members))) {
+      std::map<Sample, at::Tensor> samples;
+      runner.run(capture::group_inputs(set_, calibration, assembly.input_groups, positions),
+                 [&](int tap, const at::Tensor& value) {
+                   for (const auto& [sample, kind] : wanted_[static_cast<std::size_t>(tap)])
+                     samples[sample] = rows_of(value, sample, kind);
+                 });
+      const c10::InferenceMode no_gradients;
+      for (auto& [regressors, regression] : regressions_) {
+        std::vector<at::Tensor> targets;
+        for (const Target& target : regression.targets) targets.push_back(samples.at(target.sample));
+        regression.sums.add(samples.at(regressors), at::cat(targets, 1));
+      }
+      progress.step(static_cast<std::int64_t>(positions.size()));
+    }
+    progress.end();
+  }
+
+  /// R2 of all pairs, in the order in which they were added.
+  [[nodiscard]] std::vector<double> scores(double ridge) const {
+    const c10::InferenceMode no_gradients;
+    std::vector<double> result(count_);
+    for (const auto& [regressors, regression] : regressions_) {
+      const NormalEquations::Solution solution = regression.sums.solve(ridge);
+      for (const Target& target : regression.targets) {
+        for (const std::size_t pair : target.pairs) result[pair] = solution.r2(target.begin, target.end);
+      }
+    }
+    return result;
+  }
+
+ private:
+  /// How a tapped value becomes rows.
+  struct Kind {
+    std::vector<graph::Alignment> aligned;
+    Matrices matrices;  ///< of donor layers, where coordinates differ
+  };
+  /// Outputs begin..end of a regression: one receiver layer, for one pair or several.
+  struct Target {
+    Sample sample;
+    std::int64_t begin = 0, end = 0;
+    std::vector<std::size_t> pairs;
+  };
+  /// Pairs with the same regressors are one regression, whoever the receivers are: their layers stand side by side.
+  struct Regression {
+    std::vector<Target> targets;
+    NormalEquations sums{NormalEquations::Products::kFloat};
+  };
+
+  const graph::Layer& layer(int model, int index) const {
+    return set_.models[static_cast<std::size_t>(model)]->program.layers[static_cast<std::size_t>(index)];
+  }
+  int group(int model) const { return set_.groups[static_cast<std::size_t>(model)]; }
+
+  std::size_t request(int model, int index) {
+    members_.insert(model);
+    const auto [found, is_new] = request_of_.emplace(std::pair{model, index}, requests_.size());
+    if (is_new) {
+      requests_.push_back({model, graph::place_of(layer(model, index)), false});
+      wanted_.emplace_back();
+    }
+    return found->second;
+  }
+
+  void add(const Screening& screening, const LayerPair& pair) {
+    const graph::Alignment aligned = alignment(set_, screening.receiver, screening.donor);
+    const std::vector<std::int64_t>&to = layer(screening.receiver, pair.receiver_layer).shape,
+          &from = layer(screening.donor, pair.donor_layer).shape;
+    const Size size{to[1], to[2]};
+    std::pair<int, int> groups{-1, -1};
+    if (!aligned.identity()) groups = {group(screening.receiver), group(screening.donor)};
+    const Sample taken{request(screening.receiver, pair.receiver_layer), size, groups},
+        given{request(screening.donor, pair.donor_layer), size, groups};
+    wanted_[taken.request].emplace(taken, Kind{{aligned}, {}});
+    Kind kind{{aligned}, {}};
+    if (!aligned.identity()) kind.matrices = matrices(aligned, from, to);
+    wanted_[given.request].insert_or_assign(given, kind);
+    std::vector<Target>& targets = regressions_[given].targets;
+    auto target = std::find_if(targets.begin(), targets.end(), [&](const Target& one) { return one.sample == taken; });
+    if (target == targets.end()) {
+      const std::int64_t begin = targets.empty() ? 0 : targets.back().end;
+      targets.push_back({taken, begin, begin + to[0], {}});
+      target = targets.end() - 1;
+    }
+    target->pairs.push_back(count_++);
+  }
+
+  static at::Tensor rows_of(const at::Tensor& value, const Sample& sample, const Kind& kind) {
+    const auto [height, width] = sample.size;
+    at::Tensor map = value;
+    if (kind.matrices.rows.defined() || kind.matrices.columns.defined()) {
+      map = kind.matrices.apply(value);
+    } else if (value.size(2) != height || value.size(3) != width) {
+      map = graph::resizes_by_pooling(value.size(2), value.size(3), height, width)
+                ? at::adaptive_avg_pool2d(value, {height, width})
+                : at::upsample_bilinear2d(value, {height, width}, /*align_corners=*/false);
+    }
+    const at::Tensor rows = rows_in_view(positions_of(map), kind.aligned, height, width);
+    return matrix(every_position(rows, kScreenRowsPerFrame)).clone();
+  }
+
+  const capture::ModelSet& set_;
+  std::set<int> members_;
+  std::vector<graph::PlaceRequest> requests_;
+  std::map<std::pair<int, int>, std::size_t> request_of_;  // (model, layer)
+  std::vector<std::map<Sample, Kind>> wanted_;             // per request
+  std::map<Sample, Regression> regressions_;               // by what is given
+  std::size_t count_ = 0;
+};
+
 }  // namespace
 
-std::vector<double> screen(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
-                           const std::vector<LayerPair>& pairs, const Options& options, Progress& progress) {
-  const graph::Prepared& taker = *set.models[static_cast<std::size_t>(receiver)];
-  const graph::Prepared& giver = *set.models[static_cast<std::size_t>(donor)];
-  std::map<int, std::size_t> wanted_at, given_at;  // layer -> request
-  std::vector<graph::PlaceRequest> requests;
-  for (const LayerPair& pair : pairs) {
-    if (wanted_at.emplace(pair.receiver_layer, requests.size()).second) {
-      requests.push_back(
-          {receiver, graph::place_of(taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)]), false});
+std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
+                                        std::span<const Screening> screenings, const Options& options,
+                                        Progress& progress) {
+  std::vector<std::vector<double>> scores(screenings.size());
+  for (const bool batchable : {true, false}) {
+    std::vector<std::size_t> chosen;
+    std::vector<const Screening*> together;
+    for (std::size_t i = 0; i < screenings.size(); ++i) {
+      const std::vector<int> models{screenings[i].receiver, screenings[i].donor};
+      if (screenings[i].pairs.empty() || (set.batch(models) > 1) != batchable) continue;
+      chosen.push_back(i);
+      together.push_back(&screenings[i]);
     }
-    if (given_at.emplace(pair.donor_layer, requests.size()).second) {
-      requests.push_back(
-          {donor, graph::place_of(giver.program.layers[static_cast<std::size_t>(pair.donor_layer)]), false});
-    }
-  }
-  // Which sizes each donor layer is wanted in: it is sampled once per size.
-  using Size = std::pair<std::int64_t, std::int64_t>;
-  std::map<std::pair<std::size_t, Size>, at::Tensor> samples;
-  std::map<std::size_t, std::vector<Size>> sizes;
-  const auto size_of = [&](const LayerPair& pair) {
-    const auto& shape = taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)].shape;
-    return Size{shape[1], shape[2]};
-  };
-  const auto want = [&](std::size_t request, Size size) {
-    auto& list = sizes[request];
-    if (std::find(list.begin(), list.end(), size) == list.end()) list.push_back(size);
-  };
-  const graph::Alignment aligned = alignment(set, receiver, donor);
-  std::map<std::pair<std::size_t, Size>, Matrices> resampled;  // of donor layers, where coordinates differ
-  for (const LayerPair& pair : pairs) {
-    const std::size_t given = given_at.at(pair.donor_layer);
-    if (!aligned.identity() && resampled.count({given, size_of(pair)}) == 0) {
-      resampled[{given, size_of(pair)}] =
-          matrices(aligned, giver.program.layers[static_cast<std::size_t>(pair.donor_layer)].shape,
-                   taker.program.layers[static_cast<std::size_t>(pair.receiver_layer)].shape);
-    }
-    want(wanted_at.at(pair.receiver_layer), size_of(pair));
-    want(given, size_of(pair));
-  }
-
-  const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, {}, requests);
-  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
-  // Pairs with the same regressors are one regression: their receiver layers stand side by side.
-  std::map<std::pair<std::size_t, Size>, std::vector<std::size_t>> regressions;
-  for (std::size_t i = 0; i < pairs.size(); ++i)
-    regressions[{given_at.at(pairs[i].donor_layer), size_of(pairs[i])}].push_back(i);
-  std::map<std::pair<std::size_t, Size>, NormalEquations> sums;
-  const std::vector<int> members{receiver, donor};
-  const auto batches = capture::batches(calibration.front().size(), set.batch(members));
-  progress.begin("screen " + taker.name + "<-" + giver.name, calibration.front().size());
-  for (const auto& positions : batches) {
-    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
-               [&](int tap, const at::Tensor& value) {
-                 const auto request = static_cast<std::size_t>(tap);
-                 for (const Size& size : sizes[request]) {
-                   at::Tensor map = value;
-                   if (const auto found = resampled.find({request, size}); found != resampled.end()) {
-                     map = found->second.apply(value);
-                   } else if (value.size(2) != size.first || value.size(3) != size.second) {
-                     const bool pool = graph::resizes_by_pooling(value.size(2), value.size(3), size.first, size.second);
-                     map = pool ? at::adaptive_avg_pool2d(value, {size.first, size.second})
-                                : at::upsample_bilinear2d(value, {size.first, size.second}, /*align_corners=*/false);
-                   }
-                   const at::Tensor rows = rows_in_view(positions_of(map), {aligned}, size.first, size.second);
-                   samples[{request, size}] = matrix(every_position(rows, kScreenRowsPerFrame)).clone();
-                 }
-               });
-    const c10::InferenceMode no_gradients;
-    for (const auto& [regressors, members_of] : regressions) {
-      std::vector<at::Tensor> targets;
-      for (const std::size_t i : members_of)
-        targets.push_back(samples.at({wanted_at.at(pairs[i].receiver_layer), size_of(pairs[i])}));
-      sums[regressors].add(samples.at(regressors), at::cat(targets, 1));
-    }
-    progress.step(static_cast<std::int64_t>(positions.size()));
-  }
-  progress.end();
-  std::vector<double> scores(pairs.size());
-  const c10::InferenceMode no_gradients;
-  for (const auto& [regressors, members_of] : regressions) {
-    const NormalEquations::Solution solution = sums.at(regressors).solve(options.ridge);
-    std::int64_t begin = 0;
-    for (const std::size_t i : members_of) {
-      const std::int64_t end = begin + taker.program.layers[static_cast<std::size_t>(pairs[i].receiver_layer)].shape[0];
-      scores[i] = solution.r2(begin, end);
-      begin = end;
+    if (together.empty()) continue;
+    Screen pass(set, together);
+    pass.run(calibration, progress);
+    auto next = pass.scores(options.ridge.value_or(kRidge));
+    auto from = next.begin();
+    for (const std::size_t i : chosen) {
+      const auto count = static_cast<std::ptrdiff_t>(screenings[i].pairs.size());
+      scores[i].assign(from, from + count);
+      from += count;
     }
   }
   return scores;

@@ -13,6 +13,7 @@
 #include "search.hpp"
 #include "settings_json.hpp"
 #include "signatures.hpp"
+#include "task_times.hpp"
 #include "trials.hpp"
 
 namespace repsim::pipeline {
@@ -74,14 +75,15 @@ Judging split(const std::vector<std::int64_t>& holdout) {
   return {{holdout.begin(), middle}, {middle, holdout.end()}};
 }
 
-Json run_json(const Settings& settings, const Stopwatch& watch, const report::Plan& plan, const Json& origins,
-              const verify::Latency& latency, const verify::PeakMemory& peak) {
+Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes& tasks, const report::Plan& plan,
+              const Json& origins, const verify::Latency& latency, const verify::PeakMemory& peak) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   Json json;
   json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", torch_version()}};
   json["machine"] = {{"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}};
   json["seconds"] = watch.laps();
+  json["task_seconds"] = tasks.seconds();
   json["signatures"] = origins;
   json["peak_rss_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
   json["latency_ms_per_frame"] = {{"separate_models", latency.separate_ms}, {"bundle", latency.bundle_ms}};
@@ -95,8 +97,9 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const report::Pl
 
 }  // namespace
 
-Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
+Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress& shown) {
   Stopwatch watch;
+  TaskTimes progress(shown);
   const ThreadCount threads(settings.threads);
   check_files(settings);
   StagedDirectory staged(out, force);
@@ -207,7 +210,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_file_atomically(staged.path("report.html"), report::html(outcome.plan, matrices));
   watch.lap("report");
   write_file_atomically(staged.path("run.json"),
-                        repsim::to_text(run_json(settings, watch, outcome.plan, origins, latency, peak)));
+                        repsim::to_text(run_json(settings, watch, progress, outcome.plan, origins, latency, peak)));
   staged.commit();
   return outcome;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "columns.hpp"
 #include "repsim/planner.hpp"
 
 namespace repsim::pipeline {
@@ -35,32 +36,41 @@ std::vector<bool> usable_layers(const Settings& settings, const graph::Program& 
   return result;
 }
 
-std::vector<Replacement> replacements_of(const Settings& settings, const Workspace& work,
-                                         const std::vector<similarity::Signatures>& signatures,
-                                         const capture::Stores& calibration, int receiver, int donor,
-                                         Progress& progress) {
-  const graph::Program &taker = work.prepared[at(receiver)].program, &giver = work.prepared[at(donor)].program;
-  const similarity::Matrix matrix = similarity::cka(signatures[at(receiver)], signatures[at(donor)]);
-  const std::vector<bool> replaceable = usable_layers(settings, taker, true);
-  const std::vector<bool> givable = usable_layers(settings, giver, false);
+std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, const Workspace& work,
+                                                      const std::vector<similarity::Signatures>& signatures,
+                                                      const capture::Stores& calibration,
+                                                      const std::vector<Direction>& directions, Progress& progress) {
   const fit::Options options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
-  std::vector<fit::LayerPair> pairs;
-  for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
-    if (!replaceable[layer]) continue;
-    for (const int given : planner::shortlist(matrix, taker, giver, static_cast<int>(layer), givable, kShortlist)) {
-      if (fitted || taker.layers[layer].shape[0] == giver.layers[at(given)].shape[0])
-        pairs.push_back({static_cast<int>(layer), given});
+  std::vector<fit::Screening> screenings;
+  std::vector<similarity::Matrix> matrices;
+  for (const Direction& direction : directions) {
+    fit::Screening one{index_of(work, direction.receiver), index_of(work, direction.donor), {}};
+    const graph::Program &taker = work.prepared[at(one.receiver)].program,
+                         &giver = work.prepared[at(one.donor)].program;
+    matrices.push_back(similarity::cka(signatures[at(one.receiver)], signatures[at(one.donor)]));
+    const std::vector<bool> replaceable = usable_layers(settings, taker, true);
+    const std::vector<bool> givable = usable_layers(settings, giver, false);
+    for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
+      if (!replaceable[layer]) continue;
+      for (const int given :
+           planner::shortlist(matrices.back(), taker, giver, static_cast<int>(layer), givable, kShortlist)) {
+        if (fitted || taker.layers[layer].shape[0] == giver.layers[at(given)].shape[0])
+          one.pairs.push_back({static_cast<int>(layer), given});
+      }
     }
+    screenings.push_back(std::move(one));
   }
-  if (pairs.empty()) return {};
-  const std::vector<double> r2 = fit::screen(work.set, calibration, receiver, donor, pairs, options, progress);
-  std::vector<Replacement> result;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const fit::Tap tap{pairs[i].receiver_layer, donor, pairs[i].donor_layer};
-    const fit::Joint joint = fit::plan_joint(work.set, {receiver, {tap}}, options);
-    result.push_back({tap, matrix.at(at(tap.receiver_layer), at(tap.donor_layer)), std::clamp(r2[i], 0.0, 1.0),
-                      joint.possible, joint.bytes_added, joint.flops_added});
+  const std::vector<std::vector<double>> r2 = fit::screen(work.set, calibration, screenings, options, progress);
+  std::vector<std::vector<Replacement>> result(directions.size());
+  for (std::size_t i = 0; i < screenings.size(); ++i) {
+    for (std::size_t k = 0; k < screenings[i].pairs.size(); ++k) {
+      const fit::Tap tap{screenings[i].pairs[k].receiver_layer, screenings[i].donor,
+                         screenings[i].pairs[k].donor_layer};
+      const fit::Joint joint = fit::plan_joint(work.set, {screenings[i].receiver, {tap}}, options);
+      result[i].push_back({tap, matrices[i].at(at(tap.receiver_layer), at(tap.donor_layer)),
+                           std::clamp(r2[i][k], 0.0, 1.0), joint.possible, joint.bytes_added, joint.flops_added});
+    }
   }
   return result;
 }

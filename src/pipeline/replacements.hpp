@@ -27,11 +27,12 @@ fit::Options fit_options(const Settings& settings);
 /// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
 std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program, bool as_receiver);
 
-/// Donor layers short-listed by S and rated by the R2 of a linear map, for every layer of the receiver that may be
-/// replaced. In the order of the receiver's layers, the donor's of highest S first.
-std::vector<Replacement> replacements_of(const Settings& settings, const Workspace& work,
-                                         const std::vector<similarity::Signatures>& signatures,
-                                         const capture::Stores& calibration, int receiver, int donor,
-                                         Progress& progress);
+/// Donor layers short-listed by S and rated by the R2 of a linear map, for every layer of the receivers that may be
+/// replaced.
+/// @return per direction, in the order of the receiver's layers, the donor's of highest S first
+std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, const Workspace& work,
+                                                      const std::vector<similarity::Signatures>& signatures,
+                                                      const capture::Stores& calibration,
+                                                      const std::vector<Direction>& directions, Progress& progress);
 
 }  // namespace repsim::pipeline

@@ -54,14 +54,19 @@ void Search::State::refuse(const planner::Candidate& share, double fidelity) {
 
 void Search::State::find_columns() {
   std::map<int, std::vector<Replacement>> by_receiver;
-  for (const Direction& direction : directions(input_.settings, input_.work)) {
-    const int receiver = index_of(input_.work, direction.receiver), donor = index_of(input_.work, direction.donor);
-    const std::vector<Replacement> found = replacements_of(input_.settings, input_.work, input_.signatures,
-                                                           input_.calibration, receiver, donor, input_.progress);
+  const std::vector<Direction> considered = directions(input_.settings, input_.work);
+  const std::vector<std::vector<Replacement>> replacements =
+      replacements_of(input_.settings, input_.work, input_.signatures, input_.calibration, considered, input_.progress);
+  input_.progress.begin("candidates", static_cast<std::int64_t>(considered.size()));
+  for (std::size_t i = 0; i < considered.size(); ++i) {
+    const int receiver = index_of(input_.work, considered[i].receiver);
+    const std::vector<Replacement>& found = replacements[i];
     for (planner::Candidate& one : candidates_of(input_.settings, input_.work, receiver, found))
       candidates_.push_back(std::move(one));
     by_receiver[receiver].insert(by_receiver[receiver].end(), found.begin(), found.end());
+    input_.progress.step();
   }
+  input_.progress.end();
   const std::vector<planner::Candidate> alone = candidates_;
   for (const auto& [receiver, found] : by_receiver) {
     const bool one_donor = std::all_of(
@@ -74,6 +79,20 @@ void Search::State::find_columns() {
   for (const planner::Candidate& one : candidates_) columns_.push_back(column_of(input_.settings, input_.work, one));
   status_.resize(columns_.size(), Status::kOpen);
   found_columns_ = true;
+  choose_by_prediction();
+}
+
+/// What would be chosen if predictions were fidelities, and how far from the bound: planning without measuring.
+void Search::State::choose_by_prediction() const {
+  input_.progress.begin("choose", 0);
+  const planner::Chosen chosen =
+      choose([&](std::size_t i) { return candidate(i).predicted_fidelity >= target(i) ? saving(i) : 0.0; });
+  input_.progress.end();
+  const double gap = chosen.bound > 0 ? 100 * (chosen.bound - chosen.value) / chosen.bound : 0;
+  log::info(std::to_string(columns_.size()) + " candidates; by prediction alone " +
+            std::to_string(chosen.columns.size()) + " shares save " +
+            saving_text(std::llround(chosen.value), objective_) + ", " +
+            (chosen.proven ? "the best choice" : "within " + rounded(gap) + " % of the bound"));
 }
 
 planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& value) const {

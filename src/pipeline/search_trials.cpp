@@ -7,14 +7,17 @@
 namespace repsim::pipeline {
 namespace {
 
+constexpr std::size_t kTogether = 6;  // candidates whose sums are gathered in one pass
+
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
 }
 
-std::string saving_text(const planner::Candidate& candidate, planner::Objective objective) {
-  const std::int64_t saving = planner::saving_of(candidate, objective);
+}  // namespace
+
+std::string saving_text(std::int64_t saving, planner::Objective objective) {
   switch (objective) {
     case planner::Objective::kFlops:
       return std::to_string(saving) + " FLOPs a frame";
@@ -27,8 +30,6 @@ std::string saving_text(const planner::Candidate& candidate, planner::Objective 
   }
   return report::human_bytes(saving);
 }
-
-}  // namespace
 
 /// Measures what is not known of a combination, donors first. What holds of it may become the best combination.
 void Search::State::measure(const std::vector<std::size_t>& columns) {
@@ -113,6 +114,28 @@ void Search::State::drop_untried(const Chain& chain) {
   drop(chain);
 }
 
+/// One pass over the frames gathers what several candidates of a receiver need: this one, and those that promise most
+/// of what may be tried next.
+void Search::State::gather_ahead(std::size_t column) {
+  if (measuring_.gathered(candidate(column))) return;
+  std::vector<std::pair<double, std::size_t>> next;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const bool open = i != column && columns_[i].receiver == columns_[column].receiver && status_[i] == Status::kOpen &&
+                      !candidate(i).measured_fidelity && trials_of_[group(i)] < input_.settings.max_trials;
+    if (open && !measuring_.gathered(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
+  }
+  std::sort(next.begin(), next.end());
+  std::vector<planner::Candidate> together{candidate(column)};
+  for (std::size_t i = 0; i < next.size() && together.size() < kTogether; ++i)
+    together.push_back(candidate(next[i].second));
+  // What cannot be computed fails again when it is tried, alone.
+  try {
+    measuring_.gather(together);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+  }
+}
+
 void Search::State::try_chain(const Chain& chain) {
   const std::size_t column = chain.back();
   if (trials_of_[group(column)] >= input_.settings.max_trials) {
@@ -134,6 +157,7 @@ void Search::State::try_chain(const Chain& chain) {
   Trial trial;
   // One candidate that cannot be computed is no reason to lose the others.
   try {
+    if (chain.size() == 1) gather_ahead(column);
     trial = tried(chain, entry);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
@@ -166,7 +190,8 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   std::vector<std::string> names;
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
-  log::info(described(one) + " at " + joined(names) + on + ": saves " + saving_text(one, objective_) + ", predicted " +
+  log::info(described(one) + " at " + joined(names) + on + ": saves " +
+            saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " +
             rounded(one.predicted_fidelity) + ", measured " + measured +
             (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"

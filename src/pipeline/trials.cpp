@@ -10,8 +10,9 @@ namespace repsim::pipeline {
 namespace {
 
 constexpr int kDraws = 200;
-constexpr int kLeastRank = 4;   // of a correction; larger ones double it
-constexpr double kReach = 0.2;  // fidelity that corrections may bring: twice what was ever measured
+constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
+constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
+constexpr double kReach = 0.2;                   // fidelity that corrections may bring: twice what was ever measured
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -48,6 +49,27 @@ const fit::RowWeights& Trials::weights(int receiver) {
       .first->second;
 }
 
+Trials::Key Trials::key(const planner::Candidate& candidate) {
+  return {{candidate.receiver}, candidate.receiver_layers, candidate.donors, candidate.donor_layers};
+}
+
+bool Trials::gathered(const planner::Candidate& candidate) const {
+  const fit::Joint joint = fit::plan_joint(work_.set, cut_of(candidate), fit_options(settings_));
+  return joint.gram_elements > kMostTogether || gathered_.count(key(candidate)) > 0;
+}
+
+void Trials::gather(const std::vector<planner::Candidate>& candidates) {
+  std::vector<fit::Cut> cuts;
+  std::vector<fit::Joint> joints;
+  for (const planner::Candidate& one : candidates) {
+    cuts.push_back(cut_of(one));
+    joints.push_back(fit::plan_joint(work_.set, cuts.back(), fit_options(settings_)));
+  }
+  std::vector<fit::Gathered> gathered =
+      fit::gather(work_.set, calibration_, {}, cuts, joints, progress_, weights(candidates.front().receiver));
+  for (std::size_t i = 0; i < candidates.size(); ++i) gathered_[key(candidates[i])] = std::move(gathered[i]);
+}
+
 std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, std::vector<graph::Splice> before) {
   const fit::Cut cut = cut_of(candidate);
   const double target = settings_.min_fidelity_for(work_.prepared[at(candidate.receiver)].name);
@@ -58,15 +80,25 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
     options.rank = rank;
     Accepted accepted{candidate, {}, fit::plan_joint(work_.set, cut, options)};
-    if (accepted.joint.rank != rank) break;  // no correction can be fitted here
+    if (accepted.joint.rank != rank) break;  // nothing is fitted that a correction could stand beside
     accepted.candidate.bytes_saved -= accepted.joint.bytes_added - plain.bytes_added;
     accepted.candidate.flops_saved -= accepted.joint.flops_added - plain.flops_added;
     accepted.candidate.memory_saved -= accepted.joint.bytes_added - plain.bytes_added;
     accepted.candidate.latency_saved_ns -= corrections_ns(plain, accepted.joint);
     if (rank > 0 && planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
-    if (rank == 0 || rank == kLeastRank) {  // what one rank needs serves all
+    const fit::RowWeights& rows = weights(candidate.receiver);
+    if (rank == 0) {
+      const auto found = before.empty() ? gathered_.find(key(candidate)) : gathered_.end();
+      if (found != gathered_.end()) {
+        gathered = std::move(found->second);
+        gathered_.erase(found);
+      } else {
+        gathered = std::move(
+            fit::gather(work_.set, calibration_, before, {&cut, 1}, {&accepted.joint, 1}, progress_, rows).front());
+      }
+    } else if (rank == kLeastRank) {  // what one rank needs serves all
       gathered =
-          fit::gather(work_.set, calibration_, before, cut, accepted.joint, progress_, weights(candidate.receiver));
+          fit::gather_corrections(work_.set, calibration_, before, cut, accepted.joint, *gathered, progress_, rows);
     }
     accepted.fitted = fit::solve(*gathered, accepted.joint, options);
     std::vector<graph::Splice> splices = before;

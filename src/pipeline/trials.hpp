@@ -43,6 +43,13 @@ class Trials {
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
   std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
 
+  /// What run() needs first of these candidates of one receiver, on donors that take nothing, in one pass over the
+  /// frames.
+  void gather(const std::vector<planner::Candidate>& candidates);
+
+  /// Whether gather() has what run() needs of a candidate, or could not have it together with others.
+  [[nodiscard]] bool gathered(const planner::Candidate& candidate) const;
+
   /// row_weights(), worked out once per receiver.
   const fit::RowWeights& weights(int receiver);
 
@@ -58,6 +65,9 @@ class Trials {
   Progress& progress_;
   std::map<int, verify::Reference> references_;  // what the originals find, per model
   std::map<int, fit::RowWeights> weights_;       // likewise
+  using Key = std::vector<std::vector<int>>;
+  static Key key(const planner::Candidate& candidate);
+  std::map<Key, fit::Gathered> gathered_;  // until it is run
 };
 
 }  // namespace repsim::pipeline

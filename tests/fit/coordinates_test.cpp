@@ -195,7 +195,7 @@ TEST_F(ThreeViews, AreRefittedWhereAllDonorsSee) {
       const auto cell = static_cast<std::int64_t>(i);
       if (seen[i]) sums.add(x.flatten(2).select(2, cell), y.flatten(2).select(2, cell));
     }
-    return sums.solve(Options{}.ridge).weight;
+    return sums.solve(kRidge).weight;
   };
   const at::Tensor weight = mixed.splice.refits[0].weight.flatten(1).to(at::kDouble);
   EXPECT_LT(largest_difference(weight, solved({1, 2})), 1e-5);  // float32 weights
@@ -227,9 +227,9 @@ struct SameWeights : testing::Test {
 // they show other places. (Half a cell, as at stage3, is another value in a random network.)
 TEST_F(SameWeights, AreFoundAlikeOnceTheyLineUp) {
   for (const std::string name : {"backbone.stage1.2", "backbone.stage2.2"}) {
-    const std::vector<LayerPair> pair{{layer(name), layer(name)}};
-    const double aligned = screen(opened.set, stores, 0, 1, pair, {}, silent)[0],
-                 resized = screen(unaligned(), stores, 0, 1, pair, {}, silent)[0];
+    const std::vector<Screening> pair{{0, 1, {{layer(name), layer(name)}}}};
+    const double aligned = screen(opened.set, stores, pair, {}, silent)[0][0],
+                 resized = screen(unaligned(), stores, pair, {}, silent)[0][0];
     EXPECT_GT(aligned, 0.85) << name;
     EXPECT_LT(resized, aligned - 0.2) << name;
   }

@@ -168,12 +168,14 @@ struct Twins : testing::Test {
 };
 
 TEST_F(Twins, ScreenFindsAnExactLinearRelation) {
-  const auto r2 = screen(opened.set, stores, 0, 1, {{0, 0}}, {}, silent);
+  const std::vector<Screening> asked{{0, 1, {{0, 0}}}};
+  const auto r2 = screen(opened.set, stores, asked, {}, silent);
   ASSERT_EQ(r2.size(), 1U);
-  EXPECT_GT(r2[0], 1 - 1e-4);  // the default ridge keeps it this far from 1
+  ASSERT_EQ(r2[0].size(), 1U);
+  EXPECT_GT(r2[0][0], 1 - 1e-4);  // the default ridge keeps it this far from 1
   Options exact;
   exact.ridge = 1e-9;
-  EXPECT_GT(screen(opened.set, stores, 0, 1, {{0, 0}}, exact, silent)[0], 1 - 1e-6);
+  EXPECT_GT(screen(opened.set, stores, asked, exact, silent)[0][0], 1 - 1e-6);
 }
 
 TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
@@ -236,7 +238,7 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
   const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
   const at::Tensor y =
       at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
-  const Solved expected = reference(rows(x), rows(y), options.ridge);
+  const Solved expected = reference(rows(x), rows(y), kRidge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
   // float32 weights of a solution in float64.
   EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);
@@ -284,7 +286,7 @@ TEST(MixedCut, IsRefittedJointlyOverAllDonors) {
   const at::Tensor neck =
       opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor();
   const at::Tensor y = own.reshape({-1, own.size(3)}).mm(neck.flatten(1).t());
-  const Solved expected = reference(x.reshape({-1, x.size(3)}), y, options.ridge);
+  const Solved expected = reference(x.reshape({-1, x.size(3)}), y, kRidge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
   // float32 weights of a solution in float64.
   EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);

@@ -74,7 +74,7 @@ TEST(LowRank, EqualsASingularValueDecompositionOfTheFittedRows) {
   const at::Tensor columns = at::arange(3, at::kLong);
   double before = 0;
   for (const std::int64_t rank : {1, 2, 4}) {
-    const NormalEquations::LowRank low = sums.solve_low_rank(columns, rank, 1e-12, 1e-12);
+    const NormalEquations::LowRank low = sums.solve_low_rank(columns, at::arange(9, at::kLong), rank, 1e-12, 1e-12);
     EXPECT_EQ(low.down.size(0), rank);
     const at::Tensor found =
         x.narrow(1, 0, 3).mm(low.base.weight.t()) + x.mm(low.down.t()).mm(low.up.t()) + low.base.bias;
@@ -90,9 +90,37 @@ TEST(LowRank, OfAConstantOutputAddsNothing) {
   test::Random random(4);
   NormalEquations sums;
   sums.add(random.tensor({50, 6}), at::full({50, 3}, 2.5));
-  const NormalEquations::LowRank low = sums.solve_low_rank(at::arange(2, at::kLong), 2, 1e-4, 1e-3);
+  const NormalEquations::LowRank low =
+      sums.solve_low_rank(at::arange(2, at::kLong), at::arange(6, at::kLong), 2, 1e-4, 1e-3);
   EXPECT_LT(largest(low.up.mm(low.down)), 1e-9);
   EXPECT_LT(largest(low.base.bias - 2.5), 1e-9);
+}
+
+// Also beside an offset, where float32 squares would have no digits left.
+TEST(FloatProducts, GiveTheSolutionOfDoubleOnes) {
+  test::Random random(7);
+  const at::Tensor x = random.tensor({5000, 12}) + 300, map = random.tensor({12, 5});
+  const at::Tensor y = x.mm(map) + random.tensor({5000, 5}, 0.2), weights = random.tensor({5000}).abs().to(at::kDouble);
+  NormalEquations exact, quick(NormalEquations::Products::kFloat);
+  for (std::int64_t begin = 0; begin < 5000; begin += 2500) {
+    for (NormalEquations* one : {&exact, &quick})
+      one->add(x.narrow(0, begin, 2500), y.narrow(0, begin, 2500), weights.narrow(0, begin, 2500));
+  }
+  const auto one = exact.solve(1e-3), two = quick.solve(1e-3);
+  EXPECT_LT(largest(one.weight - two.weight), 1e-5);
+  EXPECT_NEAR(one.r2(), two.r2(), 1e-5);
+}
+
+TEST(PrincipalDirections, AreThoseOfASingularValueDecomposition) {
+  test::Random random(6);
+  const at::Tensor x = random.tensor({200, 7}).to(at::kDouble).mm(random.tensor({7, 7}).to(at::kDouble)) + 3;
+  NormalEquations sums;
+  sums.add(x, random.tensor({200, 2}));
+  const at::Tensor columns = at::tensor({1, 2, 4, 6}, at::kLong);
+  const at::Tensor found = sums.principal_directions(columns, 2);
+  const at::Tensor some = x.index_select(1, columns);
+  const at::Tensor v = std::get<2>(at::linalg_svd(some - some.mean(0), /*full_matrices=*/false)).narrow(0, 0, 2);
+  EXPECT_LT(largest(found.mm(v.t()).abs() - at::eye(2, at::kDouble)), 1e-9);  // up to signs
 }
 
 TEST(Patches, OfAKernelWithARingHoldThoseOfTheKernel) {
@@ -186,6 +214,83 @@ TEST_P(Corrected, ShareExplainsMoreTheHigherTheRank) {
     EXPECT_LT(worst, before) << rank;
     before = worst;
   }
+}
+
+// One pass for several cuts changes no bit of any: a plan is fitted so, and fitted again one by one.
+TEST_P(Corrected, CutsAreGatheredTogetherAsAlone) {
+  const std::vector<Cut> cuts{cut, {0, {cut.taps[0]}}, {0, {cut.taps[1]}}};
+  std::vector<Joint> joints;
+  for (const Cut& one : cuts) joints.push_back(plan_joint(opened.set, one, options(0)));
+  const std::vector<Gathered> together = gather(opened.set, stores, {}, cuts, joints, silent);
+  ASSERT_EQ(together.size(), cuts.size());
+  for (std::size_t i = 0; i < cuts.size(); ++i) {
+    const Fitted one = solve(together[i], joints[i], options(0)),
+                 alone = fit(opened.set, stores, {}, cuts[i], joints[i], options(0), silent);
+    EXPECT_EQ(one.residuals, alone.residuals);
+    ASSERT_EQ(one.splice.refits.size(), alone.splice.refits.size());
+    for (std::size_t k = 0; k < one.splice.refits.size(); ++k)
+      EXPECT_TRUE(at::equal(one.splice.refits[k].weight, alone.splice.refits[k].weight));
+    for (std::size_t k = 0; k < one.splice.overrides.size(); ++k) {
+      const at::Tensor &a = one.splice.overrides[k].weight, &b = alone.splice.overrides[k].weight;
+      ASSERT_EQ(a.defined(), b.defined());
+      EXPECT_TRUE(!a.defined() || at::equal(a, b));
+    }
+  }
+}
+
+/// Two models with so many channels at the cut that a correction sees combinations of them.
+model::Loaded broad(const std::string& name, std::uint64_t seed) {
+  test::Random random(seed);
+  model::Loaded loaded;
+  loaded.spec = {name, name + ".pt", test::fixture_input(), {}};
+  torch::jit::Module module("__torch__." + name);
+  module.register_parameter("w", random.tensor({130, 3, 4, 4}), false);
+  module.register_parameter("head", random.tensor({3, 130, 3, 3}, 0.1), false);
+  module.register_attribute("training", c10::BoolType::get(), false);
+  module.define(R"(
+    def forward(self, x):
+      y = torch.relu(torch.conv2d(x, self.w, None, [4, 4], [0, 0]))
+      return torch.conv2d(y, self.head, None, [1, 1], [1, 1])
+  )");
+  loaded.module = module;
+  loaded.module.eval();
+  return loaded;
+}
+
+TEST(Projection, MakesACorrectionOfManyChannelsOneOfFew) {
+  std::vector<model::Loaded> loaded;
+  loaded.push_back(broad("receiver", 31));
+  loaded.push_back(broad("donor", 32));
+  const test::Opened opened = test::open_loaded(std::move(loaded));
+  ASSERT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+  const capture::Stores stores = test::picture_stores(opened.set, 32);
+  SilentProgress silent;
+  const Cut cut{0, {{0, 1, 0}}};
+  Options options;
+  options.refit = false;
+  options.rank = 4;
+  const Joint joint = plan_joint(opened.set, cut, options);
+  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent);
+  const Gathered gathered = gather_corrections(opened.set, stores, {}, cut, joint, plain.front(), silent);
+  ASSERT_TRUE(gathered.maps[0].projection.defined());
+  EXPECT_LT(gathered.maps[0].projection.size(0), 130);
+  const Fitted fitted = solve(gathered, joint, options);
+  const graph::Override& one = fitted.splice.overrides[0];
+  EXPECT_EQ(one.correction.down.sizes(), (std::vector<std::int64_t>{4, 130, 3, 3}));
+  // The residual is that of the map as the bundle will compute it, on the rows that fitted.
+  Options without = options;
+  without.rank = 0;
+  const Fitted base = solve(plain.front(), plan_joint(opened.set, cut, without), without);
+  EXPECT_LT(fitted.residuals[0], base.residuals[0]);
+  const std::vector<graph::Splice> splices{fitted.splice};
+  const auto pointers = opened.pointers();
+  const bundle::Written written = bundle::write(opened.set, pointers, splices, "{}");
+  torch::jit::Module bundle = test::load_bytes(written.bytes);
+  const auto images = test::images_of(stores, {3, 4});
+  const c10::InferenceMode no_gradients;
+  EXPECT_LT(test::difference(bundle.forward(images).toTupleRef().elements()[0],
+                             test::spliced_output(opened, splices[0], images)),
+            1e-4);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Corrected, testing::Bool(),
