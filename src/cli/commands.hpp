@@ -25,6 +25,7 @@ Job setup_plan(CLI::App& app);
 Job setup_inspect(CLI::App& app);
 Job setup_verify(CLI::App& app);
 Job setup_bundle(CLI::App& app);
+Job setup_validate(CLI::App& app);
 
 /// All subcommands, in the order of the help. Help and 'did you mean' read this table.
 inline constexpr std::array kCommands{
@@ -32,6 +33,7 @@ inline constexpr std::array kCommands{
     Command{"inspect", "Show a model's layers, sizes, inputs and outputs", setup_inspect},
     Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
+    Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
 };
 
 /// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)

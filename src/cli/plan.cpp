@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 
@@ -7,7 +6,7 @@
 
 #include "commands.hpp"
 #include "common_flags.hpp"
-#include "model_flags.hpp"
+#include "job_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
@@ -15,8 +14,6 @@
 
 namespace repsim::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kFooter = R"(Examples:
   repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
@@ -33,108 +30,17 @@ Exit codes: 0 done, 2 usage, 3 bad input, 4 nothing can be shared at the asked f
 written, with no shares) or nothing that fits into the budget keeps it (the smallest is written),
 130 interrupted, 1 anything else.)";
 
-struct PlanFlags {
-  std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,
-      donors, keep, explain;
-  std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget;
-  std::optional<std::int64_t> frames, max_trials, max_shares, max_rank, seed;
-  std::optional<int> threads;
-  std::optional<double> holdout, confidence, max_minutes;
-  bool dry_run = false, force = false;
+struct PlanFlags : JobFlags {
+  std::vector<std::string> min_fidelity, donors, keep, explain;
+  std::optional<std::string> objective, budget;
+  std::optional<std::int64_t> max_trials, max_shares, max_rank;
+  std::optional<double> confidence, max_minutes;
+  bool dry_run = false;
 };
 
-/// Defaults, then the config file, then `--set`.
-pipeline::Settings settings_from_files(const PlanFlags& flags) {
-  Json config = Json::object();
-  fs::path base;
-  std::string file = "--set";
-  if (flags.config) {
-    config = read_json(*flags.config);
-    base = fs::path(*flags.config).parent_path();
-    file = *flags.config;
-  }
-  Json changed = config;
-  for (const auto& assignment : flags.set) pipeline::apply_override(changed, assignment);
-  try {
-    return pipeline::settings_from_json(changed, file, base);
-  } catch (const Error& error) {
-    if (flags.set.empty()) throw;
-    // A config that is well without --set makes this the command line's mistake.
-    static_cast<void>(pipeline::settings_from_json(config, file, base));
-    const std::string where = flags.config ? "--set on " + error.where() : error.where();
-    throw Error(ErrorKind::kUsage, error.problem(), where, error.remedy());
-  }
-}
-
-void apply_models(const PlanFlags& flags, pipeline::Settings& settings) {
-  std::vector<NamedPath> given;
-  for (const auto& path : flags.models) given.push_back({fs::path(path).stem().string(), path});
-  for (const auto& text : flags.named_models) given.push_back(parse_named_path(text));
-  check_unique(given);
-  std::vector<model::ModelSpec> before;
-  std::vector<std::string> sources_before;
-  if (!flags.models.empty()) {
-    before.swap(settings.models);
-    sources_before.swap(settings.input_sources);
-  }
-  for (const auto& [name, path] : given) {
-    const auto same = [&name = name](const model::ModelSpec& spec) { return spec.name == name; };
-    if (const auto found = std::find_if(settings.models.begin(), settings.models.end(), same);
-        found != settings.models.end()) {
-      found->path = path;
-      continue;
-    }
-    model::ModelSpec spec;
-    std::string source;
-    if (const auto found = std::find_if(before.begin(), before.end(), same); found != before.end()) {
-      spec = *found;
-      source = sources_before[static_cast<std::size_t>(found - before.begin())];
-    }
-    spec.name = name;
-    spec.path = path;
-    settings.models.push_back(std::move(spec));
-    settings.input_sources.push_back(std::move(source));
-  }
-}
-
-template <typename Value, typename Target>
-void take(const std::optional<Value>& flag, Target& out) {
-  if (flag) out = static_cast<Target>(*flag);
-}
-
-void take(const std::vector<std::string>& flag, std::vector<std::string>& out) {
-  if (!flag.empty()) out = flag;
-}
-
-void apply_share(const std::vector<std::string>& texts, pipeline::Settings& settings) {
-  if (!texts.empty()) settings.share.clear();
-  for (const auto& text : texts) {
-    const auto direction = pipeline::parse_direction(text);
-    if (!direction) {
-      throw Error(ErrorKind::kUsage, "'" + text + "' names no direction", "--share",
-                  "--share 'RECEIVER<-DONOR', in quotes");
-    }
-    settings.share.push_back(*direction);
-  }
-}
-
-std::uint64_t seed_of(std::int64_t seed) {
-  if (seed < 0) throw Error(ErrorKind::kUsage, "the value is " + std::to_string(seed) + ", not 0 or more", "--seed");
-  return static_cast<std::uint64_t>(seed);
-}
-
-/// Everything that decides the plan: defaults < config file < --set < flags. The one place of this precedence.
+/// Everything that decides the plan.
 pipeline::Settings settings_of(const PlanFlags& flags) {
-  pipeline::Settings settings = settings_from_files(flags);
-  apply_models(flags, settings);
-  apply_inputs(flags.inputs, settings.models, settings.input_sources);
-  apply_formats(flags.formats, settings.models);
-  take(flags.libraries, settings.libraries);
-  take(flags.video, settings.video);
-  take(flags.frames, settings.frames);
-  take(flags.holdout, settings.holdout);
-  take(flags.layers, settings.layers);
-  take(flags.exclude, settings.exclude);
+  pipeline::Settings settings = settings_of_job(flags);
   pipeline::apply_min_fidelity(flags.min_fidelity, settings);
   take(flags.objective, settings.objective);
   if (flags.budget) {
@@ -147,16 +53,10 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   if (flags.max_shares) settings.max_shares = flags.max_shares;
   take(flags.donors, settings.donors);
   take(flags.keep, settings.keep);
-  take(flags.adapters, settings.adapters);
-  if (flags.refit) settings.refit = *flags.refit == "on";
   take(flags.max_rank, settings.max_rank);
-  apply_share(flags.share, settings);
   take(flags.max_trials, settings.max_trials);
   take(flags.confidence, settings.confidence);
   take(flags.max_minutes, settings.max_minutes);
-  if (flags.truth) settings.truth = flags.truth;
-  take(flags.threads, settings.threads);
-  if (flags.seed) settings.seed = seed_of(*flags.seed);
   pipeline::check(settings);
   return settings;
 }
@@ -208,10 +108,6 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   }
 }
 
-std::string with_default(const std::string& help, const std::string& value) {
-  return help + " (default " + value + ")";
-}
-
 }  // namespace
 
 Job setup_plan(CLI::App& app) {
@@ -219,17 +115,10 @@ Job setup_plan(CLI::App& app) {
   PlanFlags& f = *flags;
   const pipeline::Settings defaults;
   app.footer(kFooter);
-  app.add_option("MODEL", f.models, "TorchScript files, two or more; a model's name is the file's stem");
-
+  add_models(app, f);
   const auto group = [](const char* name, std::initializer_list<CLI::Option*> options) {
     for (CLI::Option* option : options) option->group(name);
   };
-  group("Models", {add_repeatable(app, "--model", "NAME=PATH", f.named_models, "A model with a name of your choice"),
-                   add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
-                                  input_help() + "; without NAME: every model; default: what the model's archive says"),
-                   add_repeatable(app, "--format", "[NAME=]FORMAT", f.formats,
-                                  "What the model returns: " + format_list() + " (default auto; docs/outputs.md)"),
-                   add_libraries(app, f.libraries)});
   group(
       "Video",
       {add_text(app, "--video", "FILE", f.video, "The video that decides what is shared"),
@@ -276,21 +165,13 @@ Job setup_plan(CLI::App& app) {
        add_number(app, "--max-minutes", "F", f.max_minutes,
                   "Measure no more candidates after so long a search: what was found by then is the plan (default: "
                   "no limit; equal runs may then differ)")});
+  add_out(app, f, "the plan");
   group("Output",
-        {add_text(app, "--out", "DIR", f.out, "Folder for the plan; it appears whole or not at all"),
-         app.add_flag("--force", f.force, "Replace the files of an earlier plan in DIR"),
-         add_repeatable(app, "--explain", "MODEL", f.explain,
-                        "After the summary say why this model is what it is: its candidates, what was measured of "
-                        "them, and what was not tried"),
+        {add_repeatable(app, "--explain", "MODEL", f.explain,
+                        "After the summary say why this model is what it is: its candidates, what was "
+                        "measured of them, and what was not tried"),
          app.add_flag("--dry-run", f.dry_run, "Check everything up to the first frame and say what would be done")});
-  group(
-      "Settings",
-      {add_text(app, "--config", "FILE", f.config, "Settings as JSON (docs/config.md, configs/repsim.schema.json)"),
-       add_repeatable(app, "--set", "KEY=VALUE", f.set,
-                      "Change one setting of the config: merge.min_fidelity=0.85, models.0.output.score_threshold=0.5"),
-       add_threads(app, f.threads),
-       add_whole_number(app, "--seed", "N", f.seed,
-                        with_default("Of the bootstrap intervals", std::to_string(defaults.seed)))});
+  add_settings(app, f, "Of the bootstrap intervals");
   return [flags](Progress& progress) { run_plan(*flags, progress); };
 }
 
