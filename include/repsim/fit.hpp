@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,11 +34,16 @@ struct Cut {
 struct Options {
   bool linear =
       true;  ///< 1x1 adapters may be fitted; else layers are at most resized or resampled (channels must agree)
-  bool refit = true;               ///< the first convolutions after the cut may be solved again instead
-  int rank = 0;                    ///< channels of the correction beside each linear map; 0: none (graph::Correction)
-  double ridge = 1e-4;             ///< strength relative to the mean variance of the regressors
-  double correction_ridge = 1e-3;  ///< the same for corrections, whose many regressors say nearly the same
+  bool refit = true;  ///< the first convolutions after the cut may be solved again instead
+  int rank = 0;       ///< channels of the correction beside each linear map; 0: none (graph::Correction)
+  /// Strength relative to the mean variance of the regressors, of maps and of corrections (whose many regressors say
+  /// nearly the same). Not set: per map the one that explains parts of the calibration frames best that it was not
+  /// fitted on.
+  std::optional<double> ridge, correction_ridge;
 };
+
+/// Where there are too few frames to choose one.
+inline constexpr double kRidge = 1e-4, kCorrectionRidge = 1e-3;
 
 /// How much the places of a receiver's input matter: `floor`, and inside a box of its own detections the score more.
 /// What is fitted where nothing is ever found takes expressiveness from where something is.
@@ -71,6 +77,12 @@ struct Joint {
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
  public:
+  /// How products of rows are taken before they are added up in float64. Float32 products are those of 1024 rows at a
+  /// time about the shift: good to 1e-5 of the variances, which is far below the ridge of a correction, and twice as
+  /// fast.
+  enum class Products { kDouble, kFloat };
+  explicit NormalEquations(Products products = Products::kDouble) : products_(products) {}
+
   /// @param x  [rows, p], @param y  [rows, q]; any floating dtype
   /// @param weights  [rows] float64, 0 or more; undefined: 1 each
   void add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights = {});
@@ -94,6 +106,7 @@ class NormalEquations {
     Solution base;    ///< weight [q, columns]; the rest is that of the whole
     at::Tensor down;  ///< [rank, more] float64
     at::Tensor up;    ///< [q, rank] float64
+    at::Tensor both;  ///< [q, p] float64: base and correction as one map
   };
   /// The base as solve() has it; of what it leaves over, the regression on the regressors `more` (with a ridge of its
   /// own) cut down to the `rank` directions of y in which it explains most.
@@ -102,6 +115,9 @@ class NormalEquations {
                                        double ridge, double correction_ridge) const;
   /// The `count` directions in which the regressors `columns` vary most: orthonormal rows, float64 [count, columns].
   [[nodiscard]] at::Tensor principal_directions(const at::Tensor& columns, std::int64_t count) const;
+  /// Weighted sum of squares that the map leaves of these rows, which need not be those that fitted it.
+  /// @param weight  [q, p] float64, @param bias  [q] float64
+  [[nodiscard]] double error_of(const at::Tensor& weight, const at::Tensor& bias) const;
   /// R2 of y ~ x itself, nothing fitted; x and y have the same width.
   [[nodiscard]] double r2_unchanged() const;
   [[nodiscard]] std::int64_t rows() const { return rows_; }
@@ -117,6 +133,7 @@ class NormalEquations {
   /// What a weight [p, q] explains.
   void judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const;
 
+  Products products_;
   std::int64_t rows_ = 0;
   double total_ = 0;  ///< of the weights
   at::Tensor shift_x_, shift_y_, sum_x_, sum_y_, xx_, xy_, yy_;
@@ -132,15 +149,30 @@ struct Fitted {
 struct Gathered {
   struct Map {
     graph::ConvGeometry geometry;
-    NormalEquations sums;       ///< of what the map sees, then of what a correction sees beside it
-    std::int64_t channels = 0;  ///< that the map reads
-    bool corrections = false;   ///< the sums hold what corrections need
+    /// Of what the map sees, then of what a correction sees beside it: one part per stretch of the calibration frames.
+    std::vector<NormalEquations> parts;
+    std::int64_t channels = 0;                                   ///< that the map reads
+    bool corrections = false;                                    ///< the sums hold what corrections need
+    double ridge = kRidge, correction_ridge = kCorrectionRidge;  ///< by cross-validation over the parts
     /// The correction sees these combinations of the channels, float64 [count, channels]; undefined: the channels.
     at::Tensor projection;
   };
   graph::Splice splice;   ///< where the taps' values come from and how they are brought to size; no map yet
   std::vector<Map> maps;  ///< one per refitted convolution, or per tap
 };
+
+/// Sums of all parts.
+[[nodiscard]] NormalEquations merged(std::span<const NormalEquations> parts);
+
+/// Ridge regression on all parts but one, judged on that one, for each part and each of `ridges`: the strongest ridge
+/// whose error is within a thousandth of the least. Parts are stretches of a video, so that near-copies of a frame do
+/// not stand on both sides.
+/// @return nothing where fewer than two parts have rows
+[[nodiscard]] std::optional<double> best_ridge(std::span<const NormalEquations> parts, std::span<const double> ridges);
+/// The same for corrections of rank 8 beside a map of ridge `ridge`.
+[[nodiscard]] std::optional<double> best_correction_ridge(std::span<const NormalEquations> parts,
+                                                          const at::Tensor& columns, const at::Tensor& more,
+                                                          double ridge, std::span<const double> ridges);
 
 /// Bytes of a constant matrix.
 [[nodiscard]] inline std::int64_t matrix_bytes(const graph::Axis& axis) { return 4 * axis.elements(); }

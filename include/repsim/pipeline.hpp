@@ -50,6 +50,8 @@ struct Settings {
   std::uint64_t seed = 0;              ///< of the bootstrap intervals
   std::optional<std::string> truth;    ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
   std::vector<std::string> libraries;  ///< of operators that the models need beside Torch: paths, loaded in this order
+  std::string cache;  ///< folder in which signatures are kept for later runs; empty: they are not kept.
+                      ///< Decides nothing but how long a run takes
 
   /// What this model keeps at least.
   [[nodiscard]] double min_fidelity_for(const std::string& model) const {

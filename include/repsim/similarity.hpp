@@ -41,4 +41,21 @@ void u_centred_upper(const double* gram, std::int64_t n, double* out);
 /// names it Cost O(R*C*length). Source: Nguyen et al. 2021 (arXiv 2010.15327) eq. 2-4 with HSIC_1 of Song et al. 2012.
 [[nodiscard]] Matrix cka(const Signatures& a, const Signatures& b);
 
+/// Similarity S of every layer of several models with every layer of all of them, as one symmetric matrix.
+struct AllPairs {
+  std::vector<std::string> models;
+  std::vector<std::vector<std::string>> layers;  ///< per model, in execution order
+  std::vector<std::int64_t> first;               ///< per model, the row (and column) of its first layer
+  std::int64_t size = 0;                         ///< layers of all models
+  std::vector<double> values;                    ///< size*size, row-major, in [-1, 1]; NaN as in Matrix
+
+  [[nodiscard]] Matrix between(std::size_t row_model, std::size_t col_model) const;
+};
+
+/// The cosines of all signatures as one blocked product in float64.
+/// @param threads  at least 1; does not change the values
+/// @throws Error{kInput} as cka does. Cost: size^2 * length multiply-adds, half of it computed; memory for the matrix
+/// and one copy of the signatures
+[[nodiscard]] AllPairs all_pairs(const std::vector<Signatures>& signatures, int threads = 1);
+
 }  // namespace repsim::similarity

@@ -16,6 +16,9 @@ namespace repsim::video {
 /// so a program calls it, once and before it opens its first video; this library never does.
 void silence_opencv();
 
+/// What decodes and resizes frames: "OpenCV 4.6.0, FFmpeg 5.1.6". Other versions may give other pixels.
+[[nodiscard]] std::string decoder_version();
+
 struct VideoInfo {
   std::string path;
   std::string sha256;                  ///< of the file

@@ -26,14 +26,21 @@ Job setup_inspect(CLI::App& app);
 Job setup_verify(CLI::App& app);
 Job setup_bundle(CLI::App& app);
 Job setup_validate(CLI::App& app);
+Job setup_capture(CLI::App& app);
+Job setup_similarity(CLI::App& app);
+Job setup_cache(CLI::App& app);
 
 /// All subcommands, in the order of the help. Help and 'did you mean' read this table.
 inline constexpr std::array kCommands{
     Command{"plan", "Find what models can share on a video; write the plan and the merged bundle", setup_plan},
     Command{"inspect", "Show a model's layers, sizes, inputs and outputs", setup_inspect},
+    Command{"capture", "Keep one model's signatures, in the cache or as a file", setup_capture},
+    Command{"similarity", "Similarity of all layers of models with each other: JSON, NumPy, pictures",
+            setup_similarity},
     Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
     Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
+    Command{"cache", "List or clear what is kept of earlier runs", setup_cache},
 };
 
 /// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)

@@ -14,7 +14,7 @@ namespace repsim::cli {
 
 struct JobFlags {
   std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude;
-  std::optional<std::string> config, video, out, adapters, refit, truth;
+  std::optional<std::string> config, video, out, adapters, refit, truth, cache;
   std::optional<std::int64_t> frames, seed;
   std::optional<int> threads;
   std::optional<double> holdout;
@@ -28,7 +28,8 @@ void take(const std::optional<Value>& flag, Target& out) {
 }
 void take(const std::vector<std::string>& flag, std::vector<std::string>& out);
 
-/// Defaults < config file < --set < these flags: the one place of this precedence. Ranges are not judged yet.
+/// Defaults < config file < --set < these flags: the one place of this precedence. Ranges are not judged yet, and
+/// --cache is not looked at (cache_folder() makes the folder).
 /// @throws Error
 [[nodiscard]] pipeline::Settings settings_of_job(const JobFlags& flags);
 
@@ -37,7 +38,7 @@ void take(const std::vector<std::string>& flag, std::vector<std::string>& out);
 
 /// MODEL, --model, --input, --format, --library.
 void add_models(CLI::App& app, JobFlags& flags);
-/// --config, --set, --threads, --seed.
+/// --config, --set, --threads, --cache, --seed.
 /// @param seed_help  what the seed is of
 void add_settings(CLI::App& app, JobFlags& flags, const std::string& seed_help);
 /// --out, --force.

@@ -11,6 +11,7 @@
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/report.hpp"
+#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -58,6 +59,7 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   take(flags.confidence, settings.confidence);
   take(flags.max_minutes, settings.max_minutes);
   pipeline::check(settings);
+  if (!flags.dry_run) settings.cache = cache_folder(flags.cache);
   return settings;
 }
 

@@ -5,6 +5,7 @@
 #include "job_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/study.hpp"
+#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -33,6 +34,7 @@ pipeline::StudySettings settings_of(const ValidateFlags& flags) {
   settings.job.refit = flags.refit == "on";
   take(flags.cuts, settings.cuts);
   pipeline::check(settings);
+  settings.job.cache = cache_folder(flags.cache);
   return settings;
 }
 

@@ -15,7 +15,10 @@ namespace {
 constexpr std::int64_t kMaxRowsPerFrame = 1024;  // positions of large maps are strided down to about this many
 /// Of corrections: their Gram matrix is what a fit costs most for, and grows with the square.
 constexpr std::int64_t kMostRegressors = 1024;
-constexpr std::int64_t kRowsPerRegressor = 32;  // of corrections; with 8 they fit the calibration frames, not the scene
+constexpr std::size_t kParts = 4;  // of the calibration frames, for cross-validation
+/// Elements of a Gram matrix beyond which four of them are too much memory: 128 MiB each.
+constexpr std::int64_t kMostInParts = std::int64_t{1} << 24;
+constexpr double kRidges[] = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
 
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
@@ -42,21 +45,28 @@ struct Solved {
   graph::Correction correction;
   double r2 = 0;
 };
+/// Which of the regressors the map takes, and which its correction does.
+std::pair<at::Tensor, at::Tensor> regressors_of(const Gathered::Map& map) {
+  const std::int64_t own = map.channels * map.geometry.weight_shape[2] * map.geometry.weight_shape[3];
+  const bool projected = map.projection.defined();
+  const std::int64_t seen = projected ? map.projection.size(0) : map.channels;
+  const at::Tensor more = at::arange(seen * larger_kernel(map.geometry), at::kLong) + (projected ? own : 0);
+  return {projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels), more};
+}
+
 Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
   const std::int64_t height = map.geometry.weight_shape[2], width = map.geometry.weight_shape[3];
   Solved solved;
   NormalEquations::Solution solution;
   if (rank > 0) {
     if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
-    const std::int64_t own = map.channels * height * width;
-    const bool projected = map.projection.defined();
-    const std::int64_t seen = projected ? map.projection.size(0) : map.channels;
-    const at::Tensor more = at::arange(seen * larger_kernel(map.geometry), at::kLong) + (projected ? own : 0);
-    const at::Tensor columns = projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels);
+    const auto [columns, more] = regressors_of(map);
     NormalEquations::LowRank low =
-        map.sums.solve_low_rank(columns, more, rank, options.ridge, options.correction_ridge);
+        merged(map.parts).solve_low_rank(columns, more, rank, options.ridge.value_or(map.ridge),
+                                         options.correction_ridge.value_or(map.correction_ridge));
     at::Tensor down = low.down;
-    if (projected) {  // from combinations of channels back to channels
+    if (map.projection.defined()) {  // from combinations of channels back to channels
+      const std::int64_t seen = map.projection.size(0);
       down = at::einsum("rkp,kc->rcp", {down.view({-1, seen, larger_kernel(map.geometry)}), map.projection});
       down = down.reshape({down.size(0), -1});
     }
@@ -64,7 +74,7 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
     solved.correction.up = kernel(low.up, 1, 1);
     solution = std::move(low.base);
   } else {
-    solution = map.sums.solve(options.ridge);
+    solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));
   }
   solved.weight = kernel(solution.weight, height, width);
   solved.bias = solution.bias.to(at::kFloat);
@@ -78,13 +88,6 @@ at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map) {
   if (!map.projection.defined()) return patches(x, with_ring(map.geometry));
   const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
   return at::cat({patches(x, map.geometry), patches(seen, with_ring(map.geometry))}, 2);
-}
-
-std::int64_t rows_per_frame(const Gathered::Map& map, std::int64_t frames) {
-  if (!map.corrections) return kMaxRowsPerFrame;
-  const std::int64_t seen = map.projection.defined() ? map.projection.size(0) : map.channels;
-  const std::int64_t wanted = kRowsPerRegressor * seen * larger_kernel(map.geometry);
-  return std::min(kMaxRowsPerFrame, wanted / frames + 1);
 }
 
 /// Where the taps' values come from, brought to size; no map yet.
@@ -155,10 +158,11 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
   std::vector<int> members(set.models.size());
   std::iota(members.begin(), members.end(), 0);
-  const auto batches = capture::batches(calibration.front().size(), set.batch(members));
+  const std::int64_t frames = calibration.front().size();
+  const auto batches = capture::batches(frames, set.batch(members));
   progress.begin("fit " + receiver.name + "<-" + names_of(set, {donors.begin(), donors.end()}) +
                      (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
-                 calibration.front().size());
+                 frames);
   for (const auto& positions : batches) {
     std::vector<at::Tensor> values(requests.size());
     runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
@@ -167,14 +171,19 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     for (const Regression& one : regressions) {
       const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
       one.map->channels = values[one.x].size(1);
-      const std::int64_t most = rows_per_frame(*one.map, calibration.front().size());
       const auto rows = [&](const at::Tensor& all) {
-        return matrix(every_position(rows_in_view(all, one.aligned, height, width), most));
+        return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
       };
       const c10::InferenceMode no_gradients;
+      const auto products =
+          one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
       const at::Tensor y = rows(positions_of(values[one.y]));
       const at::Tensor x = rows(regressors(values[one.x], *one.map));
-      one.map->sums.add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
+      // A batch belongs to the part in which it begins.
+      const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
+      one.map->parts.resize(parts, NormalEquations(products));
+      const auto part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
+      one.map->parts[part].add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
     }
     progress.step(static_cast<std::int64_t>(positions.size()));
   }
@@ -193,11 +202,17 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
     if (cuts[i].receiver != cuts.front().receiver) throw Error(ErrorKind::kInternal, "cuts of several receivers");
     gathered[i].splice = without_maps(set, cuts[i], joints[i]);
     for (const int node : joints[i].refit_nodes)
-      gathered[i].maps.push_back({graph::convolution_geometry(receiver, node), {}, 0, false, {}});
+      gathered[i].maps.push_back(
+          {graph::convolution_geometry(receiver, node), {}, 0, false, kRidge, kCorrectionRidge, {}});
     if (joints[i].refit_nodes.empty())
-      gathered[i].maps.assign(cuts[i].taps.size(), {graph::pointwise_geometry(), {}, 0, false, {}});
+      gathered[i].maps.assign(cuts[i].taps.size(),
+                              {graph::pointwise_geometry(), {}, 0, false, kRidge, kCorrectionRidge, {}});
   }
   fill(set, calibration, shares, cuts, joints, gathered, progress, weights);
+  const c10::InferenceMode no_gradients;
+  for (Gathered& one : gathered) {
+    for (Gathered::Map& map : one.maps) map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge);
+  }
   return gathered;
 }
 
@@ -208,13 +223,18 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
   Gathered gathered;
   gathered.splice = plain.splice;
   for (const Gathered::Map& map : plain.maps) {
-    Gathered::Map more{map.geometry, {}, map.channels, true, {}};
+    Gathered::Map more{map.geometry, {}, map.channels, true, map.ridge, kCorrectionRidge, {}};
     const std::int64_t most = std::max<std::int64_t>(1, kMostRegressors / larger_kernel(map.geometry));
     if (map.channels > most)
-      more.projection = map.sums.principal_directions(middle_values(map.geometry, map.channels), most);
+      more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
     gathered.maps.push_back(std::move(more));
   }
   fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, weights);
+  for (Gathered::Map& map : gathered.maps) {
+    const auto [columns, all] = regressors_of(map);
+    map.correction_ridge =
+        best_correction_ridge(map.parts, columns, all, map.ridge, kRidges).value_or(kCorrectionRidge);
+  }
   return gathered;
 }
 
@@ -225,7 +245,7 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
   double worst = 0;
   for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
     if (joint.refit_nodes.empty() && !joint.linear[i]) {
-      fitted.residuals.push_back(1.0 - gathered.maps[i].sums.r2_unchanged());
+      fitted.residuals.push_back(1.0 - merged(gathered.maps[i].parts).r2_unchanged());
       continue;
     }
     const Solved solved = solve_map(gathered.maps[i], joint.rank, options);

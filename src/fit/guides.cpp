@@ -109,8 +109,9 @@ Fits fit_all(const capture::ModelSet& set, const capture::Stores& calibration, i
   fits.pairs.resize(pairs.size());
   for (const auto& [regressors, members_of] : regressions) {
     const NormalEquations::Moments moments = sums.at(regressors).moments();
-    const NormalEquations::Solution plain = sums.at(regressors).solve(options.ridge);
-    const NormalEquations::Solution aimed = weighs ? weighted.at(regressors).solve(options.ridge) : plain;
+    const NormalEquations::Solution plain = sums.at(regressors).solve(options.ridge.value_or(kRidge));
+    const NormalEquations::Solution aimed =
+        weighs ? weighted.at(regressors).solve(options.ridge.value_or(kRidge)) : plain;
     std::int64_t begin = 0;
     for (const std::size_t i : members_of) {
       const std::int64_t end = begin + sampling.channels(i);

@@ -7,6 +7,8 @@
 namespace repsim::fit {
 namespace {
 
+constexpr std::int64_t kFloatRows = 1024;  // whose products are taken in float32 at a time
+
 /// (covariance + ridge) weight = right, ridge relative to the mean variance.
 at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, double ridge) {
   const double mean_variance = covariance.diagonal().mean().item<double>();
@@ -27,28 +29,42 @@ at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, do
 
 void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights) {
   if (x.size(0) == 0) return;
-  at::Tensor left = x.to(at::kDouble), right = y.to(at::kDouble);
   if (rows_ == 0) {
-    shift_x_ = left.mean(0);
-    shift_y_ = right.mean(0);
-    const std::int64_t p = left.size(1), q = right.size(1);
+    shift_x_ = x.to(at::kDouble).mean(0);
+    shift_y_ = y.to(at::kDouble).mean(0);
+    const std::int64_t p = x.size(1), q = y.size(1);
     sum_x_ = at::zeros({p}, at::kDouble);
     sum_y_ = at::zeros({q}, at::kDouble);
     xx_ = at::zeros({p, p}, at::kDouble);
     xy_ = at::zeros({p, q}, at::kDouble);
     yy_ = at::zeros({q}, at::kDouble);
   }
-  left = left - shift_x_;
-  right = right - shift_y_;
-  rows_ += left.size(0);
-  const at::Tensor weighted = weights.defined() ? left * weights.unsqueeze(1) : left;
-  const at::Tensor weighted_right = weights.defined() ? right * weights.unsqueeze(1) : right;
-  total_ += weights.defined() ? weights.sum().item<double>() : static_cast<double>(left.size(0));
-  sum_x_ += weighted.sum(0);
-  sum_y_ += weighted_right.sum(0);
-  xx_.addmm_(weighted.t(), left);
-  xy_.addmm_(weighted.t(), right);
-  yy_ += (weighted_right * right).sum(0);
+  rows_ += x.size(0);
+  total_ += weights.defined() ? weights.sum().item<double>() : static_cast<double>(x.size(0));
+  const at::ScalarType type = products_ == Products::kFloat ? at::kFloat : at::kDouble;
+  const at::Tensor shift_x = shift_x_.to(type), shift_y = shift_y_.to(type);
+  const std::int64_t chunk = products_ == Products::kFloat ? kFloatRows : x.size(0);
+  for (std::int64_t begin = 0; begin < x.size(0); begin += chunk) {
+    const std::int64_t count = std::min(chunk, x.size(0) - begin);
+    const at::Tensor left = x.narrow(0, begin, count).to(type) - shift_x,
+                     right = y.narrow(0, begin, count).to(type) - shift_y;
+    at::Tensor weighted = left, weighted_right = right;
+    if (weights.defined()) {
+      const at::Tensor column = weights.narrow(0, begin, count).to(type).unsqueeze(1);
+      weighted = left * column;
+      weighted_right = right * column;
+    }
+    sum_x_ += weighted.sum(0, /*keepdim=*/false, at::kDouble);
+    sum_y_ += weighted_right.sum(0, /*keepdim=*/false, at::kDouble);
+    yy_ += (weighted_right * right).sum(0, /*keepdim=*/false, at::kDouble);
+    if (products_ == Products::kFloat) {
+      xx_ += weighted.t().mm(left);
+      xy_ += weighted.t().mm(right);
+    } else {
+      xx_.addmm_(weighted.t(), left);
+      xy_.addmm_(weighted.t(), right);
+    }
+  }
 }
 
 void NormalEquations::merge(const NormalEquations& other) {
@@ -116,6 +132,7 @@ NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& colum
   weight.index_add_(0, more, result.down.t().mm(result.up.t()));
   weight.index_add_(0, columns, base);
   result.base.weight = base.t().contiguous();
+  result.both = weight.t().contiguous();
   judge(all, weight, result.base);
   return result;
 }
@@ -129,6 +146,15 @@ at::Tensor NormalEquations::principal_directions(const at::Tensor& columns, std:
 double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const {
   const double total = variance.slice(0, begin, end).sum().item<double>();
   return total > 0 ? explained.slice(0, begin, end).sum().item<double>() / total : 0.0;
+}
+
+double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias) const {
+  if (rows_ == 0) return 0;
+  // y - Wx - b = (y - shift) - W (x - shift) - c
+  const at::Tensor c = bias - shift_y_ + weight.mv(shift_x_);
+  const at::Tensor squares = yy_.sum() - 2 * (weight.t() * xy_).sum() + (weight.mm(xx_) * weight).sum() +
+                             2 * c.dot(weight.mv(sum_x_) - sum_y_) + total_ * c.dot(c);
+  return squares.item<double>();
 }
 
 double NormalEquations::r2_unchanged() const {

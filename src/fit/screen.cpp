@@ -81,7 +81,7 @@ class Screen {
   /// Pairs with the same regressors are one regression, whoever the receivers are: their layers stand side by side.
   struct Regression {
     std::vector<Target> targets;
-    NormalEquations sums;
+    NormalEquations sums{NormalEquations::Products::kFloat};
   };
 
   const graph::Layer& layer(int model, int index) const {
@@ -156,7 +156,7 @@ std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capt
     if (together.empty()) continue;
     Screen pass(set, together);
     pass.run(calibration, progress);
-    auto next = pass.scores(options.ridge);
+    auto next = pass.scores(options.ridge.value_or(kRidge));
     auto from = next.begin();
     for (const std::size_t i : chosen) {
       const auto count = static_cast<std::ptrdiff_t>(screenings[i].pairs.size());

@@ -193,6 +193,18 @@ void check_directions(const Settings& settings) {
   }
 }
 
+void check_video(const Settings& settings) {
+  if (settings.video.empty()) {
+    throw Error(ErrorKind::kUsage, "no video is given", "", R"(--video FILE, or "video" in the config)");
+  }
+  // The sampler knows how many frames are too few. A long video stands in for the real one, which nobody has opened
+  // yet.
+  video::VideoInfo assumed;
+  assumed.path = settings.video;
+  assumed.frame_count = kMaxFrames;
+  static_cast<void>(video::sample_frames(assumed, settings.frames, settings.holdout));
+}
+
 }  // namespace
 
 const std::vector<std::string>& adapter_names() {
@@ -271,6 +283,15 @@ void check_values(const Settings& settings, const Complain& complain) {
     complain("threads", threads_problem(settings.threads), "");
 }
 
+void check_to_capture(const Settings& settings) {
+  if (settings.models.empty())
+    throw Error(ErrorKind::kUsage, "no model is given", "", "the path of a TorchScript file");
+  check_values(settings, [](const std::string& field, const std::string& problem, const std::string& remedy) {
+    throw Error(ErrorKind::kUsage, problem, flag_of(field), remedy);
+  });
+  check_video(settings);
+}
+
 void check(const Settings& settings) {
   if (settings.models.size() < 2) {
     const std::string given = settings.models.empty() ? "no model is given" : "only one model is given";
@@ -282,15 +303,7 @@ void check(const Settings& settings) {
   });
   check_directions(settings);
   check_names(settings);
-  if (settings.video.empty()) {
-    throw Error(ErrorKind::kUsage, "no video is given", "", R"(--video FILE, or "video" in the config)");
-  }
-  // The sampler knows how many frames are too few. A long video stands in for the real one, which nobody has opened
-  // yet.
-  video::VideoInfo assumed;
-  assumed.path = settings.video;
-  assumed.frame_count = kMaxFrames;
-  static_cast<void>(video::sample_frames(assumed, settings.frames, settings.holdout));
+  check_video(settings);
 }
 
 }  // namespace repsim::pipeline

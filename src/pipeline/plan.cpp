@@ -13,6 +13,7 @@
 #include "repsim/base/log.hpp"
 #include "search.hpp"
 #include "settings_json.hpp"
+#include "signatures.hpp"
 #include "task_times.hpp"
 #include "trials.hpp"
 
@@ -55,7 +56,7 @@ Judging split(const std::vector<std::int64_t>& holdout) {
 }
 
 Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes& tasks, const report::Plan& plan,
-              const verify::Latency& latency, const verify::PeakMemory& peak) {
+              const Json& origins, const verify::Latency& latency, const verify::PeakMemory& peak) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   Json json;
@@ -63,6 +64,7 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes&
   json["machine"] = {{"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}};
   json["seconds"] = watch.laps();
   json["task_seconds"] = tasks.seconds();
+  json["signatures"] = origins;
   json["peak_rss_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
   json["latency_ms_per_frame"] = {{"separate_models", latency.separate_ms}, {"bundle", latency.bundle_ms}};
   const auto beside = [](std::int64_t predicted, std::int64_t measured) {
@@ -107,12 +109,10 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   watch.lap("decode");
 
   std::vector<similarity::Signatures> signatures;
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    similarity::Signatures none;
-    none.model = work.prepared[i].name;
-    signatures.push_back(work.prepared[i].transparent
-                             ? capture::signatures(work.prepared[i], calibration[at(work.set.groups[i])], progress)
-                             : none);
+  Json origins = Json::object();
+  for (Captured& one : signatures_of(settings, work, video, calibration, progress)) {
+    origins[one.file.signatures.model] = one.origin;
+    signatures.push_back(std::move(one.file.signatures));
   }
   watch.lap("capture");
   std::vector<similarity::Matrix> matrices;
@@ -190,7 +190,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_file_atomically(staged.path("report.html"), report::html(outcome.plan, matrices));
   watch.lap("report");
   write_file_atomically(staged.path("run.json"),
-                        repsim::to_text(run_json(settings, watch, progress, outcome.plan, latency, peak)));
+                        repsim::to_text(run_json(settings, watch, progress, outcome.plan, origins, latency, peak)));
   staged.commit();
   return outcome;
 }

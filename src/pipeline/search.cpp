@@ -79,6 +79,20 @@ void Search::State::find_columns() {
   for (const planner::Candidate& one : candidates_) columns_.push_back(column_of(input_.settings, input_.work, one));
   status_.resize(columns_.size(), Status::kOpen);
   found_columns_ = true;
+  choose_by_prediction();
+}
+
+/// What would be chosen if predictions were fidelities, and how far from the bound: planning without measuring.
+void Search::State::choose_by_prediction() const {
+  input_.progress.begin("choose", 0);
+  const planner::Chosen chosen =
+      choose([&](std::size_t i) { return candidate(i).predicted_fidelity >= target(i) ? saving(i) : 0.0; });
+  input_.progress.end();
+  const double gap = chosen.bound > 0 ? 100 * (chosen.bound - chosen.value) / chosen.bound : 0;
+  log::info(std::to_string(columns_.size()) + " candidates; by prediction alone " +
+            std::to_string(chosen.columns.size()) + " shares save " +
+            saving_text(std::llround(chosen.value), objective_) + ", " +
+            (chosen.proven ? "the best choice" : "within " + rounded(gap) + " % of the bound"));
 }
 
 planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& value) const {

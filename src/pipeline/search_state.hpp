@@ -17,6 +17,9 @@ namespace repsim::pipeline {
 
 inline constexpr double kEqual = 1e-9;  // savings and fidelities closer than this (relative) are one
 
+/// "1.5 kB", "12000 FLOPs a frame"
+std::string saving_text(std::int64_t saving, planner::Objective objective);
+
 /// What a search knows: search.cpp decides what is measured next, search_trials.cpp measures it.
 class Search::State {
  public:
@@ -60,6 +63,7 @@ class Search::State {
 
   // What next
   void find_columns();
+  void choose_by_prediction() const;
   planner::Chosen choose(const std::function<double(std::size_t)>& value) const;
   double chance(std::size_t column) const;
   double estimate(std::size_t column) const;

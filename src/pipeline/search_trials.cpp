@@ -15,8 +15,9 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string saving_text(const planner::Candidate& candidate, planner::Objective objective) {
-  const std::int64_t saving = planner::saving_of(candidate, objective);
+}  // namespace
+
+std::string saving_text(std::int64_t saving, planner::Objective objective) {
   switch (objective) {
     case planner::Objective::kFlops:
       return std::to_string(saving) + " FLOPs a frame";
@@ -29,8 +30,6 @@ std::string saving_text(const planner::Candidate& candidate, planner::Objective 
   }
   return report::human_bytes(saving);
 }
-
-}  // namespace
 
 /// Measures what is not known of a combination, donors first. What holds of it may become the best combination.
 void Search::State::measure(const std::vector<std::size_t>& columns) {
@@ -191,7 +190,8 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   std::vector<std::string> names;
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
-  log::info(described(one) + " at " + joined(names) + on + ": saves " + saving_text(one, objective_) + ", predicted " +
+  log::info(described(one) + " at " + joined(names) + on + ": saves " +
+            saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " +
             rounded(one.predicted_fidelity) + ", measured " + measured +
             (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"

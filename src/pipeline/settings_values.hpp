@@ -20,6 +20,9 @@ using Complain = std::function<void(const std::string& field, const std::string&
 /// Everything that can be judged value by value; what is still absent is no mistake here (see check()).
 void check_values(const Settings& settings, const Complain& complain);
 
+/// What signatures need, before any work: models, frames, a video. @throws Error{kUsage}
+void check_to_capture(const Settings& settings);
+
 /// The member of the spec that is out of range, and what is wrong with it; nothing when all is well.
 [[nodiscard]] std::optional<std::pair<std::string, std::string>> problem_of(const model::InputSpec& spec);
 

@@ -12,6 +12,7 @@
 #include "repsim/fit_guides.hpp"
 #include "repsim/study.hpp"
 #include "search.hpp"
+#include "signatures.hpp"
 #include "trials.hpp"
 
 namespace repsim::pipeline {
@@ -231,11 +232,9 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   }
   const std::vector<capture::Stores> stores =
       split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
-  std::vector<similarity::Signatures> signatures(work.prepared.size());
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    if (work.prepared[i].transparent)
-      signatures[i] = capture::signatures(work.prepared[i], stores[0][at(work.set.groups[i])], progress);
-  }
+  std::vector<similarity::Signatures> signatures;
+  for (Captured& one : signatures_of(job, work, video, stores[0], progress))
+    signatures.push_back(std::move(one.file.signatures));
   const std::vector<verify::Head> heads = heads_of(work, video);
   Trials glance(job, work, stores[1], stores[1], heads, progress);
   Trials judge(job, work, stores[0], stores[2], heads, progress);

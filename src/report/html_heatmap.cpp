@@ -3,8 +3,8 @@
 #include <map>
 
 #include "format.hpp"
+#include "heatmap_parts.hpp"
 #include "html_parts.hpp"
-#include "png.hpp"
 
 namespace repsim::report {
 namespace {
@@ -12,30 +12,6 @@ namespace {
 constexpr std::int64_t kTooltips = 3000;  ///< over all heatmaps; about 170 bytes of page each
 constexpr double kMarginLeft = 206, kMarginTop = 12, kMarginBottom = 138, kMarginRight = 70;
 constexpr double kLongestSide = 520, kSmallestCell = 1, kLargestCell = 22, kLabelGap = 24;
-constexpr std::size_t kLabelLength = 32;
-
-/// Viridis (S. van der Walt, N. Smith, 2015; CC0) at nine equal steps: lightness rises evenly, also for the colour
-/// blind.
-constexpr std::array<Rgb, 9> kRamp{{{68, 1, 84},
-                                    {71, 44, 122},
-                                    {59, 81, 139},
-                                    {44, 113, 142},
-                                    {33, 144, 141},
-                                    {39, 173, 129},
-                                    {92, 200, 99},
-                                    {170, 220, 50},
-                                    {253, 231, 37}}};
-
-Rgb colour_of(double part) {
-  const double position = std::clamp(part, 0.0, 1.0) * static_cast<double>(kRamp.size() - 1);
-  const std::size_t below = std::min(static_cast<std::size_t>(position), kRamp.size() - 2);
-  Rgb mixed{};
-  for (std::size_t channel = 0; channel < mixed.size(); ++channel) {
-    mixed[channel] = static_cast<std::uint8_t>(std::lround(
-        std::lerp(kRamp[below][channel], kRamp[below + 1][channel], position - static_cast<double>(below))));
-  }
-  return mixed;
-}
 
 /// Colour 0 is for undefined values; 1 to 255 stand for S from 0 (and below) to 1.
 std::string picture(const similarity::Matrix& matrix) {
@@ -49,14 +25,6 @@ std::string picture(const similarity::Matrix& matrix) {
   }
   return png_data_uri(static_cast<std::int64_t>(matrix.cols.size()), static_cast<std::int64_t>(matrix.rows.size()),
                       pixels, palette);
-}
-
-/// The end of a layer's name says more than its beginning; cut between modules where possible.
-std::string short_name(const std::string& name) {
-  if (name.size() <= kLabelLength) return name;
-  const std::string end = name.substr(name.size() - kLabelLength + 2);
-  const std::size_t dot = end.find('.');
-  return ".." + (dot == std::string::npos || dot > end.size() / 2 ? end : end.substr(dot + 1));
 }
 
 class Heatmap {

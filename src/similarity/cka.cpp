@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "products.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/similarity.hpp"
 
@@ -48,38 +49,41 @@ void check_comparable(const Signatures& a, const Signatures& b) {
   }
 }
 
-/// Four running sums let the compiler use vector registers; the order of additions is fixed all the same.
-double dot(const double* x, const double* y, std::int64_t n) {
-  double sums[4] = {0, 0, 0, 0};
-  std::int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    for (int lane = 0; lane < 4; ++lane) sums[lane] += x[i + lane] * y[i + lane];
-  }
-  for (; i < n; ++i) sums[0] += x[i] * y[i];
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
-/// Signatures scaled to length 1. One without direction (all zero, or not finite) becomes NaN throughout.
-std::vector<double> unit_rows(const Signatures& s) {
-  std::vector<double> rows = s.values;
+/// Writes signatures scaled to length 1 into `rows`, from row `first` on. One without direction (all zero, or not
+/// finite) becomes NaN throughout.
+void append_unit_rows(const Signatures& s, std::int64_t first, PaddedRows& rows) {
   for (std::size_t layer = 0; layer < s.layers.size(); ++layer) {
-    double* row = rows.data() + static_cast<std::int64_t>(layer) * s.length;
+    const double* values = s.values.data() + static_cast<std::int64_t>(layer) * s.length;
+    double* row = rows.row(first + static_cast<std::int64_t>(layer));
     double largest = 0;
     bool finite = true;
     for (std::int64_t i = 0; i < s.length; ++i) {
-      finite = finite && std::isfinite(row[i]);
-      largest = std::max(largest, std::abs(row[i]));
+      finite = finite && std::isfinite(values[i]);
+      largest = std::max(largest, std::abs(values[i]));
     }
     if (!finite || largest == 0) {
       std::fill(row, row + s.length, std::numeric_limits<double>::quiet_NaN());
       continue;
     }
     // Scaled by the largest entry first, so that squares neither overflow nor vanish.
-    for (std::int64_t i = 0; i < s.length; ++i) row[i] /= largest;
-    const double norm = std::sqrt(dot(row, row, s.length));
+    double square = 0;
+    for (std::int64_t i = 0; i < s.length; ++i) {
+      row[i] = values[i] / largest;
+      square += row[i] * row[i];
+    }
+    const double norm = std::sqrt(square);
     for (std::int64_t i = 0; i < s.length; ++i) row[i] /= norm;
   }
+}
+
+PaddedRows unit_rows(const Signatures& s) {
+  PaddedRows rows(static_cast<std::int64_t>(s.layers.size()), s.length);
+  append_unit_rows(s, 0, rows);
   return rows;
+}
+
+void clamp_cosines(std::vector<double>& values) {
+  for (double& value : values) value = std::isnan(value) ? value : std::clamp(value, -1.0, 1.0);
 }
 
 }  // namespace
@@ -118,15 +122,37 @@ void u_centred_upper(const double* gram, std::int64_t n, double* out) {
 
 Matrix cka(const Signatures& a, const Signatures& b) {
   check_comparable(a, b);
-  Matrix matrix{a.model, b.model, a.layers, b.layers, {}};
-  matrix.values.reserve(a.layers.size() * b.layers.size());
-  const std::vector<double> rows = unit_rows(a), cols = unit_rows(b);
-  for (std::size_t i = 0; i < a.layers.size(); ++i) {
-    for (std::size_t j = 0; j < b.layers.size(); ++j) {
-      const double cosine = dot(rows.data() + static_cast<std::int64_t>(i) * a.length,
-                                cols.data() + static_cast<std::int64_t>(j) * b.length, a.length);
-      matrix.values.push_back(std::isnan(cosine) ? cosine : std::clamp(cosine, -1.0, 1.0));
-    }
+  Matrix matrix{a.model, b.model, a.layers, b.layers, std::vector<double>(a.layers.size() * b.layers.size())};
+  inner_products(unit_rows(a), unit_rows(b), /*threads=*/1, matrix.values.data());
+  clamp_cosines(matrix.values);
+  return matrix;
+}
+
+AllPairs all_pairs(const std::vector<Signatures>& signatures, int threads) {
+  AllPairs all;
+  std::int64_t size = 0;
+  for (const Signatures& one : signatures) {
+    check_comparable(signatures.front(), one);
+    all.models.push_back(one.model);
+    all.layers.push_back(one.layers);
+    all.first.push_back(size);
+    size += static_cast<std::int64_t>(one.layers.size());
+  }
+  all.size = size;
+  all.values.resize(static_cast<std::size_t>(size * size));
+  if (size == 0) return all;
+  PaddedRows rows(size, signatures.front().length);
+  for (std::size_t i = 0; i < signatures.size(); ++i) append_unit_rows(signatures[i], all.first[i], rows);
+  inner_products(rows, rows, threads, all.values.data());
+  clamp_cosines(all.values);
+  return all;
+}
+
+Matrix AllPairs::between(std::size_t row_model, std::size_t col_model) const {
+  Matrix matrix{models.at(row_model), models.at(col_model), layers[row_model], layers[col_model], {}};
+  for (std::size_t row = 0; row < matrix.rows.size(); ++row) {
+    const auto begin = values.begin() + (first[row_model] + static_cast<std::int64_t>(row)) * size + first[col_model];
+    matrix.values.insert(matrix.values.end(), begin, begin + static_cast<std::ptrdiff_t>(matrix.cols.size()));
   }
   return matrix;
 }

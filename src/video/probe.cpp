@@ -1,3 +1,9 @@
+extern "C" {
+#include <libavutil/avutil.h>
+}
+
+#include <opencv2/core/utility.hpp>
+
 #include "frame_sizes.hpp"
 #include "reader.hpp"
 #include "repsim/base/error.hpp"
@@ -15,6 +21,8 @@ cv::Mat first_frame(Reader& reader, const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+std::string decoder_version() { return "OpenCV " + cv::getVersionString() + ", FFmpeg " + av_version_info(); }
 
 void check_readable(const std::filesystem::path& path) {
   Reader reader(path);

@@ -15,13 +15,18 @@ once for the file, every case starts from a copy. A case:
                 {"copy": "{source}/demo/plain.pt", "to": "a.pt", "drop": "extra/*"} a zip archive without such members
                 {"torchscript": "m.pt", "methods": ["def forward(...) -> NoneType:", "  return None"]}  a small model
                 {"edit": "plan/plan.json", "old": "...", "new": "..."}, {"mkdir": "folder"}
+                {"edit_bytes": "a.pt", "at": 5000}  flips the bits of one byte
                 {"run": [args]}  repsim itself, which has to end with 0 or 4
+                {"run_at_once": [[args], [args]]}  the same, several at the same time
+                {"same": ["a/plan.json", "b/plan.json"]}  these files have to be equal
     exit      expected exit code (default 0)
     stdout    patterns (re.search, ^ and $ match at lines) that must all be found; none given: stdout must be empty
     stderr    the same, but stderr may hold anything when none is given
     stderr_not, stdout_not   patterns that must not be found
     json      "stdout": it is one JSON document; "stderr": every line of it is a JSON object
-    creates   files or folders that are there afterwards and were not before; anything else that is new is a failure
+    creates   files or folders that are there afterwards and were not before; anything else that is new is a failure;
+              with * a pattern for names that nobody can foretell
+    deletes   patterns of files that are gone afterwards; anything else that is gone is a failure
     changes   files that may change while it runs; any other change is a failure
     signal    {"name": "SIGINT", "when": pattern}: sent as soon as stderr matches
     file_size_limit   bytes that one file may have, then writing fails: stands in for a full disk
@@ -54,7 +59,7 @@ DEMO_VIDEO = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 SKIPPED = 77
 KNOWN_KEYS = {
     "name", "args", "setup", "exit", "stdout", "stderr", "stderr_not", "stdout_not", "json", "creates", "changes",
-    "signal", "file_size_limit", "stdout_to", "needs", "timeout_s",
+    "deletes", "signal", "file_size_limit", "stdout_to", "needs", "timeout_s",
 }  # fmt: skip
 
 
@@ -79,23 +84,36 @@ class Runner:
                 text = json.dumps(step["json"]) if "json" in step else step["text"]
                 (folder / step["write"]).write_text(self.fill(text))
             elif "copy" in step:
-                copy(Path(self.fill(step["copy"])), folder / step["to"], step)
+                copy(folder / self.fill(step["copy"]), folder / step["to"], step)
             elif "edit" in step:
                 text = (folder / step["edit"]).read_text()
                 if step["old"] not in text:
                     raise ValueError(f"{step['edit']} lacks {step['old']}")
                 (folder / step["edit"]).write_text(text.replace(step["old"], step["new"]))
+            elif "edit_bytes" in step:
+                damaged = bytearray((folder / step["edit_bytes"]).read_bytes())
+                damaged[step["at"]] ^= 255
+                (folder / step["edit_bytes"]).write_bytes(damaged)
             elif "mkdir" in step:
                 (folder / step["mkdir"]).mkdir(parents=True)
             elif "torchscript" in step:
                 write_torchscript(folder / step["torchscript"], step["methods"])
-            elif "run" in step:
-                arguments = [self.fill(argument) for argument in step["run"]]
-                done = subprocess.run([self.binary, *arguments], cwd=folder, capture_output=True, text=True, timeout=600)
-                if done.returncode not in (0, 4):
-                    raise RuntimeError(f"setup ended with {done.returncode}: {done.stderr}")
+            elif "run" in step or "run_at_once" in step:
+                self.run_all(folder, step.get("run_at_once") or [step["run"]])
+            elif "same" in step:
+                first, second = ((folder / name).read_bytes() for name in step["same"])
+                if first != second:
+                    raise ValueError(f"{' and '.join(step['same'])} differ")
             else:
                 raise ValueError(f"unknown step {step}")
+
+    def run_all(self, folder, commands):
+        pipes = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        running = [subprocess.Popen([self.binary, *map(self.fill, arguments)], **pipes) for arguments in commands]
+        for process in running:
+            _, stderr = process.communicate(timeout=600)
+            if process.returncode not in (0, 4):
+                raise RuntimeError(f"setup ended with {process.returncode}: {stderr}")
 
     def execute(self, case, folder):
         """Exit code, stdout, stderr; the exit code is None after a timeout."""
@@ -230,10 +248,15 @@ def judge_json(which, stdout, stderr):
 
 
 def compare(case, before, after):
-    created = set(case.get("creates", []))
-    problems = [f"{path} was not created" for path in sorted(created - set(after))]
-    problems += [f"{path} was left behind" for path in sorted(set(after) - set(before) - created)]
-    problems += [f"{path} is gone" for path in sorted(set(before) - set(after))]
+    def matches(path, patterns):
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+    created, deleted = case.get("creates", []), case.get("deletes", [])
+    new, gone = sorted(set(after) - set(before)), sorted(set(before) - set(after))
+    problems = [f"{pattern} was not created" for pattern in created if not any(matches(path, [pattern]) for path in new)]
+    problems += [f"{path} was left behind" for path in new if not matches(path, created)]
+    problems += [f"{pattern} was not deleted" for pattern in deleted if not any(matches(p, [pattern]) for p in gone)]
+    problems += [f"{path} is gone" for path in gone if not matches(path, deleted)]
     allowed = set(case.get("changes", []))
     same = set(before) & set(after) - allowed
     return problems + [f"{path} was changed" for path in sorted(same) if before[path] != after[path]]
@@ -279,4 +302,8 @@ def main():
 
 if __name__ == "__main__":
     os.environ.pop("TERM", None)
-    sys.exit(main())
+    # What another version of the program left in the user's cache must not decide a test.
+    with tempfile.TemporaryDirectory(prefix="repsim-cli-cache-") as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        status = main()
+    sys.exit(status)

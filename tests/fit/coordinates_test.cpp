@@ -195,7 +195,7 @@ TEST_F(ThreeViews, AreRefittedWhereAllDonorsSee) {
       const auto cell = static_cast<std::int64_t>(i);
       if (seen[i]) sums.add(x.flatten(2).select(2, cell), y.flatten(2).select(2, cell));
     }
-    return sums.solve(Options{}.ridge).weight;
+    return sums.solve(kRidge).weight;
   };
   const at::Tensor weight = mixed.splice.refits[0].weight.flatten(1).to(at::kDouble);
   EXPECT_LT(largest_difference(weight, solved({1, 2})), 1e-5);  // float32 weights

@@ -238,7 +238,7 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
   const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
   const at::Tensor y =
       at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
-  const Solved expected = reference(rows(x), rows(y), options.ridge);
+  const Solved expected = reference(rows(x), rows(y), kRidge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
   // float32 weights of a solution in float64.
   EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);
@@ -286,7 +286,7 @@ TEST(MixedCut, IsRefittedJointlyOverAllDonors) {
   const at::Tensor neck =
       opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor();
   const at::Tensor y = own.reshape({-1, own.size(3)}).mm(neck.flatten(1).t());
-  const Solved expected = reference(x.reshape({-1, x.size(3)}), y, options.ridge);
+  const Solved expected = reference(x.reshape({-1, x.size(3)}), y, kRidge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
   // float32 weights of a solution in float64.
   EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);

@@ -96,6 +96,21 @@ TEST(LowRank, OfAConstantOutputAddsNothing) {
   EXPECT_LT(largest(low.base.bias - 2.5), 1e-9);
 }
 
+// Also beside an offset, where float32 squares would have no digits left.
+TEST(FloatProducts, GiveTheSolutionOfDoubleOnes) {
+  test::Random random(7);
+  const at::Tensor x = random.tensor({5000, 12}) + 300, map = random.tensor({12, 5});
+  const at::Tensor y = x.mm(map) + random.tensor({5000, 5}, 0.2), weights = random.tensor({5000}).abs().to(at::kDouble);
+  NormalEquations exact, quick(NormalEquations::Products::kFloat);
+  for (std::int64_t begin = 0; begin < 5000; begin += 2500) {
+    for (NormalEquations* one : {&exact, &quick})
+      one->add(x.narrow(0, begin, 2500), y.narrow(0, begin, 2500), weights.narrow(0, begin, 2500));
+  }
+  const auto one = exact.solve(1e-3), two = quick.solve(1e-3);
+  EXPECT_LT(largest(one.weight - two.weight), 1e-5);
+  EXPECT_NEAR(one.r2(), two.r2(), 1e-5);
+}
+
 TEST(PrincipalDirections, AreThoseOfASingularValueDecomposition) {
   test::Random random(6);
   const at::Tensor x = random.tensor({200, 7}).to(at::kDouble).mm(random.tensor({7, 7}).to(at::kDouble)) + 3;

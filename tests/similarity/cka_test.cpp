@@ -266,6 +266,81 @@ TEST(Cka, RejectsSignaturesWhoseSizesContradictEachOther) {
   expect_input_error(bad, good, "'bad'");
 }
 
+/// Signatures without frames behind them: `layers` random rows of `minibatches` minibatches.
+Signatures random_signatures(const std::string& model, std::size_t layers, std::int64_t minibatches,
+                             std::mt19937_64& random) {
+  std::normal_distribution<double> normal;
+  Signatures s;
+  s.model = model;
+  for (std::int64_t i = 0; i < 16 * minibatches; ++i) s.frames.push_back(i);
+  s.length = 120 * minibatches;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    s.layers.push_back(model + std::to_string(layer));
+    for (std::int64_t i = 0; i < s.length; ++i) s.values.push_back(normal(random));
+  }
+  return s;
+}
+
+// Sizes around those of the blocks of the product: rows 4 and 128, depth 512.
+TEST(AllPairs, EqualsACosineOfEachPair) {
+  std::mt19937_64 random(15);
+  const std::vector<Signatures> models{random_signatures("a", 131, 5, random), random_signatures("b", 3, 5, random),
+                                       random_signatures("c", 1, 5, random)};
+  const AllPairs all = all_pairs(models);
+  ASSERT_EQ(all.size, 135);
+  EXPECT_THAT(all.first, testing::ElementsAre(0, 131, 134));
+  std::vector<const double*> rows;
+  for (const Signatures& s : models) {
+    for (std::size_t i = 0; i < s.layers.size(); ++i) rows.push_back(s.values.data() + i * 600);
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t j = 0; j < rows.size(); ++j) {
+      double xy = 0, xx = 0, yy = 0;
+      for (int k = 0; k < 600; ++k) {
+        xy += rows[i][k] * rows[j][k];
+        xx += rows[i][k] * rows[i][k];
+        yy += rows[j][k] * rows[j][k];
+      }
+      ASSERT_NEAR(all.values[i * 135 + j], xy / std::sqrt(xx * yy), 1e-13) << i << ", " << j;
+    }
+  }
+}
+
+TEST(AllPairs, HasTheMatrixOfEachPairOfModels) {
+  std::mt19937_64 random(16);
+  const std::vector<Signatures> models{random_signatures("a", 5, 2, random), random_signatures("b", 130, 2, random)};
+  const Matrix part = all_pairs(models).between(0, 1), alone = cka(models[0], models[1]);
+  EXPECT_EQ(part.row_model, "a");
+  EXPECT_EQ(part.cols, alone.cols);
+  EXPECT_EQ(part.values, alone.values);
+}
+
+TEST(AllPairs, DoesNotDependOnTheNumberOfThreads) {
+  std::mt19937_64 random(17);
+  const std::vector<Signatures> models{random_signatures("a", 300, 3, random)};
+  EXPECT_EQ(all_pairs(models, 1).values, all_pairs(models, 5).values);
+}
+
+TEST(AllPairs, OfLayersWithoutVariationIsUndefinedAndTouchesNoOther) {
+  std::mt19937_64 random(18);
+  std::vector<Signatures> models{random_signatures("a", 4, 1, random)};
+  std::fill_n(models[0].values.begin() + 120, 120, 0.0);
+  const AllPairs all = all_pairs(models);
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(std::isnan(all.values[i]), i / 4 == 1 || i % 4 == 1) << i;
+}
+
+TEST(AllPairs, RejectsOtherFramesNamingBothModels) {
+  std::mt19937_64 random(19);
+  const std::vector<Signatures> models{random_signatures("left", 2, 2, random),
+                                       random_signatures("right", 2, 1, random)};
+  EXPECT_THROW((void)all_pairs(models), Error);
+}
+
+TEST(AllPairs, OfNoLayersIsEmpty) {
+  std::mt19937_64 random(20);
+  EXPECT_EQ(all_pairs({random_signatures("a", 0, 1, random)}).size, 0);
+}
+
 TEST(UCentring, RefusesFewerThanFourFrames) {
   const std::vector<double> gram(9, 1.0);
   std::vector<double> out(3);

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "repsim/pipeline.hpp"
+#include "repsim/signature_cache.hpp"
+#include "repsim/similarity_report.hpp"
+
+/// The parts of a plan that end at similarities: signatures of models, and S of all pairs. No flags, no printing.
+namespace repsim::pipeline {
+
+/// One model's signatures, and where they came from.
+struct Captured {
+  capture::SignatureFile file;  ///< without layers where the model is carried whole
+  std::string origin;           ///< "captured", "cache", or "none": the model is carried whole
+  std::string opaque_reason;    ///< why it is
+};
+
+/// Signatures of every model in `settings` on the calibration frames that a plan of these settings would have: from the
+/// cache where they are there, captured and kept there otherwise. Of the settings, models, their inputs, video, frames,
+/// holdout, threads, libraries and cache count. Models are in memory one at a time.
+/// @throws Error
+[[nodiscard]] std::vector<Captured> capture(const Settings& settings, Progress& progress);
+
+/// `repsim capture`: the signatures of the only model in `settings`, also as a file.
+/// @param out  the file; empty: only into the cache. An existing one is replaced with `force` only
+/// @throws Error{kInput} too where the model is carried whole: it has no layers
+[[nodiscard]] Captured capture_to_file(const Settings& settings, const std::filesystem::path& out, bool force,
+                                       Progress& progress);
+
+/// `repsim similarity`: S of all layers of all models in `settings` with each other. A model whose path is that of a
+/// file of signatures is taken from there; where all are, no video is needed. Writes similarity.json, similarity.npy
+/// and one PNG per pair of models to `out`, or nothing.
+/// @throws Error{kInput} too where signatures were made from other videos or frames
+[[nodiscard]] report::AllPairs similarity(const Settings& settings, const std::filesystem::path& out, bool force,
+                                          Progress& progress);
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,152 @@
+#include "repsim/signature_cache.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+#include "repsim/base/atomic_file.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/base/log.hpp"
+
+namespace repsim::capture {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kExtension = ".signatures";
+constexpr std::size_t kDigestLength = 64;
+
+/// Signatures have a folder of their own below the cache's: other things may be cached beside them one day.
+fs::path folder_below(const fs::path& cache) { return cache / "signatures"; }
+
+bool is_entry(const fs::path& path) {
+  const std::string stem = path.stem().string();
+  return path.extension() == kExtension && stem.size() == kDigestLength &&
+         stem.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+/// What base/atomic_file writes under a temporary name.
+bool is_leftover(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with(".repsim-") && name.ends_with(".tmp");
+}
+
+std::chrono::system_clock::time_point as_system_time(fs::file_time_type time) {
+  return std::chrono::time_point_cast<std::chrono::system_clock::duration>(std::chrono::file_clock::to_sys(time));
+}
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code failed;
+  if (!fs::exists(folder, failed)) return files;
+  for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed)) {
+    files.push_back(entry->path());
+  }
+  if (failed) throw input_error("the cache cannot be read: " + failed.message(), folder.string());
+  return files;
+}
+
+/// Another process may have removed it meanwhile: that is as good.
+void remove_entry(const fs::path& path) {
+  std::error_code failed;
+  fs::remove(path, failed);
+  if (failed) throw input_error("the entry cannot be removed: " + failed.message(), path.string());
+}
+
+}  // namespace
+
+SignatureCache::SignatureCache(fs::path folder) : folder_(folder_below(folder)) {
+  std::error_code failed;
+  fs::create_directories(folder_, failed);
+  if (failed) {
+    throw input_error("the folder of the cache cannot be made: " + failed.message(), folder.string(),
+                      "--cache DIR with a folder that can be written, or --cache none");
+  }
+}
+
+fs::path SignatureCache::path_of(const Source& source) const { return folder_ / (digest(source) + kExtension); }
+
+std::optional<SignatureFile> SignatureCache::find(const Source& source) const {
+  const fs::path path = path_of(source);
+  std::error_code failed;
+  if (!fs::exists(path, failed)) return std::nullopt;
+  std::string bytes;
+  try {
+    bytes = read_file(path);
+  } catch (const Error& error) {
+    log::warn(std::string("not taken from the cache, captured again: ") + error.what());
+    return std::nullopt;
+  }
+  try {
+    SignatureFile file = signatures_from_bytes(bytes, path.string());
+    if (file.source != source) throw input_error("the entry has another source than its name says", path.string());
+    fs::last_write_time(path, fs::file_time_type::clock::now(), failed);  // a cache may be there for reading only
+    return file;
+  } catch (const Error& error) {
+    log::warn(std::string("a cache entry is thrown away and captured again: ") + error.where() + ": " +
+              error.problem());
+    fs::remove(path, failed);
+    return std::nullopt;
+  }
+}
+
+void SignatureCache::keep(const SignatureFile& file) const {
+  write_file_atomically(path_of(file.source), to_bytes(file));
+}
+
+std::vector<CacheEntry> cache_entries(const fs::path& folder) {
+  std::vector<CacheEntry> entries;
+  for (const fs::path& path : files_in(folder_below(folder))) {
+    if (!is_entry(path)) continue;
+    CacheEntry entry;
+    entry.path = path;
+    std::error_code gone;
+    const auto time = fs::last_write_time(path, gone);
+    if (!gone) entry.last_used = as_system_time(time);
+    const auto size = gone ? 0 : fs::file_size(path, gone);
+    if (gone) continue;
+    entry.bytes = static_cast<std::int64_t>(size);
+    try {
+      entry.file = signatures_from_bytes(read_file(path), path.string());
+      entry.file->signatures.values.clear();
+      if (digest(entry.file->source) != path.stem()) throw input_error("its name is that of another source", "");
+    } catch (const Error& error) {
+      entry.file.reset();
+      entry.problem = error.problem();
+    }
+    entries.push_back(std::move(entry));
+  }
+  std::sort(entries.begin(), entries.end(), [](const CacheEntry& a, const CacheEntry& b) {
+    return a.last_used != b.last_used ? a.last_used > b.last_used : a.path < b.path;
+  });
+  return entries;
+}
+
+std::vector<CacheEntry> collect_garbage(const fs::path& folder, const CacheLimits& limits) {
+  const auto now = std::chrono::system_clock::now();
+  std::int64_t bytes = 0;
+  std::vector<CacheEntry> gone;
+  for (CacheEntry& entry : cache_entries(folder)) {
+    const bool useless = !entry.file || entry.file->source.statistics_version != kStatisticsVersion ||
+                         now - entry.last_used > std::chrono::days(limits.max_age_days);
+    if (!useless && (!limits.max_bytes || bytes + entry.bytes <= *limits.max_bytes)) {
+      bytes += entry.bytes;
+      continue;
+    }
+    remove_entry(entry.path);
+    gone.push_back(std::move(entry));
+  }
+  for (const fs::path& path : files_in(folder_below(folder))) {
+    std::error_code failed;
+    const auto time = fs::last_write_time(path, failed);
+    if (is_leftover(path) && !failed && now - as_system_time(time) > std::chrono::hours(1)) remove_entry(path);
+  }
+  return gone;
+}
+
+std::vector<CacheEntry> clear_cache(const fs::path& folder) {
+  std::vector<CacheEntry> gone = cache_entries(folder);
+  for (const CacheEntry& entry : gone) remove_entry(entry.path);
+  return gone;
+}
+
+}  // namespace repsim::capture

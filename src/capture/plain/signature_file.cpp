@@ -1,0 +1,157 @@
+#include <bit>
+#include <charconv>
+#include <cstring>
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/hash.hpp"
+#include "repsim/base/json_io.hpp"
+#include "repsim/base/posix.hpp"
+#include "repsim/signature_cache.hpp"
+
+#include <fcntl.h>
+
+namespace repsim::capture {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "values are written as they lie in memory");
+
+constexpr std::string_view kMagic = "repsim signatures ";
+constexpr std::string_view kVersion = "1";
+constexpr std::size_t kDigestLength = 64;
+constexpr const char* kRemedy = "capture it again: repsim capture MODEL.pt --video V --out FILE --force";
+
+Json source_json(const Source& source) {
+  return {{"statistics_version", source.statistics_version},
+          {"model_sha256", source.model_sha256},
+          {"video_sha256", source.video_sha256},
+          {"input", source.input},
+          {"metric", "linear CKA, unbiased HSIC over minibatches"},
+          {"minibatch", source.minibatch},
+          {"frames", source.frames},
+          {"machinery", source.machinery}};
+}
+
+Source read_source(const Json& json, const std::string& name) {
+  JsonReader reader(json, name, "source");
+  Source source;
+  std::string metric;
+  reader.required("statistics_version", source.statistics_version);
+  reader.required("model_sha256", source.model_sha256);
+  reader.required("video_sha256", source.video_sha256);
+  reader.required("input", source.input);
+  reader.required("metric", metric);
+  reader.required("minibatch", source.minibatch);
+  reader.optional("frames", source.frames);
+  reader.optional("machinery", source.machinery);
+  reader.finish();
+  return source;
+}
+
+/// Takes pieces off the front of a file's bytes.
+class Pieces {
+ public:
+  Pieces(std::string_view bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
+
+  std::string_view line() {
+    const std::size_t end = bytes_.find('\n');
+    if (end == std::string_view::npos) damaged("a line has no end");
+    const std::string_view text = bytes_.substr(0, end);
+    bytes_.remove_prefix(end + 1);
+    return text;
+  }
+  std::string_view take(std::size_t size) {
+    if (size > bytes_.size()) damaged("it is too short");
+    const std::string_view piece = bytes_.substr(0, size);
+    bytes_.remove_prefix(size);
+    return piece;
+  }
+  [[nodiscard]] std::string_view rest() const { return bytes_; }
+  [[noreturn]] void damaged(const std::string& why) const {
+    throw input_error("the file of signatures is damaged: " + why, name_, kRemedy);
+  }
+
+ private:
+  std::string_view bytes_;
+  std::string name_;
+};
+
+void read_header(const std::string& text, const std::string& name, SignatureFile& file) {
+  const Json header = parse_json(text, name);
+  JsonReader reader(header, name);
+  const Json* source = reader.child("source");
+  if (source == nullptr) reader.fail("source", "the key is missing");
+  file.source = read_source(*source, name);
+  reader.required("model", file.signatures.model);
+  reader.required("model_path", file.model_path);
+  reader.required("video_path", file.video_path);
+  reader.optional("layers", file.signatures.layers);
+  reader.finish();
+}
+
+}  // namespace
+
+std::string digest(const Source& source) { return sha256(to_text(source_json(source))); }
+
+std::string to_bytes(const SignatureFile& file) {
+  Json header;
+  header["source"] = source_json(file.source);
+  header["model"] = file.signatures.model;
+  header["model_path"] = file.model_path;
+  header["video_path"] = file.video_path;
+  header["layers"] = file.signatures.layers;
+  const std::string text = to_text(header);
+  std::string bytes = std::string(kMagic) + std::string(kVersion) + "\n" + std::to_string(text.size()) + "\n" + text;
+  const std::size_t begin = bytes.size(), size = file.signatures.values.size() * sizeof(double);
+  bytes.resize(begin + size);
+  if (size > 0) std::memcpy(bytes.data() + begin, file.signatures.values.data(), size);
+  return bytes + sha256(bytes);
+}
+
+SignatureFile signatures_from_bytes(std::string_view bytes, const std::string& name) {
+  if (!bytes.starts_with(kMagic)) {
+    throw input_error("this is no file of signatures", name, "one that repsim capture wrote");
+  }
+  Pieces pieces(bytes.substr(kMagic.size()), name);
+  const std::string_view version = pieces.line();
+  if (version != kVersion) {
+    throw input_error("the file of signatures has format version '" + std::string(version.substr(0, 20)) +
+                          "', this repsim reads " + std::string(kVersion),
+                      name, kRemedy);
+  }
+  if (pieces.rest().size() < kDigestLength) pieces.damaged("it is too short");
+  if (sha256(bytes.substr(0, bytes.size() - kDigestLength)) != bytes.substr(bytes.size() - kDigestLength)) {
+    pieces.damaged("its checksum does not fit");
+  }
+  const std::string_view digits = pieces.line();
+  std::size_t header_size = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), header_size);
+  if (error != std::errc{} || end != digits.data() + digits.size()) pieces.damaged("the header's length is no number");
+
+  SignatureFile file;
+  read_header(std::string(pieces.take(header_size)), name, file);
+  similarity::Signatures& signatures = file.signatures;
+  signatures.frames = file.source.frames;
+  signatures.minibatch = file.source.minibatch;
+  const auto frames = static_cast<std::int64_t>(signatures.frames.size());
+  constexpr std::int64_t kMostPerMinibatch = 1 << 16;  // keeps the products below far from overflow
+  if (signatures.minibatch < 4 || signatures.minibatch > kMostPerMinibatch || frames % signatures.minibatch != 0)
+    pieces.damaged("its minibatches are not whole");
+  signatures.length = frames / signatures.minibatch * (signatures.minibatch * (signatures.minibatch - 1) / 2);
+  const std::size_t values = (pieces.rest().size() - kDigestLength) / sizeof(double);
+  if ((pieces.rest().size() - kDigestLength) % sizeof(double) != 0 ||
+      values != signatures.layers.size() * static_cast<std::size_t>(signatures.length)) {
+    pieces.damaged("the number of its values does not fit");
+  }
+  signatures.values.resize(values);
+  if (values > 0) std::memcpy(signatures.values.data(), pieces.rest().data(), values * sizeof(double));
+  return file;
+}
+
+bool is_signature_file(const std::filesystem::path& path) {
+  const FileDescriptor file = open_descriptor(path, O_RDONLY);
+  std::string begin(kMagic.size(), '\0');
+  return file.valid() && ::read(file.get(), begin.data(), begin.size()) == static_cast<::ssize_t>(begin.size()) &&
+         begin == kMagic;
+}
+
+}  // namespace repsim::capture

@@ -1,0 +1,83 @@
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "common_flags.hpp"
+#include "model_flags.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/signature_jobs.hpp"
+#include "settings_flags.hpp"
+
+namespace repsim::cli {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  repsim similarity a.pt b.pt c.pt --video street.mp4 --input 320x240 --out similarity
+  repsim similarity a.signatures b.signatures --out similarity
+
+DIR then holds similarity.json (models, layers, a line per pair), similarity.npy (the matrix of all
+layers of all models) and a picture per pair of models (docs/similarity.md).
+The frames are those on which a plan of the same --frames and --holdout takes similarities.
+Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
+
+struct SimilarityFlags {
+  std::vector<std::string> models, named_models, inputs, libraries, set;
+  std::optional<std::string> config, video, out, cache;
+  std::optional<std::int64_t> frames;
+  std::optional<double> holdout;
+  std::optional<int> threads;
+  bool force = false, json = false;
+};
+
+void run_similarity(const SimilarityFlags& flags, Progress& progress) {
+  pipeline::Settings settings = settings_from_files(flags.config, flags.set);
+  apply_models(flags.models, flags.named_models, settings);
+  apply_inputs(flags.inputs, settings.models, settings.input_sources);
+  if (!flags.libraries.empty()) settings.libraries = flags.libraries;
+  settings.video = flags.video.value_or(settings.video);
+  settings.frames = flags.frames.value_or(settings.frames);
+  settings.holdout = flags.holdout.value_or(settings.holdout);
+  settings.threads = flags.threads.value_or(settings.threads);
+  if (!flags.out) throw Error(ErrorKind::kUsage, "no output folder is given", "repsim similarity", "--out DIR");
+  settings.cache = cache_folder(flags.cache);
+  const report::AllPairs all = pipeline::similarity(settings, *flags.out, flags.force, progress);
+  print_result(flags.json ? to_text(report::to_json(all)) : report::to_text(all));
+}
+
+}  // namespace
+
+Job setup_similarity(CLI::App& app) {
+  auto flags = std::make_shared<SimilarityFlags>();
+  SimilarityFlags& f = *flags;
+  const pipeline::Settings defaults;
+  app.footer(kFooter);
+  app.add_option(
+      "MODEL", f.models,
+      "TorchScript files, or files that repsim capture wrote, two or more; a model's name is the file's stem");
+  add_repeatable(app, "--model", "NAME=PATH", f.named_models, "A model with a name of your choice")->group("Models");
+  add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
+                 input_help() + "; without NAME: every model; default: what the model's archive says")
+      ->group("Models");
+  add_libraries(app, f.libraries)->group("Models");
+  add_text(app, "--video", "FILE", f.video, "The video to run the models on; files of signatures need none")
+      ->group("Video");
+  add_whole_number(app, "--frames", "N", f.frames,
+                   fmt::format("Frames sampled evenly over the video (default {})", defaults.frames))
+      ->group("Video");
+  add_number(app, "--holdout", "F", f.holdout,
+             fmt::format("Last part of these frames, which is left out (default {})", defaults.holdout))
+      ->group("Video");
+  add_text(app, "--out", "DIR", f.out, "Folder for the files; it appears whole or not at all")->group("Output");
+  app.add_flag("--force", f.force, "Replace the files of an earlier run in DIR")->group("Output");
+  app.add_flag("--json", f.json, "Print similarity.json instead of a table")->group("Output");
+  add_text(app, "--config", "FILE", f.config, "Models, inputs, video and frames from a plan's config (docs/config.md)")
+      ->group("Settings");
+  add_repeatable(app, "--set", "KEY=VALUE", f.set, "Change one setting of the config: frames.count=512")
+      ->group("Settings");
+  add_cache(app, f.cache)->group("Settings");
+  add_threads(app, f.threads)->group("Settings");
+  return [flags](Progress& progress) { run_similarity(*flags, progress); };
+}
+
+}  // namespace repsim::cli

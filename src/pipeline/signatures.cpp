@@ -1,0 +1,136 @@
+#include "signatures.hpp"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <link.h>
+
+#include <fstream>
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/hash.hpp"
+#include "repsim/base/log.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// "AMD EPYC 7763 ...": kernels are chosen by the CPU, and kernels round differently. Empty where the system does not
+/// say.
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
+/// Path of a library that is loaded in this process, by its file name. Empty when there is none.
+std::string path_of_library(const std::string& file) {
+  std::pair<std::string, std::string> wanted{file, ""};
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* out) {
+        auto& [name, path] = *static_cast<std::pair<std::string, std::string>*>(out);
+        if (info->dlpi_name == nullptr || fs::path(info->dlpi_name).filename() != name) return 0;
+        path = info->dlpi_name;
+        return 1;
+      },
+      &wanted);
+  return wanted.second;
+}
+
+std::vector<std::string> machinery_of(const model::Loaded& model) {
+  std::vector<std::string> parts{"LibTorch " + torch_version(), at::get_cpu_capability(), cpu_name(),
+                                 std::to_string(at::get_num_threads()) + " threads", video::decoder_version()};
+  for (const model::OperatorLibrary& library : model.operator_libraries) {
+    const std::string path = path_of_library(library.file);
+    parts.push_back(library.file + " " + (path.empty() ? "" : sha256_of_file(path)));
+  }
+  return parts;
+}
+
+std::vector<std::string> layer_names(const graph::Prepared& model) {
+  std::vector<std::string> names;
+  for (const graph::Layer& layer : model.program.layers) names.push_back(layer.name);
+  return names;
+}
+
+}  // namespace
+
+std::optional<capture::SignatureCache> open_cache(const Settings& settings) {
+  if (settings.cache.empty()) return std::nullopt;
+  return capture::SignatureCache(settings.cache);
+}
+
+capture::Source source_of(const model::Loaded& model, const video::VideoInfo& video,
+                          const std::vector<std::int64_t>& frames) {
+  capture::Source source;
+  source.model_sha256 = model.sha256;
+  source.video_sha256 = video.sha256;
+  source.input = model::input_flag(*model.spec.input);
+  for (const auto& minibatch : capture::strided_minibatches(static_cast<std::int64_t>(frames.size()))) {
+    for (const std::int64_t position : minibatch) source.frames.push_back(frames[static_cast<std::size_t>(position)]);
+  }
+  source.minibatch = video::kMinibatchFrames;
+  source.machinery = machinery_of(model);
+  return source;
+}
+
+std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
+                                        const capture::Source& source, const std::string& name) {
+  if (!cache) return std::nullopt;
+  std::optional<capture::SignatureFile> found = cache->find(source);
+  if (!found) return std::nullopt;
+  log::info(name + ": signatures from the cache");
+  log::debug(name + ": " + cache->path_of(source).string());
+  found->signatures.model = name;
+  return Captured{std::move(*found), "cache", ""};
+}
+
+Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared, const capture::Source& source,
+                            const video::VideoInfo& video, const video::FrameStore& store,
+                            const std::optional<capture::SignatureCache>& cache, Progress& progress) {
+  Captured captured;
+  captured.file.source = source;
+  captured.file.model_path = model.spec.path;
+  captured.file.video_path = video.path;
+  captured.file.signatures.model = prepared.name;
+  if (!prepared.transparent) {
+    captured.origin = "none";
+    captured.opaque_reason = prepared.opaque_reason;
+    return captured;
+  }
+  captured.file.signatures = capture::signatures(prepared, store, progress);
+  captured.origin = "captured";
+  log::info(prepared.name + ": signatures captured");
+  if (!cache) return captured;
+  try {
+    cache->keep(captured.file);
+  } catch (const Error& error) {
+    log::warn(prepared.name + ": its signatures are not kept in the cache: " + error.where() + ": " + error.problem());
+  }
+  return captured;
+}
+
+std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
+                                    const capture::Stores& stores, Progress& progress) {
+  const std::optional<capture::SignatureCache> cache = open_cache(settings);
+  std::vector<Captured> result;
+  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
+    const video::FrameStore& store = stores[static_cast<std::size_t>(work.set.groups[i])];
+    const capture::Source source = source_of(work.loaded[i], video, store.frames());
+    std::optional<Captured> found;
+    if (work.prepared[i].transparent) found = find_signatures(cache, source, work.prepared[i].name);
+    if (found && found->file.signatures.layers != layer_names(work.prepared[i])) {
+      log::warn(work.prepared[i].name + ": the cache has other layers, captured again");
+      found.reset();
+    }
+    result.push_back(found
+                         ? std::move(*found)
+                         : capture_signatures(work.loaded[i], work.prepared[i], source, video, store, cache, progress));
+  }
+  return result;
+}
+
+}  // namespace repsim::pipeline

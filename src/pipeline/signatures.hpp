@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "repsim/signature_jobs.hpp"
+#include "workspace.hpp"
+
+/// Signatures out of the cache, or captured and kept there: what plan, capture and similarity have in common.
+namespace repsim::pipeline {
+
+/// None where the settings name no folder. @throws Error{kInput}
+std::optional<capture::SignatureCache> open_cache(const Settings& settings);
+
+/// What the signatures of a model on such frames are made from. Call it with the number of threads that will capture.
+/// @param frames  calibration frames, ascending
+capture::Source source_of(const model::Loaded& model, const video::VideoInfo& video,
+                          const std::vector<std::int64_t>& frames);
+
+/// From the cache, or nothing.
+std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
+                                        const capture::Source& source, const std::string& name);
+
+/// Captures a model and keeps its signatures in the cache. That they cannot be kept is no reason to stop: a warning.
+Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared, const capture::Source& source,
+                            const video::VideoInfo& video, const video::FrameStore& store,
+                            const std::optional<capture::SignatureCache>& cache, Progress& progress);
+
+/// Those of all models of a workspace.
+/// @param stores  of its input groups, with the calibration frames
+std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
+                                    const capture::Stores& stores, Progress& progress);
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "png.hpp"
+
+/// What heatmaps on the page and in pictures have in common.
+namespace repsim::report {
+
+/// Viridis at `part` of its way, 0 (and below) to 1 (and above).
+[[nodiscard]] Rgb colour_of(double part);
+
+/// A layer's name in at most 32 characters: its end says more than its beginning; cut between modules where possible.
+[[nodiscard]] std::string short_name(const std::string& name);
+
+}  // namespace repsim::report
