@@ -122,11 +122,14 @@ class NormalEquations {
   [[nodiscard]] double r2_unchanged() const;
   [[nodiscard]] std::int64_t rows() const { return rows_; }
 
- private:
-  struct Moments {  ///< about the shift
-    at::Tensor mean_x, mean_y, xx, xy, yy;
+  struct Moments {
+    at::Tensor mean_x, mean_y;  ///< [p], [q] about the shift
+    at::Tensor xx, xy;          ///< [p, p], [p, q] covariances
+    at::Tensor yy;              ///< [q] variances
   };
   [[nodiscard]] Moments moments() const;
+
+ private:
   /// What a weight [p, q] explains.
   void judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const;
 

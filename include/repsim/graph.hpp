@@ -65,8 +65,8 @@ struct Place {
 /// during the call: it may be overwritten or freed afterwards.
 using TapSink = std::function<void(int tap, const at::Tensor& value)>;
 
-/// A graph compiled once, run many times, with taps at given places. Runs without gradients and without the graph
-/// executor's profiling, so that every run does the same.
+/// A graph compiled once, run many times, with taps at given places. Runs without the graph executor's profiling, so
+/// that every run does the same, and without gradients unless they are asked for.
 class Runner {
  public:
   /// @param graph  copied, not changed (torch's copy() is not const)
@@ -77,7 +77,15 @@ class Runner {
   /// @throws Error{kInput} when an operation fails
   c10::IValue run(std::vector<c10::IValue> inputs, const TapSink& sink = {}) const;
 
+  /// The same so that the result can be differentiated with respect to what was tapped: the sink gets the values that
+  /// the graph goes on with and may keep them. Parameters count as variables, so that values behind one can be
+  /// differentiated whatever the inputs are.
+  c10::IValue run_differentiable(std::vector<c10::IValue> inputs, const TapSink& sink) const;
+
  private:
+  c10::IValue interpret(std::vector<c10::IValue> inputs, const std::vector<c10::IValue>& parameters,
+                        const TapSink& sink) const;
+
   torch::jit::Code code_;
   std::vector<c10::IValue> parameters_;
 };

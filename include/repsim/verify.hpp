@@ -64,6 +64,19 @@ struct Verdict {
   std::optional<Accuracy> accuracy;
 };
 
+/// Ground truth as one head is judged by it.
+struct TruthTargets {
+  std::int64_t label = 0;       ///< of persons: what the head calls "person", else as given
+  std::vector<Target> targets;  ///< per frame
+  std::int64_t boxes = 0;
+
+  /// AP50 of suppressed detections, other labels left out.
+  [[nodiscard]] double average_precision(std::span<const Detections> found) const;
+};
+/// @param frames  indices in the video
+[[nodiscard]] TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vector<std::int64_t>& frames,
+                                         std::int64_t otherwise);
+
 /// What a bundle file is checked with.
 struct BundleCheck {
   std::string bundle_path;

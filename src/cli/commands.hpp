@@ -25,6 +25,7 @@ Job setup_plan(CLI::App& app);
 Job setup_inspect(CLI::App& app);
 Job setup_verify(CLI::App& app);
 Job setup_bundle(CLI::App& app);
+Job setup_validate(CLI::App& app);
 Job setup_capture(CLI::App& app);
 Job setup_similarity(CLI::App& app);
 Job setup_cache(CLI::App& app);
@@ -38,6 +39,7 @@ inline constexpr std::array kCommands{
             setup_similarity},
     Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
+    Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
     Command{"cache", "List or clear what is kept of earlier runs", setup_cache},
 };
 

@@ -6,7 +6,7 @@
 
 #include "commands.hpp"
 #include "common_flags.hpp"
-#include "model_flags.hpp"
+#include "job_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
@@ -31,54 +31,17 @@ Exit codes: 0 done, 2 usage, 3 bad input, 4 nothing can be shared at the asked f
 written, with no shares) or nothing that fits into the budget keeps it (the smallest is written),
 130 interrupted, 1 anything else.)";
 
-struct PlanFlags {
-  std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude, min_fidelity,
-      donors, keep, explain;
-  std::optional<std::string> config, video, out, adapters, refit, truth, objective, budget, cache;
-  std::optional<std::int64_t> frames, max_trials, max_shares, max_rank, seed;
-  std::optional<int> threads;
-  std::optional<double> holdout, confidence, max_minutes;
-  bool dry_run = false, force = false;
+struct PlanFlags : JobFlags {
+  std::vector<std::string> min_fidelity, donors, keep, explain;
+  std::optional<std::string> objective, budget;
+  std::optional<std::int64_t> max_trials, max_shares, max_rank;
+  std::optional<double> confidence, max_minutes;
+  bool dry_run = false;
 };
 
-template <typename Value, typename Target>
-void take(const std::optional<Value>& flag, Target& out) {
-  if (flag) out = static_cast<Target>(*flag);
-}
-
-void take(const std::vector<std::string>& flag, std::vector<std::string>& out) {
-  if (!flag.empty()) out = flag;
-}
-
-void apply_share(const std::vector<std::string>& texts, pipeline::Settings& settings) {
-  if (!texts.empty()) settings.share.clear();
-  for (const auto& text : texts) {
-    const auto direction = pipeline::parse_direction(text);
-    if (!direction) {
-      throw Error(ErrorKind::kUsage, "'" + text + "' names no direction", "--share",
-                  "--share 'RECEIVER<-DONOR', in quotes");
-    }
-    settings.share.push_back(*direction);
-  }
-}
-
-std::uint64_t seed_of(std::int64_t seed) {
-  if (seed < 0) throw Error(ErrorKind::kUsage, "the value is " + std::to_string(seed) + ", not 0 or more", "--seed");
-  return static_cast<std::uint64_t>(seed);
-}
-
-/// Everything that decides the plan: defaults < config file < --set < flags. The one place of this precedence.
+/// Everything that decides the plan.
 pipeline::Settings settings_of(const PlanFlags& flags) {
-  pipeline::Settings settings = settings_from_files(flags.config, flags.set);
-  apply_models(flags.models, flags.named_models, settings);
-  apply_inputs(flags.inputs, settings.models, settings.input_sources);
-  apply_formats(flags.formats, settings.models);
-  take(flags.libraries, settings.libraries);
-  take(flags.video, settings.video);
-  take(flags.frames, settings.frames);
-  take(flags.holdout, settings.holdout);
-  take(flags.layers, settings.layers);
-  take(flags.exclude, settings.exclude);
+  pipeline::Settings settings = settings_of_job(flags);
   pipeline::apply_min_fidelity(flags.min_fidelity, settings);
   take(flags.objective, settings.objective);
   if (flags.budget) {
@@ -91,16 +54,10 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   if (flags.max_shares) settings.max_shares = flags.max_shares;
   take(flags.donors, settings.donors);
   take(flags.keep, settings.keep);
-  take(flags.adapters, settings.adapters);
-  if (flags.refit) settings.refit = *flags.refit == "on";
   take(flags.max_rank, settings.max_rank);
-  apply_share(flags.share, settings);
   take(flags.max_trials, settings.max_trials);
   take(flags.confidence, settings.confidence);
   take(flags.max_minutes, settings.max_minutes);
-  if (flags.truth) settings.truth = flags.truth;
-  take(flags.threads, settings.threads);
-  if (flags.seed) settings.seed = seed_of(*flags.seed);
   pipeline::check(settings);
   if (!flags.dry_run) settings.cache = cache_folder(flags.cache);
   return settings;
@@ -153,10 +110,6 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   }
 }
 
-std::string with_default(const std::string& help, const std::string& value) {
-  return help + " (default " + value + ")";
-}
-
 }  // namespace
 
 Job setup_plan(CLI::App& app) {
@@ -164,17 +117,10 @@ Job setup_plan(CLI::App& app) {
   PlanFlags& f = *flags;
   const pipeline::Settings defaults;
   app.footer(kFooter);
-  app.add_option("MODEL", f.models, "TorchScript files, two or more; a model's name is the file's stem");
-
+  add_models(app, f);
   const auto group = [](const char* name, std::initializer_list<CLI::Option*> options) {
     for (CLI::Option* option : options) option->group(name);
   };
-  group("Models", {add_repeatable(app, "--model", "NAME=PATH", f.named_models, "A model with a name of your choice"),
-                   add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
-                                  input_help() + "; without NAME: every model; default: what the model's archive says"),
-                   add_repeatable(app, "--format", "[NAME=]FORMAT", f.formats,
-                                  "What the model returns: " + format_list() + " (default auto; docs/outputs.md)"),
-                   add_libraries(app, f.libraries)});
   group(
       "Video",
       {add_text(app, "--video", "FILE", f.video, "The video that decides what is shared"),
@@ -221,21 +167,13 @@ Job setup_plan(CLI::App& app) {
        add_number(app, "--max-minutes", "F", f.max_minutes,
                   "Measure no more candidates after so long a search: what was found by then is the plan (default: "
                   "no limit; equal runs may then differ)")});
+  add_out(app, f, "the plan");
   group("Output",
-        {add_text(app, "--out", "DIR", f.out, "Folder for the plan; it appears whole or not at all"),
-         app.add_flag("--force", f.force, "Replace the files of an earlier plan in DIR"),
-         add_repeatable(app, "--explain", "MODEL", f.explain,
-                        "After the summary say why this model is what it is: its candidates, what was measured of "
-                        "them, and what was not tried"),
+        {add_repeatable(app, "--explain", "MODEL", f.explain,
+                        "After the summary say why this model is what it is: its candidates, what was "
+                        "measured of them, and what was not tried"),
          app.add_flag("--dry-run", f.dry_run, "Check everything up to the first frame and say what would be done")});
-  group(
-      "Settings",
-      {add_text(app, "--config", "FILE", f.config, "Settings as JSON (docs/config.md, configs/repsim.schema.json)"),
-       add_repeatable(app, "--set", "KEY=VALUE", f.set,
-                      "Change one setting of the config: merge.min_fidelity=0.85, models.0.output.score_threshold=0.5"),
-       add_threads(app, f.threads), add_cache(app, f.cache),
-       add_whole_number(app, "--seed", "N", f.seed,
-                        with_default("Of the bootstrap intervals", std::to_string(defaults.seed)))});
+  add_settings(app, f, "Of the bootstrap intervals");
   return [flags](Progress& progress) { run_plan(*flags, progress); };
 }
 

@@ -1,5 +1,8 @@
 #include "coordinates.hpp"
 
+#include <ATen/ops/adaptive_avg_pool2d.h>
+#include <ATen/ops/upsample_bilinear2d.h>
+
 #include <algorithm>
 
 #include "repsim/base/error.hpp"
@@ -50,6 +53,14 @@ at::Tensor Matrices::apply(const at::Tensor& map) const {
   if (columns.defined()) value = at::matmul(value, columns);
   if (rows.defined()) value = at::matmul(rows, value);
   return value;
+}
+
+at::Tensor brought_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height, std::int64_t width) {
+  if (matrices.rows.defined() || matrices.columns.defined()) return matrices.apply(map);
+  if (map.size(2) == height && map.size(3) == width) return map;
+  return graph::resizes_by_pooling(map.size(2), map.size(3), height, width)
+             ? at::adaptive_avg_pool2d(map, {height, width})
+             : at::upsample_bilinear2d(map, {height, width}, /*align_corners=*/false);
 }
 
 at::Tensor rows_in_view(const at::Tensor& rows, const std::vector<graph::Alignment>& alignments, std::int64_t height,

@@ -28,6 +28,10 @@ struct Matrices {
 /// @param from,to  [C,H,W] of the donor's layer and of the receiver's
 [[nodiscard]] Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to);
 
+/// A donor's map in the size of a receiver's: by its matrices where there are any, else by the resize of adapters.
+[[nodiscard]] at::Tensor brought_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height,
+                                    std::int64_t width);
+
 /// Rows of [B, H*W, C] whose cell's centre all donors see; all of them where there is none, or where coordinates are
 /// equal.
 /// @param alignments  one per donor; equal ones may be given once

@@ -1,6 +1,3 @@
-#include <ATen/ops/adaptive_avg_pool2d.h>
-#include <ATen/ops/upsample_bilinear2d.h>
-
 #include <map>
 #include <set>
 
@@ -127,14 +124,7 @@ class Screen {
 
   static at::Tensor rows_of(const at::Tensor& value, const Sample& sample, const Kind& kind) {
     const auto [height, width] = sample.size;
-    at::Tensor map = value;
-    if (kind.matrices.rows.defined() || kind.matrices.columns.defined()) {
-      map = kind.matrices.apply(value);
-    } else if (value.size(2) != height || value.size(3) != width) {
-      map = graph::resizes_by_pooling(value.size(2), value.size(3), height, width)
-                ? at::adaptive_avg_pool2d(value, {height, width})
-                : at::upsample_bilinear2d(value, {height, width}, /*align_corners=*/false);
-    }
+    const at::Tensor map = brought_to(value, kind.matrices, height, width);
     const at::Tensor rows = rows_in_view(positions_of(map), kind.aligned, height, width);
     return matrix(every_position(rows, kScreenRowsPerFrame)).clone();
   }

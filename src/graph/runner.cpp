@@ -79,9 +79,34 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
 
 c10::IValue Runner::run(std::vector<c10::IValue> inputs, const TapSink& sink) const {
   const c10::InferenceMode no_gradients;
+  return interpret(std::move(inputs), parameters_, sink);
+}
+
+c10::IValue Runner::run_differentiable(std::vector<c10::IValue> inputs, const TapSink& sink) const {
+  const c10::InferenceMode outside(false);
+  const at::AutoGradMode gradients(true);
+  std::vector<c10::IValue> variables;
+  for (const c10::IValue& parameter : parameters_) {
+    // Weights, not the statistics of a normalisation: those have no gradient.
+    const bool varies =
+        parameter.isTensor() && parameter.toTensor().is_floating_point() && parameter.toTensor().dim() >= 2;
+    if (!varies) {
+      variables.push_back(parameter);
+      continue;
+    }
+    // What was made without gradients in sight cannot take part in them; a copy can.
+    const at::Tensor& tensor = parameter.toTensor();
+    const at::Tensor variable = tensor.is_inference() ? tensor.clone() : tensor.detach();
+    variables.emplace_back(variable.requires_grad_());
+  }
+  return interpret(std::move(inputs), variables, sink);
+}
+
+c10::IValue Runner::interpret(std::vector<c10::IValue> inputs, const std::vector<c10::IValue>& parameters,
+                              const TapSink& sink) const {
   const SinkGuard guard(sink);
   tj::Stack stack = std::move(inputs);
-  stack.insert(stack.end(), parameters_.begin(), parameters_.end());
+  stack.insert(stack.end(), parameters.begin(), parameters.end());
   try {
     tj::InterpreterState(code_).run(stack);
   } catch (const Error&) {

@@ -5,6 +5,7 @@
 
 #include "columns.hpp"
 #include "describe_plan.hpp"
+#include "job.hpp"
 #include "manifest.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
@@ -39,27 +40,6 @@ class Stopwatch {
 };
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
-/// All that can be checked before the first model is loaded.
-void check_files(const Settings& settings) {
-  check(settings);
-  model::load_libraries(settings.libraries);
-  video::check_readable(settings.video);
-  // Only the video's size is missing yet; any other will do to see that the file can be read.
-  if (settings.truth) static_cast<void>(verify::read_motchallenge(*settings.truth, 1, 1, 0));
-}
-
-void check_directions(const Settings& settings, const Workspace& work) {
-  for (const Direction& direction : settings.share) {
-    for (const std::string& name : {direction.receiver, direction.donor}) {
-      for (const graph::Prepared& model : work.prepared) {
-        if (model.name != name || model.transparent) continue;
-        throw input_error("model '" + name + "' cannot share layers: it " + model.opaque_reason,
-                          "--share " + direction.receiver + "<-" + direction.donor, "leave this direction out");
-      }
-    }
-  }
-}
 
 /// On how many frames S was taken: 0 where no model gave signatures, since none was taken then.
 std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {

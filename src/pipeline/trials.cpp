@@ -114,7 +114,16 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
   return std::move(*best);
 }
 
-Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splices) {
+const verify::Reference& Trials::reference(int receiver) {
+  const auto known = references_.find(receiver);
+  if (known != references_.end()) return known->second;
+  const verify::Head& head = heads_[at(receiver)];
+  const verify::Forward original = verify::original_forward(work_.loaded[at(receiver)], work_.set, frames_, head.group);
+  return references_.emplace(receiver, verify::reference(head, original, frames_.front().size(), progress_))
+      .first->second;
+}
+
+verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& splices) {
   std::vector<int> involved{receiver};
   for (const graph::Splice& splice : splices) {
     for (const graph::Override& one : splice.overrides) involved.push_back(one.donor);
@@ -128,15 +137,17 @@ Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splic
   const verify::Forward merged = [&](std::span<const std::int64_t> positions) {
     return runner.run(capture::group_inputs(work_.set, frames_, assembly.input_groups, positions));
   };
-  const std::int64_t frames = frames_.front().size();
-  if (references_.count(receiver) == 0) references_[receiver] = verify::reference(head, original, frames, progress_);
-  const verify::Reference& reference = references_.at(receiver);
-  const verify::Measured found = verify::measure(head, reference, original, merged, frames, progress_);
-  Agreement agreement{found.fidelity, found.fidelity};
+  return verify::measure(head, reference(receiver), original, merged, frames_.front().size(), progress_);
+}
+
+Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splices) {
+  const verify::Measured merged = found(receiver, splices);
+  Agreement agreement{merged.fidelity, merged.fidelity};
   // Without detections of its own, or with raw outputs, there is nothing to draw from.
-  if (settings_.confidence > 0 && reference.own_detections > 0) {
-    agreement.low =
-        verify::bootstrap_interval(found.found, reference.targets, settings_.confidence, kDraws, settings_.seed).low;
+  if (settings_.confidence > 0 && reference(receiver).own_detections > 0) {
+    agreement.low = verify::bootstrap_interval(merged.found, reference(receiver).targets, settings_.confidence, kDraws,
+                                               settings_.seed)
+                        .low;
   }
   return agreement;
 }

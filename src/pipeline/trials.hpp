@@ -56,6 +56,12 @@ class Trials {
   /// How well one receiver agrees with its original in the joint graph of these shares.
   Agreement measured(int receiver, const std::vector<graph::Splice>& splices);
 
+  /// The same with what it detects there.
+  verify::Measured found(int receiver, const std::vector<graph::Splice>& splices);
+
+  /// What a receiver's original finds, worked out once.
+  const verify::Reference& reference(int receiver);
+
  private:
   const Settings& settings_;
   const Workspace& work_;

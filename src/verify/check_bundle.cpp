@@ -63,29 +63,19 @@ void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fideli
   }
 }
 
-std::int64_t truth_label_of(const Head& head, std::int64_t otherwise) {
-  const auto found = std::find(head.output.classes.begin(), head.output.classes.end(), "person");
-  return found == head.output.classes.end() ? otherwise : found - head.output.classes.begin();
-}
-
 Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference& own, const Measured& merged,
                      const std::vector<std::int64_t>& frames) {
-  const std::int64_t label = truth_label_of(head, check.truth_label);
+  const TruthTargets truth = truth_targets(*check.truth, head, frames, check.truth_label);
   Accuracy accuracy;
-  std::vector<Target> targets(frames.size());
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    const auto found = check.truth->frames.find(frames[i]);
-    if (found == check.truth->frames.end()) continue;
-    targets[i].sure = found->second;
-    for (Detection& box : targets[i].sure) box.label = label;
-    accuracy.truth_boxes += static_cast<std::int64_t>(targets[i].sure.size());
-  }
+  accuracy.truth_boxes = truth.boxes;
   accuracy.frames = static_cast<std::int64_t>(frames.size());
-  const auto own_found = only_label(own.own, label), merged_found = only_label(merged.found, label);
-  accuracy.own = average_precision(own_found, targets);
-  accuracy.merged = average_precision(merged_found, targets);
-  accuracy.own_interval = bootstrap_interval(own_found, targets, 0.9, 200, check.seed);
-  accuracy.merged_interval = bootstrap_interval(merged_found, targets, 0.9, 200, check.seed);
+  const auto interval = [&](const std::vector<Detections>& found) {
+    return bootstrap_interval(only_label(found, truth.label), truth.targets, 0.9, 200, check.seed);
+  };
+  accuracy.own = truth.average_precision(own.own);
+  accuracy.merged = truth.average_precision(merged.found);
+  accuracy.own_interval = interval(own.own);
+  accuracy.merged_interval = interval(merged.found);
   return accuracy;
 }
 
@@ -97,6 +87,26 @@ double yardstick(const Head& head, const Reference& own, const model::Loaded& mo
 }
 
 }  // namespace
+
+double TruthTargets::average_precision(std::span<const Detections> found) const {
+  return verify::average_precision(only_label(found, label), targets);
+}
+
+TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vector<std::int64_t>& frames,
+                           std::int64_t otherwise) {
+  const auto person = std::find(head.output.classes.begin(), head.output.classes.end(), "person");
+  TruthTargets result;
+  result.label = person == head.output.classes.end() ? otherwise : person - head.output.classes.begin();
+  result.targets.resize(frames.size());
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const auto found = truth.frames.find(frames[i]);
+    if (found == truth.frames.end()) continue;
+    result.targets[i].sure = found->second;
+    for (Detection& box : result.targets[i].sure) box.label = result.label;
+    result.boxes += static_cast<std::int64_t>(found->second.size());
+  }
+  return result;
+}
 
 torch::jit::Module load_bundle(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);

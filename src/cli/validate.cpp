@@ -1,0 +1,85 @@
+#include <memory>
+
+#include "commands.hpp"
+#include "common_flags.hpp"
+#include "job_flags.hpp"
+#include "repsim/base/error.hpp"
+#include "repsim/study.hpp"
+#include "settings_flags.hpp"
+
+namespace repsim::cli {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  repsim validate a.pt b.pt --input 320x240 --video street.mp4 --out study
+  repsim validate --config merge.json --truth gt.txt --frames 128 --cuts 32 --out study
+
+Cuts along the depth of each model, half of them at equal depth, the others with donor layers drawn
+from all depths, are fitted on calibration frames and measured on hold-out frames. Tables say how
+well S and other guides go along with the measured fidelity (and AP with --truth), and how well a
+combination of them that was learned from other cuts foretells it. Of a config, what a plan does
+with candidates (fidelities, objective, trials, refit, ranks) is not read.
+
+DIR then holds validation.json, validation.csv and validation.html (docs/validate.md).
+Exit codes: 0 done, 2 usage, 3 bad input, 4 no cut can be measured (nothing is written),
+130 interrupted, 1 anything else.)";
+
+struct ValidateFlags : JobFlags {
+  std::optional<std::int64_t> cuts;
+};
+
+pipeline::StudySettings settings_of(const ValidateFlags& flags) {
+  pipeline::StudySettings settings;
+  settings.job = settings_of_job(flags);
+  settings.job.refit = flags.refit == "on";
+  take(flags.cuts, settings.cuts);
+  pipeline::check(settings);
+  settings.job.cache = cache_folder(flags.cache);
+  return settings;
+}
+
+void run_validate(const ValidateFlags& flags, Progress& progress) {
+  const pipeline::StudySettings settings = settings_of(flags);
+  if (!flags.out) throw Error(ErrorKind::kUsage, "no output folder is given", "repsim validate", "--out DIR");
+  print_result(report::summary(pipeline::validate(settings, *flags.out, flags.force, progress)));
+}
+
+}  // namespace
+
+Job setup_validate(CLI::App& app) {
+  auto flags = std::make_shared<ValidateFlags>();
+  ValidateFlags& f = *flags;
+  const pipeline::StudySettings defaults;
+  app.footer(kFooter);
+  add_models(app, f);
+  add_text(app, "--video", "FILE", f.video, "The video on which is fitted and measured")->group("Video");
+  add_whole_number(app, "--frames", "N", f.frames,
+                   with_default("Frames sampled evenly over the video", std::to_string(defaults.job.frames)))
+      ->group("Video");
+  add_number(app, "--holdout", "F", f.holdout,
+             "Last part of these frames that measures, the rest calibrates (default 0.3)")
+      ->group("Video");
+  add_text(app, "--truth", "FILE", f.truth, "Ground truth (MOTChallenge text): correlations with AP as well")
+      ->group("Video");
+  add_whole_number(app, "--cuts", "N", f.cuts,
+                   with_default("Cuts measured per ordered pair of models", std::to_string(defaults.cuts)))
+      ->group("Cuts");
+  add_repeatable(app, "--share", "'R<-D'", f.share,
+                 "Only this direction: receiver R takes from donor D (default: all pairs)")
+      ->group("Cuts");
+  add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)")
+      ->group("Cuts");
+  add_repeatable(app, "--exclude", "GLOB", f.exclude, "Layers with such names are neither given nor replaced")
+      ->group("Cuts");
+  add_choice(app, "--adapters", {"none", "linear"}, f.adapters,
+             with_default("May 1x1 convolutions adapt a donor's representation?", defaults.job.adapters))
+      ->group("Cuts");
+  add_choice(app, "--refit", {"on", "off"}, f.refit,
+             with_default("May the first convolutions after a cut be solved again instead?", "off"))
+      ->group("Cuts");
+  add_out(app, f, "the study");
+  add_settings(app, f, "Of the drawn cuts, the projections and the bootstrap intervals");
+  return [flags](Progress& progress) { run_validate(*flags, progress); };
+}
+
+}  // namespace repsim::cli

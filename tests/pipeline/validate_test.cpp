@@ -1,0 +1,112 @@
+// The correlation study on small fixtures: what is written, that it is the same twice, and that nothing stays behind
+// when it fails.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <opencv2/imgproc.hpp>
+
+#include "base/error_matcher.hpp"
+#include "base/temp_folder.hpp"
+#include "fixtures/fixtures.hpp"
+#include "repsim/base/atomic_file.hpp"
+#include "repsim/study.hpp"
+#include "video/small_video.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::UnorderedElementsAre;
+
+/// Large coloured patches that change from frame to frame.
+cv::Mat patches(std::int64_t index) {
+  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
+  cv::Mat coarse(6, 8, CV_8UC3), frame;
+  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
+  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
+  return frame;
+}
+
+struct Job {
+  test::TempFolder folder;
+  StudySettings settings;
+
+  explicit Job(const std::vector<std::string>& models) {
+    test::write_avi(folder / "video.avi", 50, patches);
+    for (const std::string& name : models) {
+      settings.job.models.push_back(test::fixture_spec(name));
+      settings.job.input_sources.push_back("flags");
+    }
+    settings.job.video = (folder / "video.avi").string();
+    settings.job.frames = 44;  // 31 calibrate: one minibatch
+    settings.job.threads = 1;
+    settings.job.refit = false;
+    settings.cuts = 8;
+  }
+  report::Validation run(const std::string& out, Progress& progress) const {
+    return validate(settings, folder / out, false, progress);
+  }
+};
+
+TEST(Validate, WritesTheSameBytesTwice) {
+  const Job job({"small", "wide"});
+  SilentProgress silent;
+  const report::Validation validation = job.run("one", silent);
+  static_cast<void>(job.run("two", silent));
+  EXPECT_THAT(job.folder.entries(), UnorderedElementsAre("one", "two", "video.avi"));
+  for (const char* file : {"validation.json", "validation.csv", "validation.html"})
+    EXPECT_EQ(read_file(job.folder / "one" / file), read_file(job.folder / "two" / file)) << file;
+
+  ASSERT_EQ(validation.directions.size(), 2U);
+  EXPECT_EQ(validation.cuts.size() % 2, 0U);
+  EXPECT_GE(validation.cuts.size(), 8U);
+  for (const report::StudiedCut& cut : validation.cuts) {
+    EXPECT_GE(cut.fidelity, 0);
+    EXPECT_LE(cut.fidelity, 1);
+    EXPECT_EQ(cut.receiver_layers.size(), cut.donor_layers.size());
+    for (const planner::Guide guide : {planner::Guide::kR2, planner::Guide::kR2Weighted, planner::Guide::kSpatialCka,
+                                       planner::Guide::kLastLayers, planner::Guide::kAgreement})
+      EXPECT_LE(cut.guides[planner::index_of(guide)], 1 + 1e-9);
+  }
+}
+
+TEST(Validate, AModelThatTakesFromItsTwinKeepsAll) {
+  Job job({"small", "wide"});
+  job.settings.job.models[1] = job.settings.job.models[0];
+  job.settings.job.models[1].name = "twin";
+  job.settings.job.share = {{"small", "twin"}};
+  SilentProgress silent;
+  int equal = 0;
+  for (const report::StudiedCut& cut : job.run("out", silent).cuts) {
+    if (!cut.equal_depth) continue;
+    ++equal;
+    EXPECT_EQ(cut.receiver_layers, cut.donor_layers);
+    EXPECT_NEAR(cut.guides[planner::index_of(planner::Guide::kSimilarity)], 1, 1e-6);
+    EXPECT_GT(cut.guides[planner::index_of(planner::Guide::kR2)], 0.99);
+  }
+  EXPECT_GT(equal, 1);
+}
+
+TEST(Validate, RefusesNumbersOfCutsThatTeachNothing) {
+  Job job({"small", "wide"});
+  job.settings.cuts = 3;
+  SilentProgress silent;
+  EXPECT_THROW(static_cast<void>(job.run("out", silent)), Error);
+  EXPECT_THAT(job.folder.entries(), UnorderedElementsAre("video.avi"));
+}
+
+TEST(Validate, LeavesNothingBehindWhenThereIsNothingToMeasure) {
+  Job job({"small", "wide"});
+  job.settings.job.layers = {"no.such.layer"};
+  SilentProgress silent;
+  try {
+    static_cast<void>(job.run("out", silent));
+    FAIL() << "nothing was to be measured";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNothingToShare);
+  }
+  EXPECT_THAT(job.folder.entries(), UnorderedElementsAre("video.avi"));
+}
+
+}  // namespace
+}  // namespace repsim::pipeline
