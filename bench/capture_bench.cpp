@@ -1,30 +1,47 @@
-// Time of the whole capture (all layers' signatures) as a ratio to the models' own bare forward passes as loaded, on
-// the same frames in one process, batch 16 both, and the peak memory of the process.
+// What capturing and comparing models costs, in units of running them: every figure of docs/performance.md.
 //
-//     repsim_bench VIDEO WIDTHxHEIGHT FRAMES A.pt B.pt ...
+//     repsim_bench VIDEO INPUT FRAMES [--rounds N] [--json FILE] [--inputs FILE.npy] A.pt B.pt ...
+//
+// INPUT as --input takes it. All figures of one run come from the same process, machine and frames, alternating; of N
+// rounds the fastest counts (others were disturbed). --inputs writes the models' input, minibatch after minibatch, for
+// other programs to run on.
+#include <ATen/Parallel.h>
+#include <malloc.h>
 #include <sys/resource.h>
+#include <torch/csrc/jit/api/module.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 
+#include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/graph.hpp"
 #include "repsim/model.hpp"
+#include "repsim/optimised.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/similarity_report.hpp"
 #include "repsim/video.hpp"
 
 namespace {
 
 using namespace repsim;
 
+double now() {
+  timespec time{};
+  // With one thread its processor time, which other programs on the machine disturb less.
+  clock_gettime(at::get_num_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 double seconds_of(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return now() - begin;
 }
 
 double peak_rss_megabytes() {
@@ -33,59 +50,237 @@ double peak_rss_megabytes() {
   return static_cast<double>(usage.ru_maxrss) / 1000.0;
 }
 
-void run(const std::vector<std::string>& arguments) {
-  constexpr int kRounds = 3;  // alternating; the medians are compared
-  SilentProgress silent;
-  const model::InputSpec spec = pipeline::parse_input_flag(arguments[1]).second;
-  video::silence_opencv();
-  const video::VideoInfo video = video::probe(arguments[0], silent);
-  const video::Sampling sampling = video::sample_frames(video, std::stoll(arguments[2]), 0.01);
-  const std::vector<video::Request> requests{{sampling.calibration, spec, video::Perturbation::kNone}};
-  const capture::Stores stores = video::decode(video, requests, silent);
-  const auto minibatches = capture::strided_minibatches(stores[0].size());
-  double bare_total = 0, capture_total = 0;
-  for (std::size_t i = 3; i < arguments.size(); ++i) {
-    model::ModelSpec one{std::filesystem::path(arguments[i]).stem().string(), arguments[i], spec, {}};
-    const model::Loaded loaded = model::load(one, "flags");
-    const graph::DryRun dry = graph::dry_run(loaded);
-    const graph::Prepared prepared = graph::prepare(loaded, dry);
-    capture::ModelSet set{{&prepared}, {0}, {spec}, {}};
-    const std::vector<int> group{0};
-    torch::jit::Module module = loaded.module.deepcopy();
-    const auto bare = [&] {
-      const c10::InferenceMode no_gradients;
-      for (const auto& positions : minibatches)
-        (void)module.forward(capture::group_inputs(set, stores, group, positions));
-    };
-    bare();  // the executor specialises itself in its first runs
-    std::vector<double> bare_seconds, capture_seconds;
-    for (int round = 0; round < kRounds; ++round) {
-      bare_seconds.push_back(seconds_of(bare));
-      capture_seconds.push_back(seconds_of([&] { (void)capture::signatures(prepared, stores[0], silent); }));
+struct Arguments {
+  std::string video, input, json, inputs;
+  std::int64_t frames = 0;
+  int rounds = 3;
+  std::vector<std::string> models;
+};
+
+Arguments parse(const std::vector<std::string>& words) {
+  Arguments arguments;
+  std::vector<std::string> places;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const auto value = [&] { return words.at(++i); };
+    if (words[i] == "--rounds") {
+      arguments.rounds = std::stoi(value());
+    } else if (words[i] == "--json") {
+      arguments.json = value();
+    } else if (words[i] == "--inputs") {
+      arguments.inputs = value();
+    } else {
+      places.push_back(words[i]);
     }
-    std::sort(bare_seconds.begin(), bare_seconds.end());
-    std::sort(capture_seconds.begin(), capture_seconds.end());
-    const double b = bare_seconds[kRounds / 2], c = capture_seconds[kRounds / 2];
-    const double frames = static_cast<double>(minibatches.size()) * static_cast<double>(video::kMinibatchFrames);
-    std::printf("%-24s %3zu layers   bare %6.2f ms/frame   capture %6.2f ms/frame   ratio %.2f\n", one.name.c_str(),
-                prepared.program.layers.size(), 1000 * b / frames, 1000 * c / frames, c / b);
-    bare_total += b;
-    capture_total += c;
   }
-  std::printf("capture / bare forward   %.2f\npeak RSS                 %.0f MB\n", capture_total / bare_total,
-              peak_rss_megabytes());
+  arguments.video = places.at(0);
+  arguments.input = places.at(1);
+  arguments.frames = std::stoll(places.at(2));
+  arguments.models.assign(places.begin() + 3, places.end());
+  if (arguments.models.empty()) throw std::out_of_range("no model");
+  return arguments;
+}
+
+/// Things to be timed, each `rounds` times, in turn.
+class Race {
+ public:
+  void add(const std::string& name, std::function<void()> work) { runners_.push_back({name, std::move(work), 1e30}); }
+  std::map<std::string, double> run(int rounds) {
+    for (Runner& runner : runners_) runner.work();  // executors specialise themselves in their first runs
+    for (int round = 0; round < rounds; ++round) {
+      for (Runner& runner : runners_) runner.best = std::min(runner.best, seconds_of(runner.work));
+    }
+    std::map<std::string, double> seconds;
+    for (const Runner& runner : runners_) seconds[runner.name] = runner.best;
+    return seconds;
+  }
+
+ private:
+  struct Runner {
+    std::string name;
+    std::function<void()> work;
+    double best;
+  };
+  std::vector<Runner> runners_;
+};
+
+/// Reads a buffer that no cache holds: what the taps could reach at best.
+double read_bandwidth() {
+  const at::Tensor buffer = at::ones({std::int64_t{1} << 26}, at::kFloat);
+  double best = 1e30;
+  for (int i = 0; i < 4; ++i) best = std::min(best, seconds_of([&] { (void)buffer.sum(); }));
+  return static_cast<double>(buffer.nbytes()) / best / 1e9;
+}
+
+/// A model as users have it, and the forms in which it is run here.
+class Subject {
+ public:
+  Subject(const std::string& path, const model::InputSpec& spec, const video::FrameStore& store)
+      : store_(store), loaded_(model::load({std::filesystem::path(path).stem().string(), path, spec, {}}, "flags")) {
+    prepared_ = graph::prepare(loaded_, graph::dry_run(loaded_));
+    single_ = prepared_;
+    single_.batchable = false;
+    as_loaded_ = loaded_.module.deepcopy();
+    torch::jit::Module clone = loaded_.module.clone();
+    by_torch_ = torch::jit::optimize_for_inference(clone);
+    graph::Optimised optimised = graph::optimise(prepared_);
+    by_repsim_ = std::make_unique<graph::Runner>(*optimised.graph, optimised.parameters, std::vector<graph::Place>{},
+                                                 /*keep_output=*/true);
+    tapped_ = std::make_unique<graph::Runner>(*optimised.graph, optimised.parameters, optimised.places, false);
+    minibatches_ = capture::strided_minibatches(store.size());
+  }
+
+  [[nodiscard]] const std::string& name() const { return prepared_.name; }
+  [[nodiscard]] std::size_t layers() const { return prepared_.program.layers.size(); }
+  [[nodiscard]] std::int64_t bytes_per_frame() const {
+    std::int64_t bytes = 0;
+    for (const graph::Layer& layer : prepared_.program.layers) {
+      std::int64_t elements = 1;
+      for (const std::int64_t size : layer.shape) elements *= size;
+      bytes += elements * static_cast<std::int64_t>(sizeof(float));
+    }
+    return bytes;
+  }
+
+  void enter(Race& race) {
+    const auto forward = [this](torch::jit::Module& module, std::int64_t batch) {
+      const c10::InferenceMode no_gradients;
+      for_batches(batch, [&](const c10::IValue& input) { (void)module.forward({input}); });
+    };
+    const std::int64_t batch = prepared_.batchable ? video::kMinibatchFrames : 1;
+    race.add("bare", [=, this] { forward(as_loaded_, batch); });
+    race.add("bare_1", [=, this] { forward(as_loaded_, 1); });
+    race.add("bare_torch", [=, this] { forward(by_torch_, batch); });
+    race.add("bare_repsim",
+             [=, this] { for_batches(batch, [&](const c10::IValue& input) { (void)by_repsim_->run({input}); }); });
+    race.add("inputs", [=, this] { for_batches(batch, [](const c10::IValue&) {}); });
+    race.add("taps", [=, this] {
+      for_batches(batch, [&](const c10::IValue& input) { tapped_->run({input}, [](int, const at::Tensor&) {}); });
+    });
+    race.add("capture", [this] { signatures_ = capture::signatures(prepared_, store_, silent_); });
+    race.add("capture_1", [this] { (void)capture::signatures(single_, store_, silent_); });
+  }
+  [[nodiscard]] const similarity::Signatures& signatures() const { return signatures_; }
+
+ private:
+  void for_batches(std::int64_t batch, const std::function<void(const c10::IValue&)>& work) {
+    for (const auto& minibatch : minibatches_) {
+      for (std::size_t i = 0; i < minibatch.size(); i += static_cast<std::size_t>(batch)) {
+        const std::span positions = std::span(minibatch).subspan(i, static_cast<std::size_t>(batch));
+        work(model::make_input(store_.spec(), frames_of(positions)));
+      }
+    }
+  }
+  [[nodiscard]] at::Tensor frames_of(std::span<const std::int64_t> positions) const {
+    at::Tensor frames = at::empty(
+        {static_cast<std::int64_t>(positions.size()), 3, store_.spec().height, store_.spec().width}, at::kFloat);
+    store_.preprocess(positions, frames.data_ptr<float>());
+    return frames;
+  }
+
+  const video::FrameStore& store_;
+  model::Loaded loaded_;
+  graph::Prepared prepared_, single_;
+  torch::jit::Module as_loaded_, by_torch_;
+  std::unique_ptr<graph::Runner> by_repsim_, tapped_;
+  std::vector<std::vector<std::int64_t>> minibatches_;
+  similarity::Signatures signatures_;
+  SilentProgress silent_;
+};
+
+void write_inputs(const std::string& path, const video::FrameStore& store) {
+  const model::InputSpec& spec = store.spec();
+  std::vector<double> values;
+  std::int64_t rows = 0;
+  std::vector<float> frame(static_cast<std::size_t>(3 * spec.height * spec.width));
+  for (const auto& minibatch : capture::strided_minibatches(store.size())) {
+    for (const std::int64_t position : minibatch) {
+      store.preprocess(std::span(&position, 1), frame.data());
+      values.insert(values.end(), frame.begin(), frame.end());
+      ++rows;
+    }
+  }
+  write_file_atomically(path, report::npy(values, rows, static_cast<std::int64_t>(frame.size())));
+}
+
+void run(const Arguments& arguments) {
+  SilentProgress silent;
+  const model::InputSpec spec = pipeline::parse_input_flag(arguments.input).second;
+  video::silence_opencv();
+  const video::VideoInfo video = video::probe(arguments.video, silent);
+  const video::Sampling sampling = video::sample_frames(video, arguments.frames, 0.01);
+  const std::vector<video::Request> requests{{sampling.calibration, spec, video::Perturbation::kNone}};
+  capture::Stores stores;
+  const double decode = seconds_of([&] { stores = video::decode(video, requests, silent); });
+  const double frames = static_cast<double>(capture::strided_minibatches(stores[0].size()).size() * 16);
+  if (!arguments.inputs.empty()) write_inputs(arguments.inputs, stores[0]);
+
+  Json json;
+  json["frames"] = frames;
+  json["threads"] = at::get_num_threads();
+  json["decode_seconds"] = decode;
+  json["models"] = Json::array();
+  std::map<std::string, double> total;
+  std::vector<similarity::Signatures> signatures;
+  std::printf("%.0f frames, %d threads, ms per frame (the fastest of %d rounds)\n\n", frames, at::get_num_threads(),
+              arguments.rounds);
+  std::printf("%-20s %6s %9s | %8s %8s %8s %8s | %8s %8s %8s\n", "model", "layers", "MB/frame", "bare", "bare B=1",
+              "torch's", "repsim's", "taps", "capture", "B=1");
+  for (const std::string& path : arguments.models) {
+    Subject subject(path, spec, stores[0]);
+    Race race;
+    subject.enter(race);
+    const std::map<std::string, double> seconds = race.run(arguments.rounds);
+    signatures.push_back(subject.signatures());
+    Json one;
+    one["name"] = subject.name();
+    one["layers"] = subject.layers();
+    one["bytes_per_frame"] = subject.bytes_per_frame();
+    for (const auto& [name, value] : seconds) {
+      one["ms_per_frame"][name] = 1000 * value / frames;
+      total[name] += value;
+    }
+    json["models"].push_back(one);
+    const auto ms = [&](const char* name) { return 1000 * seconds.at(name) / frames; };
+    std::printf("%-20s %6zu %9.1f | %8.2f %8.2f %8.2f %8.2f | %8.2f %8.2f %8.2f\n", subject.name().c_str(),
+                subject.layers(), static_cast<double>(subject.bytes_per_frame()) / 1e6, ms("bare"), ms("bare_1"),
+                ms("bare_torch"), ms("bare_repsim"), ms("taps"), ms("capture"), ms("capture_1"));
+    const double inside = seconds.at("capture") - seconds.at("taps");
+    json["models"].back()["gram_gigabytes_per_second"] =
+        static_cast<double>(subject.bytes_per_frame()) * frames / std::max(inside, 1e-9) / 1e9;
+  }
+  double s = 1e30;
+  for (int round = 0; round < arguments.rounds; ++round)
+    s = std::min(s, seconds_of([&] { (void)similarity::all_pairs(signatures, at::get_num_threads()); }));
+  json["similarity_seconds"] = s;
+  json["read_gigabytes_per_second"] = read_bandwidth();
+  json["peak_rss_megabytes"] = peak_rss_megabytes();
+
+  const auto ratio = [&](const char* name, double mine, double other) {
+    json["ratios"][name] = mine / other;
+    std::printf("  %-66s %5.2f\n", name, mine / other);
+  };
+  std::printf("\nS of all pairs %.1f ms, decoding %.2f ms per frame, peak RSS %.0f MB, memory reads at %.1f GB/s\n\n",
+              1000 * s, 1000 * decode / frames, json["peak_rss_megabytes"].get<double>(),
+              json["read_gigabytes_per_second"].get<double>());
+  std::printf("capture + S, relative to bare forward passes (inputs made on both sides)\n");
+  ratio("as loaded, batch 16 both", total["capture"] + s, total["bare"]);
+  ratio("as loaded, batch 1 both", total["capture_1"] + s, total["bare_1"]);
+  ratio("as loaded, batch 16 both, decoding too", total["capture"] + s + decode, total["bare"] + decode);
+  ratio("optimised by torch (optimize_for_inference), batch 16 both", total["capture"] + s, total["bare_torch"]);
+  ratio("optimised by repsim, batch 16 both", total["capture"] + s, total["bare_repsim"]);
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, to_text(json));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments.size() < 4) {
-    std::cerr << "usage: repsim_bench VIDEO WIDTHxHEIGHT FRAMES A.pt B.pt ...\n";
-    return 2;
-  }
+  mallopt(M_MMAP_MAX, 0);  // as the program does, for both sides
+  mallopt(M_TRIM_THRESHOLD, -1);
   try {
-    run(arguments);
+    run(parse({argv + 1, argv + argc}));
+  } catch (const std::out_of_range&) {
+    std::cerr << "usage: repsim_bench VIDEO INPUT FRAMES [--rounds N] [--json FILE] [--inputs FILE] A.pt B.pt ...\n";
+    return 2;
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

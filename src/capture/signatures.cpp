@@ -1,12 +1,16 @@
+#include <ATen/Parallel.h>
 #include <torch/script.h>
 
+#include "plain/gram.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/base/log.hpp"
 #include "repsim/capture.hpp"
+#include "repsim/optimised.hpp"
 
 namespace repsim::capture {
 namespace {
 
-constexpr std::int64_t kChunk = 4096;  // features per float32 product: its rounding stays near 1e-6 of the chunk
+constexpr std::int64_t kSegment = 1 << 16;  // features per task: the same for any number of threads
 
 /// [B,3,H,W] for model::make_input.
 at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::int64_t> positions) {
@@ -21,6 +25,17 @@ at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::in
   at::Tensor frames = at::empty({static_cast<std::int64_t>(positions.size()), 3, spec.height, spec.width}, at::kFloat);
   store.preprocess(positions, frames.data_ptr<float>());
   return frames;
+}
+
+/// Room for n values like this one of a single frame, in float32 and in the order in which it lies in memory where that
+/// is dense: copying into it is fast then.
+at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
+  const at::Tensor one = value.squeeze(0);
+  std::vector<std::int64_t> sizes = one.sizes().vec(), strides = one.strides().vec();
+  sizes.insert(sizes.begin(), n);
+  if (!one.is_non_overlapping_and_dense()) return at::empty(sizes, at::kFloat);
+  strides.insert(strides.begin(), one.numel());
+  return at::empty_strided(sizes, strides, at::kFloat);
 }
 
 }  // namespace
@@ -63,22 +78,38 @@ std::vector<std::vector<std::int64_t>> strided_minibatches(std::int64_t frames) 
 void centred_gram(const at::Tensor& value, double* gram) {
   const c10::InferenceMode no_gradients;
   const std::int64_t n = value.size(0);
-  const at::Tensor rows = value.reshape({n, -1}).to(at::kFloat);
-  const at::Tensor mean = rows.mean(0, /*keepdim=*/true);
-  const at::Tensor centred = rows - mean;
-  const std::int64_t features = centred.size(1), whole = features / kChunk;
-  at::Tensor sum = at::zeros({n, n}, at::kDouble);
-  if (whole > 0) {
-    const at::Tensor chunks = centred.narrow(1, 0, whole * kChunk).view({n, whole, kChunk}).transpose(0, 1);
-    sum += at::bmm(chunks, chunks.transpose(1, 2)).sum(0, /*keepdim=*/false, at::kDouble);
+  if (n > kMostSamples)
+    throw Error(ErrorKind::kInternal, "a minibatch of " + std::to_string(n) + " frames is too large");
+  at::Tensor rows = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
+  // The order of a sample's features does not matter: where they lie dense, in whatever order, they are read as they
+  // lie.
+  if (n > 0 && !rows[0].is_non_overlapping_and_dense()) rows = rows.contiguous();
+  const std::int64_t features = n == 0 ? 0 : rows.numel() / n, stride = n > 1 ? rows.stride(0) : features;
+  const std::int64_t segments = (features + kSegment - 1) / kSegment;
+  const float* first = rows.const_data_ptr<float>();
+  std::vector<GramPart> parts(static_cast<std::size_t>(segments));
+  at::parallel_for(0, segments, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t segment = begin; segment < end; ++segment) {
+      parts[static_cast<std::size_t>(segment)] =
+          centred_products(first, stride, n, segment * kSegment, std::min(features, (segment + 1) * kSegment));
+    }
+  });
+  std::fill_n(gram, n * n, 0.0);
+  double mean_square = 0, trace = 0;
+  for (const GramPart& part : parts) {
+    mean_square += part.mean_square;
+    for (std::int64_t i = 0; i < n * n; ++i) gram[i] += part.gram[static_cast<std::size_t>(i)];
   }
-  if (features > whole * kChunk) {
-    const at::Tensor rest = centred.narrow(1, whole * kChunk, features - whole * kChunk);
-    sum += at::mm(rest, rest.t()).to(at::kDouble);
+  for (std::int64_t i = 0; i < n; ++i) {
+    double others = 0;
+    for (std::int64_t j = 0; j < n; ++j) {
+      if (j < i) gram[i * n + j] = gram[j * n + i];
+      if (j != i) others += gram[i * n + j];
+    }
+    gram[i * n + i] = -others;
+    trace -= others;
   }
-  const double size = mean.to(at::kDouble).square().sum().item<double>() * static_cast<double>(n);
-  if (!(sum.trace().item<double>() > 1e-12 * size)) sum.zero_();
-  std::copy_n(sum.contiguous().const_data_ptr<double>(), n * n, gram);
+  if (!(trace > 1e-12 * mean_square * static_cast<double>(n))) std::fill_n(gram, n * n, 0.0);
 }
 
 similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress) {
@@ -91,13 +122,15 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   result.model = model.name;
   result.minibatch = n;
   result.length = per_minibatch * static_cast<std::int64_t>(minibatches.size());
-  std::vector<graph::Place> places;
-  for (const graph::Layer& layer : model.program.layers) {
-    result.layers.push_back(layer.name);
-    places.push_back(graph::place_of(layer));
-  }
+  for (const graph::Layer& layer : model.program.layers) result.layers.push_back(layer.name);
   result.values.resize(result.layers.size() * static_cast<std::size_t>(result.length));
-  const graph::Runner runner(*model.graph, model.parameters, places, /*keep_output=*/false);
+  const auto input_of = [&](std::span<const std::int64_t> positions) {
+    return std::vector<c10::IValue>{model::make_input(store.spec(), frames_tensor(store, positions))};
+  };
+  // Two frames, so that a layer that is right for the first of a batch only is found.
+  const std::size_t examples = model.batchable ? 2 : 1;
+  const graph::LayerRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
+  if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
 
   std::vector<double> gram(static_cast<std::size_t>(n * n));
   const auto finish = [&](std::size_t minibatch, int layer, const at::Tensor& rows) {
@@ -111,20 +144,18 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
     for (const std::int64_t position : minibatches[k])
       result.frames.push_back(store.frames()[static_cast<std::size_t>(position)]);
     if (model.batchable) {
-      const c10::IValue input = model::make_input(store.spec(), frames_tensor(store, minibatches[k]));
-      runner.run({input}, [&](int layer, const at::Tensor& value) { finish(k, layer, value); });
+      layers.runner.run(input_of(minibatches[k]), [&](int layer, const at::Tensor& value) { finish(k, layer, value); });
       progress.step(n);
       continue;
     }
     // One frame at a time: rows wait in a buffer until their minibatch is whole.
-    std::vector<at::Tensor> rows(places.size());
+    std::vector<at::Tensor> rows(result.layers.size());
     for (std::int64_t i = 0; i < n; ++i) {
-      const c10::IValue input = model::make_input(
-          store.spec(), frames_tensor(store, std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1)));
-      runner.run({input}, [&](int layer, const at::Tensor& value) {
+      const auto one = std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1);
+      layers.runner.run(input_of(one), [&](int layer, const at::Tensor& value) {
         at::Tensor& buffer = rows[static_cast<std::size_t>(layer)];
-        if (!buffer.defined()) buffer = at::empty({n, value.numel()}, at::kFloat);
-        buffer[i].copy_(value.reshape({-1}));
+        if (!buffer.defined()) buffer = rows_like(value, n);
+        buffer[i].copy_(value.squeeze(0));
       });
       progress.step();
     }

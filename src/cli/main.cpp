@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -57,6 +59,15 @@ int exit_code(ErrorKind kind) {
       break;
   }
   return 1;
+}
+
+/// Layers of hundreds of megabytes come and go with every pass. Given back to the system each time, their pages would
+/// be cleared and mapped again for a third of the time of a pass; kept, they even make the peak smaller.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
 }
 
 /// What, where, remedy: one line each, or one JSON object.
@@ -169,6 +180,7 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   const auto terminal = std::make_shared<cli::Terminal>();
   if (argc < 2) {
     std::fputs(cli::short_usage().c_str(), stderr);

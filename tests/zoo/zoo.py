@@ -71,6 +71,9 @@ def tensors(value: object) -> list[Tensor]:
 
 ACTIVATIONS = {"aten::relu", "aten::relu_", "aten::silu", "aten::silu_", "aten::hardswish", "aten::hardswish_"}
 
+ACTIVATION_MODULES = (torch.nn.ReLU, torch.nn.SiLU, torch.nn.Hardswish)
+LINEAR = (torch.nn.Conv2d, torch.nn.BatchNorm2d)
+
 
 class Hooks:
     """Reads or replaces what layers of a model produce. A layer is the name of a module and the number of its call.
@@ -83,10 +86,12 @@ class Hooks:
 
     def on(self, layer: str, action):
         name, _, call = layer.partition("@")
-        wanted, seen, armed = int(call or 1), [0], [False]
-        later = layer in self.activated and isinstance(self.modules[name], (torch.nn.Conv2d, torch.nn.BatchNorm2d))
+        wanted, seen, armed, claimed = int(call or 1), [0], [False], [None]
+        later = layer in self.activated and isinstance(self.modules[name], LINEAR)
 
-        def hook(_module, _inputs, output):
+        def hook(_module, inputs, output):
+            if claimed[0] is not None and inputs[0] is claimed[0]:
+                return None
             seen[0] += 1
             if seen[0] != wanted:
                 return None
@@ -101,8 +106,12 @@ class Hooks:
 
         self.handles.append(self.modules[name].register_forward_hook(hook))
         for module in set(self.modules.values()) if later else ():
-            if isinstance(module, (torch.nn.ReLU, torch.nn.SiLU, torch.nn.Hardswish)):
+            if isinstance(module, ACTIVATION_MODULES):
                 self.handles.append(module.register_forward_hook(activation_hook))
+        # Calls that end a block which the module before names are no calls of this layer.
+        for other in self.activated if isinstance(self.modules[name], ACTIVATION_MODULES) else ():
+            if isinstance(before := self.modules.get(other.partition("@")[0]), LINEAR):
+                self.handles.append(before.register_forward_hook(lambda _m, _i, output: claimed.__setitem__(0, output)))
 
     def remove(self):
         for handle in self.handles:
