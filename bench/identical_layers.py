@@ -7,7 +7,7 @@ Known ways of merging models (GEMEL, NSDI 2023) keep one set of weights where la
 architecture, and retrain. Without retraining and labels, on frames alone, what remains of that is: two layers whose parameters
 and buffers have the same names and shapes, in different models; the larger ones first; one takes the other's weights; kept
 where every model stays at its target on the plan's selection frames. Undone from the last one on where a model falls
-below it on the hold-out frames. For each layer the three partners with the least distance of weights are tried. Prints a line of
+below it on the hold-out frames. For each layer the partner with the least distance of weights is tried. Prints a line of
 JSON per target. Models return (boxes, scores, labels), inputs are stretched BGR.
 """
 import argparse
@@ -23,7 +23,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from evaluate_detector import detect, fidelity, read_frames  # noqa: E402
 
-PARTNERS = 3
+PARTNERS = 1
 
 
 @dataclass(eq=False)
