@@ -105,7 +105,7 @@ def main() -> None:
             lambda frames: by_script(out / "bundle.pt", 0, models[0], video, frames))  # fmt: skip
         stated = plan["models"][0]["fidelity"]
         again, elsewhere = measure(parts["holdout"]), measure(unseen)
-        low, high = stated["interval"]
+        low, high = stated["interval"]["low"], stated["interval"]["high"]
         holds = low - 1e-6 <= elsewhere <= high + 1e-6
         inside, count = inside + holds, count + 1
         same += abs(again - stated["value"]) <= 0.01
