@@ -3,16 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <opencv2/imgproc.hpp>
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
+#include "pipeline/patches.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/pipeline.hpp"
-#include "video/small_video.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -23,16 +22,8 @@ using testing::HasSubstr;
 using testing::StartsWith;
 using testing::UnorderedElementsAre;
 
-cv::Mat patches(std::int64_t index) {
-  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
-  cv::Mat coarse(6, 8, CV_8UC3), frame;
-  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
-  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
-  return frame;
-}
-
 Settings settings_for(const test::TempFolder& folder, const std::vector<std::string>& models) {
-  test::write_avi(folder / "video.avi", 50, patches);
+  test::write_avi(folder / "video.avi", 50, test::patches);
   Settings settings;
   for (const std::string& name : models) {
     settings.models.push_back(test::fixture_spec(name));

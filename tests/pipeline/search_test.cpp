@@ -3,13 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <map>
-#include <opencv2/imgproc.hpp>
 #include <set>
 
 #include "base/temp_folder.hpp"
 #include "fixtures/fixtures.hpp"
+#include "pipeline/patches.hpp"
 #include "repsim/pipeline.hpp"
-#include "video/small_video.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -19,21 +18,13 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-cv::Mat patches(std::int64_t index) {
-  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
-  cv::Mat coarse(6, 8, CV_8UC3), frame;
-  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
-  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
-  return frame;
-}
-
 /// Everything passes, and little is tried.
 struct Job {
   test::TempFolder folder;
   Settings settings;
 
   explicit Job(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, patches);
+    test::write_avi(folder / "video.avi", 50, test::patches);
     for (const std::string& name : models) {
       settings.models.push_back(test::fixture_spec(name));
       settings.input_sources.push_back("flags");

@@ -5,15 +5,14 @@
 #include <cmath>
 #include <cstring>
 #include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 #include <thread>
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/fixtures.hpp"
+#include "pipeline/patches.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/signature_jobs.hpp"
-#include "video/small_video.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -22,14 +21,6 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-cv::Mat patches(std::int64_t index) {
-  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
-  cv::Mat coarse(6, 8, CV_8UC3), frame;
-  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
-  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
-  return frame;
-}
 
 /// Notes which models are captured; asks to stop when the task `stop_at` begins.
 class Watch : public SilentProgress {
@@ -52,7 +43,7 @@ struct Job {
   Settings settings;
 
   explicit Job(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, patches);
+    test::write_avi(folder / "video.avi", 50, test::patches);
     for (const std::string& name : models) add(name);
     settings.video = (folder / "video.avi").string();
     settings.frames = 44;  // 31 calibrate: one minibatch
@@ -114,7 +105,7 @@ TEST(PlanWithCache, CapturesAgainWhatDecidesTheValues) {
   EXPECT_THAT(job.plan("input"), ElementsAre("small"));
   job.settings.frames = 45;
   EXPECT_THAT(job.plan("frames"), ElementsAre("small", "wide"));
-  test::write_avi(job.folder / "video.avi", 50, [](std::int64_t index) { return patches(index + 1); });
+  test::write_avi(job.folder / "video.avi", 50, [](std::int64_t index) { return test::patches(index + 1); });
   EXPECT_THAT(job.plan("video"), ElementsAre("small", "wide"));
 }
 
@@ -239,7 +230,7 @@ TEST(Similarity, OfFilesFromTwoVideosIsRefused) {
     const fs::path file = job.folder / (one.models[0].name + ".signatures");
     (void)capture_to_file(one, file, false, silent);
     job.settings.models[i].path = file.string();
-    test::write_avi(job.folder / "video.avi", 50, [](std::int64_t index) { return patches(index + 1); });
+    test::write_avi(job.folder / "video.avi", 50, [](std::int64_t index) { return test::patches(index + 1); });
   }
   const auto error = test::error_of([&] { (void)similarity(job.settings, job.folder / "out", false, silent); });
   ASSERT_TRUE(error);

@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <opencv2/imgproc.hpp>
-
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/fixtures.hpp"
+#include "pipeline/patches.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/study.hpp"
-#include "video/small_video.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -18,21 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 using testing::UnorderedElementsAre;
 
-/// Large coloured patches that change from frame to frame.
-cv::Mat patches(std::int64_t index) {
-  cv::RNG random(static_cast<std::uint64_t>(index) + 100);
-  cv::Mat coarse(6, 8, CV_8UC3), frame;
-  random.fill(coarse, cv::RNG::UNIFORM, 0, 256);
-  cv::resize(coarse, frame, cv::Size(test::kVideoWidth, test::kVideoHeight), 0, 0, cv::INTER_CUBIC);
-  return frame;
-}
-
 struct Job {
   test::TempFolder folder;
   StudySettings settings;
 
   explicit Job(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, patches);
+    test::write_avi(folder / "video.avi", 50, test::patches);
     for (const std::string& name : models) {
       settings.job.models.push_back(test::fixture_spec(name));
       settings.job.input_sources.push_back("flags");
