@@ -60,19 +60,13 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
 Job setup_capture(CLI::App& app) {
   auto flags = std::make_shared<CaptureFlags>();
   CaptureFlags& f = *flags;
-  const pipeline::Settings defaults;
   app.footer(kFooter);
   app.add_option("MODEL", f.model, "A TorchScript file");
   add_repeatable(app, "--input", "SPEC", f.inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");
   add_libraries(app, f.libraries)->group("Model");
   add_text(app, "--video", "FILE", f.video, "The video to run the model on")->group("Video");
-  add_whole_number(app, "--frames", "N", f.frames,
-                   fmt::format("Frames sampled evenly over the video (default {})", defaults.frames))
-      ->group("Video");
-  add_number(app, "--holdout", "F", f.holdout,
-             fmt::format("Last part of these frames, which is left out (default {})", defaults.holdout))
-      ->group("Video");
+  add_frames(app, f.frames, f.holdout, "Last part of these frames, which is left out");
   add_text(app, "--out", "FILE", f.out, "Write the signatures to this file, too")->group("Output");
   app.add_flag("--force", f.force, "Replace FILE where it is there already")->group("Output");
   add_cache(app, f.cache)->group("Settings");

@@ -121,15 +121,10 @@ Job setup_plan(CLI::App& app) {
   const auto group = [](const char* name, std::initializer_list<CLI::Option*> options) {
     for (CLI::Option* option : options) option->group(name);
   };
-  group(
-      "Video",
-      {add_text(app, "--video", "FILE", f.video, "The video that decides what is shared"),
-       add_whole_number(app, "--frames", "N", f.frames,
-                        with_default("Frames sampled evenly over the video", std::to_string(defaults.frames))),
-       add_number(app, "--holdout", "F", f.holdout,
-                  with_default("Last part of these frames: one half chooses, one judges, the rest calibrates",
-                               fmt::format("{}", defaults.holdout))),
-       add_text(app, "--truth", "FILE", f.truth, "Ground truth (MOTChallenge text): report accuracy beside fidelity")});
+  group("Video", {add_text(app, "--video", "FILE", f.video, "The video that decides what is shared")});
+  add_frames(app, f.frames, f.holdout, "Last part of these frames: one half chooses, one judges, the rest calibrates");
+  group("Video", {add_text(app, "--truth", "FILE", f.truth,
+                           "Ground truth (MOTChallenge text): report accuracy beside fidelity")});
   group(
       "Sharing",
       {add_repeatable(app, "--min-fidelity", "[NAME=]F", f.min_fidelity,

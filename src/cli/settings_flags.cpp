@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
@@ -117,6 +119,16 @@ std::string existing_cache_folder(const std::optional<std::string>& flag) {
     throw Error(ErrorKind::kUsage, "neither XDG_CACHE_HOME nor HOME names a folder", "repsim cache", "--cache DIR");
   }
   return folder.string();
+}
+
+void add_frames(CLI::App& app, std::optional<std::int64_t>& frames, std::optional<double>& holdout,
+                const std::string& holdout_help) {
+  const pipeline::Settings defaults;
+  add_whole_number(app, "--frames", "N", frames,
+                   fmt::format("Frames sampled evenly over the video (default {})", defaults.frames))
+      ->group("Video");
+  add_number(app, "--holdout", "F", holdout, fmt::format("{} (default {})", holdout_help, defaults.holdout))
+      ->group("Video");
 }
 
 }  // namespace repsim::cli

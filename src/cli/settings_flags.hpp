@@ -29,4 +29,9 @@ CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out);
 /// The same for `repsim cache`, which makes no folder. @throws Error{kUsage} where there is none to look at
 [[nodiscard]] std::string existing_cache_folder(const std::optional<std::string>& flag);
 
+/// --frames and --holdout with their defaults, the same for every subcommand that samples a video.
+/// @param holdout_help  what the last part of the frames is for
+void add_frames(CLI::App& app, std::optional<std::int64_t>& frames, std::optional<double>& holdout,
+                const std::string& holdout_help);
+
 }  // namespace repsim::cli

@@ -1,7 +1,5 @@
 #include <memory>
 
-#include <fmt/format.h>
-
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "model_flags.hpp"
@@ -50,7 +48,6 @@ void run_similarity(const SimilarityFlags& flags, Progress& progress) {
 Job setup_similarity(CLI::App& app) {
   auto flags = std::make_shared<SimilarityFlags>();
   SimilarityFlags& f = *flags;
-  const pipeline::Settings defaults;
   app.footer(kFooter);
   app.add_option(
       "MODEL", f.models,
@@ -62,12 +59,7 @@ Job setup_similarity(CLI::App& app) {
   add_libraries(app, f.libraries)->group("Models");
   add_text(app, "--video", "FILE", f.video, "The video to run the models on; files of signatures need none")
       ->group("Video");
-  add_whole_number(app, "--frames", "N", f.frames,
-                   fmt::format("Frames sampled evenly over the video (default {})", defaults.frames))
-      ->group("Video");
-  add_number(app, "--holdout", "F", f.holdout,
-             fmt::format("Last part of these frames, which is left out (default {})", defaults.holdout))
-      ->group("Video");
+  add_frames(app, f.frames, f.holdout, "Last part of these frames, which is left out");
   add_text(app, "--out", "DIR", f.out, "Folder for the files; it appears whole or not at all")->group("Output");
   app.add_flag("--force", f.force, "Replace the files of an earlier run in DIR")->group("Output");
   app.add_flag("--json", f.json, "Print similarity.json instead of a table")->group("Output");

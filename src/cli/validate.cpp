@@ -53,12 +53,7 @@ Job setup_validate(CLI::App& app) {
   app.footer(kFooter);
   add_models(app, f);
   add_text(app, "--video", "FILE", f.video, "The video on which is fitted and measured")->group("Video");
-  add_whole_number(app, "--frames", "N", f.frames,
-                   with_default("Frames sampled evenly over the video", std::to_string(defaults.job.frames)))
-      ->group("Video");
-  add_number(app, "--holdout", "F", f.holdout,
-             "Last part of these frames that measures, the rest calibrates (default 0.3)")
-      ->group("Video");
+  add_frames(app, f.frames, f.holdout, "Last part of these frames that measures, the rest calibrates");
   add_text(app, "--truth", "FILE", f.truth, "Ground truth (MOTChallenge text): correlations with AP as well")
       ->group("Video");
   add_whole_number(app, "--cuts", "N", f.cuts,
