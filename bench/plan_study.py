@@ -2,7 +2,7 @@
 """What plans of several detectors save at several targets, beside simpler ways of sharing.
 
     python bench/plan_study.py --work FOLDER NAME=MODEL.pt:WIDTHxHEIGHT … [--video V] [--targets 0.95 0.9 0.8 0.7]
-                               [--objectives bytes flops latency peak-memory] [--frames 256] [--doc PART.md]
+                               [--objectives bytes flops latency peak-memory] [--frames 256] [--max-trials 64] [--doc PART.md]
 
 For every objective and target one `repsim plan` with its defaults. For the objective bytes, at every target, also
   - plain de-duplication of identical weights (totals.deduplicated),
@@ -45,7 +45,8 @@ class Runner:
     def plan(self, objective: str, target: float, *more: str) -> dict:
         out = self.args.work / "-".join([objective, str(target), *(m.strip("-") for m in more)])
         command = [self.args.repsim, "plan", "--video", self.args.video, "--out", out, "--force", "--quiet", "--objective", objective,
-                   "--min-fidelity", target, "--frames", self.args.frames, "--threads", self.args.threads, *more]  # fmt: skip
+                   "--min-fidelity", target, "--frames", self.args.frames, "--max-trials", self.args.max_trials,
+                   "--threads", self.args.threads, *more]  # fmt: skip
         for one in self.args.models:
             name, _, rest = one.partition("=")
             path, _, size = rest.rpartition(":")
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--repsim", type=Path, default=ROOT / "build/release/bin/repsim")
     parser.add_argument("--video", type=Path, default=VIDEO)
     parser.add_argument("--frames", type=int, default=256)
+    parser.add_argument("--max-trials", type=int, default=64)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--targets", type=float, nargs="+", default=[0.95, 0.9, 0.8, 0.7])
     parser.add_argument("--objectives", nargs="+", choices=UNITS, default=list(UNITS))

@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include "repsim/base/progress.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/graph.hpp"
+#include "repsim/joint_pass.hpp"
 #include "repsim/resample.hpp"
 
 /// Adapters and refits in closed form, on unlabelled calibration frames.
@@ -121,6 +123,8 @@ class NormalEquations {
   /// R2 of y ~ x itself, nothing fitted; x and y have the same width.
   [[nodiscard]] double r2_unchanged() const;
   [[nodiscard]] std::int64_t rows() const { return rows_; }
+  /// Of the sums.
+  [[nodiscard]] std::int64_t bytes() const;
 
   struct Moments {
     at::Tensor mean_x, mean_y;  ///< [p], [q] about the shift
@@ -190,19 +194,46 @@ struct Gathered {
                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                          const Options& options, Progress& progress, const RowWeights& weights = {});
 
+/// What the cuts of one run have in common on the same calibration frames: layers' values, and the sums of maps from
+/// the same values to the same values. Kept while it fits into memory; results are the same without it.
+class Reuse {
+ public:
+  /// @param value_bytes,sum_bytes  of what is kept at most
+  Reuse(std::int64_t value_bytes, std::int64_t sum_bytes) : values(value_bytes), most_sum_bytes_(sum_bytes) {}
+
+  capture::ValueCache values;
+
+  [[nodiscard]] const Gathered::Map* find(const std::string& key);
+  /// Drops what was used longest ago until it fits.
+  void keep(const std::string& key, const Gathered::Map& map);
+
+ private:
+  struct Entry {
+    Gathered::Map map;
+    std::int64_t bytes = 0;
+    std::uint64_t used = 0;
+  };
+  std::int64_t most_sum_bytes_, sum_bytes_ = 0;
+  std::uint64_t now_ = 0;
+  std::map<std::string, Entry> sums_;
+};
+
 /// The first half of fit() for several cuts of one receiver in one pass over the frames, in which donors and receiver
 /// run once. Without what corrections need.
 /// @param joints  one per cut
+/// @param weights  always the same for a receiver where `reuse` is
+/// @param reuse  of these frames; null: everything is computed
 [[nodiscard]] std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
                                            std::span<const graph::Splice> shares, std::span<const Cut> cuts,
                                            std::span<const Joint> joints, Progress& progress,
-                                           const RowWeights& weights = {});
+                                           const RowWeights& weights = {}, Reuse* reuse = nullptr);
 /// The same of one cut with what corrections of any rank need. A neighbourhood of many channels has more values than
 /// can be regressed on in reasonable time; the correction then sees the principal directions of the channels only.
 /// @param plain  what gather() has of this cut
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                                           std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                                          const Gathered& plain, Progress& progress, const RowWeights& weights = {});
+                                          const Gathered& plain, Progress& progress, const RowWeights& weights = {},
+                                          Reuse* reuse = nullptr);
 /// The second half.
 /// @param joint  of rank 0, or of any rank where corrections were gathered
 [[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);

@@ -134,6 +134,7 @@ struct AssembledParameter {
   c10::IValue value;
   bool added = false;     ///< adapter, refitted weight or constant matrix
   bool constant = false;  ///< a matrix of an adapter that nothing ever fits: a buffer
+  std::string content;    ///< content_hash of the value; empty where it was fitted
 };
 
 /// Several prepared models as one graph: inputs are the input groups' arguments, then the parameters that are used;

@@ -96,8 +96,12 @@ struct Candidate {
   int receiver = -1;
   std::vector<int> receiver_layers, donors, donor_layers;  ///< layer by layer; donors may differ (a mixed candidate)
   double similarity = 0;                                   ///< smallest S over the layers
-  double predicted_fidelity = 0;                           ///< 0..1: the worst R2 over the layers
-  double cost = 0;                                         ///< sum of 1 - R2 over the layers
+  double r2 = 0;                                           ///< 0..1: the worst over the layers
+  /// 0..1: r2, until measured candidates of the same models say what such ones keep; then with the interval that is to
+  /// hold what would be measured nine times in ten.
+  double predicted_fidelity = 0;
+  std::optional<std::pair<double, double>> predicted_interval;
+  double cost = 0;                    ///< sum of 1 - R2 over the layers
   std::int64_t bytes_saved = 0;       ///< removed minus added; removed is what no other model holds
   std::int64_t flops_saved = 0;       ///< the same for computation, per frame
   std::int64_t latency_saved_ns = 0;  ///< the same for the estimate of graph::op_latencies_ns

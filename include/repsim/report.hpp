@@ -78,16 +78,19 @@ struct ExactSharing {
 struct Candidate {
   std::string receiver, donor;                                           ///< as in a share
   std::vector<std::string> receiver_layers, layer_donors, donor_layers;  ///< layer by layer
-  double similarity = 0;         ///< smallest S over the replaced layers; NaN: one is constant
-  std::int64_t bytes_saved = 0;  ///< removed minus added; what another model holds too does not count as removed
-  std::int64_t flops_saved = 0;  ///< removed minus added, per frame
-  double predicted_fidelity = 0;
+  double similarity = 0;          ///< smallest S over the replaced layers; NaN: one is constant
+  std::int64_t bytes_saved = 0;   ///< removed minus added; what another model holds too does not count as removed
+  std::int64_t flops_saved = 0;   ///< removed minus added, per frame
+  double predicted_fidelity = 0;  ///< before it was measured
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;  ///< why it was rejected or chosen
   // Plans of earlier versions do not say these.
   std::optional<std::int64_t> latency_saved_ns = std::nullopt;  ///< of the estimate, per frame
   std::optional<std::int64_t> memory_saved = std::nullopt;  ///< bytes_saved plus what the peak of activations falls by
+  std::optional<double> r2 = std::nullopt;                  ///< smallest over the replaced layers
+  /// Of the prediction, nine times in ten; absent: the prediction is r2, nothing of these models was measured before.
+  std::optional<verify::Interval> predicted_interval = std::nullopt;
 };
 
 struct Totals {

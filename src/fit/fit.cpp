@@ -3,7 +3,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/einsum.h>
 
-#include <numeric>
+#include <algorithm>
+#include <functional>
+#include <map>
 
 #include "coordinates.hpp"
 #include "patches.hpp"
@@ -19,12 +21,14 @@ constexpr std::size_t kParts = 4;  // of the calibration frames, for cross-valid
 /// Elements of a Gram matrix beyond which four of them are too much memory: 128 MiB each.
 constexpr std::int64_t kMostInParts = std::int64_t{1} << 24;
 constexpr double kRidges[] = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
+constexpr double kCorrectionRidges[] = {1e-4, 1e-3, 1e-2};  // each costs four solutions of a thousand unknowns
 
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
   std::vector<graph::Alignment> aligned;  // of the donors whose maps it reads
   std::size_t x = 0, y = 0;               // indices of place requests
   Gathered::Map* map = nullptr;
+  std::string key = {};  // of Reuse; empty: none
 };
 
 std::string names_of(const capture::ModelSet& set, const std::vector<int>& models) {
@@ -117,12 +121,33 @@ graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut, const J
   return splice;
 }
 
-/// The pass over the frames that fills the sums of `gathered`. The joint graph holds the receiver as it is, which
-/// computes what the maps should return, and once more per cut with the donors' values in place, which computes what
-/// they will be given. Identical computations are shared by the assembly.
+/// Adds one run's rows to the sums of a map.
+/// @param values  by place request
+void add_rows(const Regression& one, const std::vector<at::Tensor>& values, const std::vector<std::int64_t>& positions,
+              std::int64_t frames, const RowWeights& weights) {
+  const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
+  one.map->channels = values[one.x].size(1);
+  const auto rows = [&](const at::Tensor& all) {
+    return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
+  };
+  const c10::InferenceMode no_gradients;
+  const auto products = one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
+  const at::Tensor y = rows(positions_of(values[one.y]));
+  const at::Tensor x = rows(regressors(values[one.x], *one.map));
+  // A batch belongs to the part in which it begins.
+  const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
+  one.map->parts.resize(parts, NormalEquations(products));
+  const auto part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
+  one.map->parts[part].add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
+}
+
+/// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds
+/// the receiver as it is, which computes what the maps should return, and once more per cut with the donors' values in
+/// place, which computes what they will be given. Identical computations are shared by the assembly.
+/// @param finish  what is worked out of a map's sums once they are complete
 void fill(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
           std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered, Progress& progress,
-          const RowWeights& weights) {
+          const RowWeights& weights, Reuse* reuse, const std::function<void(Gathered::Map&)>& finish) {
   const int receiver_index = cuts.front().receiver;
   const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(receiver_index)];
   std::vector<const graph::Prepared*> models = set.models;
@@ -141,8 +166,11 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     for (const int donor : cut.donors()) donors.insert(donor);
     std::size_t number = 0;
     const auto regress = [&](const graph::Place& place, bool input, const std::vector<int>& from) {
+      // What is read and in whose view the rows lie; the rest of the key is known once the graph is.
+      std::string key = (input ? "refit " : "adapter ") + std::to_string(receiver_index) + " from";
+      for (const int donor : from) key += " " + std::to_string(set.groups[static_cast<std::size_t>(donor)]);
       regressions.push_back({alignments(set, receiver_index, from), requests.size(), requests.size() + 1,
-                             &gathered[i].maps.at(number++)});
+                             &gathered[i].maps.at(number++), std::move(key)});
       requests.push_back({copy, place, input});
       requests.push_back({receiver_index, place, false});
     };
@@ -153,48 +181,90 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
               {tap.donor});
     }
   }
-
-  const graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
-  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
-  std::vector<int> members(set.models.size());
-  std::iota(members.begin(), members.end(), 0);
-  const std::int64_t frames = calibration.front().size();
-  const auto batches = capture::batches(frames, set.batch(members));
-  progress.begin("fit " + receiver.name + "<-" + names_of(set, {donors.begin(), donors.end()}) +
-                     (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
-                 frames);
-  for (const auto& positions : batches) {
-    std::vector<at::Tensor> values(requests.size());
-    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
-               // Cloned: an in-place operation further down may overwrite what was tapped.
-               [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value.clone(); });
-    for (const Regression& one : regressions) {
-      const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
-      one.map->channels = values[one.x].size(1);
-      const auto rows = [&](const at::Tensor& all) {
-        return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
-      };
-      const c10::InferenceMode no_gradients;
-      const auto products =
-          one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
-      const at::Tensor y = rows(positions_of(values[one.y]));
-      const at::Tensor x = rows(regressors(values[one.x], *one.map));
-      // A batch belongs to the part in which it begins.
-      const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
-      one.map->parts.resize(parts, NormalEquations(products));
-      const auto part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
-      one.map->parts[part].add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
-    }
-    progress.step(static_cast<std::int64_t>(positions.size()));
+  std::vector<int> members(donors.begin(), donors.end());
+  members.push_back(receiver_index);
+  for (const graph::Splice& share : shares) {
+    for (const graph::Override& one : share.overrides) members.push_back(one.donor);
   }
-  progress.end();
+  const std::int64_t batch = set.batch(members);
+
+  graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
+  std::map<std::string, Gathered::Map*> first;  // of maps that are alike
+  std::vector<std::pair<Gathered::Map*, Gathered::Map*>> alike;
+  if (reuse) {
+    const std::vector<graph::FixedValue> values = graph::fixed_places(assembly, reuse->values.numbers());
+    std::vector<Regression> open;
+    std::vector<graph::Place> places(assembly.places.size());
+    for (Regression& one : regressions) {
+      const int x = values[one.x].number, y = values[one.y].number;
+      one.key = x < 0 || y < 0 ? ""
+                               : one.key + ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " +
+                                     std::to_string(batch) + (one.map->corrections ? " corrected" : "");
+      if (!one.key.empty()) {
+        if (const Gathered::Map* known = reuse->find(one.key)) {
+          *one.map = *known;
+          continue;
+        }
+        const auto [same, is_new] = first.emplace(one.key, one.map);
+        if (!is_new) {
+          alike.emplace_back(one.map, same->second);
+          continue;
+        }
+      }
+      for (const std::size_t place : {one.x, one.y}) places[place] = assembly.places[place];
+      open.push_back(std::move(one));
+    }
+    regressions = std::move(open);
+    assembly.places = std::move(places);
+  }
+  if (!regressions.empty()) {
+    const std::int64_t frames = calibration.front().size();
+    capture::JointPass pass(assembly, set, calibration, frames, batch, reuse ? &reuse->values : nullptr);
+    progress.begin("fit " + receiver.name + "<-" + names_of(set, {donors.begin(), donors.end()}) +
+                       (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
+                   frames);
+    for (const auto& positions : capture::batches(frames, batch)) {
+      const std::vector<at::Tensor> values = pass.values();
+      for (const Regression& one : regressions) add_rows(one, values, positions, frames, weights);
+      progress.step(static_cast<std::int64_t>(positions.size()));
+    }
+    progress.end();
+  }
+  const c10::InferenceMode no_gradients;
+  for (const Regression& one : regressions) {
+    finish(*one.map);
+    if (reuse && !one.key.empty()) reuse->keep(one.key, *one.map);
+  }
+  for (const auto& [map, same] : alike) *map = *same;
 }
 
 }  // namespace
 
+const Gathered::Map* Reuse::find(const std::string& key) {
+  const auto found = sums_.find(key);
+  if (found == sums_.end()) return nullptr;
+  found->second.used = ++now_;
+  return &found->second.map;
+}
+
+void Reuse::keep(const std::string& key, const Gathered::Map& map) {
+  std::int64_t bytes = 0;
+  for (const NormalEquations& part : map.parts) bytes += part.bytes();
+  if (bytes > most_sum_bytes_) return;
+  while (sum_bytes_ + bytes > most_sum_bytes_) {
+    const auto oldest =
+        std::min_element(sums_.begin(), sums_.end(), [](auto& a, auto& b) { return a.second.used < b.second.used; });
+    sum_bytes_ -= oldest->second.bytes;
+    sums_.erase(oldest);
+  }
+  sum_bytes_ += bytes;
+  sums_[key] = {map, bytes, ++now_};
+}
+
 std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
                              std::span<const graph::Splice> shares, std::span<const Cut> cuts,
-                             std::span<const Joint> joints, Progress& progress, const RowWeights& weights) {
+                             std::span<const Joint> joints, Progress& progress, const RowWeights& weights,
+                             Reuse* reuse) {
   std::vector<Gathered> gathered(cuts.size());
   if (cuts.empty()) return gathered;
   const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cuts.front().receiver)];
@@ -208,17 +278,14 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
       gathered[i].maps.assign(cuts[i].taps.size(),
                               {graph::pointwise_geometry(), {}, 0, false, kRidge, kCorrectionRidge, {}});
   }
-  fill(set, calibration, shares, cuts, joints, gathered, progress, weights);
-  const c10::InferenceMode no_gradients;
-  for (Gathered& one : gathered) {
-    for (Gathered::Map& map : one.maps) map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge);
-  }
+  fill(set, calibration, shares, cuts, joints, gathered, progress, weights, reuse,
+       [](Gathered::Map& map) { map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge); });
   return gathered;
 }
 
 Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                             std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                            const Gathered& plain, Progress& progress, const RowWeights& weights) {
+                            const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse) {
   const c10::InferenceMode no_gradients;
   Gathered gathered;
   gathered.splice = plain.splice;
@@ -229,12 +296,12 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
       more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
     gathered.maps.push_back(std::move(more));
   }
-  fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, weights);
-  for (Gathered::Map& map : gathered.maps) {
-    const auto [columns, all] = regressors_of(map);
-    map.correction_ridge =
-        best_correction_ridge(map.parts, columns, all, map.ridge, kRidges).value_or(kCorrectionRidge);
-  }
+  fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, weights, reuse,
+       [](Gathered::Map& map) {
+         const auto [columns, all] = regressors_of(map);
+         map.correction_ridge =
+             best_correction_ridge(map.parts, columns, all, map.ridge, kCorrectionRidges).value_or(kCorrectionRidge);
+       });
   return gathered;
 }
 
@@ -266,8 +333,10 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
 
 Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
            const Cut& cut, const Joint& joint, const Options& options, Progress& progress, const RowWeights& weights) {
-  Gathered gathered = std::move(gather(set, calibration, shares, {&cut, 1}, {&joint, 1}, progress, weights).front());
-  if (joint.rank > 0) gathered = gather_corrections(set, calibration, shares, cut, joint, gathered, progress, weights);
+  Gathered gathered =
+      std::move(gather(set, calibration, shares, {&cut, 1}, {&joint, 1}, progress, weights, nullptr).front());
+  if (joint.rank > 0)
+    gathered = gather_corrections(set, calibration, shares, cut, joint, gathered, progress, weights, nullptr);
   return solve(gathered, joint, options);
 }
 

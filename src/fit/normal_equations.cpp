@@ -8,6 +8,20 @@ namespace repsim::fit {
 namespace {
 
 constexpr std::int64_t kFloatRows = 1024;  // whose products are taken in float32 at a time
+constexpr std::int64_t kColumns = 256;     // of a symmetric product at a time
+
+/// Adds weighted^T left, which is symmetric: what lies below the diagonal blocks is copied, not computed.
+void add_symmetric(at::Tensor& sum, const at::Tensor& weighted, const at::Tensor& left) {
+  const std::int64_t p = left.size(1);
+  for (std::int64_t begin = 0; begin < p; begin += kColumns) {
+    const std::int64_t count = std::min(kColumns, p - begin), behind = begin + count;
+    const at::Tensor rows = weighted.narrow(1, begin, count).t().mm(left.narrow(1, begin, p - begin));
+    sum.narrow(0, begin, count).narrow(1, begin, p - begin).add_(rows);
+    if (behind < p) {
+      sum.narrow(0, behind, p - behind).narrow(1, begin, count).add_(rows.narrow(1, count, p - behind).t());
+    }
+  }
+}
 
 /// (covariance + ridge) weight = right, ridge relative to the mean variance.
 at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, double ridge) {
@@ -57,14 +71,16 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Te
     sum_x_ += weighted.sum(0, /*keepdim=*/false, at::kDouble);
     sum_y_ += weighted_right.sum(0, /*keepdim=*/false, at::kDouble);
     yy_ += (weighted_right * right).sum(0, /*keepdim=*/false, at::kDouble);
-    if (products_ == Products::kFloat) {
-      xx_ += weighted.t().mm(left);
-      xy_ += weighted.t().mm(right);
-    } else {
-      xx_.addmm_(weighted.t(), left);
-      xy_.addmm_(weighted.t(), right);
-    }
+    add_symmetric(xx_, weighted, left);
+    xy_ += weighted.t().mm(right);
   }
+}
+
+std::int64_t NormalEquations::bytes() const {
+  std::int64_t bytes = 0;
+  for (const at::Tensor* sum : {&shift_x_, &shift_y_, &sum_x_, &sum_y_, &xx_, &xy_, &yy_})
+    bytes += sum->defined() ? static_cast<std::int64_t>(sum->nbytes()) : 0;
+  return bytes;
 }
 
 void NormalEquations::merge(const NormalEquations& other) {

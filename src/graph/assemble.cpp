@@ -96,7 +96,7 @@ class Assembler {
     tj::Value* input = graph_->addInput();
     input->setType(value.isTensor() ? c10::TypePtr(c10::TensorType::get()) : value.type());
     if (!content.empty()) by_content_[content] = input;
-    parameters_.push_back({index, path, value, added, constant});
+    parameters_.push_back({index, path, value, added, constant, content});
     return input;
   }
 

@@ -170,15 +170,16 @@ class Cuts {
     planner::Candidate candidate;
     candidate.receiver = receiver_;
     candidate.similarity = 1;
-    candidate.predicted_fidelity = 1;
+    candidate.r2 = 1;
     for (const Replacement* one : taken) {
       candidate.receiver_layers.push_back(one->tap.receiver_layer);
       candidate.donors.push_back(one->tap.donor);
       candidate.donor_layers.push_back(one->tap.donor_layer);
       candidate.similarity = std::min(candidate.similarity, one->similarity);
-      candidate.predicted_fidelity = std::min(candidate.predicted_fidelity, one->r2);
+      candidate.r2 = std::min(candidate.r2, one->r2);
       candidate.cost += 1 - one->r2;
     }
+    candidate.predicted_fidelity = candidate.r2;
     // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
     if (donors_.size() > 1 && planner::donors_of(candidate).size() == 1) return;
     const fit::Joint joint = fit::plan_joint(work_.set, cut_of(candidate), options_);

@@ -102,7 +102,10 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
   result.flops_saved = candidate.flops_saved;
   result.latency_saved_ns = candidate.latency_saved_ns;
   result.memory_saved = candidate.memory_saved;
+  result.r2 = candidate.r2;
   result.predicted_fidelity = candidate.predicted_fidelity;
+  if (candidate.predicted_interval)
+    result.predicted_interval = {candidate.predicted_interval->first, candidate.predicted_interval->second};
   result.measured_fidelity = candidate.measured_fidelity;
   result.chosen = candidate.chosen;
   result.reason = candidate.reason;

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 #include "repsim/base/log.hpp"
+#include "repsim/guide.hpp"
 #include "search_state.hpp"
 
 namespace repsim::pipeline {
@@ -11,7 +14,18 @@ namespace {
 
 constexpr double kLeastChance = 0.05;        // that a column keeps its target though one predicted to be better did not
 constexpr double kMostChance = 0.9;          // where one predicted to be worse did
+constexpr double kLeastReach = 1e-3;         // of an interval, from the prediction to an end
+constexpr double kDeviations = 1.645;        // standard deviations from the middle to an end of a nine-in-ten interval
 constexpr double kLossPerUnexplained = 0.5;  // lost fidelity per 1 - R2 before anything is measured
+
+/// What is known of a column before it is measured.
+planner::GuideValues guides_of(const planner::Candidate& candidate) {
+  planner::GuideValues guides;
+  guides.fill(std::numeric_limits<double>::quiet_NaN());
+  guides[planner::index_of(planner::Guide::kSimilarity)] = candidate.similarity;
+  guides[planner::index_of(planner::Guide::kR2)] = candidate.r2;
+  return guides;
+}
 
 }  // namespace
 
@@ -85,8 +99,7 @@ void Search::State::find_columns() {
 /// What would be chosen if predictions were fidelities, and how far from the bound: planning without measuring.
 void Search::State::choose_by_prediction() const {
   input_.progress.begin("choose", 0);
-  const planner::Chosen chosen =
-      choose([&](std::size_t i) { return candidate(i).predicted_fidelity >= target(i) ? saving(i) : 0.0; });
+  const planner::Chosen chosen = choose([&](std::size_t i) { return candidate(i).r2 >= target(i) ? saving(i) : 0.0; });
   input_.progress.end();
   const double gap = chosen.bound > 0 ? 100 * (chosen.bound - chosen.value) / chosen.bound : 0;
   log::info(std::to_string(columns_.size()) + " candidates; by prediction alone " +
@@ -110,15 +123,21 @@ planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& 
   return chosen;
 }
 
-/// How likely a column keeps its target, from what was measured of its group: sure to fail at the best prediction that
-/// failed, sure to hold at the worst that held, a straight line between. Predictions order trials, they rule nothing
-/// out: the chance is never 0.
+/// How likely a column keeps its target: by its prediction where what was measured of its group allows one. Before
+/// that, sure to fail at the best R2 that failed, sure to hold at the worst that held, a straight line between.
+/// Predictions order trials, they rule nothing out: the chance is never 0.
 double Search::State::chance(std::size_t column) const {
+  if (const auto& interval = candidate(column).predicted_interval) {
+    const double predicted = candidate(column).predicted_fidelity, away = predicted - target(column);
+    const double reach = std::max(kLeastReach, away > 0 ? predicted - interval->first : interval->second - predicted);
+    const double within = std::erfc(-away / reach * kDeviations / std::numbers::sqrt2) / 2;  // of a normal distribution
+    return std::clamp(within, kLeastChance, kMostChance);
+  }
   double fails = 0, holds = 1;
   bool held = false;
   for (const auto& [chain, trial] : trials_) {
     if (chain.size() != 1 || group(chain.front()) != group(column)) continue;
-    const double predicted = candidate(chain.front()).predicted_fidelity;
+    const double predicted = candidate(chain.front()).r2;
     if (trial.holds) {
       holds = std::min(holds, predicted);
       held = true;
@@ -126,10 +145,31 @@ double Search::State::chance(std::size_t column) const {
       fails = std::max(fails, predicted);
     }
   }
-  const double predicted = candidate(column).predicted_fidelity;
+  const double predicted = candidate(column).r2;
   if (held && predicted >= holds) return kMostChance;
   if (predicted <= fails) return kLeastChance * (1 + predicted) / 2;
   return kLeastChance + (kMostChance - kLeastChance) * (predicted - fails) / std::max(kEqual, holds - fails);
+}
+
+/// Predicts what was not measured of a column's group from what was.
+void Search::State::foretell(std::size_t column) {
+  std::vector<planner::GuideValues> guides;
+  std::vector<double> fidelity;
+  std::vector<bool> measured(columns_.size(), false);
+  for (const auto& [chain, trial] : trials_) {
+    if (chain.size() != 1 || group(chain.front()) != group(column) || !trial.accepted) continue;
+    measured[chain.front()] = true;
+    guides.push_back(guides_of(candidate(chain.front())));
+    fidelity.push_back(trial.fidelity);
+  }
+  if (guides.size() < planner::Calibration::kFewest) return;
+  const planner::Calibration calibration(guides, fidelity, /*trial=*/false);
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (measured[i] || group(i) != group(column)) continue;
+    const planner::Predicted predicted = calibration.predict(guides_of(candidate(i)));
+    candidates_[i].predicted_fidelity = predicted.fidelity;
+    candidates_[i].predicted_interval = {predicted.low, predicted.high};
+  }
 }
 
 /// The largest saving that keeps all targets. What is measured next promises most beyond what is already sure; it
@@ -165,16 +205,17 @@ void Search::State::save_most() {
 double Search::State::estimate(std::size_t column) const {
   const planner::Candidate& one = candidate(column);
   if (one.measured_fidelity) return *one.measured_fidelity;
+  if (one.predicted_interval) return one.predicted_fidelity;
   double factor = kLossPerUnexplained, nearest = 2;
   for (const auto& [chain, trial] : trials_) {
     if (chain.size() != 1 || group(chain.front()) != group(column)) continue;
-    const double predicted = candidate(chain.front()).predicted_fidelity;
-    const double away = std::abs(predicted - one.predicted_fidelity);
+    const double predicted = candidate(chain.front()).r2;
+    const double away = std::abs(predicted - one.r2);
     if (away >= nearest || predicted >= 1) continue;
     nearest = away;
     factor = (1 - trial.fidelity) / (1 - predicted);
   }
-  return std::clamp(1 - factor * (1 - one.predicted_fidelity), 0.0, 1.0);
+  return std::clamp(1 - factor * (1 - one.r2), 0.0, 1.0);
 }
 
 /// The best worst fidelity of all combinations that fit into the budget: the combination whose worst estimate is best

@@ -64,6 +64,7 @@ class Search::State {
   // What next
   void find_columns();
   void choose_by_prediction() const;
+  void foretell(std::size_t column);
   planner::Chosen choose(const std::function<double(std::size_t)>& value) const;
   double chance(std::size_t column) const;
   double estimate(std::size_t column) const;
@@ -84,6 +85,7 @@ class Search::State {
 
   // What became of all
   Found result() const;
+  void judge_predictions() const;
   std::string described(const planner::Candidate& one) const;
   std::string on_donors_that_take(const Chain& chain) const;
   std::string beaten_by(const planner::Candidate& one, const std::vector<Accepted>& shares) const;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
@@ -7,11 +8,19 @@
 namespace repsim::pipeline {
 namespace {
 
-constexpr std::size_t kTogether = 6;  // candidates whose sums are gathered in one pass
+constexpr std::size_t kTogether = 8;  // candidates whose sums are gathered in one pass
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+/// "0.831", "0.831 (0.652 to 0.907)"
+std::string predicted_text(const planner::Candidate& one) {
+  std::string text = rounded(one.predicted_fidelity);
+  if (one.predicted_interval)
+    text += " (" + rounded(one.predicted_interval->first) + " to " + rounded(one.predicted_interval->second) + ")";
   return text;
 }
 
@@ -168,6 +177,7 @@ void Search::State::try_chain(const Chain& chain) {
   if (!trial.holds) drop(chain);
   if (trial.holds && chain.size() == 1) status_[column] = Status::kHolds;
   trials_.emplace(chain, std::move(trial));
+  if (chain.size() == 1) foretell(column);
 }
 
 Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry) {
@@ -191,9 +201,8 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
   log::info(described(one) + " at " + joined(names) + on + ": saves " +
-            saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " +
-            rounded(one.predicted_fidelity) + ", measured " + measured +
-            (trial.holds ? ": holds" : ": below " + wanted));
+            saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " + predicted_text(one) +
+            ", measured " + measured + (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"
                            : "measured fidelity " + measured + on + " is below " + wanted;
   trial.accepted = std::make_shared<const Accepted>(std::move(accepted));
@@ -216,7 +225,24 @@ std::string Search::State::on_donors_that_take(const Chain& chain) const {
                             : " on " + names + " that take layers themselves";
 }
 
+/// How well trials were foretold that had a prediction with an interval.
+void Search::State::judge_predictions() const {
+  double count = 0, held = 0, missed = 0;
+  for (const planner::Candidate& one : candidates_) {
+    if (!one.measured_fidelity || !one.predicted_interval) continue;
+    const double measured = *one.measured_fidelity;
+    ++count;
+    held += one.predicted_interval->first <= measured && measured <= one.predicted_interval->second ? 1 : 0;
+    missed += std::abs(one.predicted_fidelity - measured);
+  }
+  if (count > 0) {
+    log::info(std::to_string(std::lround(count)) + " trials were foretold from others of the same pair: " +
+              std::to_string(std::lround(held)) + " within their interval, mean error " + rounded(missed / count));
+  }
+}
+
 Found Search::State::result() const {
+  judge_predictions();
   Found found;
   found.candidates = candidates_;
   const std::string why = fitting_ ? "best worst fidelity within the budget" : "largest saving that keeps the fidelity";

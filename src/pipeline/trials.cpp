@@ -65,9 +65,10 @@ void Trials::gather(const std::vector<planner::Candidate>& candidates) {
     cuts.push_back(cut_of(one));
     joints.push_back(fit::plan_joint(work_.set, cuts.back(), fit_options(settings_)));
   }
-  std::vector<fit::Gathered> gathered =
-      fit::gather(work_.set, calibration_, {}, cuts, joints, progress_, weights(candidates.front().receiver));
-  for (std::size_t i = 0; i < candidates.size(); ++i) gathered_[key(candidates[i])] = std::move(gathered[i]);
+  for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
+  // The sums stay in what is reused; run() finds them there.
+  (void)fit::gather(work_.set, calibration_, {}, cuts, joints, progress_, weights(candidates.front().receiver),
+                    &on_calibration_);
 }
 
 std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, std::vector<graph::Splice> before) {
@@ -88,26 +89,20 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
     if (rank > 0 && planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
     const fit::RowWeights& rows = weights(candidate.receiver);
     if (rank == 0) {
-      const auto found = before.empty() ? gathered_.find(key(candidate)) : gathered_.end();
-      if (found != gathered_.end()) {
-        gathered = std::move(found->second);
-        gathered_.erase(found);
-      } else {
-        gathered = std::move(
-            fit::gather(work_.set, calibration_, before, {&cut, 1}, {&accepted.joint, 1}, progress_, rows).front());
-      }
+      gathered = std::move(fit::gather(work_.set, calibration_, before, {&cut, 1}, {&accepted.joint, 1}, progress_,
+                                       rows, &on_calibration_)
+                               .front());
     } else if (rank == kLeastRank) {  // what one rank needs serves all
-      gathered =
-          fit::gather_corrections(work_.set, calibration_, before, cut, accepted.joint, *gathered, progress_, rows);
+      gathered = fit::gather_corrections(work_.set, calibration_, before, cut, accepted.joint, *gathered, progress_,
+                                         rows, &on_calibration_);
     }
     accepted.fitted = fit::solve(*gathered, accepted.joint, options);
     std::vector<graph::Splice> splices = before;
     splices.push_back(accepted.fitted.splice);
     const Agreement agreement = measured(candidate.receiver, splices);
-    if (rank > 0) {
-      log::debug("with corrections of rank " + std::to_string(rank) + ": " + rounded(agreement.fidelity) + ", R2 " +
-                 rounded(1 - accepted.fitted.residuals.front()));
-    }
+    log::debug("with corrections of rank " + std::to_string(rank) + ": " + rounded(agreement.fidelity) + ", R2 " +
+               rounded(1 - accepted.fitted.residuals.front()) + "; " +
+               report::human_bytes(on_calibration_.values.bytes() + on_frames_.bytes()) + " of values kept");
     if (!best || agreement.low > best->second.low) best = {std::move(accepted), agreement};
     if (agreement.low >= target || best->second.low < target - kReach) break;
   }
@@ -132,12 +127,12 @@ verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& s
   head.batchable = work_.set.batch(involved) > 1;
   const std::vector<int> wanted{receiver};
   const graph::Assembly assembly = graph::assemble(work_.set.models, work_.set.groups, splices, wanted);
-  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), {}, /*keep_output=*/true);
+  const std::int64_t frames = frames_.front().size();
+  capture::JointPass pass(assembly, work_.set, frames_, frames, head.batchable ? video::kMinibatchFrames : 1,
+                          &on_frames_);
   const verify::Forward original = verify::original_forward(work_.loaded[at(receiver)], work_.set, frames_, head.group);
-  const verify::Forward merged = [&](std::span<const std::int64_t> positions) {
-    return runner.run(capture::group_inputs(work_.set, frames_, assembly.input_groups, positions));
-  };
-  return verify::measure(head, reference(receiver), original, merged, frames_.front().size(), progress_);
+  const verify::Forward merged = [&](std::span<const std::int64_t>) { return pass.results(); };
+  return verify::measure(head, reference(receiver), original, merged, frames, progress_);
 }
 
 Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splices) {

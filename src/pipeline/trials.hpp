@@ -1,13 +1,19 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "repsim/joint_pass.hpp"
 #include "search.hpp"
 
 namespace repsim::pipeline {
+
+/// Of values that candidates have in common, kept while they are fitted and while they are measured.
+inline constexpr std::int64_t kMostCalibrationBytes = std::int64_t{256} << 20, kMostBytes = std::int64_t{96} << 20,
+                              kMostSumBytes = std::int64_t{256} << 20;
 
 /// "0.912"
 std::string rounded(double value);
@@ -44,10 +50,10 @@ class Trials {
   std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
 
   /// What run() needs first of these candidates of one receiver, on donors that take nothing, in one pass over the
-  /// frames.
+  /// frames. It is kept while it fits into memory.
   void gather(const std::vector<planner::Candidate>& candidates);
 
-  /// Whether gather() has what run() needs of a candidate, or could not have it together with others.
+  /// Whether gather() was given a candidate, or cannot have it together with others.
   [[nodiscard]] bool gathered(const planner::Candidate& candidate) const;
 
   /// row_weights(), worked out once per receiver.
@@ -73,7 +79,9 @@ class Trials {
   std::map<int, fit::RowWeights> weights_;       // likewise
   using Key = std::vector<std::vector<int>>;
   static Key key(const planner::Candidate& candidate);
-  std::map<Key, fit::Gathered> gathered_;  // until it is run
+  std::set<Key> gathered_;
+  fit::Reuse on_calibration_{kMostCalibrationBytes, kMostSumBytes};
+  capture::ValueCache on_frames_{kMostBytes};
 };
 
 }  // namespace repsim::pipeline

@@ -111,7 +111,9 @@ Json candidate_json(const Candidate& candidate) {
   if (candidate.latency_saved_ns)
     json["latency_saved_ms"] = static_cast<double>(*candidate.latency_saved_ns) / kNanosecondsPerMillisecond;
   if (candidate.memory_saved) json["memory_saved"] = *candidate.memory_saved;
+  if (candidate.r2) json["r2"] = rounded(*candidate.r2);
   json["predicted_fidelity"] = rounded(candidate.predicted_fidelity);
+  json["predicted_interval"] = candidate.predicted_interval ? interval_json(*candidate.predicted_interval) : Json();
   json["measured_fidelity"] = candidate.measured_fidelity ? Json(rounded(*candidate.measured_fidelity)) : Json();
   json["chosen"] = candidate.chosen;
   json["reason"] = candidate.reason;
@@ -309,7 +311,10 @@ Candidate read_candidate(JsonReader reader) {
   reader.optional("flops_saved", candidate.flops_saved);
   read_milliseconds(reader, "latency_saved_ms", candidate.latency_saved_ns);
   if (reader.has("memory_saved")) reader.required("memory_saved", candidate.memory_saved.emplace());
+  if (reader.has("r2")) reader.required("r2", candidate.r2.emplace());
   reader.required("predicted_fidelity", candidate.predicted_fidelity);
+  if (reader.has("predicted_interval") && !required_child(reader, "predicted_interval").is_null())
+    candidate.predicted_interval = read_interval(child_reader(reader, "predicted_interval"));
   double measured = 0;
   read_number_or_null(reader, "measured_fidelity", measured);
   if (!std::isnan(measured)) candidate.measured_fidelity = measured;

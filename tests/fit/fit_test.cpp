@@ -84,6 +84,21 @@ TEST(NormalEquations, DoNotDependOnHowRowsAreGrouped) {
 }
 
 // Two equal regressors and no ridge: the shortest of all solutions, which gives both the same weight.
+TEST(NormalEquations, OfMoreRegressorsThanABlockAreSymmetricAndWhole) {
+  test::Random random(9);
+  const at::Tensor x = random.tensor({700, 600}), y = random.tensor({700, 3});
+  const at::Tensor weights = random.tensor({700}).abs().to(at::kDouble);
+  for (const auto products : {NormalEquations::Products::kDouble, NormalEquations::Products::kFloat}) {
+    NormalEquations sums(products);
+    sums.add(x, y, weights);
+    const at::Tensor left = x.to(at::kDouble), share = (weights / weights.sum()).unsqueeze(1);
+    const at::Tensor mean = (left * share).sum(0), expected = (left * share).t().mm(left) - at::outer(mean, mean);
+    const at::Tensor found = sums.moments().xx;
+    EXPECT_LT(largest(found - expected), 1e-5);
+    EXPECT_LT(largest(found - found.t()), 1e-6);
+  }
+}
+
 TEST(NormalEquations, TakeTheShortestSolutionOfASingularSystem) {
   const Data data = noisy(4, 200, 3, 2);
   const at::Tensor x = at::cat({data.x, data.x.narrow(1, 0, 1)}, 1);

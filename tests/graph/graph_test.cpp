@@ -1,9 +1,13 @@
 // Preparing models, naming layers, and joining models into one graph.
 #include "repsim/graph.hpp"
 
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/max_pool2d.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/ir/irparser.h>
 
+#include <limits>
 #include <set>
 
 #include "base/error_matcher.hpp"
@@ -234,6 +238,39 @@ TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
         << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
     EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[1], own))
         << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
+  }
+}
+
+TEST(Runner, PoolsAsTorchDoesToTheBit) {
+  torch::jit::Graph graph;
+  torch::jit::parseIR(R"IR(
+    graph(%x : Tensor):
+      %false : bool = prim::Constant[value=0]()
+      %true : bool = prim::Constant[value=1]()
+      %a : int = prim::Constant[value=1]()
+      %b : int = prim::Constant[value=2]()
+      %c : int = prim::Constant[value=3]()
+      %one : int[] = prim::ListConstruct(%a, %a)
+      %two : int[] = prim::ListConstruct(%b, %b)
+      %three : int[] = prim::ListConstruct(%c, %c)
+      %no : int[] = prim::ListConstruct()
+      %p : Tensor = aten::max_pool2d(%x, %three, %two, %one, %one, %false)
+      %q : Tensor = aten::max_pool2d(%p, %two, %no, %one, %one, %true)
+      return (%p, %q))IR",
+                      &graph);
+  const Runner runner(graph, {}, {}, true);
+  test::Random random(4);
+  at::Tensor x = random.tensor({2, 5, 23, 31});
+  x[0][1][3][4] = std::numeric_limits<float>::quiet_NaN();
+  for (const at::Tensor& input :
+       {x, x.contiguous(at::MemoryFormat::ChannelsLast), x.transpose(2, 3), x.slice(1, 1, 4)}) {
+    const c10::IValue results = runner.run({input});
+    const at::Tensor p = at::max_pool2d(input, {3, 3}, {2, 2}, {1, 1}),
+                     q = at::max_pool2d(p, {2, 2}, {}, {1, 1}, {1, 1}, true);
+    const auto& elements = results.toTupleRef().elements();
+    EXPECT_TRUE(at::allclose(elements[0].toTensor(), p, 0, 0, /*equal_nan=*/true));
+    EXPECT_TRUE(at::allclose(elements[1].toTensor(), q, 0, 0, /*equal_nan=*/true));
+    EXPECT_EQ(elements[0].toTensor().strides(), p.strides());
   }
 }
 

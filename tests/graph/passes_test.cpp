@@ -33,6 +33,42 @@ std::shared_ptr<tj::Graph> forward_graph(const tj::Module& module) {
   return tj::toGraphFunction(module.get_method("forward").function()).graph()->copy();
 }
 
+TEST(FoldAppends, MakesAListAtOnceUpToItsFirstReader) {
+  const auto graph = parsed(R"IR(
+    graph(%x : Tensor, %n : int):
+      %two : int = prim::Constant[value=2]()
+      %list : int[] = prim::ListConstruct()
+      %a : int[] = aten::append(%list, %two)
+      %b : int[] = aten::append(%a, %n)
+      %length : int = aten::len(%list)
+      %c : int[] = aten::append(%list, %length)
+      return (%list, %b))IR");
+  const c10::IValue before = run(graph->copy(), {at::ones({1}), 7});
+  EXPECT_EQ(fold_appends(graph), 1);
+  graph->lint();
+  FileCheck().check_count("aten::append", 1, /*exactly=*/true)->run(*graph);
+  EXPECT_EQ(run(graph, {at::ones({1}), 7}).toIntVector(), (std::vector<std::int64_t>{2, 7, 2}));
+  EXPECT_EQ(before.toIntVector(), (std::vector<std::int64_t>{2, 7, 2}));
+  EXPECT_EQ(fold_appends(graph), 0);
+}
+
+TEST(FoldAppends, LeavesAListAloneThatABranchReadsOrFills) {
+  const auto graph = parsed(R"IR(
+    graph(%x : Tensor, %n : int, %whether : bool):
+      %list : int[] = prim::ListConstruct(%n)
+      %none : NoneType = prim::Constant()
+      prim::If(%whether)
+        block0():
+          %a : int[] = aten::append(%list, %n)
+          -> ()
+        block1():
+          -> ()
+      %b : int[] = aten::append(%list, %n)
+      return (%list))IR");
+  EXPECT_EQ(fold_appends(graph), 0);
+  EXPECT_EQ(run(graph, {at::ones({1}), 7, true}).toIntVector().size(), 3U);
+}
+
 TEST(FoldRanks, ReplacesTheRankOfObservedValuesOnly) {
   const auto graph = parsed(R"IR(
     graph(%x : Tensor, %y : Tensor):

@@ -60,6 +60,10 @@ bool copy_written_image(const std::shared_ptr<torch::jit::Graph>& graph);
 /// @return how many values became constants
 int fold_plain(const std::shared_ptr<torch::jit::Graph>& graph);
 
+/// Makes lists that are filled by appends in a straight line, before anybody reads them, at once: what nobody writes to
+/// is constant, and is seen to be the same in two models. @return how many
+int fold_appends(const std::shared_ptr<torch::jit::Graph>& graph);
+
 /// Replaces in-place activations and sums by their plain forms where the memory that they write is new and nobody
 /// looked at it before: exact without any knowledge of what becomes of the result. @return how many
 int functional_in_place(const std::shared_ptr<torch::jit::Graph>& graph);

@@ -16,7 +16,8 @@ void simplify(std::shared_ptr<torch::jit::Graph>& graph) {
   // Folding decides branches and the lengths of loops, and these give more to fold. Four rounds are enough for what
   // people write; what is left is only less simple, never wrong.
   for (int round = 0; round < 4; ++round) {
-    bool changed = fold_plain(graph) > 0;
+    bool changed = fold_appends(graph) > 0;
+    changed |= fold_plain(graph) > 0;
     changed |= tj::ConstantPropagationImmutableTypes(graph);  // decides branches
     changed |= tj::PeepholeOptimize(graph);
     changed |= tj::PeepholeOptimizeListIdioms(graph);

@@ -1,0 +1,139 @@
+#include "repsim/joint_pass.hpp"
+
+#include <algorithm>
+
+#include "repsim/base/error.hpp"
+
+namespace repsim::capture {
+
+bool ValueCache::make_room(std::int64_t more) {
+  if (more > most_bytes_) return false;
+  while (bytes_ + more > most_bytes_) {
+    const auto oldest = std::min_element(entries_.begin(), entries_.end(),
+                                         [](auto& a, auto& b) { return a.second.used < b.second.used; });
+    if (oldest == entries_.end() || oldest->second.used == passes_) return false;
+    drop(oldest->first);
+  }
+  return true;
+}
+
+void ValueCache::drop(const Key& key) {
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return;
+  bytes_ -= found->second.bytes;
+  entries_.erase(found);
+}
+
+JointPass::JointPass(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores, std::int64_t frames,
+                     std::int64_t batch, ValueCache* cache)
+    : assembly_(assembly), set_(set), stores_(stores), batch_(batch), runs_(batches(frames, batch)), cache_(cache) {
+  if (cache_) ++cache_->passes_;
+}
+
+JointPass::~JointPass() {
+  if (!cache_ || next_ == runs_.size()) return;
+  for (const Source& source : sources_) {
+    if (source.keep) cache_->drop(key(source));
+  }
+}
+
+/// Decides where each value comes from.
+void JointPass::begin(const std::vector<graph::FixedValue>& values) {
+  std::vector<graph::Place> taps;
+  for (const graph::FixedValue& value : values) {
+    Source& source = sources_.emplace_back();
+    source.value = value;
+    if (value.number >= 0 && cache_) {
+      if (const auto found = cache_->entries_.find(key(source)); found != cache_->entries_.end()) {
+        found->second.used = cache_->passes_;
+        source.cached = true;
+        continue;
+      }
+    }
+    source.tap = static_cast<int>(taps.size());
+    taps.push_back(value.place);
+  }
+  if (!taps.empty()) {
+    compute_ = std::make_unique<graph::Runner>(*assembly_.graph, assembly_.parameter_values(), taps,
+                                               /*keep_output=*/false);
+  }
+}
+
+/// A value of the run at hand goes into the cache, if there is room for those of all runs.
+void JointPass::keep(Source& source, const at::Tensor& value) {
+  if (!cache_ || source.value.number < 0 || source.cached) return;
+  const bool first = next_ == 0;
+  if (first) {
+    if (cache_->entries_.count(key(source)) > 0) return;  // the same value at another place
+    const std::int64_t bytes = static_cast<std::int64_t>(value.nbytes()) * static_cast<std::int64_t>(runs_.size());
+    if (!cache_->make_room(bytes)) return;
+    cache_->entries_[key(source)] = {{}, bytes, cache_->passes_};
+    cache_->bytes_ += bytes;
+    source.keep = true;
+  }
+  if (!source.keep) return;
+  // A part of something larger would keep all of that.
+  const bool part = value.storage().nbytes() > value.nbytes();
+  cache_->entries_.at(key(source)).values.push_back(part ? value.clone() : value);
+}
+
+std::vector<at::Tensor> JointPass::next_values() {
+  if (next_ >= runs_.size()) throw Error(ErrorKind::kInternal, "a pass over the frames goes on behind their end");
+  std::vector<at::Tensor> now(sources_.size());
+  if (compute_) {
+    compute_->run(group_inputs(set_, stores_, assembly_.input_groups, runs_[next_]),
+                  [&](int tap, const at::Tensor& value) {
+                    for (std::size_t i = 0; i < sources_.size(); ++i) {
+                      // Nothing writes to fixed values; what happens to others afterwards is not known.
+                      if (sources_[i].tap == tap) now[i] = sources_[i].value.number >= 0 ? value : value.clone();
+                    }
+                  });
+  }
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    if (sources_[i].cached) {
+      now[i] = cache_->entries_.at(key(sources_[i])).values.at(next_);
+    } else if (now[i].defined()) {
+      keep(sources_[i], now[i]);
+    }
+  }
+  ++next_;
+  return now;
+}
+
+std::vector<at::Tensor> JointPass::values() {
+  if (next_ == 0) {
+    std::vector<graph::FixedValue> places;
+    if (cache_) {
+      places = graph::fixed_places(assembly_, cache_->numbers());
+    } else {
+      for (const graph::Place& place : assembly_.places) places.push_back({-1, place});
+    }
+    begin(places);
+  }
+  return next_values();
+}
+
+c10::IValue JointPass::results() {
+  if (next_ == 0) {
+    if (cache_) {
+      tail_ = graph::tail_of(assembly_, cache_->numbers());
+      begin(tail_->given);
+    }
+    results_ = std::make_unique<graph::Runner>(tail_ ? *tail_->graph : *assembly_.graph, assembly_.parameter_values(),
+                                               std::vector<graph::Place>{}, /*keep_output=*/true);
+  }
+  const std::size_t run = next_;
+  const std::vector<at::Tensor> given = next_values();
+  std::vector<c10::IValue> inputs;
+  for (std::size_t i = 0; i < assembly_.input_groups.size(); ++i) {
+    if (tail_ && !tail_->reads_group[i]) {
+      inputs.emplace_back();
+      continue;
+    }
+    inputs.push_back(group_inputs(set_, stores_, {&assembly_.input_groups[i], 1}, runs_[run]).front());
+  }
+  inputs.insert(inputs.end(), given.begin(), given.end());
+  return results_->run(std::move(inputs));
+}
+
+}  // namespace repsim::capture

@@ -1,0 +1,144 @@
+#include "repsim/split.hpp"
+
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include <algorithm>
+#include <functional>
+#include <sstream>
+#include <unordered_map>
+
+#include "graph_access.hpp"
+
+namespace repsim::graph {
+namespace {
+
+namespace tj = torch::jit;
+
+/// Per value of the top block the number of its computation; those that are not fixed are absent.
+using Numbered = std::unordered_map<const tj::Value*, int>;
+
+std::string text_of(const c10::IValue& value) {
+  if (value.isTensor()) return "tensor " + content_hash(value.toTensor());
+  std::ostringstream text;
+  text << value.tagKind() << ' ' << value;
+  return text.str();
+}
+
+/// What a node computes, but for its inputs; empty where equal text does not mean equal results.
+std::string operation_of(tj::Node* node) {
+  if (node->kind() == c10::prim::Constant) {
+    const auto value = tj::toIValue(node->output());
+    if (!value || value->isObject()) return {};
+    return "constant " + text_of(*value);
+  }
+  const tj::FunctionSchema* schema = node->maybeSchema();
+  const bool known = schema || node->kind() == c10::prim::ListConstruct || node->kind() == c10::prim::ListUnpack ||
+                     node->kind() == c10::prim::TupleConstruct || node->kind() == c10::prim::TupleUnpack;
+  if (!known || !node->blocks().empty() || node->hasAttributes() || node->hasSideEffects() ||
+      node->isNondeterministic() || (schema && schema->is_mutable()))
+    return {};
+  std::string text = node->kind().toQualString();
+  if (schema) text += "." + schema->overload_name();
+  for (const tj::Value* output : node->outputs()) text += " " + output->type()->str();
+  return text;
+}
+
+Numbered fixed_values(const Assembly& assembly, ComputationNumbers& numbers) {
+  Numbered result;
+  const auto inputs = assembly.graph->inputs();
+  for (std::size_t i = 0; i < assembly.input_groups.size(); ++i)
+    result[inputs[i]] = numbers.of("group " + std::to_string(assembly.input_groups[i]));
+  for (std::size_t i = 0; i < assembly.parameters.size(); ++i) {
+    const std::string& content = assembly.parameters[i].content;
+    if (!content.empty()) result[inputs[assembly.input_groups.size() + i]] = numbers.of("parameter " + content);
+  }
+  const tj::AliasDb aliases(assembly.graph);
+  for (tj::Node* node : assembly.graph->nodes()) {
+    std::string computation = operation_of(node);
+    if (computation.empty()) continue;
+    bool fixed = true;
+    for (const tj::Value* input : node->inputs()) {
+      const auto found = result.find(input);
+      fixed = fixed && found != result.end() && !aliases.hasWriters(input);
+      if (fixed) computation += " " + std::to_string(found->second);
+    }
+    if (!fixed) continue;
+    for (const tj::Value* output : node->outputs()) {
+      // What is written to later is not what was computed.
+      if (!aliases.hasWriters(output))
+        result[output] = numbers.of(computation + " -> " + std::to_string(output->offset()));
+    }
+  }
+  return result;
+}
+
+bool is_tensor(const tj::Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
+
+}  // namespace
+
+std::vector<FixedValue> fixed_places(const Assembly& assembly, ComputationNumbers& numbers) {
+  const Numbered numbered = fixed_values(assembly, numbers);
+  const std::vector<tj::Node*> nodes = top_nodes(*assembly.graph);
+  std::vector<FixedValue> result;
+  for (const Place& place : assembly.places) {
+    const auto found = place.node < 0 ? numbered.end() : numbered.find(value_at(nodes, place));
+    result.push_back({found == numbered.end() ? -1 : found->second, place});
+  }
+  return result;
+}
+
+Tail tail_of(const Assembly& assembly, ComputationNumbers& numbers) {
+  const Numbered numbered = fixed_values(assembly, numbers);
+  const std::vector<tj::Node*> nodes = top_nodes(*assembly.graph);
+  std::unordered_map<const tj::Node*, int> position;
+  for (tj::Node* node : nodes) position.emplace(node, static_cast<int>(position.size()));
+  // Backwards from the results: what is not fixed is computed, and what is fixed but no tensor (a list, a size) is
+  // computed again.
+  Tail tail;
+  std::vector<bool> needed(nodes.size(), false);
+  const auto need = [&](const tj::Value* value) {
+    const auto found = position.find(value->node());
+    if (found == position.end()) return;  // an input
+    const bool keep = numbered.count(value) > 0 && is_tensor(value) && value->node()->kind() != c10::prim::Constant;
+    if (keep) {
+      const Place place{found->second, static_cast<int>(value->offset())};
+      const bool known = std::any_of(tail.given.begin(), tail.given.end(), [&](const FixedValue& one) {
+        return one.place.node == place.node && one.place.output == place.output;
+      });
+      if (!known) tail.given.push_back({numbered.at(value), place});
+    } else {
+      needed[static_cast<std::size_t>(found->second)] = true;
+    }
+  };
+  for (const tj::Value* output : assembly.graph->outputs()) need(output);
+  for (std::size_t i = nodes.size(); i-- > 0;) {
+    if (!needed[i] && !nodes[i]->hasSideEffects()) continue;
+    for (const tj::Value* input : nodes[i]->inputs()) need(input);
+    for (const tj::Block* block : nodes[i]->blocks()) {
+      const std::function<void(const tj::Block*)> inside = [&](const tj::Block* one) {
+        for (const tj::Node* node : one->nodes()) {
+          for (const tj::Value* input : node->inputs()) need(input);
+          for (const tj::Block* deeper : node->blocks()) inside(deeper);
+        }
+        for (const tj::Value* output : one->outputs()) need(output);
+      };
+      inside(block);
+    }
+  }
+  tail.graph = assembly.graph->copy();
+  const std::vector<tj::Node*> copies = top_nodes(*tail.graph);
+  for (std::size_t i = 0; i < tail.given.size(); ++i) {
+    tj::Value* value = value_at(copies, tail.given[i].place);
+    tj::Value* input = tail.graph->insertInput(assembly.input_groups.size() + i);
+    input->setType(value->type());
+    value->replaceAllUsesWith(input);
+  }
+  tj::EliminateDeadCode(tail.graph);
+  for (std::size_t i = 0; i < assembly.input_groups.size(); ++i)
+    tail.reads_group.push_back(tail.graph->inputs()[i]->hasUses());
+  return tail;
+}
+
+}  // namespace repsim::graph

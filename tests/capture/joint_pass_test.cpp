@@ -1,0 +1,171 @@
+// Passes that keep what joint graphs have in common, against the same passes that keep nothing: equal to the bit.
+#include "repsim/joint_pass.hpp"
+
+#include <gtest/gtest.h>
+#include <torch/csrc/jit/ir/irparser.h>
+
+#include <algorithm>
+
+#include "fixtures/fixtures.hpp"
+#include "repsim/fit.hpp"
+
+namespace repsim::capture {
+namespace {
+
+constexpr std::int64_t kFrames = 20;  // a whole run and a part of one
+
+std::vector<c10::IValue> all_results(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores,
+                                     std::int64_t batch, ValueCache* cache) {
+  JointPass pass(assembly, set, stores, kFrames, batch, cache);
+  std::vector<c10::IValue> results;
+  for (std::size_t run = 0; run < batches(kFrames, batch).size(); ++run) results.push_back(pass.results());
+  return results;
+}
+
+struct Pair {
+  const char *receiver, *donor;
+};
+
+class KeptValues : public testing::TestWithParam<Pair> {};
+
+TEST_P(KeptValues, ChangeNoBitOfAnyResult) {
+  const test::Opened opened = test::open_fixtures({GetParam().receiver, GetParam().donor});
+  const Stores stores = test::picture_stores(opened.set, kFrames, 3);
+  const std::vector<int> members{0, 1};
+  const std::int64_t batch = opened.set.batch(members);
+  ValueCache roomy(std::int64_t{1} << 30), tight(1 << 16), none(0);
+  const auto cuts = test::map_cuts(opened.program(0));
+  ASSERT_FALSE(cuts.empty());
+  for (std::size_t i = 0; i < cuts.size(); ++i) {
+    const std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts[i].layers, i + 1)};
+    const std::vector<int> wanted{0};
+    const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
+    const auto expected = all_results(assembly, opened.set, stores, batch, nullptr);
+    for (ValueCache* cache : {&roomy, &roomy, &tight, &none}) {  // the second time from what was kept
+      const auto results = all_results(assembly, opened.set, stores, batch, cache);
+      for (std::size_t run = 0; run < expected.size(); ++run)
+        EXPECT_TRUE(test::same_bits(results[run], expected[run])) << "cut " << i << ", run " << run;
+      EXPECT_LE(cache->bytes(), cache->most_bytes());
+    }
+  }
+  // A donor that writes to its maps keeps none.
+  if (GetParam().donor != std::string("inplace")) EXPECT_GT(roomy.bytes(), 0);
+  EXPECT_EQ(none.bytes(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, KeptValues,
+                         testing::Values(Pair{"small", "wide"}, Pair{"wide", "small.traced"}, Pair{"list", "shuffle"},
+                                         Pair{"inplace", "wide"}, Pair{"control", "inplace"}, Pair{"tied", "small"},
+                                         Pair{"one_frame", "wide"}),
+                         [](const auto& test) {
+                           std::string name = std::string(test.param.receiver) + "_" + test.param.donor;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
+
+TEST(Tail, OfAWholeBackboneReadsNoPicture) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const auto cuts = test::map_cuts(opened.program(0));
+  const std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
+  const std::vector<int> wanted{0};
+  const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
+  graph::ComputationNumbers numbers;
+  const graph::Tail tail = graph::tail_of(assembly, numbers);
+  ASSERT_FALSE(tail.given.empty());
+  for (const bool reads : tail.reads_group) EXPECT_FALSE(reads);
+  // The same computation has the same number in another graph, whatever is fitted behind it.
+  const std::vector<graph::Splice> others{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
+  const graph::Assembly again = graph::assemble(opened.set.models, opened.set.groups, others, wanted);
+  const graph::Tail second = graph::tail_of(again, numbers);
+  ASSERT_EQ(second.given.size(), tail.given.size());
+  for (std::size_t i = 0; i < tail.given.size(); ++i) EXPECT_EQ(second.given[i].number, tail.given[i].number);
+}
+
+TEST(Tail, TakesNothingThatIsWrittenToOrRandom) {
+  graph::Assembly assembly;
+  assembly.graph = std::make_shared<torch::jit::Graph>();
+  torch::jit::parseIR(R"IR(
+    graph(%x : Tensor, %w : Tensor):
+      %one : int = prim::Constant[value=1]()
+      %none : NoneType = prim::Constant()
+      %relu : Tensor = aten::relu(%x)
+      %written : Tensor = aten::neg(%relu)
+      %changed : Tensor = aten::add_(%written, %w, %one)
+      %drawn : Tensor = aten::rand_like(%relu, %none, %none, %none, %none, %none)
+      %sum : Tensor = aten::add(%drawn, %w, %one)
+      %both : Tensor = aten::mul(%changed, %sum)
+      %all : Tensor = aten::mul(%both, %relu)
+      return (%all))IR",
+                      assembly.graph.get());
+  assembly.input_groups = {0};
+  assembly.parameters.push_back({0, "w", at::ones({1}), true, false, ""});
+  graph::ComputationNumbers numbers;
+  const graph::Tail tail = graph::tail_of(assembly, numbers);
+  ASSERT_EQ(tail.given.size(), 1U);
+  EXPECT_EQ(tail.given[0].place.node, 2);  // relu
+}
+
+TEST(JointPass, ThatIsLeftLeavesNothing) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const Stores stores = test::picture_stores(opened.set, kFrames);
+  const auto cuts = test::map_cuts(opened.program(0));
+  const std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
+  const std::vector<int> wanted{0};
+  const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
+  ValueCache cache(std::int64_t{1} << 30);
+  {
+    JointPass pass(assembly, opened.set, stores, kFrames, 16, &cache);
+    (void)pass.results();
+    EXPECT_GT(cache.bytes(), 0);
+  }
+  EXPECT_EQ(cache.bytes(), 0);
+}
+
+/// Counts the passes over frames.
+class Passes : public SilentProgress {
+ public:
+  void begin(std::string_view, std::int64_t) override { ++count; }
+  int count = 0;
+};
+
+bool same_sums(const fit::Gathered& a, const fit::Gathered& b) {
+  if (a.maps.size() != b.maps.size()) return false;
+  for (std::size_t i = 0; i < a.maps.size(); ++i) {
+    const fit::NormalEquations one = fit::merged(a.maps[i].parts), two = fit::merged(b.maps[i].parts);
+    if (!at::equal(one.moments().xx, two.moments().xx) || !at::equal(one.moments().xy, two.moments().xy) ||
+        a.maps[i].ridge != b.maps[i].ridge || a.maps[i].correction_ridge != b.maps[i].correction_ridge)
+      return false;
+  }
+  return true;
+}
+
+TEST(Reuse, GivesTheSameSumsWithoutAnotherPass) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const Stores stores = test::picture_stores(opened.set, kFrames);
+  fit::Options options;
+  options.rank = 4;
+  const fit::Cut cut{1, {{1, 0, 1}}}, other{1, {{1, 0, 0}}};
+  const fit::Joint joint = fit::plan_joint(opened.set, cut, options),
+                   other_joint = fit::plan_joint(opened.set, other, options);
+  SilentProgress silent;
+  const fit::Gathered plain = fit::gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent).front();
+  const fit::Gathered corrected = fit::gather_corrections(opened.set, stores, {}, cut, joint, plain, silent);
+  fit::Reuse reuse(std::int64_t{1} << 30, std::int64_t{1} << 30);
+  Passes passes;
+  const std::vector<fit::Cut> cuts{cut, other, cut};
+  const std::vector<fit::Joint> joints{joint, other_joint, joint};
+  for (int time = 0; time < 2; ++time) {
+    const auto gathered = fit::gather(opened.set, stores, {}, cuts, joints, passes, {}, &reuse);
+    EXPECT_TRUE(same_sums(gathered[0], plain));
+    EXPECT_TRUE(same_sums(gathered[2], plain));
+    EXPECT_FALSE(same_sums(gathered[1], plain));
+    EXPECT_TRUE(same_sums(fit::gather_corrections(opened.set, stores, {}, cut, joint, gathered[0], passes, {}, &reuse),
+                          corrected));
+  }
+  EXPECT_EQ(passes.count, 2);  // one for all plain sums, one for the corrections
+  fit::Reuse nothing(0, 0);
+  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, cuts, joints, passes, {}, &nothing)[2], plain));
+}
+
+}  // namespace
+}  // namespace repsim::capture
