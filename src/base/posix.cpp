@@ -1,6 +1,9 @@
 #include "repsim/base/posix.hpp"
 
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <cerrno>
 #include <system_error>
@@ -46,6 +49,12 @@ std::size_t read_some(const FileDescriptor& file, char* out, std::size_t capacit
 
 Error system_error(const std::string& problem, const std::filesystem::path& path, int number) {
   return input_error(problem + ": " + std::system_category().message(number), path.string(), remedy_for(number));
+}
+
+void release_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace repsim

@@ -3,6 +3,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 #include "search_state.hpp"
 
 namespace repsim::pipeline {
@@ -166,6 +167,7 @@ void Search::State::try_chain(const Chain& chain) {
   Trial trial;
   // One candidate that cannot be computed is no reason to lose the others.
   try {
+    release_free_memory();
     if (chain.size() == 1) gather_ahead(column);
     trial = tried(chain, entry);
   } catch (const Error& error) {

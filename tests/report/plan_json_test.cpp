@@ -79,6 +79,10 @@ TEST(PlanJson, ComesBackWithTheValuesOfThePlan) {
   EXPECT_EQ(read.deduplicated.value_or(Totals{}).bytes, 1086800);
   EXPECT_EQ(read.candidates[0].latency_saved_ns, 1250000);
   EXPECT_EQ(read.candidates[0].memory_saved, 874400);
+  EXPECT_EQ(read.candidates[1].r2, 0.91);
+  EXPECT_EQ(read.candidates[1].predicted_interval->low, 0.8);
+  EXPECT_EQ(read.candidates[1].predicted_interval->high, 0.93);
+  EXPECT_EQ(read.candidates[0].predicted_interval, std::nullopt);
   EXPECT_EQ(read.bundle_sha256, plan.bundle_sha256);
 }
 
@@ -114,7 +118,8 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
       const bool new_of_donors =
           key == "donors" || key == "layer_donors" || (key == "donor" && plan[object].contains("donor_layer"));
       static const std::set<std::string> kNew{"selection",           "judgements",   "latency_saved_ms", "memory_saved",
-                                              "latency_estimate_ms", "deduplicated", "correction_rank"};
+                                              "latency_estimate_ms", "deduplicated", "correction_rank",  "r2",
+                                              "predicted_interval"};
       if (new_of_candidates || new_of_donors || kNew.count(key) > 0) continue;  // plans of earlier versions lack it
       SCOPED_TRACE(object.to_string() + " without " + key);
       Json damaged = plan;
@@ -151,7 +156,9 @@ TEST(PlanJson, ReadsPlansOfBefore) {
   plan["frames"].erase("selection");
   plan["frames"].erase("judgements");
   for (Json& candidate : plan["candidates"]) {
-    for (const char* key : {"flops_saved", "layer_donors", "latency_saved_ms", "memory_saved"}) candidate.erase(key);
+    for (const char* key :
+         {"flops_saved", "layer_donors", "latency_saved_ms", "memory_saved", "r2", "predicted_interval"})
+      candidate.erase(key);
   }
   plan["totals"].erase("deduplicated");
   for (const char* which : {"before", "after"}) plan["totals"][which].erase("latency_estimate_ms");

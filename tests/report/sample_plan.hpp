@@ -112,6 +112,8 @@ inline Plan sample_plan() {
                       "predicted below 0.90"}};
   plan.candidates[0].latency_saved_ns = 1250000;
   plan.candidates[0].memory_saved = 874400;
+  plan.candidates[1].r2 = 0.91;
+  plan.candidates[1].predicted_interval = {0.8, 0.93};
   plan.before = {272000, 1088000, 816000000, 9000000, 12345678};
   plan.deduplicated = {271700, 1086800, 811000000, 9000000, 12300000};
   plan.after = {178400, 713600, 727200000, 8500000, 11095678};

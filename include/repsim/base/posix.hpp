@@ -40,4 +40,8 @@ class FileDescriptor {
 /// @param number  value of errno
 [[nodiscard]] Error system_error(const std::string& problem, const std::filesystem::path& path, int number);
 
+/// Gives memory that was freed back to the system where the C library can: between long steps whose large blocks lie
+/// among small ones that stay, what is free but not given back grows from step to step.
+void release_free_memory();
+
 }  // namespace repsim
