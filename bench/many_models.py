@@ -42,7 +42,7 @@ def main() -> None:
         before = json.loads((out / "plan.json").read_text())["totals"]["before"]["bytes"]
         print(json.dumps({"models": args.count, "target": target, "candidates": int(found[1]), "shares": int(found[2]), "saves": found[3],
                           "of_bytes": before, "optimality": found[4],
-                          "seconds": {name: round(tasks[name], 2) for name in ("capture", "screen", "candidates", "choose")}}), flush=True)  # fmt: skip
+                          "seconds": {name: round(tasks.get(name, 0), 2) for name in ("capture", "screen", "candidates", "choose")}}), flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

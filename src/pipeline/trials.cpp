@@ -9,7 +9,7 @@
 namespace repsim::pipeline {
 namespace {
 
-constexpr int kDraws = 200;
+constexpr int kDraws = 1000;
 constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
 constexpr double kReach = 0.2;                   // fidelity that corrections may bring: twice what was ever measured

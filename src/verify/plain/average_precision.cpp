@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <random>
 
@@ -119,7 +121,25 @@ double percentile(std::span<const double> sorted, double fraction) {
   return std::lerp(sorted[below], sorted[above], position - static_cast<double>(below));
 }
 
+/// The fraction of draws to leave out at either end.
+double tail_of(double confidence, double blocks) {
+  const double freedom = std::max(1.0, blocks - 1);
+  const double quantile = boost::math::quantile(boost::math::students_t(freedom), (1 + confidence) / 2);
+  return boost::math::cdf(boost::math::normal(), -std::sqrt((freedom + 1) / freedom) * quantile);
+}
+
+/// Wilson's score interval (1927) of a share among `count` independent trials.
+Interval wilson(double share, double count, double confidence) {
+  const double z = boost::math::quantile(boost::math::normal(), (1 + confidence) / 2), zz = z * z / count;
+  const double middle = share + zz / 2, reach = z * std::sqrt(share * (1 - share) / count + zz / (4 * count));
+  return {(middle - reach) / (1 + zz), (middle + reach) / (1 + zz)};
+}
+
 }  // namespace
+
+std::int64_t bootstrap_block(std::int64_t frames) {
+  return std::max<std::int64_t>(1, std::llround(std::cbrt(static_cast<double>(frames))));
+}
 
 double average_precision(std::span<const Detections> found, std::span<const Target> targets) {
   const std::vector<std::int64_t> once(found.size(), 1);
@@ -130,6 +150,7 @@ Interval bootstrap_interval(std::span<const Detections> found, std::span<const T
                             int draws, std::uint64_t seed) {
   const Matched matched = match(found, targets);
   const std::size_t frames = found.size();
+  const auto block = static_cast<std::size_t>(bootstrap_block(static_cast<std::int64_t>(frames)));
   if (frames == 0 || draws < 1) {
     const double value = precision_area(matched, std::vector<std::int64_t>(frames, 1));
     return {value, value};
@@ -139,14 +160,25 @@ Interval bootstrap_interval(std::span<const Detections> found, std::span<const T
   std::vector<double> values;
   for (int draw = 0; draw < draws; ++draw) {
     std::vector<std::int64_t> copies(frames, 0);
-    for (std::size_t i = 0; i < frames; ++i) {
+    for (std::size_t begin = 0; begin < frames; begin += block) {
       // 32 random bits scaled to the range: uneven by less than frames / 2^32.
-      ++copies[static_cast<std::size_t>(((engine() >> 32) * static_cast<std::uint64_t>(frames)) >> 32)];
+      const auto first = static_cast<std::size_t>(((engine() >> 32) * static_cast<std::uint64_t>(frames)) >> 32);
+      for (std::size_t i = 0; i < std::min(block, frames - begin); ++i) ++copies[(first + i) % frames];
     }
     values.push_back(precision_area(matched, copies));
   }
   std::sort(values.begin(), values.end());
-  return {percentile(values, (1 - confidence) / 2), percentile(values, (1 + confidence) / 2)};
+  const double tail = tail_of(confidence, static_cast<double>(frames) / static_cast<double>(block));
+  Interval interval{percentile(values, tail), percentile(values, 1 - tail)};
+  std::int64_t objects = 0;
+  for (const std::int64_t count : matched.targets) objects += count;
+  if (objects > 0) {
+    const double value = precision_area(matched, std::vector<std::int64_t>(frames, 1));
+    const Interval share =
+        wilson(value, std::max(1.0, static_cast<double>(objects) / static_cast<double>(block)), confidence);
+    interval = {std::min(interval.low, share.low), std::max(interval.high, share.high)};
+  }
+  return interval;
 }
 
 }  // namespace repsim::verify
