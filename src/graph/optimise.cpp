@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "graph_access.hpp"
+#include "normalisation.hpp"
 #include "repsim/base/log.hpp"
 
 namespace repsim::graph {
@@ -141,26 +142,6 @@ class Optimiser {
     return user;
   }
 
-  /// Batch normalisation by constants becomes part of weight and bias. In float64: the factors are quotients.
-  bool fold(const tj::Node& norm, at::Tensor& weight, at::Tensor& bias) const {
-    const auto training = tj::toIValue(norm.input(5));
-    const auto epsilon = number(norm.input(7));
-    const at::Tensor mean = parameter(norm.input(3)), variance = parameter(norm.input(4));
-    const at::Tensor scale = parameter(norm.input(1)), shift = parameter(norm.input(2));
-    if (!training || !training->isBool() || training->toBool() || !epsilon || !mean.defined() || !variance.defined())
-      return false;
-    if ((!scale.defined() && !is_none(norm.input(1))) || (!shift.defined() && !is_none(norm.input(2)))) return false;
-    at::Tensor factor = (variance.to(at::kDouble) + *epsilon).rsqrt();
-    if (scale.defined()) factor = factor * scale.to(at::kDouble);
-    at::Tensor offset = -mean.to(at::kDouble);
-    if (bias.defined()) offset = offset + bias;
-    offset = offset * factor;
-    if (shift.defined()) offset = offset + shift.to(at::kDouble);
-    weight = weight * factor.view({-1, 1, 1, 1});
-    bias = offset;
-    return true;
-  }
-
   tj::Value* add_parameter(const at::Tensor& tensor) {
     tj::Value* input = result_.graph->addInput()->setType(c10::TensorType::get());
     result_.parameters.emplace_back(tensor);
@@ -180,7 +161,8 @@ class Optimiser {
     if (bias.defined()) bias = bias.to(at::kDouble);
     std::vector<tj::Node*> fused{convolution};
     tj::Node* next = only_user(convolution->output());
-    while (next != nullptr && next->kind() == c10::aten::batch_norm && fold(*next, weight, bias)) {
+    while (next != nullptr && next->kind() == c10::aten::batch_norm &&
+           fold_normalisation(*next, [this](const tj::Value* value) { return parameter(value); }, weight, bias)) {
       fused.push_back(next);
       ++result_.normalisations;
       next = only_user(next->output());
