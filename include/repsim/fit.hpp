@@ -227,13 +227,19 @@ class Reuse {
                                            std::span<const graph::Splice> shares, std::span<const Cut> cuts,
                                            std::span<const Joint> joints, Progress& progress,
                                            const RowWeights& weights = {}, Reuse* reuse = nullptr);
-/// The same of one cut with what corrections of any rank need. A neighbourhood of many channels has more values than
-/// can be regressed on in reasonable time; the correction then sees the principal directions of the channels only.
+/// The most values of a neighbourhood that a correction is regressed on: one that is kept, and one that a search tries.
+/// What a fit costs grows with their square.
+inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 1024;
+
+/// The same of one cut with what corrections of any rank need. A neighbourhood of so many channels that it has more
+/// than `most_regressors` values is regressed on the principal directions of the channels only.
 /// @param plain  what gather() has of this cut
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                                           std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                                           const Gathered& plain, Progress& progress, const RowWeights& weights = {},
-                                          Reuse* reuse = nullptr);
+                                          Reuse* reuse = nullptr, std::int64_t most_regressors = kMostRegressors);
+/// Whether gather_corrections() of this cut depends on `most_regressors` between those two.
+[[nodiscard]] bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors);
 /// The second half.
 /// @param joint  of rank 0, or of any rank where corrections were gathered
 [[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);

@@ -16,11 +16,10 @@ namespace repsim::fit {
 namespace {
 
 constexpr std::int64_t kMaxRowsPerFrame = 1024;  // positions of large maps are strided down to about this many
-/// Of corrections: their Gram matrix is what a fit costs most for, and grows with the square.
-constexpr std::int64_t kMostRegressors = 1024;
-constexpr std::size_t kParts = 4;  // of the calibration frames, for cross-validation
-/// Elements of a Gram matrix beyond which four of them are too much memory: 128 MiB each.
-constexpr std::int64_t kMostInParts = std::int64_t{1} << 24;
+constexpr std::size_t kParts = 4;                // of the calibration frames, for cross-validation
+/// Elements of a Gram matrix beyond which four of them are too much memory (32 MiB each), and a dozen solutions to
+/// choose a ridge too much time.
+constexpr std::int64_t kMostInParts = std::int64_t{1} << 22;
 constexpr double kRidges[] = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
 constexpr double kCorrectionRidges[] = {1e-4, 1e-3, 1e-2};  // each costs four solutions of a thousand unknowns
 
@@ -85,6 +84,14 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
   solved.bias = solution.bias.to(at::kFloat);
   solved.r2 = solution.r2();
   return solved;
+}
+
+/// Channels, or combinations of them, that a correction sees; 0: all.
+std::int64_t seen_by(const Gathered::Map& map) { return map.projection.defined() ? map.projection.size(0) : 0; }
+
+/// Of how many channels a neighbourhood has so many values.
+std::int64_t most_channels(const Gathered::Map& map, std::int64_t most_regressors) {
+  return std::max<std::int64_t>(1, most_regressors / larger_kernel(map.geometry));
 }
 
 /// Regressors of one map: what it sees, and what a correction sees beside it. [B, L, p]
@@ -207,7 +214,8 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       const int x = values[one.x].number, y = values[one.y].number;
       one.key = x < 0 || y < 0 ? ""
                                : one.key + ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " +
-                                     std::to_string(batch) + (one.map->corrections ? " corrected" : "");
+                                     std::to_string(batch) +
+                                     (one.map->corrections ? " corrected " + std::to_string(seen_by(*one.map)) : "");
       if (!one.key.empty()) {
         if (const Gathered::Map* known = reuse->find(one.key)) {
           *one.map = *known;
@@ -293,13 +301,14 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
 
 Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                             std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                            const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse) {
+                            const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse,
+                            std::int64_t most_regressors) {
   const c10::InferenceMode no_gradients;
   Gathered gathered;
   gathered.splice = plain.splice;
   for (const Gathered::Map& map : plain.maps) {
     Gathered::Map more{map.geometry, {}, map.channels, true, map.ridge, kCorrectionRidge, {}};
-    const std::int64_t most = std::max<std::int64_t>(1, kMostRegressors / larger_kernel(map.geometry));
+    const std::int64_t most = most_channels(map, most_regressors);
     if (map.channels > most)
       more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
     gathered.maps.push_back(std::move(more));
@@ -311,6 +320,13 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
              best_correction_ridge(map.parts, columns, all, map.ridge, kCorrectionRidges).value_or(kCorrectionRidge);
        });
   return gathered;
+}
+
+bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors) {
+  return std::any_of(plain.maps.begin(), plain.maps.end(), [&](const Gathered::Map& map) {
+    return std::min(map.channels, most_channels(map, more_regressors)) >
+           std::min(map.channels, most_channels(map, most_regressors));
+  });
 }
 
 Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options) {
