@@ -129,7 +129,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   };
   // Two frames, so that a layer that is right for the first of a batch only is found.
   const std::size_t examples = model.batchable ? 2 : 1;
-  const graph::LayerRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
+  const graph::TapRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
   if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
 
   std::vector<double> gram(static_cast<std::size_t>(n * n));

@@ -3,7 +3,9 @@
 
 #include "coordinates.hpp"
 #include "patches.hpp"
+#include "repsim/base/log.hpp"
 #include "repsim/fit.hpp"
+#include "repsim/optimised.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -14,7 +16,7 @@ using Size = std::pair<std::int64_t, std::int64_t>;
 
 /// A layer's values brought to a size, at the cells that a receiver and a donor of two input groups both see.
 struct Sample {
-  std::size_t request = 0;
+  int model = -1, layer = -1;
   Size size;
   std::pair<int, int> groups;  ///< of receiver and donor; equal coordinates: -1, -1
 
@@ -31,17 +33,35 @@ class Screen {
   }
 
   void run(const capture::Stores& calibration, Progress& progress) {
-    const graph::Assembly assembly = graph::assemble(set_.models, set_.groups, {}, {}, requests_);
-    const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
-    const std::vector<int> members(members_.begin(), members_.end());
-    progress.begin("screen " + std::to_string(count_) + " pairs of layers", calibration.front().size());
-    for (const auto& positions : capture::batches(calibration.front().size(), set_.batch(members))) {
+    const std::int64_t frames = calibration.front().size();
+    const auto input = [&](int of_group, std::span<const std::int64_t> positions) {
+      return capture::group_inputs(set_, calibration, {&of_group, 1}, positions).front();
+    };
+    // The copies that capture runs: it is ranks that are asked for, not last digits.
+    std::map<int, graph::Runner> runners;
+    std::vector<int> models;
+    std::set<int> groups;
+    for (const auto& [model, layers] : wanted_) {
+      const graph::Prepared& prepared = *set_.models[static_cast<std::size_t>(model)];
+      const std::int64_t example[] = {0};
+      graph::TapRunner copy = graph::layer_runner(prepared, {input(group(model), example)});
+      if (!copy.reason.empty()) log::debug(prepared.name + ": screened with the model as it is: " + copy.reason);
+      runners.emplace(model, std::move(copy.runner));
+      models.push_back(model);
+      groups.insert(group(model));
+    }
+    progress.begin("screen " + std::to_string(count_) + " pairs of layers", frames);
+    for (const auto& positions : capture::batches(frames, set_.batch(models))) {
       std::map<Sample, at::Tensor> samples;
-      runner.run(capture::group_inputs(set_, calibration, assembly.input_groups, positions),
-                 [&](int tap, const at::Tensor& value) {
-                   for (const auto& [sample, kind] : wanted_[static_cast<std::size_t>(tap)])
-                     samples[sample] = rows_of(value, sample, kind);
-                 });
+      std::map<int, c10::IValue> inputs;
+      for (const int one : groups) inputs.emplace(one, input(one, positions));
+      for (const auto& [model, layers] : wanted_) {
+        runners.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
+          const auto found = layers.find(index);
+          if (found == layers.end()) return;
+          for (const auto& [sample, kind] : found->second) samples[sample] = rows_of(value, sample, kind);
+        });
+      }
       const c10::InferenceMode no_gradients;
       for (auto& [regressors, regression] : regressions_) {
         std::vector<at::Tensor> targets;
@@ -89,16 +109,6 @@ class Screen {
   }
   int group(int model) const { return set_.groups[static_cast<std::size_t>(model)]; }
 
-  std::size_t request(int model, int index) {
-    members_.insert(model);
-    const auto [found, is_new] = request_of_.emplace(std::pair{model, index}, requests_.size());
-    if (is_new) {
-      requests_.push_back({model, graph::place_of(layer(model, index)), false});
-      wanted_.emplace_back();
-    }
-    return found->second;
-  }
-
   void add(const Screening& screening, const LayerPair& pair) {
     const graph::Alignment aligned = alignment(set_, screening.receiver, screening.donor);
     const std::vector<std::int64_t>&to = layer(screening.receiver, pair.receiver_layer).shape,
@@ -106,12 +116,12 @@ class Screen {
     const Size size{to[1], to[2]};
     std::pair<int, int> groups{-1, -1};
     if (!aligned.identity()) groups = {group(screening.receiver), group(screening.donor)};
-    const Sample taken{request(screening.receiver, pair.receiver_layer), size, groups},
-        given{request(screening.donor, pair.donor_layer), size, groups};
-    wanted_[taken.request].emplace(taken, Kind{{aligned}, {}});
+    const Sample taken{screening.receiver, pair.receiver_layer, size, groups},
+        given{screening.donor, pair.donor_layer, size, groups};
+    wanted_[taken.model][taken.layer].emplace(taken, Kind{{aligned}, {}});
     Kind kind{{aligned}, {}};
     if (!aligned.identity()) kind.matrices = matrices(aligned, from, to);
-    wanted_[given.request].insert_or_assign(given, kind);
+    wanted_[given.model][given.layer].insert_or_assign(given, kind);
     std::vector<Target>& targets = regressions_[given].targets;
     auto target = std::find_if(targets.begin(), targets.end(), [&](const Target& one) { return one.sample == taken; });
     if (target == targets.end()) {
@@ -130,11 +140,8 @@ class Screen {
   }
 
   const capture::ModelSet& set_;
-  std::set<int> members_;
-  std::vector<graph::PlaceRequest> requests_;
-  std::map<std::pair<int, int>, std::size_t> request_of_;  // (model, layer)
-  std::vector<std::map<Sample, Kind>> wanted_;             // per request
-  std::map<Sample, Regression> regressions_;               // by what is given
+  std::map<int, std::map<int, std::map<Sample, Kind>>> wanted_;  // per model and layer
+  std::map<Sample, Regression> regressions_;                     // by what is given
   std::size_t count_ = 0;
 };
 
