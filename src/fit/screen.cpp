@@ -21,7 +21,7 @@ struct Sample {
   auto operator<=>(const Sample&) const = default;
 };
 
-/// One pass over the frames for pairs whose models run in equal batches.
+/// Pairs whose models run in equal batches, in one pass over the frames or in as few as memory allows.
 class Screen {
  public:
   Screen(const capture::ModelSet& set, std::span<const Screening* const> screenings) : set_(set) {
@@ -30,40 +30,26 @@ class Screen {
     }
   }
 
-  void run(const capture::Stores& calibration, Progress& progress) {
-    const graph::Assembly assembly = graph::assemble(set_.models, set_.groups, {}, {}, requests_);
-    const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
-    const std::vector<int> members(members_.begin(), members_.end());
-    progress.begin("screen " + std::to_string(count_) + " pairs of layers", calibration.front().size());
-    for (const auto& positions : capture::batches(calibration.front().size(), set_.batch(members))) {
-      std::map<Sample, at::Tensor> samples;
-      runner.run(capture::group_inputs(set_, calibration, assembly.input_groups, positions),
-                 [&](int tap, const at::Tensor& value) {
-                   for (const auto& [sample, kind] : wanted_[static_cast<std::size_t>(tap)])
-                     samples[sample] = rows_of(value, sample, kind);
-                 });
+  /// @return R2 of all pairs, in the order in which they were added
+  std::vector<double> run(const capture::Stores& calibration, double ridge, std::int64_t most_bytes,
+                          Progress& progress) {
+    std::vector<double> scores(count_);
+    const std::vector<std::vector<Entry*>> passes = in_passes(most_bytes);
+    progress.begin("screen " + std::to_string(count_) + " pairs of layers",
+                   calibration.front().size() * static_cast<std::int64_t>(passes.size()));
+    for (const std::vector<Entry*>& regressions : passes) {
+      sweep(regressions, calibration, progress);
       const c10::InferenceMode no_gradients;
-      for (auto& [regressors, regression] : regressions_) {
-        std::vector<at::Tensor> targets;
-        for (const Target& target : regression.targets) targets.push_back(samples.at(target.sample));
-        regression.sums.add(samples.at(regressors), at::cat(targets, 1));
+      for (Entry* entry : regressions) {
+        const NormalEquations::Solution solution = entry->second.sums.solve(ridge);
+        for (const Target& target : entry->second.targets) {
+          for (const std::size_t pair : target.pairs) scores[pair] = solution.r2(target.begin, target.end);
+        }
+        entry->second.sums = NormalEquations();
       }
-      progress.step(static_cast<std::int64_t>(positions.size()));
     }
     progress.end();
-  }
-
-  /// R2 of all pairs, in the order in which they were added.
-  [[nodiscard]] std::vector<double> scores(double ridge) const {
-    const c10::InferenceMode no_gradients;
-    std::vector<double> result(count_);
-    for (const auto& [regressors, regression] : regressions_) {
-      const NormalEquations::Solution solution = regression.sums.solve(ridge);
-      for (const Target& target : regression.targets) {
-        for (const std::size_t pair : target.pairs) result[pair] = solution.r2(target.begin, target.end);
-      }
-    }
-    return result;
+    return scores;
   }
 
  private:
@@ -72,6 +58,7 @@ class Screen {
     std::vector<graph::Alignment> aligned;
     Matrices matrices;  ///< of donor layers, where coordinates differ
   };
+  using Wanted = std::pair<Sample, Kind>;
   /// Outputs begin..end of a regression: one receiver layer, for one pair or several.
   struct Target {
     Sample sample;
@@ -83,6 +70,7 @@ class Screen {
     std::vector<Target> targets;
     NormalEquations sums{NormalEquations::Products::kFloat};
   };
+  using Entry = std::pair<const Sample, Regression>;
 
   const graph::Layer& layer(int model, int index) const {
     return set_.models[static_cast<std::size_t>(model)]->program.layers[static_cast<std::size_t>(index)];
@@ -94,6 +82,7 @@ class Screen {
     const auto [found, is_new] = request_of_.emplace(std::pair{model, index}, requests_.size());
     if (is_new) {
       requests_.push_back({model, graph::place_of(layer(model, index)), false});
+      channels_.push_back(layer(model, index).shape[0]);
       wanted_.emplace_back();
     }
     return found->second;
@@ -122,6 +111,65 @@ class Screen {
     target->pairs.push_back(count_++);
   }
 
+  /// Of a regression's sums and of the rows of a run that go into them, each counted as if no other needed them.
+  std::int64_t bytes_of(const Entry& entry) const {
+    const std::int64_t given = channels_.at(entry.first.request), taken = entry.second.targets.back().end;
+    return 8 * given * (given + taken) + 4 * video::kMinibatchFrames * kScreenRowsPerFrame * (given + 2 * taken);
+  }
+
+  std::vector<std::vector<Entry*>> in_passes(std::int64_t most_bytes) {
+    std::vector<std::vector<Entry*>> passes(1);
+    std::int64_t bytes = 0;
+    for (Entry& entry : regressions_) {
+      const std::int64_t more = bytes_of(entry);
+      if (!passes.back().empty() && more > most_bytes - bytes) {
+        passes.emplace_back();
+        bytes = 0;
+      }
+      bytes += more;
+      passes.back().push_back(&entry);
+    }
+    return passes;
+  }
+
+  /// One pass over the frames, of the models and layers that these regressions need.
+  void sweep(const std::vector<Entry*>& regressions, const capture::Stores& calibration, Progress& progress) const {
+    std::set<Sample> needed;
+    for (const Entry* entry : regressions) {
+      needed.insert(entry->first);
+      for (const Target& target : entry->second.targets) needed.insert(target.sample);
+    }
+    std::vector<graph::PlaceRequest> requests;
+    std::vector<std::vector<Wanted>> wanted;  // per request of this pass
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      std::vector<Wanted> here;
+      for (const auto& [sample, kind] : wanted_[i]) {
+        if (needed.count(sample) > 0) here.emplace_back(sample, kind);
+      }
+      if (here.empty()) continue;
+      requests.push_back(requests_[i]);
+      wanted.push_back(std::move(here));
+    }
+    const graph::Assembly assembly = graph::assemble(set_.models, set_.groups, {}, {}, requests);
+    const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
+    const std::vector<int> members(members_.begin(), members_.end());
+    for (const auto& positions : capture::batches(calibration.front().size(), set_.batch(members))) {
+      std::map<Sample, at::Tensor> samples;
+      runner.run(capture::group_inputs(set_, calibration, assembly.input_groups, positions),
+                 [&](int tap, const at::Tensor& value) {
+                   for (const auto& [sample, kind] : wanted[static_cast<std::size_t>(tap)])
+                     samples[sample] = rows_of(value, sample, kind);
+                 });
+      const c10::InferenceMode no_gradients;
+      for (Entry* entry : regressions) {
+        std::vector<at::Tensor> targets;
+        for (const Target& target : entry->second.targets) targets.push_back(samples.at(target.sample));
+        entry->second.sums.add(samples.at(entry->first), at::cat(targets, 1));
+      }
+      progress.step(static_cast<std::int64_t>(positions.size()));
+    }
+  }
+
   static at::Tensor rows_of(const at::Tensor& value, const Sample& sample, const Kind& kind) {
     const auto [height, width] = sample.size;
     const at::Tensor map = brought_to(value, kind.matrices, height, width);
@@ -134,6 +182,7 @@ class Screen {
   std::vector<graph::PlaceRequest> requests_;
   std::map<std::pair<int, int>, std::size_t> request_of_;  // (model, layer)
   std::vector<std::map<Sample, Kind>> wanted_;             // per request
+  std::vector<std::int64_t> channels_;                     // likewise
   std::map<Sample, Regression> regressions_;               // by what is given
   std::size_t count_ = 0;
 };
@@ -142,7 +191,7 @@ class Screen {
 
 std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
                                         std::span<const Screening> screenings, const Options& options,
-                                        Progress& progress) {
+                                        Progress& progress, std::int64_t most_bytes) {
   std::vector<std::vector<double>> scores(screenings.size());
   for (const bool batchable : {true, false}) {
     std::vector<std::size_t> chosen;
@@ -155,9 +204,8 @@ std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capt
     }
     if (together.empty()) continue;
     Screen pass(set, together);
-    pass.run(calibration, progress);
-    auto next = pass.scores(options.ridge.value_or(kRidge));
-    auto from = next.begin();
+    const std::vector<double> found = pass.run(calibration, options.ridge.value_or(kRidge), most_bytes, progress);
+    auto from = found.begin();
     for (const std::size_t i : chosen) {
       const auto count = static_cast<std::ptrdiff_t>(screenings[i].pairs.size());
       scores[i].assign(from, from + count);
