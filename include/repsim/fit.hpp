@@ -79,7 +79,7 @@ struct Joint {
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
  public:
-  /// How products of rows are taken before they are added up in float64. Float32 products are those of 1024 rows at a
+  /// How products of rows are taken before they are added up in float64. Float32 products are those of 4096 rows at a
   /// time about the shift: good to 1e-5 of the variances, which is far below the ridge of a correction, and twice as
   /// fast.
   enum class Products { kDouble, kFloat };

@@ -7,6 +7,7 @@
 #include "plain/gram.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/optimised.hpp"
 
@@ -151,7 +152,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   };
   // Two frames, so that a layer that is right for the first of a batch only is found.
   const std::size_t examples = model.batchable ? 2 : 1;
-  const graph::LayerRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
+  const graph::TapRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
   if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
 
   std::vector<double> gram(static_cast<std::size_t>(n * n));
@@ -186,6 +187,9 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
         progress.step();
       }
       for (const auto& [layer, values] : rows) finish(k, layer, values);
+      // The rows of the next part have other sizes: they would not fit where these lay.
+      rows.clear();
+      if (parts.size() > 1) release_free_memory();
     }
   }
   progress.end();

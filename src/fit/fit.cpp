@@ -10,6 +10,7 @@
 #include "coordinates.hpp"
 #include "patches.hpp"
 #include "repsim/base/error.hpp"
+#include "thinning.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -141,18 +142,24 @@ void add_rows(const Regression& one, const std::vector<at::Tensor>& values, cons
               std::int64_t frames, const RowWeights& weights) {
   const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
   one.map->channels = values[one.x].size(1);
-  const auto rows = [&](const at::Tensor& all) {
-    return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
-  };
   const c10::InferenceMode no_gradients;
+  const auto seen = [&](const at::Tensor& all) {
+    return every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame);
+  };
+  const at::Tensor weight = seen(weights.of(positions, height, width).unsqueeze(2)).squeeze(2);
+  const at::Tensor all =
+      regressors(values[one.x], *one.map, [&](const at::Tensor& frame) { return matrix(seen(frame)); });
+  const Thinned thinned = thin(weight, weights.floor, thinning(frames * weight.size(1), all.size(1)), positions);
+  const auto taken = [&](const at::Tensor& rows) {
+    return thinned.rows.defined() ? rows.index_select(0, thinned.rows) : rows;
+  };
   const auto products = one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
-  const at::Tensor y = rows(positions_of(values[one.y]));
-  const at::Tensor x = regressors(values[one.x], *one.map, rows);
+  const at::Tensor x = taken(all), y = taken(matrix(seen(positions_of(values[one.y]))));
   // A batch belongs to the part in which it begins.
   const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
   one.map->parts.resize(parts, NormalEquations(products));
   const auto part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
-  one.map->parts[part].add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
+  one.map->parts[part].add(x, y, thinned.weights);
 }
 
 /// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds

@@ -69,11 +69,11 @@ Room MemoryLimit::room(const std::vector<graph::Prepared>& models) const {
   // Optimised copies need less than predicted, so only what is far beyond is refused.
   if (now + minibatches[0] / 2 > *bytes_)
     throw too_small("the models and a minibatch of " + std::to_string(video::kMinibatchFrames) + " frames", least);
-  // A receiver and a donor run together; a bundle is in memory as a file, as a module, and beside copies of the models.
-  const bool merges = models.size() > 1;
-  std::int64_t left = *bytes_ - now - with_scratch(minibatches[0]);
-  room.rows = std::max<std::int64_t>(0, left);
-  if (merges) left -= with_scratch(minibatches[1]) + kFitting + 3 * weights;
+  // Optimised copies have weights of their own.
+  std::int64_t left = *bytes_ - now - with_scratch(minibatches[0]) - weights;
+  room.rows = std::max<std::int64_t>(0, left - left / 4);  // blocks of many sizes leave gaps between them
+  // A receiver and a donor run together; a bundle is in memory as a file and as a module.
+  if (models.size() > 1) left -= with_scratch(minibatches[1]) + kFitting + 2 * weights;
   left = std::max<std::int64_t>(0, left);
   room.screening = std::max(left, kLeastScreening);
   const auto cuts = static_cast<std::int64_t>(room.together);

@@ -119,7 +119,7 @@ planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& 
   choice.max_shares = static_cast<int>(input_.settings.max_shares.value_or(-1));
   planner::Chosen chosen = planner::choose(choice);
   if (!chosen.proven) {
-    log::info("choice of shares stopped at " + std::to_string(choice.most_nodes) + " nodes: the best is within " +
+    log::info("choice of shares stopped after " + std::to_string(choice.most_steps) + " steps: the best is within " +
               rounded(100 * (chosen.bound - chosen.value) / chosen.bound) + " % of the bound");
   }
   return chosen;

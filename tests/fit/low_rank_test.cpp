@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "../../src/fit/patches.hpp"
+#include "../../src/fit/thinning.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "repsim/fit.hpp"
@@ -153,6 +155,46 @@ TEST(RowWeights, AreTheFloorAndTheScoreInsideABox) {
     }
   }
   EXPECT_EQ(RowWeights().of(frames, 2, 2).min().item<double>(), 1.0);
+}
+
+TEST(Thinned, RowsOfConsecutiveFramesHaveEachPlaceOnceAndTheForegroundAlways) {
+  constexpr std::int64_t kFrames = 12, kPlaces = 35, kNth = 4;
+  const double floor = 0.1;
+  at::Tensor weights = at::full({kFrames, kPlaces}, floor, at::kDouble);
+  weights.select(1, 7).fill_(0.9);
+  std::vector<std::int64_t> positions(kFrames);
+  std::iota(positions.begin(), positions.end(), 5);
+  const Thinned thinned = thin(weights, floor, kNth, positions);
+  at::Tensor counts = at::zeros({kFrames * kPlaces}, at::kDouble);
+  counts.index_add_(0, thinned.rows, thinned.weights);
+  counts = counts.view({kFrames, kPlaces});
+  EXPECT_TRUE(at::allclose(counts.sum(0), weights.sum(0)));
+  EXPECT_TRUE(at::equal(counts.select(1, 7), weights.select(1, 7)));
+  EXPECT_EQ(thinned.rows.numel(), kFrames + kFrames / kNth * (kPlaces - 1));
+  EXPECT_FALSE(thin(weights, floor, 1, positions).rows.defined());
+}
+
+TEST(Thinned, OnlyWhereThereAreManyRowsForEachRegressor) {
+  EXPECT_EQ(thinning(1000, 100), 1);
+  EXPECT_EQ(thinning(100 * 32 * 3, 100), 3);
+  EXPECT_EQ(thinning(1000000, 100), 4);
+}
+
+TEST(Thinned, RegressionIsThatOfAllRowsWhereAMapExplainsThem) {
+  test::Random random(11);
+  const at::Tensor x = random.tensor({400, 50, 6}), map = random.tensor({6, 3});
+  const at::Tensor y = x.matmul(map) + random.tensor({400, 50, 3}, 0.1);
+  at::Tensor weights = at::full({400, 50}, 0.1, at::kDouble);
+  weights.narrow(1, 10, 5).fill_(0.8);
+  std::vector<std::int64_t> positions(400);
+  std::iota(positions.begin(), positions.end(), 0);
+  const Thinned thinned = thin(weights, 0.1, 4, positions);
+  NormalEquations all, some;
+  all.add(x.reshape({-1, 6}), y.reshape({-1, 3}), weights.reshape({-1}));
+  some.add(x.reshape({-1, 6}).index_select(0, thinned.rows), y.reshape({-1, 3}).index_select(0, thinned.rows),
+           thinned.weights);
+  EXPECT_LT((all.solve(1e-6).weight - some.solve(1e-6).weight).abs().max().item<double>(), 5e-3);
+  EXPECT_LT(some.rows(), all.rows() / 2);
 }
 
 TEST(RowWeights, CountABoxByThePartOfTheCell) {
