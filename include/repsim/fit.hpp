@@ -258,9 +258,11 @@ struct Screening {
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
 /// at 64 positions per frame (evenly spaced over what both see). One pass over the frames, in which every model runs
 /// once; a second one for what cannot be run in batches.
+/// @param most_bytes  of the sums and sampled rows that are in memory at a time, as far as one donor layer's need no
+///        more: where all are more, there are several passes. The result is the same
 /// @return per screening, per pair
 [[nodiscard]] std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
                                                       std::span<const Screening> screenings, const Options& options,
-                                                      Progress& progress);
+                                                      Progress& progress, std::int64_t most_bytes = kUnlimited);
 
 }  // namespace repsim::fit

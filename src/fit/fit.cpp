@@ -94,12 +94,26 @@ std::int64_t most_channels(const Gathered::Map& map, std::int64_t most_regressor
   return std::max<std::int64_t>(1, most_regressors / larger_kernel(map.geometry));
 }
 
-/// Regressors of one map: what it sees, and what a correction sees beside it. [B, L, p]
-at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map) {
-  if (!map.corrections) return patches(x, map.geometry);
-  if (!map.projection.defined()) return patches(x, with_ring(map.geometry));
-  const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
-  return at::cat({patches(x, map.geometry), patches(seen, with_ring(map.geometry))}, 2);
+/// Regressors of one map: what it sees, and what a correction sees beside it, at the positions that `rows` takes.
+/// [rows, p] Frame by frame: what convolutions see at all positions is many times the map, and few of them are taken.
+at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map,
+                      const std::function<at::Tensor(const at::Tensor&)>& rows) {
+  at::Tensor seen;
+  if (map.corrections && map.projection.defined())
+    seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
+  std::vector<at::Tensor> frames;
+  for (std::int64_t frame = 0; frame < x.size(0); ++frame) {
+    const at::Tensor own = x.narrow(0, frame, 1);
+    if (!map.corrections) {
+      frames.push_back(rows(patches(own, map.geometry)));
+    } else if (!seen.defined()) {
+      frames.push_back(rows(patches(own, with_ring(map.geometry))));
+    } else {
+      frames.push_back(at::cat(
+          {rows(patches(own, map.geometry)), rows(patches(seen.narrow(0, frame, 1), with_ring(map.geometry)))}, 1));
+    }
+  }
+  return frames.size() == 1 ? frames.front() : at::cat(frames, 0);
 }
 
 /// Where the taps' values come from, brought to size; no map yet.
@@ -140,15 +154,14 @@ void add_rows(const Regression& one, const std::vector<at::Tensor>& values, cons
     return every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame);
   };
   const at::Tensor weight = seen(weights.of(positions, height, width).unsqueeze(2)).squeeze(2);
-  const at::Tensor all = regressors(values[one.x], *one.map);
-  const Thinned thinned = thin(weight, weights.floor, thinning(frames * weight.size(1), all.size(2)), positions);
-  const auto rows = [&](const at::Tensor& some) {
-    const at::Tensor matrix_of_all = matrix(seen(some));
-    return thinned.rows.defined() ? matrix_of_all.index_select(0, thinned.rows) : matrix_of_all;
+  const at::Tensor all =
+      regressors(values[one.x], *one.map, [&](const at::Tensor& frame) { return matrix(seen(frame)); });
+  const Thinned thinned = thin(weight, weights.floor, thinning(frames * weight.size(1), all.size(1)), positions);
+  const auto taken = [&](const at::Tensor& rows) {
+    return thinned.rows.defined() ? rows.index_select(0, thinned.rows) : rows;
   };
   const auto products = one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
-  const at::Tensor y = rows(positions_of(values[one.y]));
-  const at::Tensor x = rows(all);
+  const at::Tensor x = taken(all), y = taken(matrix(seen(positions_of(values[one.y]))));
   // A batch belongs to the part in which it begins.
   const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
   one.map->parts.resize(parts, NormalEquations(products));
