@@ -66,11 +66,15 @@ struct Joint {
   std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
   std::vector<bool> resample;  ///< per tap: receiver and donor see different parts; constant matrices line the maps up
   int rank = 0;                ///< of the corrections
+  /// Per convolution of refit_nodes: the batch normalisation behind it that its new weights take in.
+  std::vector<std::optional<graph::Normalisation>> normalisations;
   std::set<graph::Axis> rows,
       columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
   std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
-  std::int64_t flops_added = 0;    ///< per frame
+  std::int64_t flops_added = 0;  ///< per frame
+  /// Of the normalisations that are taken in, and so gone beside what the cut removes.
+  std::int64_t bytes_taken_in = 0, flops_taken_in = 0;
   std::int64_t gram_elements = 0;  ///< of the Gram matrices of its maps' regressors, without corrections
 };
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
@@ -183,10 +187,11 @@ struct Gathered {
 
 /// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
 /// the donor's (adapter), or the output of the first convolutions on their input after replacement, jointly over all
-/// taps (refit), positions of all frames as rows, without those whose centre lies where the tap's donor (adapter) or
-/// one of the donors (refit) does not see. Sums in float64, rows in the order of the frames: deterministic. With a
-/// rank, what the map leaves over is regressed on a neighbourhood that is larger by a ring of one, and of that the
-/// directions of most explained variance are kept (reduced-rank regression, Izenman 1975).
+/// taps (refit, then joined with the batch normalisation behind it, which is exact), positions of all frames as rows,
+/// without those whose centre lies where the tap's donor (adapter) or one of the donors (refit) does not see. Sums in
+/// float64, rows in the order of the frames: deterministic. With a rank, what the map leaves over is regressed on a
+/// neighbourhood that is larger by a ring of one, and of that the directions of most explained variance are kept
+/// (reduced-rank regression, Izenman 1975).
 /// @param shares  shares that are already part of the merged model: the donors' layers are what they make of them
 /// @param weights  of the rows; residuals are weighted alike
 /// @throws Error{kInterrupted}

@@ -58,10 +58,13 @@ std::pair<at::Tensor, at::Tensor> regressors_of(const Gathered::Map& map) {
   return {projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels), more};
 }
 
-Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
+/// @param behind  what the map takes in
+Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
+                 const std::optional<graph::Normalisation>& behind) {
   const std::int64_t height = map.geometry.weight_shape[2], width = map.geometry.weight_shape[3];
   Solved solved;
   NormalEquations::Solution solution;
+  const auto scaled = [&](const at::Tensor& weight) { return behind ? weight * behind->scale.unsqueeze(1) : weight; };
   if (rank > 0) {
     if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
     const auto [columns, more] = regressors_of(map);
@@ -75,13 +78,13 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
       down = down.reshape({down.size(0), -1});
     }
     solved.correction.down = kernel(down, height + 2, width + 2);
-    solved.correction.up = kernel(low.up, 1, 1);
+    solved.correction.up = kernel(scaled(low.up), 1, 1);
     solution = std::move(low.base);
   } else {
     solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));
   }
-  solved.weight = kernel(solution.weight, height, width);
-  solved.bias = solution.bias.to(at::kFloat);
+  solved.weight = kernel(scaled(solution.weight), height, width);
+  solved.bias = (behind ? solution.bias * behind->scale + behind->shift : solution.bias).to(at::kFloat);
   solved.r2 = solution.r2();
   return solved;
 }
@@ -352,9 +355,11 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
       fitted.residuals.push_back(1.0 - merged(gathered.maps[i].parts).r2_unchanged());
       continue;
     }
-    const Solved solved = solve_map(gathered.maps[i], joint.rank, options);
+    const auto behind = joint.refit_nodes.empty() ? std::nullopt : joint.normalisations.at(i);
+    const Solved solved = solve_map(gathered.maps[i], joint.rank, options, behind);
     if (!joint.refit_nodes.empty()) {
-      fitted.splice.refits.push_back({joint.refit_nodes[i], solved.weight, solved.bias, solved.correction});
+      fitted.splice.refits.push_back(
+          {joint.refit_nodes[i], solved.weight, solved.bias, solved.correction, behind ? behind->node : -1});
       worst = std::max(worst, 1.0 - solved.r2);
     } else {
       graph::Override& one = fitted.splice.overrides[i];

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "graph_access.hpp"
+#include "normalisation.hpp"
 #include "repsim/base/log.hpp"
 
 namespace repsim::graph {
@@ -167,26 +168,6 @@ class Optimiser {
     return result;
   }
 
-  /// Batch normalisation by constants becomes part of weight and bias. In float64: the factors are quotients.
-  bool fold(const tj::Node& norm, at::Tensor& weight, at::Tensor& bias) const {
-    const auto training = tj::toIValue(norm.input(5));
-    const auto epsilon = number(norm.input(7));
-    const at::Tensor mean = parameter(norm.input(3)), variance = parameter(norm.input(4));
-    const at::Tensor scale = parameter(norm.input(1)), shift = parameter(norm.input(2));
-    if (!training || !training->isBool() || training->toBool() || !epsilon || !mean.defined() || !variance.defined())
-      return false;
-    if ((!scale.defined() && !is_none(norm.input(1))) || (!shift.defined() && !is_none(norm.input(2)))) return false;
-    at::Tensor factor = (variance.to(at::kDouble) + *epsilon).rsqrt();
-    if (scale.defined()) factor = factor * scale.to(at::kDouble);
-    at::Tensor offset = -mean.to(at::kDouble);
-    if (bias.defined()) offset = offset + bias;
-    offset = offset * factor;
-    if (shift.defined()) offset = offset + shift.to(at::kDouble);
-    weight = weight * factor.view({-1, 1, 1, 1});
-    bias = offset;
-    return true;
-  }
-
   tj::Value* add_parameter(const at::Tensor& tensor) {
     tj::Value* input = result_.graph->addInput()->setType(c10::TensorType::get());
     result_.parameters.emplace_back(tensor);
@@ -220,7 +201,8 @@ class Optimiser {
   void replace_by_packed(tj::Node* convolution, tj::Value* value, const Packed& packed) {
     for (tj::Node* taker : takers(value)) {
       Packed more = packed;
-      if (taker->kind() == c10::aten::batch_norm && fold(*taker, more.weight, more.bias)) {
+      if (taker->kind() == c10::aten::batch_norm &&
+          fold_normalisation(*taker, [this](const tj::Value* one) { return parameter(one); }, more.weight, more.bias)) {
         ++result_.normalisations;
         replace_by_packed(convolution, taker->output(), more);
       } else if (const auto activation = activation_of(*taker)) {

@@ -72,9 +72,9 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
   }
   const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.receiver_layers);
   for (const int layer : removal.layers) share.removed_layers.push_back(receiver.layers[at(layer)].name);
-  share.bytes_removed = removal.bytes;
+  share.bytes_removed = removal.bytes + accepted.joint.bytes_taken_in;
   share.bytes_added = accepted.joint.bytes_added - bytes_held_already(accepted.joint, matrices);
-  share.flops_removed = removal.flops;
+  share.flops_removed = removal.flops + accepted.joint.flops_taken_in;
   share.flops_added = accepted.joint.flops_added;
   share.predicted_fidelity = accepted.candidate.predicted_fidelity;
   return share;
