@@ -232,13 +232,19 @@ class Reuse {
                                            std::span<const graph::Splice> shares, std::span<const Cut> cuts,
                                            std::span<const Joint> joints, Progress& progress,
                                            const RowWeights& weights = {}, Reuse* reuse = nullptr);
-/// The same of one cut with what corrections of any rank need. A neighbourhood of many channels has more values than
-/// can be regressed on in reasonable time; the correction then sees the principal directions of the channels only.
+/// The most values of a neighbourhood that a correction is regressed on: one that is kept, and one that a search tries.
+/// What a fit costs grows with their square.
+inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 1024;
+
+/// The same of one cut with what corrections of any rank need. A neighbourhood of so many channels that it has more
+/// than `most_regressors` values is regressed on the principal directions of the channels only.
 /// @param plain  what gather() has of this cut
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                                           std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                                           const Gathered& plain, Progress& progress, const RowWeights& weights = {},
-                                          Reuse* reuse = nullptr);
+                                          Reuse* reuse = nullptr, std::int64_t most_regressors = kMostRegressors);
+/// Whether gather_corrections() of this cut depends on `most_regressors` between those two.
+[[nodiscard]] bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors);
 /// The second half.
 /// @param joint  of rank 0, or of any rank where corrections were gathered
 [[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);
@@ -257,9 +263,11 @@ struct Screening {
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
 /// at 64 positions per frame (evenly spaced over what both see). One pass over the frames, in which every model runs
 /// once; a second one for what cannot be run in batches.
+/// @param most_bytes  of the sums and sampled rows that are in memory at a time, as far as one donor layer's need no
+///        more: where all are more, there are several passes. The result is the same
 /// @return per screening, per pair
 [[nodiscard]] std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
                                                       std::span<const Screening> screenings, const Options& options,
-                                                      Progress& progress);
+                                                      Progress& progress, std::int64_t most_bytes = kUnlimited);
 
 }  // namespace repsim::fit

@@ -9,7 +9,7 @@
 namespace repsim::fit {
 namespace {
 
-constexpr std::int64_t kMost = 4, kRowsPerRegressor = 32;
+constexpr std::int64_t kMost = 4, kRowsPerRegressor = 10;
 constexpr double kBackground = 1.5;  // times the floor: what hardly touches a box is background, too
 
 }  // namespace

@@ -14,7 +14,7 @@ struct Thinned {
   at::Tensor weights;  ///< float64, of the rows taken
 };
 
-/// Every how many-th background row is enough: up to 4, as long as 32 rows are left for each regressor.
+/// Every how many-th background row is enough: up to 4, as long as 10 rows are left for each regressor.
 [[nodiscard]] std::int64_t thinning(std::int64_t rows, std::int64_t regressors);
 
 /// Where nothing is found there are most rows, and they say the least and much the same from frame to frame. Of those

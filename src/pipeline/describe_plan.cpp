@@ -191,8 +191,6 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   HeldMatrices matrices;
   for (const Accepted& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));
   for (const planner::Candidate& candidate : found.candidates) plan.candidates.push_back(candidate_of(work, candidate));
-  plan.bundle_bytes = static_cast<std::int64_t>(written.bytes.size());
-  plan.bundle_sha256 = sha256(written.bytes);
   return plan;
 }
 

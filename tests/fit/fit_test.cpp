@@ -193,6 +193,12 @@ TEST_F(Twins, ScreenFindsAnExactLinearRelation) {
   EXPECT_GT(screen(opened.set, stores, asked, exact, silent)[0][0], 1 - 1e-6);
 }
 
+TEST_F(Twins, ScreenFindsTheSameInSeveralPasses) {
+  const std::vector<Screening> asked{{0, 1, {{0, 0}, {1, 0}, {1, 1}, {2, 2}}}, {1, 0, {{0, 0}, {2, 1}}}};
+  const auto at_once = screen(opened.set, stores, asked, {}, silent);
+  EXPECT_EQ(screen(opened.set, stores, asked, {}, silent, /*most_bytes=*/0), at_once);
+}
+
 TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
   Options options;
   options.refit = false;

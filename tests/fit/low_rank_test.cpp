@@ -175,8 +175,8 @@ TEST(Thinned, RowsOfConsecutiveFramesHaveEachPlaceOnceAndTheForegroundAlways) {
 }
 
 TEST(Thinned, OnlyWhereThereAreManyRowsForEachRegressor) {
-  EXPECT_EQ(thinning(1000, 100), 1);
-  EXPECT_EQ(thinning(100 * 32 * 3, 100), 3);
+  EXPECT_EQ(thinning(1900, 100), 1);
+  EXPECT_EQ(thinning(100 * 10 * 3, 100), 3);
   EXPECT_EQ(thinning(1000000, 100), 4);
 }
 
@@ -314,7 +314,14 @@ TEST(Projection, MakesACorrectionOfManyChannelsOneOfFew) {
   options.rank = 4;
   const Joint joint = plan_joint(opened.set, cut, options);
   const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent);
-  const Gathered gathered = gather_corrections(opened.set, stores, {}, cut, joint, plain.front(), silent);
+  const auto seeing = [&](std::int64_t most_regressors) {
+    return gather_corrections(opened.set, stores, {}, cut, joint, plain.front(), silent, {}, nullptr, most_regressors);
+  };
+  const Gathered gathered = seeing(kMostRegressorsTried), all = seeing(kMostRegressors);
+  EXPECT_TRUE(sees_more(plain.front(), kMostRegressorsTried, kMostRegressors));
+  EXPECT_FALSE(sees_more(plain.front(), 130 * 9, kMostRegressors));
+  EXPECT_FALSE(all.maps[0].projection.defined());
+  EXPECT_LE(solve(all, joint, options).residuals[0], solve(gathered, joint, options).residuals[0] + 1e-3);
   ASSERT_TRUE(gathered.maps[0].projection.defined());
   EXPECT_LT(gathered.maps[0].projection.size(0), 130);
   const Fitted fitted = solve(gathered, joint, options);
