@@ -139,7 +139,7 @@ TEST(Choose, EqualsBruteForceOnRandomModels) {
 TEST(Choose, OutOfStepsStillBoundsTheOptimum) {
   std::mt19937 random(22);
   int unproven = 0;
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 100; ++round) {
     Choice choice = random_choice(random, 8, 8);
     const double best = choose(choice).value;
     choice.most_steps = 0;  // what the first way down finds
@@ -149,7 +149,7 @@ TEST(Choose, OutOfStepsStillBoundsTheOptimum) {
     ASSERT_LE(chosen.value, best + 1e-9) << "round " << round;
     unproven += chosen.proven ? 0 : 1;
   }
-  EXPECT_GT(unproven, 50);
+  EXPECT_GT(unproven, 10);
 }
 
 /// Models of families, each a row of layers: within a family cuts reach far, across them not. Deep cuts save more, take
