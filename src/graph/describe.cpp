@@ -82,14 +82,16 @@ class Describer {
       std::vector<tj::Value*> used;
       used_values(node, used);
       std::set<int> inputs, parameters;
-      bool depends = false;
+      bool depends = false, sized = false;
       for (tj::Value* value : used) {
         if (is_image(value)) op.reads_input = true;
         if (const auto found = parameter_of_.find(value); found != parameter_of_.end())
           parameters.insert(found->second);
         if (const auto found = op_of_.find(value->node()); found != op_of_.end()) inputs.insert(found->second);
         depends |= image_dependent_.count(value) > 0 || was_written(value);
+        sized |= sized_.count(value->node()) > 0;
       }
+      if (sized || (depends && reads_shape_only(*node))) sized_.insert(node);
       if (depends && writes(node)) image_writers_.push_back(node);
       for (tj::Value* output : node->outputs()) {
         if (depends && holds_tensors(output->type()) && !reads_shape_only(*node)) image_dependent_.insert(output);
@@ -192,7 +194,11 @@ class Describer {
     for (tj::Node* node : nodes_) {
       if (op_of_.count(node) == 0 || node->outputs().empty()) continue;
       tj::Value* out = node->output(0);
-      if (image_dependent_.count(out) == 0 || !out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      if (!out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      if (image_dependent_.count(out) == 0) {
+        if (meets_the_image(out)) other(node, sized_.count(node) > 0 ? "shape computation" : "constant");
+        continue;
+      }
       const OpInfo info = op_info(*node);
       switch (info.role) {
         case Role::kLinear:
@@ -220,6 +226,15 @@ class Describer {
           break;
       }
     }
+  }
+
+  /// Whether a value that no picture changes is read together with one that it does.
+  bool meets_the_image(const tj::Value* value) const {
+    return std::any_of(value->uses().begin(), value->uses().end(), [&](const tj::Use& use) {
+      const auto outputs = use.user->outputs();
+      return std::any_of(outputs.begin(), outputs.end(),
+                         [&](const tj::Value* output) { return image_dependent_.count(output) > 0; });
+    });
   }
 
   std::string why_unknown(const tj::Node& node) const {
@@ -298,11 +313,22 @@ class Describer {
     if (rank(node->output(0)) >= 3) program_.others.push_back({base_name(node), reason});
   }
 
+  /// The operation as both tracing and scripting would have it: neither in place, nor by its number of dimensions only.
+  std::string op_name(const tj::Node& node) const {
+    std::string op = node.kind().toUnqualString();
+    if (node.kind() == c10::aten::_convolution && rank(node.output(0)) >= 3) {
+      const auto transposed = tj::toIValue(node.input(6));
+      return std::string(transposed && transposed->toBool() ? "conv_transpose" : "conv") +
+             std::to_string(rank(node.output(0)) - 2) + "d";
+    }
+    if (!op.empty() && op.back() == '_' && op.front() != '_') op.pop_back();
+    return op;
+  }
+
   /// Module path, with ":op" where the op is a container's own code.
   std::string base_name(tj::Node* node) const {
     const std::string path = module_path(*node);
-    std::string op = node->kind().toUnqualString();
-    if (!op.empty() && op.back() == '_' && op.front() != '_') op.pop_back();
+    const std::string op = op_name(*node);
     if (path.empty()) return "forward:" + op;
     tj::Module module = module_;
     std::size_t begin = 0;
@@ -430,9 +456,10 @@ class Describer {
   std::unordered_map<const tj::Value*, int> parameter_of_, end_of_;
   std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
   std::set<const tj::Value*> image_dependent_;
-  std::vector<tj::Node*> image_writers_;  // what they write depends on the image
-  std::vector<bool> on_image_path_;       // per op: its result depends on the image
-  std::vector<bool> linear_;              // per op: a linear operation with weights, or control flow that may hold one
+  std::unordered_set<const tj::Node*> sized_;  // the sizes of something that depends on the image are behind them
+  std::vector<tj::Node*> image_writers_;       // what they write depends on the image
+  std::vector<bool> on_image_path_;            // per op: its result depends on the image
+  std::vector<bool> linear_;  // per op: a linear operation with weights, or control flow that may hold one
   std::unordered_map<const tj::Node*, int> silu_;
   std::vector<Block> blocks_;
 };
