@@ -65,8 +65,11 @@ constexpr Animal kZoo[] = {
     {"exported.traced", 3},
     {"exported_frozen", 3},
     {"no_grad", 3},
+    {"chosen", 0, "chooses a module while it runs"},
     {"writes_later", 3},
     {"channels_last.traced", 3},
+    {"autocast.traced", 3},
+    {"weight_norm.traced", 3},
     // Detectors of tests/fixtures/make.py.
     {"yolov5", 6, "", ""},
     {"yolov5.traced", 6, "", ""},
@@ -218,6 +221,20 @@ TEST(LayersOfFrozenArchives, AreNamedAlikeTracedAndScriptedAndByEveryTorch) {
 TEST(LayersOfAModelWithFurtherMethods, AreThoseOfForward) {
   for (const char* name : {"exported", "exported.traced", "profiled"})
     EXPECT_THAT(layer_names(name), testing::ElementsAre("stem.2", "middle.2", "head")) << name;
+}
+
+// The weights are computed from others: cast, or scaled.
+TEST(LayersWithComputedWeights, CountTheParametersBehindThem) {
+  for (const char* name : {"autocast.traced", "weight_norm.traced"}) {
+    const model::Loaded loaded = model::load(zoo_spec(name), "flags");
+    std::int64_t counted = 0, all = 0;
+    for (const graph::Layer& layer : graph::prepare(loaded, graph::dry_run(loaded)).program.layers) {
+      EXPECT_GT(layer.parameters, 0) << name << ": " << layer.name;
+      counted += layer.parameters;
+    }
+    for (const at::Tensor& parameter : loaded.module.parameters()) all += parameter.numel();
+    EXPECT_GE(counted, all) << name;
+  }
 }
 
 struct Place {
