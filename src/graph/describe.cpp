@@ -82,17 +82,21 @@ class Describer {
       std::vector<tj::Value*> used;
       used_values(node, used);
       std::set<int> inputs, parameters;
-      bool depends = false;
+      bool depends = false, sized = false, weights = false;
       for (tj::Value* value : used) {
         if (is_image(value)) op.reads_input = true;
         if (const auto found = parameter_of_.find(value); found != parameter_of_.end())
           parameters.insert(found->second);
         if (const auto found = op_of_.find(value->node()); found != op_of_.end()) inputs.insert(found->second);
         depends |= image_dependent_.count(value) > 0 || was_written(value);
+        sized |= sized_.count(value->node()) > 0;
+        weights |= parameter_of_.count(value) > 0 || of_parameters_.count(value) > 0;
       }
+      if (sized || (depends && reads_shape_only(*node))) sized_.insert(node);
       if (depends && writes(node)) image_writers_.push_back(node);
       for (tj::Value* output : node->outputs()) {
         if (depends && holds_tensors(output->type()) && !reads_shape_only(*node)) image_dependent_.insert(output);
+        if (!depends && weights) of_parameters_.insert(output);
       }
       op.inputs.assign(inputs.begin(), inputs.end());
       op.parameters.assign(parameters.begin(), parameters.end());
@@ -100,7 +104,9 @@ class Describer {
       if (!is_view(*node)) {
         for (tj::Value* output : node->outputs()) op.output_bytes += bytes_of(output);
       }
-      linear_.push_back(!op.parameters.empty() && is_weighted(*node));
+      // Weights may be cast, normalised or transposed first.
+      const bool computed = weights && op_info(*node).role == Role::kLinear;
+      linear_.push_back(is_weighted(*node) && (computed || !op.parameters.empty()));
       on_image_path_.push_back(!node->outputs().empty() && image_dependent_.count(node->output(0)) > 0);
       op_of_[node] = static_cast<int>(program_.ops.size());
       node_of_.push_back(node);
@@ -192,7 +198,11 @@ class Describer {
     for (tj::Node* node : nodes_) {
       if (op_of_.count(node) == 0 || node->outputs().empty()) continue;
       tj::Value* out = node->output(0);
-      if (image_dependent_.count(out) == 0 || !out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      if (!out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      if (image_dependent_.count(out) == 0) {
+        if (meets_the_image(out)) other(node, sized_.count(node) > 0 ? "shape computation" : "constant");
+        continue;
+      }
       const OpInfo info = op_info(*node);
       switch (info.role) {
         case Role::kLinear:
@@ -220,6 +230,15 @@ class Describer {
           break;
       }
     }
+  }
+
+  /// Whether a value that no picture changes is read together with one that it does.
+  bool meets_the_image(const tj::Value* value) const {
+    return std::any_of(value->uses().begin(), value->uses().end(), [&](const tj::Use& use) {
+      const auto outputs = use.user->outputs();
+      return std::any_of(outputs.begin(), outputs.end(),
+                         [&](const tj::Value* output) { return image_dependent_.count(output) > 0; });
+    });
   }
 
   std::string why_unknown(const tj::Node& node) const {
@@ -298,11 +317,22 @@ class Describer {
     if (rank(node->output(0)) >= 3) program_.others.push_back({base_name(node), reason});
   }
 
+  /// The operation as both tracing and scripting would have it: neither in place, nor by its number of dimensions only.
+  std::string op_name(const tj::Node& node) const {
+    std::string op = node.kind().toUnqualString();
+    if (node.kind() == c10::aten::_convolution && rank(node.output(0)) >= 3) {
+      const auto transposed = tj::toIValue(node.input(6));
+      return std::string(transposed && transposed->toBool() ? "conv_transpose" : "conv") +
+             std::to_string(rank(node.output(0)) - 2) + "d";
+    }
+    if (!op.empty() && op.back() == '_' && op.front() != '_') op.pop_back();
+    return op;
+  }
+
   /// Module path, with ":op" where the op is a container's own code.
   std::string base_name(tj::Node* node) const {
     const std::string path = module_path(*node);
-    std::string op = node->kind().toUnqualString();
-    if (!op.empty() && op.back() == '_' && op.front() != '_') op.pop_back();
+    const std::string op = op_name(*node);
     if (path.empty()) return "forward:" + op;
     tj::Module module = module_;
     std::size_t begin = 0;
@@ -341,13 +371,28 @@ class Describer {
         Op& op = program_.ops[static_cast<std::size_t>(index)];
         op.layer = static_cast<int>(program_.layers.size());
         layer.flops += op.flops;
-        for (const int parameter : op.parameters) {
+        for (const int parameter : parameters_behind(index)) {
           layer.parameters += program_.parameters[static_cast<std::size_t>(parameter)].elements;
           layer.bytes += program_.parameters[static_cast<std::size_t>(parameter)].bytes;
         }
       }
       program_.layers.push_back(std::move(layer));
     }
+  }
+
+  /// Parameters that an op reads, and those that its weights are computed from.
+  std::set<int> parameters_behind(int op) const {
+    std::set<int> found, seen{op};
+    std::vector<int> open{op};
+    while (!open.empty()) {
+      const Op& one = program_.ops[static_cast<std::size_t>(open.back())];
+      open.pop_back();
+      found.insert(one.parameters.begin(), one.parameters.end());
+      for (const int input : one.inputs) {
+        if (!on_image_path_[static_cast<std::size_t>(input)] && seen.insert(input).second) open.push_back(input);
+      }
+    }
+    return found;
   }
 
   /// How many blocks end in each module's code.
@@ -361,8 +406,7 @@ class Describer {
   /// its own names it.
   tj::Node* naming_node(const Block& block) const {
     for (std::size_t i = block.ops.size(); i-- > 0;) {
-      if (!program_.ops[static_cast<std::size_t>(block.ops[i])].parameters.empty())
-        return node_of_[static_cast<std::size_t>(block.ops[i])];
+      if (!parameters_behind(block.ops[i]).empty()) return node_of_[static_cast<std::size_t>(block.ops[i])];
     }
     return block.end->node();
   }
@@ -429,10 +473,11 @@ class Describer {
   std::unordered_map<const tj::Node*, int> op_of_, position_;
   std::unordered_map<const tj::Value*, int> parameter_of_, end_of_;
   std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
-  std::set<const tj::Value*> image_dependent_;
-  std::vector<tj::Node*> image_writers_;  // what they write depends on the image
-  std::vector<bool> on_image_path_;       // per op: its result depends on the image
-  std::vector<bool> linear_;              // per op: a linear operation with weights, or control flow that may hold one
+  std::set<const tj::Value*> image_dependent_, of_parameters_;
+  std::unordered_set<const tj::Node*> sized_;  // the sizes of something that depends on the image are behind them
+  std::vector<tj::Node*> image_writers_;       // what they write depends on the image
+  std::vector<bool> on_image_path_;            // per op: its result depends on the image
+  std::vector<bool> linear_;  // per op: a linear operation with weights, or control flow that may hold one
   std::unordered_map<const tj::Node*, int> silu_;
   std::vector<Block> blocks_;
 };

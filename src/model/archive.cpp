@@ -69,6 +69,30 @@ std::string missing_operator(const std::string& message) {
   return {};
 }
 
+/// Why Torch cannot load a module, with what to do, from the message that it gives.
+Error loading_error(const std::string& message, const std::string& reason, const std::string& path) {
+  // A class that C++ code brings: "Unknown type name '__torch__.torch.classes.xnnpack.Conv2dOpContext'".
+  static const std::string kClass = "Unknown type name '__torch__.torch.classes.";
+  if (const auto at = message.find(kClass); at != std::string::npos) {
+    const auto begin = at + kClass.size();
+    const std::string name = message.substr(begin, message.find('\'', begin) - begin);
+    const bool mobile = name.starts_with("xnnpack.") || name.starts_with("vulkan.") || name.starts_with("metal.");
+    return input_error("the model needs the class " + name + ", which this Torch does not have", path,
+                       mobile ? "save the model before torch.utils.mobile_optimizer packs its weights for phones: "
+                                "torch.jit.script(model).save('model.pt')"
+                              : "add the library that has it: --library libNAME.so, or export without it");
+  }
+  // Constants in the layout of oneDNN have no form in an archive: torch.jit.save leaves out their values.
+  if (message.find("required keyword attribute 'value' is undefined") != std::string::npos) {
+    return input_error(
+        "a constant has no value in this archive (torch.jit.optimize_for_inference makes such ones, and "
+        "torch.jit.save leaves them out)",
+        path, "save the model before torch.jit.optimize_for_inference: repsim optimises by itself");
+  }
+  return input_error("cannot be loaded: " + reason, path,
+                     std::string("export it again with Torch ") + TORCH_VERSION + " or older");
+}
+
 /// What an archive without TorchScript code is instead, as far as its records tell.
 Error not_torchscript(const std::vector<std::string>& records, const std::string& path) {
   const auto has = [&](const std::string& part) {
@@ -139,10 +163,7 @@ torch::jit::Module load_module(const std::string& bytes, const std::string& path
     return load();
   } catch (const std::exception& error) {
     missing = missing_operator(error.what());
-    if (missing.empty()) {
-      throw input_error("cannot be loaded: " + first_line(error), path,
-                        std::string("export it again with Torch ") + TORCH_VERSION + " or older");
-    }
+    if (missing.empty()) throw loading_error(error.what(), first_line(error), path);
   }
   const std::string problem = "the model needs the operator " + missing + ", which this Torch does not have";
   if (!missing.starts_with("torchvision::")) {

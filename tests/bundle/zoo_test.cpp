@@ -3,16 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/error_matcher.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
+#include "repsim/pipeline.hpp"
 
 namespace repsim::bundle {
 namespace {
 
 struct Animal {
   const char* name;
-  std::size_t layers;       ///< that inspect shows; 0: carried whole
-  const char* reason = "";  ///< part of why it is carried whole
+  std::size_t layers;           ///< that inspect shows; 0: carried whole
+  const char* reason = "";      ///< part of why it is carried whole
+  const char* folder = "zoo/";  ///< below tests/fixtures
 };
 
 // Half, bfloat and double compute in their own precision after a cast, so their layers are of that type.
@@ -56,6 +59,24 @@ constexpr Animal kZoo[] = {
     {"one_activation", 4},
     {"one_activation.traced", 4},
     {"frozen", 3},
+    {"frozen.traced", 3},
+    {"profiled", 3},
+    {"exported", 3},
+    {"exported.traced", 3},
+    {"exported_frozen", 3},
+    {"no_grad", 3},
+    {"chosen", 0, "chooses a module while it runs"},
+    {"writes_later", 3},
+    {"channels_last.traced", 3},
+    {"autocast.traced", 3},
+    {"weight_norm.traced", 3},
+    // Detectors of tests/fixtures/make.py.
+    {"yolov5", 6, "", ""},
+    {"yolov5.traced", 6, "", ""},
+    {"ssd", 8, "", ""},
+    {"ssd.traced", 8, "", ""},
+    {"ssd_regressions", 8, "", ""},
+    {"landmark_ssd", 10, "", ""},
     // Archives that older versions of Torch wrote.
     {"torch-1.8/carried", 5},
     {"torch-1.8/quantised", 2},
@@ -70,26 +91,31 @@ constexpr Animal kZoo[] = {
     {"torch-1.13/frozen", 3},
 };
 
+model::ModelSpec zoo_spec(const std::string& name) {
+  return {name, test::fixture_path("zoo/" + name).string(), test::fixture_input(), {}};
+}
+
 class Zoo : public testing::TestWithParam<Animal> {
  protected:
-  static test::Opened open(const char* name) {
+  static test::Opened open(const Animal& animal) {
     std::vector<model::Loaded> loaded;
     loaded.push_back(model::load(
-        {"animal", test::fixture_path(std::string("zoo/") + name).string(), test::fixture_input(), {}}, ""));
+        {"animal", test::fixture_path(std::string(animal.folder) + animal.name).string(), test::fixture_input(), {}},
+        ""));
     loaded.push_back(test::load_fixture("small"));
     return test::open_loaded(std::move(loaded));
   }
 };
 
 TEST_P(Zoo, HasTheLayersThatItShould) {
-  const test::Opened opened = open(GetParam().name);
+  const test::Opened opened = open(GetParam());
   EXPECT_EQ(opened.prepared[0].transparent, GetParam().layers > 0) << opened.prepared[0].opaque_reason;
   EXPECT_THAT(opened.prepared[0].opaque_reason, testing::HasSubstr(GetParam().reason));
   EXPECT_EQ(opened.program(0).layers.size(), GetParam().layers);
 }
 
 TEST_P(Zoo, KeepsItsBitsInABundle) {
-  const test::Opened opened = open(GetParam().name);
+  const test::Opened opened = open(GetParam());
   const auto loaded = opened.pointers();
   const Written written = write(opened.set, loaded, {}, "{}");
   torch::jit::Module bundle = test::load_bytes(written.bytes), original = torch::jit::load(loaded[0]->spec.path);
@@ -111,7 +137,7 @@ TEST_P(Zoo, KeepsItsBitsInABundle) {
 }
 
 TEST_P(Zoo, TakesRepresentationsLikeAnIndependentSplice) {
-  const test::Opened opened = open(GetParam().name);
+  const test::Opened opened = open(GetParam());
   if (!opened.prepared[0].transparent) GTEST_SKIP() << "carried whole";
   const auto cuts = test::map_cuts(opened.program(0));
   if (cuts.empty()) GTEST_SKIP() << "no feature maps of float32";
@@ -175,16 +201,83 @@ TEST(WarningModel, RunsInAJointGraph) {
   EXPECT_TRUE(test::same_bits(runner.run({image}), test::run_file(opened.loaded[0].spec.path, image)));
 }
 
-// A quantised model gives its float layers, and takes what comes before them.
-TEST(QuantisedModel, NamesWhatIsNoLayer) {
-  const test::Opened opened = test::open_loaded([] {
-    std::vector<model::Loaded> loaded;
-    loaded.push_back(model::load({"q", test::fixture_path("zoo/quantised").string(), test::fixture_input(), {}}, ""));
-    return loaded;
-  }());
+std::vector<std::string> layer_names(const std::string& name) {
+  const model::Loaded loaded = model::load(zoo_spec(name), "flags");
+  std::vector<std::string> names;
+  for (const graph::Layer& layer : graph::prepare(loaded, graph::dry_run(loaded)).program.layers)
+    names.push_back(layer.name);
+  return names;
+}
+
+// Freezing leaves no module to name a layer after: operations are numbered, alike whoever froze and however it was
+// made.
+TEST(LayersOfFrozenArchives, AreNamedAlikeTracedAndScriptedAndByEveryTorch) {
+  for (const char* name : {"frozen", "frozen.traced", "exported_frozen", "torch-1.8/frozen", "torch-1.13/frozen"}) {
+    EXPECT_THAT(layer_names(name), testing::ElementsAre("forward:conv2d", "forward:conv2d@2", "forward:conv2d@3"))
+        << name;
+  }
+}
+
+TEST(LayersOfAModelWithFurtherMethods, AreThoseOfForward) {
+  for (const char* name : {"exported", "exported.traced", "profiled"})
+    EXPECT_THAT(layer_names(name), testing::ElementsAre("stem.2", "middle.2", "head")) << name;
+}
+
+// The weights are computed from others: cast, or scaled.
+TEST(LayersWithComputedWeights, CountTheParametersBehindThem) {
+  for (const char* name : {"autocast.traced", "weight_norm.traced"}) {
+    const model::Loaded loaded = model::load(zoo_spec(name), "flags");
+    std::int64_t counted = 0, all = 0;
+    for (const graph::Layer& layer : graph::prepare(loaded, graph::dry_run(loaded)).program.layers) {
+      EXPECT_GT(layer.parameters, 0) << name << ": " << layer.name;
+      counted += layer.parameters;
+    }
+    for (const at::Tensor& parameter : loaded.module.parameters()) all += parameter.numel();
+    EXPECT_GE(counted, all) << name;
+  }
+}
+
+struct Place {
+  const char* model;
+  const char* name;
+  const char* reason;
+};
+
+class NoLayers : public testing::TestWithParam<Place> {};
+
+TEST_P(NoLayers, AreListedWithTheReasonAsTextAndAsJson) {
+  const Place& place = GetParam();
+  const pipeline::Inspection inspection = pipeline::inspect(zoo_spec(place.model));
   std::vector<std::string> reasons;
-  for (const graph::NoLayer& other : opened.program(0).others) reasons.push_back(other.reason);
-  EXPECT_THAT(reasons, testing::Contains("quantised"));
+  for (const Json& other : inspection.json["not_layers"]) {
+    if (other["name"] == place.name) reasons.push_back(other["reason"]);
+  }
+  EXPECT_THAT(reasons, testing::Contains(place.reason)) << inspection.text;
+  EXPECT_THAT(inspection.text, testing::HasSubstr(std::string("  ") + place.name + ": " + place.reason));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, NoLayers,
+    testing::Values(Place{"quantised", "middle.0", "quantised"}, Place{"writes_later", "forward:exp", "constant"},
+                    Place{"writes_later", "forward:view", "shape computation"},
+                    Place{"writes_later", "middle.2", "overwritten in place later"},
+                    Place{"tokens", "forward:permute", "view of another layer"},
+                    Place{"while", "forward:Loop", "inside control flow that runs a varying number of times"}),
+    [](const auto& info) { return std::string(info.param.model) + std::to_string(info.index); });
+
+std::string refusal_of(const std::string& name) {
+  return test::error_text([&] { (void)model::load(zoo_spec(name), "flags"); });
+}
+
+// What torch.jit.save leaves out of such models is gone: nobody can load them.
+TEST(OptimisedArchives, SayThatTheModelIsToBeSavedBefore) {
+  EXPECT_THAT(refusal_of("optimised"),
+              testing::AllOf(testing::StartsWith("input: "), testing::HasSubstr("optimised.pt"),
+                             testing::HasSubstr("save the model before torch.jit.optimize_for_inference")));
+  EXPECT_THAT(refusal_of("torch-1.8/mobile"),
+              testing::AllOf(testing::StartsWith("input: "), testing::HasSubstr("mobile.pt"),
+                             testing::HasSubstr("the class xnnpack.Conv2dOpContext"),
+                             testing::HasSubstr("save the model before torch.utils.mobile_optimizer")));
 }
 
 }  // namespace

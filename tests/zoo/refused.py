@@ -52,6 +52,40 @@ class TwoInputs(Small):
         return self.conv(x) + self.conv(y)
 
 
+class NotANumber(Small):
+    def forward(self, x):
+        return (self.conv(x) - 1000.0).sqrt()
+
+
+class FixedSize(Small):
+    def forward(self, x):
+        return self.conv(x).reshape(1, 4, 62 * 62)
+
+
+class Halve(Small):
+    def forward(self, x):
+        return torch.ops.my_ops.halve(self.conv(x))
+
+
+class Suppresses(Small):
+    def forward(self, x):
+        return torch.ops.torchvision.nms(x[0, 0, :, 0:4], x[0, 0, :, 4], 0.5)
+
+
+def with_operators(module: type) -> bytes:
+    """Needs operators that are defined here and nowhere else."""
+    libraries = [torch.library.Library(name, "FRAGMENT") for name in ("my_ops", "torchvision")]
+    libraries[0].define("halve(Tensor x) -> Tensor")
+    libraries[1].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return scripted(module())
+
+
+def optimised() -> bytes:
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.optimize_for_inference(torch.jit.script(Small().eval())), buffer)
+    return buffer.getvalue()
+
+
 def scripted(module: torch.nn.Module) -> bytes:
     buffer = io.BytesIO()
     torch.jit.save(torch.jit.script(module.eval()), buffer)
@@ -107,6 +141,12 @@ FILES = {
     "a module that draws random numbers": lambda: scripted(Random()),
     "a module that returns no tensor": lambda: scripted(NoOutput()),
     "a module of two inputs": lambda: scripted(TwoInputs()),
+    "a module that returns NaN": lambda: scripted(NotANumber()),
+    "a module for another size": lambda: scripted(FixedSize()),
+    "a module with an operator of some library": lambda: with_operators(Halve),
+    "a module with an operator of torchvision": lambda: with_operators(Suppresses),
+    "a module after optimize_for_inference": optimised,
+    "a module after optimize_for_mobile": (ROOT / "tests/fixtures/zoo/torch-1.8/mobile.pt").read_bytes,
 }
 
 

@@ -61,6 +61,7 @@ struct Lifter {
       return "writes its attribute " + at + "." + node.s(c10::attr::name) + " while running";
     if (node.kind() == c10::prim::CallMethod)
       return "calls " + node.s(c10::attr::name) + " of " + at + ", which cannot be inlined";
+    if (node.kind() == c10::prim::ModuleContainerIndex) return "chooses a module while it runs (of " + at + ")";
     return std::string("uses the module ") + at + " as a value (" + node.kind().toQualString() + ")";
   }
 
