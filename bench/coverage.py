@@ -12,63 +12,19 @@ referee. Prints a line of JSON per plan, at last how many stated intervals hold 
 """
 import argparse
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
 
-import cv2
 import torch
+from studies import DEMO, REAL_INPUT, REPSIM, ROOT, Judge, run, write_clip
 
-ROOT = Path(__file__).resolve().parents[1]
-VIDEO = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
-sys.path.insert(0, str(ROOT / "scripts"))
-import evaluate_detector as own  # noqa: E402
-
-WINDOWS = {"all": (0, 795), "first": (0, 530), "last": (265, 795)}
+WINDOWS = {"all": range(795), "first": range(530), "last": range(265, 795)}
 DEMO_PAIRS = [("plain", "mobile"), ("residual", "plain"), ("mobile", "residual"), ("plain", "residual")]
-
-
-class Head(torch.nn.Module):
-    def __init__(self, bundle: torch.jit.ScriptModule, index: int):
-        super().__init__()
-        self.bundle, self.index = bundle, index
-
-    def forward(self, x):
-        return self.bundle(x)[self.index]
-
-
-def window(work: Path, name: str) -> Path:
-    """A part of the video without loss: pictures one after the other."""
-    begin, end = WINDOWS[name]
-    path = work / f"{name}.png"
-    if not path.exists():
-        source = cv2.VideoCapture(str(VIDEO))
-        with path.open("wb") as file:
-            for index in range(end):
-                ok, image = source.read()
-                if ok and index >= begin:
-                    file.write(cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
-    return path
-
-
-def by_referee(referee: Path, bundle: Path, head: int, model: Path, video: Path, frames: list[int]) -> float:
-    text = subprocess.run([sys.executable, referee, "ap", bundle, "--head", str(head), "--against", model, "--frames",
-                           ",".join(map(str, frames)), video], capture_output=True, text=True, check=True).stdout  # fmt: skip
-    return float(re.search(r"^fidelity ([0-9.]+)", text, re.M).group(1))
-
-
-def by_script(bundle: Path, head: int, model: Path, video: Path, frames: list[int]) -> float:
-    pictures = own.read_frames(video, frames)
-    module, size = own.load(model)
-    merged = Head(torch.jit.load(str(bundle)).eval(), head)
-    return own.fidelity(own.detect(merged, size, pictures), own.detect(module, size, pictures), 0.35)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repsim", type=Path, default=ROOT / "build/release/bin/repsim")
+    parser.add_argument("--repsim", type=Path, default=REPSIM)
     parser.add_argument("--real", type=Path)
     parser.add_argument("--referee", type=Path)
     parser.add_argument("--frames", type=int, default=128)
@@ -83,17 +39,16 @@ def main() -> None:
         jobs = real + jobs
     inside, same, count = 0, 0, 0
     for number, (receiver, donor, name) in enumerate(jobs[:10]):
-        is_real = receiver not in ("plain", "mobile", "residual")
+        is_real = receiver not in DEMO
         folder = args.real if is_real else ROOT / "demo"
         models = [folder / f"{one}.pt" for one in (receiver, donor)]
-        video, out = window(args.work, name), args.work / f"{number}-{receiver}-{donor}-{name}"
+        video = write_clip(args.work / f"{name}.png", WINDOWS[name])
+        out = args.work / f"{number}-{receiver}-{donor}-{name}"
         command = [args.repsim, "plan", *models, "--video", video, "--out", out, "--force", "--quiet", "--frames", args.frames, "--share",
                    f"{receiver}<-{donor}", "--min-fidelity", args.target, "--seed", number, "--threads", args.threads, "--max-trials", 8]  # fmt: skip
         if is_real:
-            command += ["--input", "352x352,bgr,stretch"]
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-        if done.returncode not in (0, 4):
-            sys.exit(done.stderr)
+            command += ["--input", REAL_INPUT]
+        run(command, allowed=(0, 4))
         plan = json.loads((out / "plan.json").read_text())
         if not plan["shares"]:
             print(json.dumps({"receiver": receiver, "donor": donor, "video": name, "shares": 0}), flush=True)
@@ -101,8 +56,10 @@ def main() -> None:
         parts = plan["frames"]
         seen = {*parts["calibration"], *parts["selection"], *parts["holdout"]}
         unseen = [f for f in range(min(parts["holdout"]), plan["video"]["frame_count"]) if f not in seen]
-        measure = (lambda frames: by_referee(args.referee, out / "bundle.pt", 0, models[0], video, frames)) if is_real else (
-            lambda frames: by_script(out / "bundle.pt", 0, models[0], video, frames))  # fmt: skip
+
+        def measure(frames: list[int]) -> float:
+            return Judge(video, frames, referee=args.referee).merged(out / "bundle.pt", 0, models[0], is_real).fidelity
+
         stated = plan["models"][0]["fidelity"]
         again, elsewhere = measure(parts["holdout"]), measure(unseen)
         low, high = stated["interval"]["low"], stated["interval"]["high"]

@@ -12,13 +12,12 @@ Results stay in FOLDER/results.json, what is there is not run again. --doc write
 """
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-VIDEO = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
+from studies import REPSIM, ROOT, VIDEO, Results, run
+
 UNITS = {"bytes": ("bytes", "kB", 1e3), "flops": ("flops", "MFLOPs", 1e6), "latency": ("latency_estimate_ms", "ms of the estimate", 1),
          "peak-memory": (None, "kB", 1e3)}  # fmt: skip
 
@@ -31,16 +30,7 @@ def amount(totals: dict, objective: str) -> float:
 
 class Runner:
     def __init__(self, args: argparse.Namespace):
-        self.args, self.file = args, args.work / "results.json"
-        args.work.mkdir(parents=True, exist_ok=True)
-        self.results = json.loads(self.file.read_text()) if self.file.exists() else {}
-
-    def once(self, key: str, make) -> dict:
-        if key not in self.results:
-            self.results[key] = make()
-            self.file.write_text(json.dumps(self.results, indent=1))
-            print(key, json.dumps(self.results[key]), flush=True)
-        return self.results[key]
+        self.args, self.results = args, Results(args.work)
 
     def plan(self, objective: str, target: float, *more: str) -> dict:
         out = self.args.work / "-".join([objective, str(target), *(m.strip("-") for m in more)])
@@ -52,9 +42,7 @@ class Runner:
             path, _, size = rest.rpartition(":")
             command += ["--model", f"{name}={path}", "--input", f"{name}={size},bgr,stretch"]
         begin = time.monotonic()
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-        if done.returncode not in (0, 4):
-            sys.exit(f"{command}\n{done.stderr}")
+        run(command, allowed=(0, 4))
         plan = json.loads((out / "plan.json").read_text())
         before, free, after = (amount(plan["totals"][part], objective) for part in ("before", "deduplicated", "after"))
         shares = [f"{s['receiver']}<-{'+'.join(s.get('donors', [s['donor']]))}" for s in plan["shares"]]
@@ -67,15 +55,15 @@ class Runner:
     def identical(self, target: float) -> dict:
         folder = self.args.work / f"bytes-{target}"
         command = [sys.executable, ROOT / "bench" / "identical_layers.py", folder, "--min-fidelity", target]
-        return json.loads(subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True).stdout)
+        return json.loads(run(command))
 
     def run(self) -> None:
         for objective in self.args.objectives:
             for target in self.args.targets:
-                self.once(f"{objective} {target}", lambda: self.plan(objective, target))
+                self.results.once(f"{objective} {target}", lambda: self.plan(objective, target))
         for target in self.args.targets:
-            self.once(f"single {target}", lambda: self.plan("bytes", target, "--max-shares=1"))
-            self.once(f"identical {target}", lambda: self.identical(target))
+            self.results.once(f"single {target}", lambda: self.plan("bytes", target, "--max-shares=1"))
+            self.results.once(f"identical {target}", lambda: self.identical(target))
 
     def tables(self) -> str:
         lines = ["| objective | target | saved | of | % | shares | worst fidelity | trials | candidates | seconds |",
@@ -83,13 +71,13 @@ class Runner:
         for objective in self.args.objectives:
             _, unit, scale = UNITS[objective]
             for target in self.args.targets:
-                one = self.results[f"{objective} {target}"]
+                one = self.results.values[f"{objective} {target}"]
                 saved = one["before"] - one["after"]
                 lines.append(f"| {objective} | {target} | {saved / scale:.1f} {unit} | {one['before'] / scale:.1f} | {100 * saved / one['before']:.1f} "
                              f"| {', '.join(one['shares']) or 'none'} | {one['worst_fidelity']:.3f} | {one['trials']} | {one['candidates']} | {one['seconds']:.0f} |")  # fmt: skip
         lines += ["", "| target | plan, kB | de-duplication | identical layers, no retraining | best single share |", "|---|---|---|---|---|"]
         for target in self.args.targets:
-            plan, single, same = (self.results[f"{kind} {target}"] for kind in ("bytes", "single", "identical"))
+            plan, single, same = (self.results.values[f"{kind} {target}"] for kind in ("bytes", "single", "identical"))
             saved = lambda one: (one["before"] - one["after"]) / 1e3
             lines.append(f"| {target} | {saved(plan):.1f} | {(plan['before'] - plan['deduplicated']) / 1e3:.1f} | {same['bytes_saved'] / 1e3:.1f} "
                          f"({same['layers']} layers, {same['trials']} trials) | {saved(single):.1f} ({', '.join(single['shares']) or 'none'}) |")  # fmt: skip
@@ -100,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repsim", type=Path, default=ROOT / "build/release/bin/repsim")
+    parser.add_argument("--repsim", type=Path, default=REPSIM)
     parser.add_argument("--video", type=Path, default=VIDEO)
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--max-trials", type=int, default=64)

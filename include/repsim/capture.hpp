@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "repsim/base/memory.hpp"
 #include "repsim/base/progress.hpp"
 #include "repsim/graph.hpp"
 #include "repsim/similarity.hpp"
@@ -50,7 +51,11 @@ void centred_gram(const at::Tensor& value, double* gram);
 
 /// Signatures of all layers of one model over the stored frames; no activation outlives its minibatch.
 /// @param store  calibration frames in the model's geometry, at least 16
+/// @param row_bytes  of the layers of a model that takes one frame at a time, which wait until their minibatch is
+/// whole:
+///        where all of them are more, the frames are run several times, each time for some of the layers. The result is
+///        the same
 [[nodiscard]] similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store,
-                                                Progress& progress);
+                                                Progress& progress, std::int64_t row_bytes = kUnlimited);
 
 }  // namespace repsim::capture

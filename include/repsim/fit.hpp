@@ -66,11 +66,15 @@ struct Joint {
   std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
   std::vector<bool> resample;  ///< per tap: receiver and donor see different parts; constant matrices line the maps up
   int rank = 0;                ///< of the corrections
+  /// Per convolution of refit_nodes: the batch normalisation behind it that its new weights take in.
+  std::vector<std::optional<graph::Normalisation>> normalisations;
   std::set<graph::Axis> rows,
       columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
   std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
-  std::int64_t flops_added = 0;    ///< per frame
+  std::int64_t flops_added = 0;  ///< per frame
+  /// Of the normalisations that are taken in, and so gone beside what the cut removes.
+  std::int64_t bytes_taken_in = 0, flops_taken_in = 0;
   std::int64_t gram_elements = 0;  ///< of the Gram matrices of its maps' regressors, without corrections
 };
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
@@ -79,7 +83,7 @@ struct Joint {
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
  public:
-  /// How products of rows are taken before they are added up in float64. Float32 products are those of 1024 rows at a
+  /// How products of rows are taken before they are added up in float64. Float32 products are those of 4096 rows at a
   /// time about the shift: good to 1e-5 of the variances, which is far below the ridge of a correction, and twice as
   /// fast.
   enum class Products { kDouble, kFloat };
@@ -183,10 +187,11 @@ struct Gathered {
 
 /// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
 /// the donor's (adapter), or the output of the first convolutions on their input after replacement, jointly over all
-/// taps (refit), positions of all frames as rows, without those whose centre lies where the tap's donor (adapter) or
-/// one of the donors (refit) does not see. Sums in float64, rows in the order of the frames: deterministic. With a
-/// rank, what the map leaves over is regressed on a neighbourhood that is larger by a ring of one, and of that the
-/// directions of most explained variance are kept (reduced-rank regression, Izenman 1975).
+/// taps (refit, then joined with the batch normalisation behind it, which is exact), positions of all frames as rows,
+/// without those whose centre lies where the tap's donor (adapter) or one of the donors (refit) does not see. Sums in
+/// float64, rows in the order of the frames: deterministic. With a rank, what the map leaves over is regressed on a
+/// neighbourhood that is larger by a ring of one, and of that the directions of most explained variance are kept
+/// (reduced-rank regression, Izenman 1975).
 /// @param shares  shares that are already part of the merged model: the donors' layers are what they make of them
 /// @param weights  of the rows; residuals are weighted alike
 /// @throws Error{kInterrupted}
@@ -227,13 +232,19 @@ class Reuse {
                                            std::span<const graph::Splice> shares, std::span<const Cut> cuts,
                                            std::span<const Joint> joints, Progress& progress,
                                            const RowWeights& weights = {}, Reuse* reuse = nullptr);
-/// The same of one cut with what corrections of any rank need. A neighbourhood of many channels has more values than
-/// can be regressed on in reasonable time; the correction then sees the principal directions of the channels only.
+/// The most values of a neighbourhood that a correction is regressed on: one that is kept, and one that a search tries.
+/// What a fit costs grows with their square.
+inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 1024;
+
+/// The same of one cut with what corrections of any rank need. A neighbourhood of so many channels that it has more
+/// than `most_regressors` values is regressed on the principal directions of the channels only.
 /// @param plain  what gather() has of this cut
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                                           std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                                           const Gathered& plain, Progress& progress, const RowWeights& weights = {},
-                                          Reuse* reuse = nullptr);
+                                          Reuse* reuse = nullptr, std::int64_t most_regressors = kMostRegressors);
+/// Whether gather_corrections() of this cut depends on `most_regressors` between those two.
+[[nodiscard]] bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors);
 /// The second half.
 /// @param joint  of rank 0, or of any rank where corrections were gathered
 [[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);
@@ -252,9 +263,11 @@ struct Screening {
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
 /// at 64 positions per frame (evenly spaced over what both see). One pass over the frames, in which every model runs
 /// once; a second one for what cannot be run in batches.
+/// @param most_bytes  of the sums and sampled rows that are in memory at a time, as far as one donor layer's need no
+///        more: where all are more, there are several passes. The result is the same
 /// @return per screening, per pair
 [[nodiscard]] std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
                                                       std::span<const Screening> screenings, const Options& options,
-                                                      Progress& progress);
+                                                      Progress& progress, std::int64_t most_bytes = kUnlimited);
 
 }  // namespace repsim::fit

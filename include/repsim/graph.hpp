@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -118,6 +119,7 @@ struct ConvRefit {
   int node = -1;  ///< top-block node in the receiver's prepared graph
   at::Tensor weight, bias;
   Correction correction = {};
+  int normalisation = -1;  ///< node of the batch normalisation behind it that the weights have taken in; -1: none
 };
 
 /// One receiver with its replaced layers.
@@ -188,5 +190,15 @@ struct ConvGeometry {
 [[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
 /// That of an adapter: 1x1, nothing around.
 [[nodiscard]] inline ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
+
+/// A batch normalisation by constants that a convolution can take in: scale * x + shift per channel.
+struct Normalisation {
+  int node = -1;                ///< of the top block
+  int op = -1;                  ///< of the program
+  at::Tensor scale, shift;      ///< float64 [C]
+  std::vector<int> parameters;  ///< of the program, ascending: those that nothing else reads
+};
+/// That behind a convolution whose result nothing else reads.
+[[nodiscard]] std::optional<Normalisation> normalisation_behind(const Prepared& model, int node);
 
 }  // namespace repsim::graph

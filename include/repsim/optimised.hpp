@@ -8,35 +8,48 @@
 
 namespace repsim::graph {
 
-/// A private copy of a prepared graph that computes the layers' values faster, and not to the bit: normalisation is
-/// folded into the convolutions before it, convolutions have their weights packed for oneDNN and apply the activation
-/// behind them, and maps lie with their channels last. Only what ends inside one layer's block is fused, so every layer
-/// still has its value.
+/// A private copy of a graph that computes some of its values faster, and not to the bit: normalisation is folded into
+/// the convolutions before it, convolutions have their weights packed for oneDNN and apply the activation behind them,
+/// and maps lie with their channels last.
 struct Optimised {
-  std::shared_ptr<torch::jit::Graph> graph;  ///< inputs: those of the model before its parameters, then `parameters`
+  std::shared_ptr<torch::jit::Graph> graph;  ///< inputs: those of the graph before its parameters, then `parameters`
   std::vector<c10::IValue> parameters;
-  std::vector<Place> places;  ///< per layer of the model's program
+  std::vector<Place> places;  ///< per place asked for
   int convolutions = 0;       ///< packed
   int normalisations = 0;     ///< folded
   int activations = 0;        ///< fused
 };
 
-/// Rewrites a copy; the model stays as it is.
-/// @param model  transparent
-/// @throws Error{kInput} or another exception where the graph holds something that cannot be packed: run the model as
-/// it is then. Whether the values agree is the caller's to check.
-[[nodiscard]] Optimised optimise(const Prepared& model);
-
-/// Computes the layers of a model, nothing behind them.
-struct LayerRunner {
-  Runner runner;       ///< taps: the layers of the model's program
-  std::string reason;  ///< empty: the optimised copy runs; else why the model runs as it is
+/// What becomes of a value between a convolution and the end of what is fused into it, where it is read, too.
+enum class Between {
+  kKept,      ///< nothing is fused over it
+  kRepeated,  ///< it is computed once more for itself: the bits of a value do not depend on which others are read
 };
 
-/// The optimised copy where it works: on an example every layer's values equal those of the model as it is, to
-/// `kLayerTolerance` of the layer's largest.
-/// @param example  the graph's inputs before the parameters, for few frames: all their layers are in memory at once
-[[nodiscard]] LayerRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example);
+/// Rewrites a copy; the graph stays as it is (torch's copy() is not const).
+/// @param parameters  the values of the graph's last inputs
+/// @param keep_output  false: the copy computes only what the places need, and returns nothing
+/// @throws Error{kInput} or another exception where the graph holds something that cannot be packed: run it as it is
+/// then. Whether the values agree is the caller's to check.
+[[nodiscard]] Optimised optimise(torch::jit::Graph& graph, const std::vector<c10::IValue>& parameters,
+                                 std::span<const Place> places, Between between, bool keep_output);
+/// The same of a transparent model with its layers as places, kept, and its output.
+[[nodiscard]] Optimised optimise(const Prepared& model);
+
+/// Computes values of a graph, nothing behind them.
+struct TapRunner {
+  Runner runner;       ///< taps: the places asked for
+  std::string reason;  ///< empty: the optimised copy runs; else why the graph runs as it is
+};
 inline constexpr double kLayerTolerance = 1e-4;
+
+/// The layers of a transparent model, by its optimised copy where that works: on an example every layer's values equal
+/// those of the model as it is, to `kLayerTolerance` of the layer's largest.
+/// @param example  the graph's inputs before the parameters, for few frames: all their layers are in memory at once
+[[nodiscard]] TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example);
+
+/// The same of places in a joint graph.
+[[nodiscard]] TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
+                                     const std::vector<c10::IValue>& example);
 
 }  // namespace repsim::graph

@@ -52,6 +52,9 @@ struct Settings {
   std::vector<std::string> libraries;  ///< of operators that the models need beside Torch: paths, loaded in this order
   std::string cache;  ///< folder in which signatures are kept for later runs; empty: they are not kept.
                       ///< Decides nothing but how long a run takes
+  /// Bytes that the process's peak of resident memory is to stay below, libraries included; none: no limit. Decides
+  /// nothing but how long a run takes, too.
+  std::optional<std::int64_t> memory_limit;
 
   /// What this model keeps at least.
   [[nodiscard]] double min_fidelity_for(const std::string& model) const {
@@ -122,7 +125,8 @@ struct VerifySettings {
   std::int64_t frames = 0;
   std::optional<std::string> truth;  ///< MOTChallenge text
   int threads = 0;
-  std::vector<std::string> libraries;  ///< as in Settings
+  std::vector<std::string> libraries;        ///< as in Settings
+  std::optional<std::int64_t> memory_limit;  ///< likewise
 };
 
 struct Verification {
@@ -145,7 +149,8 @@ struct RebuildSettings {
   std::filesystem::path out;   ///< the bundle to write
   bool force = false;          ///< replace it where it is there already
   int threads = 0;
-  std::vector<std::string> libraries;  ///< as in Settings
+  std::vector<std::string> libraries;        ///< as in Settings
+  std::optional<std::int64_t> memory_limit;  ///< likewise
 };
 
 /// Writes the bundle of a plan again, without a search: its shares are fitted on its calibration frames, the file is

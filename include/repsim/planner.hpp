@@ -161,20 +161,21 @@ struct Choice {
   /// Sets of columns of which not all may be chosen: a column, and columns of models that it takes from, directly or
   /// over others.
   std::vector<std::vector<std::size_t>> banned;
-  int max_shares = -1;                ///< -1: any number
-  std::int64_t most_nodes = 300'000;  ///< of the search tree: a number, not a time, so that equal runs agree
+  int max_shares = -1;                    ///< -1: any number
+  std::int64_t most_steps = 400'000'000;  ///< of the search, of a few ns each: no time, so that equal runs agree
 };
 
 struct Chosen {
   std::vector<std::size_t> columns;  ///< ascending by receiver
   double value = 0;                  ///< their sum
-  double bound = 0;                  ///< no choice is worth more; equals value (up to rounding) unless out of nodes
-  bool proven = true;                ///< false: most_nodes was reached
+  double bound = 0;                  ///< no choice is worth more; equals value (up to rounding) unless out of steps
+  bool proven = true;                ///< false: most_steps was reached
 };
 
-/// The choice of largest value. Branch and bound over the receivers, largest possible value first. The bound: the best
-/// column of every open receiver, with at most max_shares of them, and without the smallest where all would take (a
-/// choice without cycles has a model that takes nothing).
+/// The choice of largest value. Columns that another one of their receiver beats in worth and conflicts are left out;
+/// then branch and bound over the receivers. The bound: receivers two by two have columns that may stand side by side,
+/// at most max_shares take, and one less than there are models (without cycles somebody takes nothing), in the dual of
+/// a linear relaxation.
 /// @throws Error{kInternal} when a column names no model, or none that it takes from
 [[nodiscard]] Chosen choose(const Choice& choice);
 

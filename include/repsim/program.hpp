@@ -136,6 +136,7 @@ struct JoinedTap {
 struct JoinedShare {
   int receiver = -1;
   std::vector<JoinedTap> taps;
+  std::vector<int> taken_in = {};  ///< the receiver's ops that the one in front of each does as well
 };
 
 /// Several programs as the one that a bundle runs: donors before receivers, else in their order; of each what its

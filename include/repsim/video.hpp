@@ -61,8 +61,8 @@ enum class Perturbation {
 [[nodiscard]] const char* to_string(Perturbation perturbation);  ///< "none", "jpeg-95", "jpeg-80", "shift-1px"
 
 /// Frames of one video, resized and ordered for one input geometry, 8 bits per channel, in the system's page cache: an
-/// unlinked file in the folder for temporary files (TMPDIR), mapped. No memory of the process's own grows with the
-/// number of frames; the kernel may move the pages to that file.
+/// unlinked file in the folder for temporary files (TMPDIR), mapped. The process's memory does not grow with the number
+/// of frames: pages are there while they are read or written.
 class FrameStore {
  public:
   /// Reserves frames * height * width * 3 bytes, zeros. @throws Error{kInput} when the folder for temporary files has
@@ -85,6 +85,9 @@ class FrameStore {
   /// The stored pixels of one frame: height*width*3 bytes, channels in the spec's order.
   [[nodiscard]] std::span<const std::uint8_t> pixels(std::int64_t position) const;
   [[nodiscard]] std::span<std::uint8_t> pixels(std::int64_t position);
+  /// Takes these frames' pages out of the process's memory; they stay in the file and come back when they are read.
+  /// preprocess() and decode() do that with what they have done with.
+  void release(std::span<const std::int64_t> positions) const;
 
  private:
   struct Impl;

@@ -267,11 +267,16 @@ class Writer {
       const graph::Program& program = model(index).program;
       std::set<int> live;
       std::vector<int> cut;
-      std::set<int> refitted;
+      std::set<int> refitted, taken_in;
       for (const graph::Splice& splice : splices_) {
         if (splice.receiver != index) continue;
         for (const graph::Override& one : splice.overrides) cut.push_back(one.receiver_layer);
-        for (const graph::ConvRefit& refit : splice.refits) refitted.insert(refit.node);
+        for (const graph::ConvRefit& refit : splice.refits) {
+          refitted.insert(refit.node);
+          if (refit.normalisation < 0) continue;
+          const std::vector<int> gone = graph::normalisation_behind(model(index), refit.node)->parameters;
+          taken_in.insert(gone.begin(), gone.end());
+        }
       }
       const std::vector<bool> alive = graph::live_ops(program, cut);
       for (std::size_t op = 0; op < alive.size(); ++op) {
@@ -282,6 +287,7 @@ class Writer {
         live.erase(geometry.weight_parameter);
         live.erase(geometry.bias_parameter);
       }
+      for (const int parameter : taken_in) live.erase(parameter);
       for (const int parameter : live) live_bytes += program.parameters[static_cast<std::size_t>(parameter)].bytes;
       live_tensors += static_cast<std::int64_t>(live.size());
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "repsim/base/error.hpp"
+#include "repsim/base/log.hpp"
+#include "repsim/optimised.hpp"
 
 namespace repsim::capture {
 
@@ -54,8 +56,12 @@ void JointPass::begin(const std::vector<graph::FixedValue>& values) {
     taps.push_back(value.place);
   }
   if (!taps.empty()) {
-    compute_ = std::make_unique<graph::Runner>(*assembly_.graph, assembly_.parameter_values(), taps,
-                                               /*keep_output=*/false);
+    // Two frames, so that a value that is right for the first of a batch only is found.
+    const std::span<const std::int64_t> few(runs_.front().data(), std::min<std::size_t>(runs_.front().size(), 2));
+    graph::TapRunner fastest =
+        graph::joint_runner(assembly_, taps, group_inputs(set_, stores_, assembly_.input_groups, few));
+    if (!fastest.reason.empty()) log::debug("a joint graph runs as it is: " + fastest.reason);
+    compute_ = std::make_unique<graph::Runner>(std::move(fastest.runner));
   }
 }
 

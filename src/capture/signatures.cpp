@@ -1,9 +1,13 @@
 #include <ATen/Parallel.h>
 #include <torch/script.h>
 
+#include <map>
+#include <set>
+
 #include "plain/gram.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/optimised.hpp"
 
@@ -20,6 +24,7 @@ at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::in
     at::Tensor bytes = at::empty({static_cast<std::int64_t>(positions.size()), spec.height, spec.width, 3}, at::kByte);
     std::uint8_t* out = bytes.data_ptr<std::uint8_t>();
     for (const std::int64_t position : positions) out = std::ranges::copy(store.pixels(position), out).out;
+    store.release(positions);
     return bytes.permute({0, 3, 1, 2});
   }
   at::Tensor frames = at::empty({static_cast<std::int64_t>(positions.size()), 3, spec.height, spec.width}, at::kFloat);
@@ -36,6 +41,23 @@ at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
   if (!one.is_non_overlapping_and_dense()) return at::empty(sizes, at::kFloat);
   strides.insert(strides.begin(), one.numel());
   return at::empty_strided(sizes, strides, at::kFloat);
+}
+
+/// Layers whose rows wait together, in parts of at most `most_bytes`, or of one layer.
+std::vector<std::set<int>> sweeps(const graph::Program& program, std::int64_t most_bytes) {
+  std::vector<std::set<int>> result{{}};
+  std::int64_t waiting = 0;
+  for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
+    std::int64_t bytes = video::kMinibatchFrames * static_cast<std::int64_t>(sizeof(float));
+    for (const std::int64_t size : program.layers[layer].shape) bytes *= size;
+    if (!result.back().empty() && bytes > most_bytes - waiting) {
+      result.emplace_back();
+      waiting = 0;
+    }
+    waiting += bytes;
+    result.back().insert(static_cast<int>(layer));
+  }
+  return result;
 }
 
 }  // namespace
@@ -112,7 +134,8 @@ void centred_gram(const at::Tensor& value, double* gram) {
   if (!(trace > 1e-12 * mean_square * static_cast<double>(n))) std::fill_n(gram, n * n, 0.0);
 }
 
-similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress) {
+similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress,
+                                  std::int64_t row_bytes) {
   const auto minibatches = strided_minibatches(store.size());
   if (minibatches.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
   constexpr std::int64_t n = video::kMinibatchFrames;
@@ -129,7 +152,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   };
   // Two frames, so that a layer that is right for the first of a batch only is found.
   const std::size_t examples = model.batchable ? 2 : 1;
-  const graph::LayerRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
+  const graph::TapRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
   if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
 
   std::vector<double> gram(static_cast<std::size_t>(n * n));
@@ -139,7 +162,9 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
                                 result.values.data() + static_cast<std::int64_t>(layer) * result.length +
                                     static_cast<std::int64_t>(minibatch) * per_minibatch);
   };
-  progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size()) * n);
+  const std::vector<std::set<int>> parts =
+      model.batchable ? std::vector<std::set<int>>(1) : sweeps(model.program, row_bytes);
+  progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size() * parts.size()) * n);
   for (std::size_t k = 0; k < minibatches.size(); ++k) {
     for (const std::int64_t position : minibatches[k])
       result.frames.push_back(store.frames()[static_cast<std::size_t>(position)]);
@@ -149,17 +174,23 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
       continue;
     }
     // One frame at a time: rows wait in a buffer until their minibatch is whole.
-    std::vector<at::Tensor> rows(result.layers.size());
-    for (std::int64_t i = 0; i < n; ++i) {
-      const auto one = std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1);
-      layers.runner.run(input_of(one), [&](int layer, const at::Tensor& value) {
-        at::Tensor& buffer = rows[static_cast<std::size_t>(layer)];
-        if (!buffer.defined()) buffer = rows_like(value, n);
-        buffer[i].copy_(value.squeeze(0));
-      });
-      progress.step();
+    for (const std::set<int>& part : parts) {
+      std::map<int, at::Tensor> rows;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto one = std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1);
+        layers.runner.run(input_of(one), [&](int layer, const at::Tensor& value) {
+          if (part.count(layer) == 0) return;
+          at::Tensor& buffer = rows[layer];
+          if (!buffer.defined()) buffer = rows_like(value, n);
+          buffer[i].copy_(value.squeeze(0));
+        });
+        progress.step();
+      }
+      for (const auto& [layer, values] : rows) finish(k, layer, values);
+      // The rows of the next part have other sizes: they would not fit where these lay.
+      rows.clear();
+      if (parts.size() > 1) release_free_memory();
     }
-    for (std::size_t layer = 0; layer < rows.size(); ++layer) finish(k, static_cast<int>(layer), rows[layer]);
   }
   progress.end();
   return result;

@@ -7,6 +7,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/report.hpp"
+#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -29,6 +30,7 @@ struct BundleFlags {
   std::string plan;
   std::optional<std::string> out;
   std::optional<int> threads;
+  std::optional<std::int64_t> memory_limit;
   std::vector<std::string> libraries;
   bool force = false, json = false;
 };
@@ -44,6 +46,7 @@ pipeline::RebuildSettings settings_of(const BundleFlags& flags) {
   settings.force = flags.force;
   settings.libraries = flags.libraries;
   settings.threads = flags.threads.value_or(settings.threads);
+  settings.memory_limit = flags.memory_limit;
   return settings;
 }
 
@@ -69,6 +72,7 @@ Job setup_bundle(CLI::App& app) {
   app.add_option("PLAN", flags->plan, "A plan.json, or the folder that holds it");
   add_libraries(app, flags->libraries)->group("Settings");
   add_threads(app, flags->threads)->group("Settings");
+  add_memory_limit(app, flags->memory_limit)->group("Settings");
   add_text(app, "--out", "FILE", flags->out, "The bundle to write; it appears whole or not at all")->group("Output");
   app.add_flag("--force", flags->force, "Replace FILE where it is there already")->group("Output");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");

@@ -92,6 +92,20 @@ CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out) {
                   "(default: $XDG_CACHE_HOME/repsim, else ~/.cache/repsim)");
 }
 
+CLI::Option* add_memory_limit(CLI::App& app, std::optional<std::int64_t>& out) {
+  const auto read = [&out](const std::string& text) {
+    out = pipeline::parse_bytes(text);
+    if (out) return;
+    throw Error(ErrorKind::kUsage, "'" + text + "' is no size", "--memory-limit",
+                "bytes: --memory-limit 1500000000, or 800M, 1.5G");
+  };
+  return app
+      .add_option_function<std::string>("--memory-limit", read,
+                                        "Peak of the process's memory to stay below (800M, 2G), where it can: less is "
+                                        "kept and more computed again, with the same results (default: no limit)")
+      ->type_name("BYTES");
+}
+
 std::string cache_folder(const std::optional<std::string>& flag) {
   if (flag && flag->empty())
     throw Error(ErrorKind::kUsage, "the path is empty", "--cache", "--cache DIR, or --cache none");

@@ -22,6 +22,9 @@ void apply_models(const std::vector<std::string>& models, const std::vector<std:
 /// --cache, the same for every subcommand that captures.
 CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out);
 
+/// --memory-limit, the same for every subcommand that runs models. @throws Error{kUsage} where it is no size
+CLI::Option* add_memory_limit(CLI::App& app, std::optional<std::int64_t>& out);
+
 /// The folder that --cache names, or the default one; empty for "none". A default that cannot be written is a warning.
 /// @throws Error{kInput} when the folder given cannot be made or written, Error{kUsage} when its path is empty
 [[nodiscard]] std::string cache_folder(const std::optional<std::string>& flag);

@@ -6,6 +6,7 @@
 #include "common_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
+#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -23,7 +24,7 @@ a model, the video or the bundle is not the plan's), 130 interrupted, 1 anything
 struct VerifyFlags {
   std::string plan;
   std::optional<std::string> video, truth;
-  std::optional<std::int64_t> frames;
+  std::optional<std::int64_t> frames, memory_limit;
   std::optional<int> threads;
   std::vector<std::string> libraries;
   bool json = false;
@@ -41,6 +42,7 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
   }
   settings.frames = flags.frames.value_or(settings.frames);
   settings.threads = flags.threads.value_or(settings.threads);
+  settings.memory_limit = flags.memory_limit;
   return settings;
 }
 
@@ -87,6 +89,7 @@ Job setup_verify(CLI::App& app) {
       ->group("Video");
   add_libraries(app, flags->libraries)->group("Settings");
   add_threads(app, flags->threads)->group("Settings");
+  add_memory_limit(app, flags->memory_limit)->group("Settings");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
   return [flags](Progress& progress) { run_verify(*flags, progress); };
 }

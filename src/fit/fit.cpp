@@ -10,16 +10,16 @@
 #include "coordinates.hpp"
 #include "patches.hpp"
 #include "repsim/base/error.hpp"
+#include "thinning.hpp"
 
 namespace repsim::fit {
 namespace {
 
 constexpr std::int64_t kMaxRowsPerFrame = 1024;  // positions of large maps are strided down to about this many
-/// Of corrections: their Gram matrix is what a fit costs most for, and grows with the square.
-constexpr std::int64_t kMostRegressors = 1024;
-constexpr std::size_t kParts = 4;  // of the calibration frames, for cross-validation
-/// Elements of a Gram matrix beyond which four of them are too much memory: 128 MiB each.
-constexpr std::int64_t kMostInParts = std::int64_t{1} << 24;
+constexpr std::size_t kParts = 4;                // of the calibration frames, for cross-validation
+/// Elements of a Gram matrix beyond which four of them are too much memory (32 MiB each), and a dozen solutions to
+/// choose a ridge too much time.
+constexpr std::int64_t kMostInParts = std::int64_t{1} << 22;
 constexpr double kRidges[] = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
 constexpr double kCorrectionRidges[] = {1e-4, 1e-3, 1e-2};  // each costs four solutions of a thousand unknowns
 
@@ -58,10 +58,13 @@ std::pair<at::Tensor, at::Tensor> regressors_of(const Gathered::Map& map) {
   return {projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels), more};
 }
 
-Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
+/// @param behind  what the map takes in
+Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
+                 const std::optional<graph::Normalisation>& behind) {
   const std::int64_t height = map.geometry.weight_shape[2], width = map.geometry.weight_shape[3];
   Solved solved;
   NormalEquations::Solution solution;
+  const auto scaled = [&](const at::Tensor& weight) { return behind ? weight * behind->scale.unsqueeze(1) : weight; };
   if (rank > 0) {
     if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
     const auto [columns, more] = regressors_of(map);
@@ -75,23 +78,45 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options) {
       down = down.reshape({down.size(0), -1});
     }
     solved.correction.down = kernel(down, height + 2, width + 2);
-    solved.correction.up = kernel(low.up, 1, 1);
+    solved.correction.up = kernel(scaled(low.up), 1, 1);
     solution = std::move(low.base);
   } else {
     solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));
   }
-  solved.weight = kernel(solution.weight, height, width);
-  solved.bias = solution.bias.to(at::kFloat);
+  solved.weight = kernel(scaled(solution.weight), height, width);
+  solved.bias = (behind ? solution.bias * behind->scale + behind->shift : solution.bias).to(at::kFloat);
   solved.r2 = solution.r2();
   return solved;
 }
 
-/// Regressors of one map: what it sees, and what a correction sees beside it. [B, L, p]
-at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map) {
-  if (!map.corrections) return patches(x, map.geometry);
-  if (!map.projection.defined()) return patches(x, with_ring(map.geometry));
-  const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
-  return at::cat({patches(x, map.geometry), patches(seen, with_ring(map.geometry))}, 2);
+/// Channels, or combinations of them, that a correction sees; 0: all.
+std::int64_t seen_by(const Gathered::Map& map) { return map.projection.defined() ? map.projection.size(0) : 0; }
+
+/// Of how many channels a neighbourhood has so many values.
+std::int64_t most_channels(const Gathered::Map& map, std::int64_t most_regressors) {
+  return std::max<std::int64_t>(1, most_regressors / larger_kernel(map.geometry));
+}
+
+/// Regressors of one map: what it sees, and what a correction sees beside it, at the positions that `rows` takes.
+/// [rows, p] Frame by frame: what convolutions see at all positions is many times the map, and few of them are taken.
+at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map,
+                      const std::function<at::Tensor(const at::Tensor&)>& rows) {
+  at::Tensor seen;
+  if (map.corrections && map.projection.defined())
+    seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
+  std::vector<at::Tensor> frames;
+  for (std::int64_t frame = 0; frame < x.size(0); ++frame) {
+    const at::Tensor own = x.narrow(0, frame, 1);
+    if (!map.corrections) {
+      frames.push_back(rows(patches(own, map.geometry)));
+    } else if (!seen.defined()) {
+      frames.push_back(rows(patches(own, with_ring(map.geometry))));
+    } else {
+      frames.push_back(at::cat(
+          {rows(patches(own, map.geometry)), rows(patches(seen.narrow(0, frame, 1), with_ring(map.geometry)))}, 1));
+    }
+  }
+  return frames.size() == 1 ? frames.front() : at::cat(frames, 0);
 }
 
 /// Where the taps' values come from, brought to size; no map yet.
@@ -127,18 +152,24 @@ void add_rows(const Regression& one, const std::vector<at::Tensor>& values, cons
               std::int64_t frames, const RowWeights& weights) {
   const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
   one.map->channels = values[one.x].size(1);
-  const auto rows = [&](const at::Tensor& all) {
-    return matrix(every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame));
-  };
   const c10::InferenceMode no_gradients;
+  const auto seen = [&](const at::Tensor& all) {
+    return every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame);
+  };
+  const at::Tensor weight = seen(weights.of(positions, height, width).unsqueeze(2)).squeeze(2);
+  const at::Tensor all =
+      regressors(values[one.x], *one.map, [&](const at::Tensor& frame) { return matrix(seen(frame)); });
+  const Thinned thinned = thin(weight, weights.floor, thinning(frames * weight.size(1), all.size(1)), positions);
+  const auto taken = [&](const at::Tensor& rows) {
+    return thinned.rows.defined() ? rows.index_select(0, thinned.rows) : rows;
+  };
   const auto products = one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
-  const at::Tensor y = rows(positions_of(values[one.y]));
-  const at::Tensor x = rows(regressors(values[one.x], *one.map));
+  const at::Tensor x = taken(all), y = taken(matrix(seen(positions_of(values[one.y]))));
   // A batch belongs to the part in which it begins.
   const std::size_t parts = x.size(1) * x.size(1) > kMostInParts ? 1 : kParts;
   one.map->parts.resize(parts, NormalEquations(products));
   const auto part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
-  one.map->parts[part].add(x, y, rows(weights.of(positions, height, width).unsqueeze(2)).squeeze(1));
+  one.map->parts[part].add(x, y, thinned.weights);
 }
 
 /// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds
@@ -199,7 +230,8 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       const int x = values[one.x].number, y = values[one.y].number;
       one.key = x < 0 || y < 0 ? ""
                                : one.key + ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " +
-                                     std::to_string(batch) + (one.map->corrections ? " corrected" : "");
+                                     std::to_string(batch) +
+                                     (one.map->corrections ? " corrected " + std::to_string(seen_by(*one.map)) : "");
       if (!one.key.empty()) {
         if (const Gathered::Map* known = reuse->find(one.key)) {
           *one.map = *known;
@@ -285,13 +317,14 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
 
 Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                             std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                            const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse) {
+                            const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse,
+                            std::int64_t most_regressors) {
   const c10::InferenceMode no_gradients;
   Gathered gathered;
   gathered.splice = plain.splice;
   for (const Gathered::Map& map : plain.maps) {
     Gathered::Map more{map.geometry, {}, map.channels, true, map.ridge, kCorrectionRidge, {}};
-    const std::int64_t most = std::max<std::int64_t>(1, kMostRegressors / larger_kernel(map.geometry));
+    const std::int64_t most = most_channels(map, most_regressors);
     if (map.channels > most)
       more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
     gathered.maps.push_back(std::move(more));
@@ -305,6 +338,13 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
   return gathered;
 }
 
+bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors) {
+  return std::any_of(plain.maps.begin(), plain.maps.end(), [&](const Gathered::Map& map) {
+    return std::min(map.channels, most_channels(map, more_regressors)) >
+           std::min(map.channels, most_channels(map, most_regressors));
+  });
+}
+
 Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options) {
   const c10::InferenceMode no_gradients;
   Fitted fitted;
@@ -315,9 +355,11 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
       fitted.residuals.push_back(1.0 - merged(gathered.maps[i].parts).r2_unchanged());
       continue;
     }
-    const Solved solved = solve_map(gathered.maps[i], joint.rank, options);
+    const auto behind = joint.refit_nodes.empty() ? std::nullopt : joint.normalisations.at(i);
+    const Solved solved = solve_map(gathered.maps[i], joint.rank, options, behind);
     if (!joint.refit_nodes.empty()) {
-      fitted.splice.refits.push_back({joint.refit_nodes[i], solved.weight, solved.bias, solved.correction});
+      fitted.splice.refits.push_back(
+          {joint.refit_nodes[i], solved.weight, solved.bias, solved.correction, behind ? behind->node : -1});
       worst = std::max(worst, 1.0 - solved.r2);
     } else {
       graph::Override& one = fitted.splice.overrides[i];

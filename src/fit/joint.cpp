@@ -95,6 +95,12 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
         joint.gram_elements += regressors * regressors;
         joint.elements_added += change * outputs * kernel;
         if (!geometry.has_bias) joint.elements_added += outputs;
+        joint.normalisations.push_back(graph::normalisation_behind(receiver, node));
+        if (const auto& taken_in = joint.normalisations.back()) {
+          joint.flops_taken_in += receiver.program.ops[static_cast<std::size_t>(taken_in->op)].flops;
+          for (const int parameter : taken_in->parameters)
+            joint.bytes_taken_in += receiver.program.parameters[static_cast<std::size_t>(parameter)].bytes;
+        }
         corrected.push_back({geometry, geometry.weight_shape[1] + change, outputs, geometry.output_places});
       }
       add_corrections(corrected, options.rank, joint);

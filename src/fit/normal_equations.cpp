@@ -7,7 +7,7 @@
 namespace repsim::fit {
 namespace {
 
-constexpr std::int64_t kFloatRows = 1024;  // whose products are taken in float32 at a time
+constexpr std::int64_t kFloatRows = 4096;  // whose products are taken in float32 at a time
 constexpr std::int64_t kColumns = 256;     // of a symmetric product at a time
 
 /// Adds weighted^T left, which is symmetric: what lies below the diagonal blocks is copied, not computed.

@@ -159,6 +159,11 @@ class Assembler {
         if (splice) replace(*splice, static_cast<int>(position), index, original, map);
         continue;
       }
+      if (splice && is_taken_in(*splice, static_cast<int>(position))) {
+        map[original->output()] = map.at(original->input(0));
+        replace(*splice, static_cast<int>(position), index, original, map);
+        continue;
+      }
       tj::Node* clone =
           graph_->insertNode(graph_->createClone(original, [&](tj::Value* value) { return map.at(value); }));
       for (std::size_t i = 0; i < original->outputs().size(); ++i) map[original->output(i)] = clone->output(i);
@@ -166,6 +171,12 @@ class Assembler {
       replace(*splice, static_cast<int>(position), index, original, map);
       refit(*splice, static_cast<int>(position), index, original, clone, map);
     }
+  }
+
+  /// Whether a node normalises what a refitted convolution in front of it gives normalised already.
+  static bool is_taken_in(const Splice& splice, int position) {
+    return std::any_of(splice.refits.begin(), splice.refits.end(),
+                       [&](const ConvRefit& refit) { return refit.normalisation == position; });
   }
 
   /// Ops that make what is asked of a model where no results are wanted: requested values, or what they are computed

@@ -2,13 +2,16 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 
 #include "graph_access.hpp"
+#include "normalisation.hpp"
 #include "repsim/base/log.hpp"
 
 namespace repsim::graph {
@@ -52,33 +55,49 @@ std::optional<Activation> activation_of(const tj::Node& node) {
 
 class Optimiser {
  public:
-  explicit Optimiser(const Prepared& model) : model_(model) {
-    result_.graph = model.graph->copy();
-    result_.parameters = model.parameters;
+  Optimiser(tj::Graph& graph, const std::vector<c10::IValue>& parameters, std::span<const Place> places,
+            Between between, bool keep_output)
+      : between_(between), given_(parameters) {
+    result_.graph = graph.copy();
+    result_.parameters = parameters;
     const std::vector<tj::Node*> nodes = top_nodes(*result_.graph);
-    const std::size_t images = result_.graph->inputs().size() - model.parameters.size();
-    for (std::size_t i = 0; i < model.parameters.size(); ++i) parameter_of_[result_.graph->inputs()[images + i]] = i;
-    for (std::size_t i = 0; i < model.program.layers.size(); ++i) {
-      layers_.push_back(value_at(nodes, place_of(model.program.layers[i])));
-      layers_of_[layers_.back()].push_back(i);
+    const std::size_t images = result_.graph->inputs().size() - parameters.size();
+    for (std::size_t i = 0; i < parameters.size(); ++i) parameter_of_[result_.graph->inputs()[images + i]] = i;
+    for (const Place& place : places) {
+      if (place.node >= 0) places_of_[value_at(nodes, place)].push_back(values_.size());
+      values_.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
     }
+    if (!keep_output) keep_what_is_read();
   }
 
   Optimised run() {
+    std::vector<tj::Node*> convolutions;
     for (tj::Node* node : top_nodes(*result_.graph)) {
-      if (node->kind() == c10::aten::conv2d || node->kind() == c10::aten::_convolution) chains_.push_back(node);
+      if (node->kind() == c10::aten::conv2d || node->kind() == c10::aten::_convolution) convolutions.push_back(node);
       if (node->kind() == c10::aten::view) loosen_view(node);
     }
-    for (tj::Node* node : chains_) pack(node);
+    for (tj::Node* node : convolutions) pack(node);
     std::unordered_map<const tj::Node*, int> position;
     for (tj::Node* node : result_.graph->nodes()) position.emplace(node, static_cast<int>(position.size()));
-    for (tj::Value* value : layers_)
-      result_.places.push_back({position.at(value->node()), static_cast<int>(value->offset())});
+    for (tj::Value* value : values_) {
+      result_.places.push_back(value ? Place{position.at(value->node()), static_cast<int>(value->offset())} : Place{});
+    }
     result_.graph->lint();
     return std::move(result_);
   }
 
  private:
+  /// Nothing is packed that nobody reads.
+  void keep_what_is_read() {
+    tj::Graph& graph = *result_.graph;
+    while (!graph.outputs().empty()) graph.eraseOutput(0);
+    for (tj::Value* value : values_) {
+      if (value) graph.registerOutput(value);
+    }
+    tj::EliminateDeadCode(result_.graph, tj::DCESideEffectPolicy::ALLOW_DELETING_NODES_WITH_SIDE_EFFECTS);
+    while (!graph.outputs().empty()) graph.eraseOutput(0);
+  }
+
   /// A view of maps with their channels last may need a copy where one of plain maps did not.
   void loosen_view(tj::Node* node) {
     const c10::FunctionSchema* schema = node->maybeSchema();
@@ -92,18 +111,18 @@ class Optimiser {
   void replace(tj::Value* before, tj::Value* after) {
     after->setType(before->type());
     before->replaceAllUsesWith(after);
-    const auto found = layers_of_.find(before);
-    if (found == layers_of_.end()) return;
-    for (const std::size_t layer : found->second) layers_[layer] = after;
-    layers_of_[after] = found->second;
-    layers_of_.erase(before);
+    const auto found = places_of_.find(before);
+    if (found == places_of_.end()) return;
+    for (const std::size_t place : found->second) values_[place] = after;
+    places_of_[after] = found->second;
+    places_of_.erase(before);
   }
 
   /// A float32 parameter of the model; undefined where the value is anything else.
   at::Tensor parameter(const tj::Value* value) const {
     const auto found = parameter_of_.find(value);
     if (found == parameter_of_.end()) return {};
-    const c10::IValue& content = model_.parameters[found->second];
+    const c10::IValue& content = given_[found->second];
     if (!content.isTensor() || content.toTensor().scalar_type() != at::kFloat) return {};
     return content.toTensor();
   }
@@ -133,32 +152,20 @@ class Optimiser {
     return groups->toInt();
   }
 
-  /// The only node that reads the value, where nobody looks at the value itself.
-  tj::Node* only_user(tj::Value* value) const {
-    if (layers_of_.count(value) > 0 || value->uses().size() != 1) return nullptr;
-    tj::Node* user = value->uses()[0].user;
-    if (value->uses()[0].offset != 0 || user->owningBlock() != result_.graph->block()) return nullptr;
-    return user;
-  }
+  [[nodiscard]] bool read(const tj::Value* value) const { return value->hasUses() || places_of_.count(value) > 0; }
 
-  /// Batch normalisation by constants becomes part of weight and bias. In float64: the factors are quotients.
-  bool fold(const tj::Node& norm, at::Tensor& weight, at::Tensor& bias) const {
-    const auto training = tj::toIValue(norm.input(5));
-    const auto epsilon = number(norm.input(7));
-    const at::Tensor mean = parameter(norm.input(3)), variance = parameter(norm.input(4));
-    const at::Tensor scale = parameter(norm.input(1)), shift = parameter(norm.input(2));
-    if (!training || !training->isBool() || training->toBool() || !epsilon || !mean.defined() || !variance.defined())
-      return false;
-    if ((!scale.defined() && !is_none(norm.input(1))) || (!shift.defined() && !is_none(norm.input(2)))) return false;
-    at::Tensor factor = (variance.to(at::kDouble) + *epsilon).rsqrt();
-    if (scale.defined()) factor = factor * scale.to(at::kDouble);
-    at::Tensor offset = -mean.to(at::kDouble);
-    if (bias.defined()) offset = offset + bias;
-    offset = offset * factor;
-    if (shift.defined()) offset = offset + shift.to(at::kDouble);
-    weight = weight * factor.view({-1, 1, 1, 1});
-    bias = offset;
-    return true;
+  /// The nodes that may take a value into themselves.
+  [[nodiscard]] std::vector<tj::Node*> takers(tj::Value* value) const {
+    const bool alone = value->uses().size() == 1 && places_of_.count(value) == 0;
+    std::vector<tj::Node*> result;
+    if (between_ == Between::kKept && !alone) return result;
+    for (const tj::Use& use : value->uses()) {
+      const tj::FunctionSchema* schema = use.user->maybeSchema();
+      const bool writes = schema && schema->is_mutable();
+      if (use.offset == 0 && use.user->owningBlock() == result_.graph->block() && (alone || !writes))
+        result.push_back(use.user);
+    }
+    return result;
   }
 
   tj::Value* add_parameter(const at::Tensor& tensor) {
@@ -178,41 +185,48 @@ class Optimiser {
     }
     weight = weight.to(at::kDouble);
     if (bias.defined()) bias = bias.to(at::kDouble);
-    std::vector<tj::Node*> fused{convolution};
-    tj::Node* next = only_user(convolution->output());
-    while (next != nullptr && next->kind() == c10::aten::batch_norm && fold(*next, weight, bias)) {
-      fused.push_back(next);
-      ++result_.normalisations;
-      next = only_user(next->output());
-    }
-    Activation activation;
-    if (next != nullptr) {
-      if (const auto found = activation_of(*next)) {
-        activation = *found;
-        fused.push_back(next);
-        ++result_.activations;
-      }
-    }
-    insert_packed(convolution, fused.back()->output(),
-                  {weight.to(at::kFloat).contiguous(), bias.defined() ? bias.to(at::kFloat) : bias, stride, padding,
-                   dilation, *groups, activation});
-    for (auto node = fused.rbegin(); node != fused.rend(); ++node) (*node)->destroy();
+    replace_by_packed(convolution, convolution->output(), {weight, bias, stride, padding, dilation, *groups, {}});
     ++result_.convolutions;
   }
 
   struct Packed {
-    at::Tensor weight, bias;
+    at::Tensor weight, bias;  // float64
     std::vector<std::int64_t> stride, padding, dilation;
     std::int64_t groups;
     Activation activation;
   };
+
+  /// A value that a convolution, and the normalisations behind it, compute, and what takes it into itself: each packed
+  /// as one convolution. What a value is does not depend on who else is read.
+  void replace_by_packed(tj::Node* convolution, tj::Value* value, const Packed& packed) {
+    for (tj::Node* taker : takers(value)) {
+      Packed more = packed;
+      if (taker->kind() == c10::aten::batch_norm &&
+          fold_normalisation(*taker, [this](const tj::Value* one) { return parameter(one); }, more.weight, more.bias)) {
+        ++result_.normalisations;
+        replace_by_packed(convolution, taker->output(), more);
+      } else if (const auto activation = activation_of(*taker)) {
+        more.activation = *activation;
+        ++result_.activations;
+        insert_packed(convolution, taker->output(), more);
+        taker->destroy();
+      }
+    }
+    if (read(value)) insert_packed(convolution, value, packed);
+    value->node()->destroy();
+  }
 
   void insert_packed(tj::Node* convolution, tj::Value* last, const Packed& packed) {
     static const auto kReorder =
         c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_convolution_weight", "");
     static const c10::Symbol kConvolution = c10::Symbol::fromQualString("mkldnn::_convolution_pointwise");
     tj::Graph& graph = *result_.graph;
-    tj::Stack stack{packed.weight, packed.padding, packed.stride, packed.dilation, packed.groups, c10::IValue()};
+    tj::Stack stack{packed.weight.to(at::kFloat).contiguous(),
+                    packed.padding,
+                    packed.stride,
+                    packed.dilation,
+                    packed.groups,
+                    c10::IValue()};
     kReorder.callBoxed(stack);
     tj::WithInsertPoint guard(convolution);
     const auto constant = [&](const c10::IValue& value) { return graph.insertConstant(value); };
@@ -226,61 +240,66 @@ class Optimiser {
     tj::Node* node = graph.insertNode(graph.create(
         kConvolution,
         {image, add_parameter(stack.at(0).toTensor()),
-         packed.bias.defined() ? add_parameter(packed.bias) : constant(c10::IValue()), constant(packed.padding),
-         constant(packed.stride), constant(packed.dilation), constant(packed.groups), constant(packed.activation.name),
-         list, constant(packed.activation.algorithm)}));
+         packed.bias.defined() ? add_parameter(packed.bias.to(at::kFloat)) : constant(c10::IValue()),
+         constant(packed.padding), constant(packed.stride), constant(packed.dilation), constant(packed.groups),
+         constant(packed.activation.name), list, constant(packed.activation.algorithm)}));
     node->setScope(convolution->scope());
     replace(last, node->output());
   }
 
-  const Prepared& model_;
+  const Between between_;
+  const std::vector<c10::IValue>& given_;
   Optimised result_;
   std::unordered_map<const tj::Value*, std::size_t> parameter_of_;
-  std::vector<tj::Value*> layers_;  ///< per layer, its value at present
-  std::unordered_map<const tj::Value*, std::vector<std::size_t>> layers_of_;
-  std::vector<tj::Node*> chains_;
+  std::vector<tj::Value*> values_;  ///< per place, at present; null: none asked for
+  std::unordered_map<const tj::Value*, std::vector<std::size_t>> places_of_;
 };
 
+std::vector<Place> layer_places(const Prepared& model) {
+  std::vector<Place> places;
+  for (const Layer& layer : model.program.layers) places.push_back(place_of(layer));
+  return places;
+}
+
 /// Why the values of two runs differ; empty: they do not.
-std::string difference(const Prepared& model, const Runner& as_it_is, const Runner& optimised,
-                       const std::vector<c10::IValue>& example) {
-  std::vector<at::Tensor> expected(model.program.layers.size());
-  as_it_is.run(example, [&](int layer, const at::Tensor& value) {
-    expected[static_cast<std::size_t>(layer)] = value.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+std::string difference(std::size_t places, const std::function<std::string(std::size_t)>& name_of,
+                       const Runner& as_it_is, const Runner& optimised, const std::vector<c10::IValue>& example) {
+  std::vector<at::Tensor> expected(places);
+  as_it_is.run(example, [&](int place, const at::Tensor& value) {
+    expected[static_cast<std::size_t>(place)] = value.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   });
   std::string problem;
-  optimised.run(example, [&](int layer, const at::Tensor& value) {
-    at::Tensor& own = expected[static_cast<std::size_t>(layer)];
-    const std::string& name = model.program.layers[static_cast<std::size_t>(layer)].name;
+  optimised.run(example, [&](int place, const at::Tensor& value) {
+    at::Tensor& own = expected[static_cast<std::size_t>(place)];
     if (!problem.empty() || !own.defined()) return;
     if (own.sizes() != value.sizes()) {
-      problem = name + " has another shape";
+      problem = name_of(static_cast<std::size_t>(place)) + " has another shape";
       return;
     }
     const double size = own.numel() == 0 ? 0 : own.abs().max().item<double>();
     const double worst = own.numel() == 0 ? 0 : (own - value).abs().max().item<double>();
     own = at::Tensor();
     // Written so that values that are not finite are a difference.
-    if (!(worst <= kLayerTolerance * size))
-      problem = name + " differs by " + std::to_string(worst) + " where its largest value is " + std::to_string(size);
+    if (!(worst <= kLayerTolerance * size)) {
+      problem = name_of(static_cast<std::size_t>(place)) + " differs by " + std::to_string(worst) +
+                " where its largest value is " + std::to_string(size);
+    }
   });
   return problem;
 }
 
-}  // namespace
-
-LayerRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example) {
+TapRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
+                  const std::vector<Place>& places, Between between,
+                  const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example) {
   const c10::InferenceMode no_gradients;
-  std::vector<Place> places;
-  for (const Layer& layer : model.program.layers) places.push_back(place_of(layer));
-  Runner as_it_is(*model.graph, model.parameters, places, /*keep_output=*/false);
+  Runner as_it_is(graph, parameters, places, /*keep_output=*/false);
   std::string reason;
   try {
-    Optimised optimised = optimise(model);
+    Optimised optimised = optimise(graph, parameters, places, between, /*keep_output=*/false);
     Runner runner(*optimised.graph, std::move(optimised.parameters), optimised.places, /*keep_output=*/false);
-    reason = difference(model, as_it_is, runner, example);
+    reason = difference(places.size(), name_of, as_it_is, runner, example);
     if (reason.empty()) {
-      log::debug(model.name + ": " + std::to_string(optimised.convolutions) + " convolutions packed with " +
+      log::debug(name + ": " + std::to_string(optimised.convolutions) + " convolutions packed with " +
                  std::to_string(optimised.normalisations) + " normalisations and " +
                  std::to_string(optimised.activations) + " activations in them");
       return {std::move(runner), ""};
@@ -291,9 +310,29 @@ LayerRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& 
   return {std::move(as_it_is), reason};
 }
 
-Optimised optimise(const Prepared& model) {
+}  // namespace
+
+Optimised optimise(tj::Graph& graph, const std::vector<c10::IValue>& parameters, std::span<const Place> places,
+                   Between between, bool keep_output) {
   const c10::InferenceMode no_gradients;
-  return Optimiser(model).run();
+  return Optimiser(graph, parameters, places, between, keep_output).run();
+}
+
+Optimised optimise(const Prepared& model) {
+  return optimise(*model.graph, model.parameters, layer_places(model), Between::kKept, /*keep_output=*/true);
+}
+
+TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example) {
+  return fastest(
+      model.name, *model.graph, model.parameters, layer_places(model), Between::kKept,
+      [&](std::size_t layer) { return model.program.layers[layer].name; }, example);
+}
+
+TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
+                       const std::vector<c10::IValue>& example) {
+  return fastest(
+      "joint graph", *assembly.graph, assembly.parameter_values(), places, Between::kRepeated,
+      [](std::size_t place) { return "value " + std::to_string(place); }, example);
 }
 
 }  // namespace repsim::graph

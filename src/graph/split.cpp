@@ -74,6 +74,19 @@ Numbered fixed_values(const Assembly& assembly, ComputationNumbers& numbers) {
   return result;
 }
 
+/// What is given may have its channels last; a view of it may then need a copy.
+void loosen_views(tj::Block& block) {
+  for (auto node = block.nodes().begin(); node != block.nodes().end(); ++node) {
+    for (tj::Block* inner : node->blocks()) loosen_views(*inner);
+    const c10::FunctionSchema* schema = node->kind() == c10::aten::view ? node->maybeSchema() : nullptr;
+    if (schema == nullptr || !schema->overload_name().empty()) continue;  // view(dtype)
+    tj::WithInsertPoint guard(*node);
+    tj::Value* reshaped = block.owningGraph()->insert(c10::aten::reshape, {node->input(0), node->input(1)});
+    reshaped->setType(node->output()->type());
+    node->output()->replaceAllUsesWith(reshaped);
+  }
+}
+
 bool is_tensor(const tj::Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
 
 }  // namespace
@@ -135,6 +148,7 @@ Tail tail_of(const Assembly& assembly, ComputationNumbers& numbers) {
     input->setType(value->type());
     value->replaceAllUsesWith(input);
   }
+  loosen_views(*tail.graph->block());
   tj::EliminateDeadCode(tail.graph);
   for (std::size_t i = 0; i < assembly.input_groups.size(); ++i)
     tail.reads_group.push_back(tail.graph->inputs()[i]->hasUses());

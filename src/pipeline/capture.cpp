@@ -42,6 +42,8 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   check_to_capture(settings);
   model::load_libraries(settings.libraries);
   video::check_readable(settings.video);
+  const MemoryLimit limit(settings.memory_limit);
+  limit.check_files(settings.models, MemoryLimit::AtOnce::kOne);
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
   const video::VideoInfo video = video::probe(settings.video, progress);
   const std::vector<std::int64_t> frames = video::sample_frames(video, settings.frames, settings.holdout).calibration;
@@ -61,11 +63,13 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   const std::vector<video::FrameStore> stores = decode_for(missing, specs, frames, video, progress);
   for (const Missing& one : missing) {
     const model::Loaded loaded = load(settings, one.index);
-    const graph::Prepared prepared = graph::prepare(loaded, graph::dry_run(loaded));
+    const std::vector<graph::Prepared> prepared{graph::prepare(loaded, graph::dry_run(loaded))};
+    const Room room = limit.room(prepared);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
-    result[one.index] = capture_signatures(loaded, prepared, one.source, video, stores[static_cast<std::size_t>(store)],
-                                           cache, progress);
+    result[one.index] = capture_signatures(loaded, prepared.front(), one.source, video,
+                                           stores[static_cast<std::size_t>(store)], cache, room.rows, progress);
   }
+  limit.judge();
   return result;
 }
 

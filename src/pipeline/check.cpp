@@ -38,6 +38,7 @@ std::string flag_of(const std::string& field) {
                                                          {"merge.donors", "--donors"},
                                                          {"merge.keep", "--keep"},
                                                          {"threads", "--threads"},
+                                                         {"memory_limit", "--memory-limit"},
                                                          {"video", "--video"}};
   const auto found = kFlags.find(field);
   return found == kFlags.end() ? field : found->second;
@@ -128,7 +129,7 @@ void check_goals(const Settings& settings, const Complain& complain) {
              did_you_mean(settings.objective, objectives));
   }
   if (settings.budget && *settings.budget < 1)
-    complain("merge.budget", "the value is " + std::to_string(*settings.budget) + ", not above 0", budget_remedy());
+    complain("merge.budget", "the value is " + std::to_string(*settings.budget) + ", not above 0", size_remedy());
   if (settings.budget && settings.objective != "bytes") {
     complain("merge.budget", "a budget is one of bytes, and the objective is " + settings.objective,
              "leave one of them out");
@@ -217,7 +218,7 @@ const std::vector<std::string>& objective_names() {
   return kNames;
 }
 
-std::string budget_remedy() { return "bytes: 1500000, or 1500K, 1.5M, 2G"; }
+std::string size_remedy() { return "bytes: 1500000, or 1500K, 1.5M, 2G"; }
 
 std::string model_field(std::size_t index) { return "models[" + std::to_string(index) + "]"; }
 
@@ -281,6 +282,9 @@ void check_values(const Settings& settings, const Complain& complain) {
   check_globs(settings.exclude, "merge.exclude", complain);
   if (settings.threads < 0 || settings.threads > kMaxThreads)
     complain("threads", threads_problem(settings.threads), "");
+  if (settings.memory_limit && *settings.memory_limit < 1) {
+    complain("memory_limit", "the value is " + std::to_string(*settings.memory_limit) + ", not above 0", size_remedy());
+  }
 }
 
 void check_to_capture(const Settings& settings) {

@@ -186,7 +186,10 @@ class Cuts {
     if (!joint.possible) return;
     const graph::Removal removal = graph::removed_by(program(), candidate.receiver_layers);
     candidate.bytes_saved = sum_over(removal.parameters, bytes_) - joint.bytes_added;
-    candidate.flops_saved = removal.flops - joint.flops_added;
+    for (const auto& normalisation : joint.normalisations) {
+      if (normalisation) candidate.bytes_saved += sum_over(normalisation->parameters, bytes_);
+    }
+    candidate.flops_saved = removal.flops + joint.flops_taken_in - joint.flops_added;
     if (objective_ == planner::Objective::kLatency) add_latency(candidate);
     if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
     if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));

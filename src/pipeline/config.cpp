@@ -116,18 +116,19 @@ void read_min_fidelity(JsonReader& merge, Settings& out) {
   }
 }
 
-void read_budget(JsonReader& merge, Settings& out) {
-  const Json* value = merge.child("budget");
+/// A size in bytes: 1500000, or "1.5M".
+void read_size(JsonReader& reader, const std::string& key, std::optional<std::int64_t>& out) {
+  const Json* value = reader.child(key);
   if (value == nullptr) return;
   std::int64_t bytes = 0;
   if (value->is_string()) {
     const auto parsed = parse_bytes(value->get<std::string>());
-    if (!parsed) merge.fail("budget", "'" + value->get<std::string>() + "' is no size", budget_remedy());
+    if (!parsed) reader.fail(key, "'" + value->get<std::string>() + "' is no size", size_remedy());
     bytes = *parsed;
   } else {
-    merge.optional("budget", bytes);
+    reader.optional(key, bytes);
   }
-  out.budget = bytes;
+  out = bytes;
 }
 
 void read_merge(JsonReader& reader, Settings& out) {
@@ -136,7 +137,7 @@ void read_merge(JsonReader& reader, Settings& out) {
   JsonReader inner(*merge, reader.file(), "merge");
   read_min_fidelity(inner, out);
   inner.optional("objective", out.objective, objective_names());
-  read_budget(inner, out);
+  read_size(inner, "budget", out.budget);
   if (inner.child("max_shares") != nullptr) inner.optional("max_shares", out.max_shares.emplace());
   inner.optional("donors", out.donors);
   inner.optional("keep", out.keep);
@@ -179,6 +180,7 @@ Settings settings_from_json(const Json& json, const std::string& file, const fs:
   reader.optional("threads", threads);
   if (threads < 0 || threads > kMaxThreads) reader.fail("threads", threads_problem(threads));
   settings.threads = static_cast<int>(threads);
+  read_size(reader, "memory_limit", settings.memory_limit);
   auto seed = static_cast<std::int64_t>(settings.seed);
   reader.optional("seed", seed);
   if (seed < 0) reader.fail("seed", "the value is " + std::to_string(seed) + ", not 0 or more");

@@ -72,9 +72,9 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
   }
   const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.receiver_layers);
   for (const int layer : removal.layers) share.removed_layers.push_back(receiver.layers[at(layer)].name);
-  share.bytes_removed = removal.bytes;
+  share.bytes_removed = removal.bytes + accepted.joint.bytes_taken_in;
   share.bytes_added = accepted.joint.bytes_added - bytes_held_already(accepted.joint, matrices);
-  share.flops_removed = removal.flops;
+  share.flops_removed = removal.flops + accepted.joint.flops_taken_in;
   share.flops_added = accepted.joint.flops_added;
   share.predicted_fidelity = accepted.candidate.predicted_fidelity;
   return share;
@@ -191,8 +191,6 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   HeldMatrices matrices;
   for (const Accepted& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));
   for (const planner::Candidate& candidate : found.candidates) plan.candidates.push_back(candidate_of(work, candidate));
-  plan.bundle_bytes = static_cast<std::int64_t>(written.bytes.size());
-  plan.bundle_sha256 = sha256(written.bytes);
   return plan;
 }
 

@@ -19,7 +19,7 @@ void check_unchanged(const std::string& path, const std::string& expected, const
   }
 }
 
-Workspace open_models_of(const report::Plan& plan, Progress& progress) {
+Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress) {
   std::vector<model::ModelSpec> models;
   std::vector<std::string> sources;
   for (const report::ModelEntry& entry : plan.models) {
@@ -27,7 +27,10 @@ Workspace open_models_of(const report::Plan& plan, Progress& progress) {
     models.push_back({entry.name, entry.path, entry.input, entry.output});
     sources.push_back(entry.input_source);
   }
-  return open_models(models, sources, progress);
+  limit.check_files(models, MemoryLimit::AtOnce::kAll);
+  Workspace work = open_models(models, sources, progress);
+  static_cast<void>(limit.room(work.prepared));
+  return work;
 }
 
 }  // namespace repsim::pipeline

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "memory.hpp"
 #include "repsim/report.hpp"
 #include "workspace.hpp"
 
@@ -17,7 +18,7 @@ std::filesystem::path plan_file(const std::filesystem::path& given);
 void check_unchanged(const std::string& path, const std::string& expected, const std::string& what);
 
 /// The plan's models, each checked to be the one of the plan, with the specs that the plan resolved.
-/// @throws Error{kInput}
-Workspace open_models_of(const report::Plan& plan, Progress& progress);
+/// @throws Error{kInput} also where they do not fit into the limit
+Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress);
 
 }  // namespace repsim::pipeline

@@ -1,5 +1,3 @@
-#include <sys/resource.h>
-
 #include <chrono>
 #include <thread>
 
@@ -11,6 +9,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 #include "search.hpp"
 #include "settings_json.hpp"
 #include "signatures.hpp"
@@ -57,15 +56,14 @@ Judging split(const std::vector<std::int64_t>& holdout) {
 
 Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes& tasks, const report::Plan& plan,
               const Json& origins, const verify::Latency& latency, const verify::PeakMemory& peak) {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
   Json json;
   json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", torch_version()}};
   json["machine"] = {{"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}};
   json["seconds"] = watch.laps();
   json["task_seconds"] = tasks.seconds();
   json["signatures"] = origins;
-  json["peak_rss_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+  json["peak_rss_bytes"] = peak_resident_bytes();
+  json["memory_limit_bytes"] = settings.memory_limit ? Json(*settings.memory_limit) : Json();
   json["latency_ms_per_frame"] = {{"separate_models", latency.separate_ms}, {"bundle", latency.bundle_ms}};
   const auto beside = [](std::int64_t predicted, std::int64_t measured) {
     return Json{{"predicted", predicted}, {"measured", measured}};
@@ -83,8 +81,11 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   const ThreadCount threads(settings.threads);
   check_files(settings);
   StagedDirectory staged(out, force);
+  const MemoryLimit limit(settings.memory_limit);
+  limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
   Workspace work = open_models(settings.models, settings.input_sources, progress);
   check_directions(settings, work);
+  const Room room = limit.room(work.prepared);
   watch.lap("load");
 
   const video::VideoInfo video = video::probe(settings.video, progress);
@@ -110,7 +111,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
 
   std::vector<similarity::Signatures> signatures;
   Json origins = Json::object();
-  for (Captured& one : signatures_of(settings, work, video, calibration, progress)) {
+  for (Captured& one : signatures_of(settings, work, video, calibration, room, progress)) {
     origins[one.file.signatures.model] = one.origin;
     signatures.push_back(std::move(one.file.signatures));
   }
@@ -136,10 +137,11 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 3])});
   bundle_check.truth = std::move(truth);
   bundle_check.seed = settings.seed;
-  const bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
+  bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
+  deduplicated.bytes = {};
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, progress});
-  Trials judge(settings, work, calibration, holdout, heads, progress);
+  Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, room, progress});
+  Trials judge(settings, work, calibration, holdout, heads, room, progress);
   const auto refused = [&](const Accepted& share, double fidelity) {
     const std::string& receiver = work.prepared[at(share.candidate.receiver)].name;
     if (fidelity >= settings.min_fidelity_for(receiver)) return false;
@@ -149,6 +151,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   };
   Found found;
   bundle::Written written;
+  std::int64_t bundle_bytes = 0;
+  std::string bundle_sha256;
   std::vector<verify::Verdict> verdicts;
   std::int64_t judgements = 0;
   for (bool again = true; again;) {
@@ -162,6 +166,10 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     if (again) continue;
     written = bundle::write(work.set, bundle_check.models, splices_of(found.shares), manifest_of(work, found.shares));
     write_file_atomically(staged.path("bundle.pt"), written.bytes);
+    bundle_bytes = static_cast<std::int64_t>(written.bytes.size());
+    bundle_sha256 = sha256(written.bytes);
+    written.bytes = {};  // as large as all models, and read back from disk
+    release_free_memory();
     watch.lap("bundle");
     verdicts = verify::check_bundle(bundle_check, progress);
     watch.lap("verify");
@@ -172,6 +180,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   Outcome outcome;
   outcome.plan = describe_plan(settings, work, video, sampling, judging, found, written, deduplicated, signatures);
   outcome.plan.judgements = judgements;
+  outcome.plan.bundle_bytes = bundle_bytes;
+  outcome.plan.bundle_sha256 = bundle_sha256;
   outcome.directory = staged.target();
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
     outcome.plan.models[i].fidelity = verdicts[i].fidelity;
@@ -192,6 +202,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_file_atomically(staged.path("run.json"),
                         repsim::to_text(run_json(settings, watch, progress, outcome.plan, origins, latency, peak)));
   staged.commit();
+  limit.judge();
   return outcome;
 }
 
@@ -200,8 +211,11 @@ std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
   check_files(settings);
   const StagedDirectory staged(out, force);
   SilentProgress silent;
+  const MemoryLimit limit(settings.memory_limit);
+  limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
   const Workspace work = open_models(settings.models, settings.input_sources, silent);
   check_directions(settings, work);
+  static_cast<void>(limit.room(work.prepared));
   std::string text;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
     const graph::Prepared& model = work.prepared[i];

@@ -66,7 +66,8 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   check_target(settings.out, settings.force);
   StagedDirectory staged(settings.out.has_parent_path() ? settings.out.parent_path() : ".", /*force=*/true);
   check_unchanged(plan.video_path, plan.video_sha256, "video");
-  Workspace work = open_models_of(plan, progress);
+  const MemoryLimit limit(settings.memory_limit);
+  Workspace work = open_models_of(plan, limit, progress);
   const video::VideoInfo video = video::probe(plan.video_path, progress);
   work.set.views = views_of(work.set, video);
   const std::vector<PlannedShare> shares = planned_shares(edited, work);
@@ -107,6 +108,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
         {entry.name, verdict.fidelity, entry.fidelity.value, report::min_fidelity(plan, entry.name).value_or(0)});
   }
   staged.commit();
+  limit.judge();
   return rebuilt;
 }
 

@@ -39,7 +39,8 @@ std::vector<bool> usable_layers(const Settings& settings, const graph::Program& 
 std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, const Workspace& work,
                                                       const std::vector<similarity::Signatures>& signatures,
                                                       const capture::Stores& calibration,
-                                                      const std::vector<Direction>& directions, Progress& progress) {
+                                                      const std::vector<Direction>& directions,
+                                                      std::int64_t screening_bytes, Progress& progress) {
   const fit::Options options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
   std::vector<fit::Screening> screenings;
@@ -61,7 +62,8 @@ std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, 
     }
     screenings.push_back(std::move(one));
   }
-  const std::vector<std::vector<double>> r2 = fit::screen(work.set, calibration, screenings, options, progress);
+  const std::vector<std::vector<double>> r2 =
+      fit::screen(work.set, calibration, screenings, options, progress, screening_bytes);
   std::vector<std::vector<Replacement>> result(directions.size());
   for (std::size_t i = 0; i < screenings.size(); ++i) {
     for (std::size_t k = 0; k < screenings[i].pairs.size(); ++k) {

@@ -13,6 +13,9 @@ graph::JoinedShare joined_share(const Workspace& work, const fit::Cut& cut, cons
                                 PlaceOf place_of) {
   const fit::Joint joint = fit::plan_joint(work.set, cut, options);
   graph::JoinedShare share{place_of(cut.receiver), {}};
+  for (const auto& normalisation : joint.normalisations) {
+    if (normalisation) share.taken_in.push_back(normalisation->op);
+  }
   for (std::size_t i = 0; i < cut.taps.size(); ++i) {
     const bool columns = joint.resample[i] && !joint.columns.empty(), rows = joint.resample[i] && !joint.rows.empty();
     share.taps.push_back({cut.taps[i].receiver_layer, place_of(cut.taps[i].donor), cut.taps[i].donor_layer, columns,

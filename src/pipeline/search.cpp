@@ -37,7 +37,8 @@ void Search::refuse(const planner::Candidate& share, double fidelity) { state_->
 Search::State::State(const SearchInput& input)
     : input_(input),
       objective_(objective_of(input.settings)),
-      measuring_(input.settings, input.work, input.calibration, input.selection, input.heads, input.progress) {}
+      measuring_(input.settings, input.work, input.calibration, input.selection, input.heads, input.room,
+                 input.progress) {}
 
 Found Search::State::run() {
   if (!found_columns_) find_columns();
@@ -70,7 +71,8 @@ void Search::State::find_columns() {
   std::map<int, std::vector<Replacement>> by_receiver;
   const std::vector<Direction> considered = directions(input_.settings, input_.work);
   const std::vector<std::vector<Replacement>> replacements =
-      replacements_of(input_.settings, input_.work, input_.signatures, input_.calibration, considered, input_.progress);
+      replacements_of(input_.settings, input_.work, input_.signatures, input_.calibration, considered,
+                      input_.room.screening, input_.progress);
   input_.progress.begin("candidates", static_cast<std::int64_t>(considered.size()));
   for (std::size_t i = 0; i < considered.size(); ++i) {
     const int receiver = index_of(input_.work, considered[i].receiver);
@@ -117,7 +119,7 @@ planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& 
   choice.max_shares = static_cast<int>(input_.settings.max_shares.value_or(-1));
   planner::Chosen chosen = planner::choose(choice);
   if (!chosen.proven) {
-    log::info("choice of shares stopped at " + std::to_string(choice.most_nodes) + " nodes: the best is within " +
+    log::info("choice of shares stopped after " + std::to_string(choice.most_steps) + " steps: the best is within " +
               rounded(100 * (chosen.bound - chosen.value) / chosen.bound) + " % of the bound");
   }
   return chosen;

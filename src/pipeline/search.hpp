@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "memory.hpp"
 #include "repsim/fit.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/planner.hpp"
@@ -41,6 +42,7 @@ struct SearchInput {
   const capture::Stores& selection;    ///< frames on which candidates are measured
   const std::vector<verify::Head>& heads;
   std::int64_t bytes_to_save = 0;  ///< with a budget: how much must go; 0 or less: the models fit as they are
+  const Room& room;
   Progress& progress;
 };
 

@@ -9,8 +9,6 @@
 namespace repsim::pipeline {
 namespace {
 
-constexpr std::size_t kTogether = 8;  // candidates whose sums are gathered in one pass
-
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
@@ -136,7 +134,7 @@ void Search::State::gather_ahead(std::size_t column) {
   }
   std::sort(next.begin(), next.end());
   std::vector<planner::Candidate> together{candidate(column)};
-  for (std::size_t i = 0; i < next.size() && together.size() < kTogether; ++i)
+  for (std::size_t i = 0; i < next.size() && together.size() < input_.room.together; ++i)
     together.push_back(candidate(next[i].second));
   // What cannot be computed fails again when it is tried, alone.
   try {

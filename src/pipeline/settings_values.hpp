@@ -29,7 +29,7 @@ void check_to_capture(const Settings& settings);
 [[nodiscard]] const std::vector<std::string>& adapter_names();
 [[nodiscard]] const std::vector<std::string>& objective_names();
 /// What a size in bytes looks like.
-[[nodiscard]] std::string budget_remedy();
+[[nodiscard]] std::string size_remedy();
 [[nodiscard]] std::string threads_problem(std::int64_t threads);
 /// "models[2]"
 [[nodiscard]] std::string model_field(std::size_t index);

@@ -9,6 +9,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -90,7 +91,8 @@ std::optional<Captured> find_signatures(const std::optional<capture::SignatureCa
 
 Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared, const capture::Source& source,
                             const video::VideoInfo& video, const video::FrameStore& store,
-                            const std::optional<capture::SignatureCache>& cache, Progress& progress) {
+                            const std::optional<capture::SignatureCache>& cache, std::int64_t row_bytes,
+                            Progress& progress) {
   Captured captured;
   captured.file.source = source;
   captured.file.model_path = model.spec.path;
@@ -101,7 +103,8 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
     captured.opaque_reason = prepared.opaque_reason;
     return captured;
   }
-  captured.file.signatures = capture::signatures(prepared, store, progress);
+  captured.file.signatures = capture::signatures(prepared, store, progress, row_bytes);
+  release_free_memory();  // models differ in what they allocate
   captured.origin = "captured";
   log::info(prepared.name + ": signatures captured");
   if (!cache) return captured;
@@ -114,7 +117,7 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
 }
 
 std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                                    const capture::Stores& stores, Progress& progress) {
+                                    const capture::Stores& stores, const Room& room, Progress& progress) {
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
   std::vector<Captured> result;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
@@ -126,9 +129,9 @@ std::vector<Captured> signatures_of(const Settings& settings, const Workspace& w
       log::warn(work.prepared[i].name + ": the cache has other layers, captured again");
       found.reset();
     }
-    result.push_back(found
-                         ? std::move(*found)
-                         : capture_signatures(work.loaded[i], work.prepared[i], source, video, store, cache, progress));
+    result.push_back(
+        found ? std::move(*found)
+              : capture_signatures(work.loaded[i], work.prepared[i], source, video, store, cache, room.rows, progress));
   }
   return result;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "memory.hpp"
 #include "repsim/signature_jobs.hpp"
 #include "workspace.hpp"
 
@@ -23,13 +24,15 @@ std::optional<Captured> find_signatures(const std::optional<capture::SignatureCa
                                         const capture::Source& source, const std::string& name);
 
 /// Captures a model and keeps its signatures in the cache. That they cannot be kept is no reason to stop: a warning.
+/// @param row_bytes  see capture::signatures()
 Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared, const capture::Source& source,
                             const video::VideoInfo& video, const video::FrameStore& store,
-                            const std::optional<capture::SignatureCache>& cache, Progress& progress);
+                            const std::optional<capture::SignatureCache>& cache, std::int64_t row_bytes,
+                            Progress& progress);
 
 /// Those of all models of a workspace.
 /// @param stores  of its input groups, with the calibration frames
 std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                                    const capture::Stores& stores, Progress& progress);
+                                    const capture::Stores& stores, const Room& room, Progress& progress);
 
 }  // namespace repsim::pipeline

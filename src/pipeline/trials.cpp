@@ -12,7 +12,8 @@ namespace {
 constexpr int kDraws = 1000;
 constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
-constexpr double kReach = 0.2;                   // fidelity that corrections may bring: twice what was ever measured
+constexpr double kReach = 0.2;                   // fidelity that corrections may bring: more was never measured
+constexpr double kReachOfMore = 0.03;            // and corrections that see all channels beyond that
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -76,8 +77,27 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
   const double target = settings_.min_fidelity_for(work_.prepared[at(candidate.receiver)].name);
   fit::Options options = fit_options(settings_);
   const fit::Joint plain = fit::plan_joint(work_.set, cut, options);
+  const fit::RowWeights& rows = weights(candidate.receiver);
+  const fit::Gathered gathered = std::move(
+      fit::gather(work_.set, calibration_, before, {&cut, 1}, {&plain, 1}, progress_, rows, &on_calibration_).front());
+  const auto corrected = [&](const fit::Joint& joint, std::int64_t most_regressors) {
+    return fit::gather_corrections(work_.set, calibration_, before, cut, joint, gathered, progress_, rows,
+                                   &on_calibration_, most_regressors);
+  };
+  const auto tried = [&](Accepted accepted, const fit::Gathered& sums) {
+    accepted.fitted = fit::solve(sums, accepted.joint, options);
+    std::vector<graph::Splice> splices = before;
+    splices.push_back(accepted.fitted.splice);
+    const Agreement agreement = measured(candidate.receiver, splices);
+    const std::string with = accepted.joint.rank > 0 ? "corrections of rank " + std::to_string(accepted.joint.rank)
+                                                     : std::string("no corrections");
+    log::debug("with " + with + ": " + rounded(agreement.fidelity) + ", R2 " +
+               rounded(1 - accepted.fitted.residuals.front()) + "; " +
+               report::human_bytes(on_calibration_.values.bytes() + on_frames_.bytes()) + " of values kept");
+    return std::pair(std::move(accepted), agreement);
+  };
   std::optional<std::pair<Accepted, Agreement>> best;
-  std::optional<fit::Gathered> gathered;
+  std::optional<fit::Gathered> sums;  // what one rank needs serves all
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
     options.rank = rank;
     Accepted accepted{candidate, {}, fit::plan_joint(work_.set, cut, options)};
@@ -87,24 +107,18 @@ std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, 
     accepted.candidate.memory_saved -= accepted.joint.bytes_added - plain.bytes_added;
     accepted.candidate.latency_saved_ns -= corrections_ns(plain, accepted.joint);
     if (rank > 0 && planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
-    const fit::RowWeights& rows = weights(candidate.receiver);
-    if (rank == 0) {
-      gathered = std::move(fit::gather(work_.set, calibration_, before, {&cut, 1}, {&accepted.joint, 1}, progress_,
-                                       rows, &on_calibration_)
-                               .front());
-    } else if (rank == kLeastRank) {  // what one rank needs serves all
-      gathered = fit::gather_corrections(work_.set, calibration_, before, cut, accepted.joint, *gathered, progress_,
-                                         rows, &on_calibration_);
-    }
-    accepted.fitted = fit::solve(*gathered, accepted.joint, options);
-    std::vector<graph::Splice> splices = before;
-    splices.push_back(accepted.fitted.splice);
-    const Agreement agreement = measured(candidate.receiver, splices);
-    log::debug("with corrections of rank " + std::to_string(rank) + ": " + rounded(agreement.fidelity) + ", R2 " +
-               rounded(1 - accepted.fitted.residuals.front()) + "; " +
-               report::human_bytes(on_calibration_.values.bytes() + on_frames_.bytes()) + " of values kept");
-    if (!best || agreement.low > best->second.low) best = {std::move(accepted), agreement};
-    if (agreement.low >= target || best->second.low < target - kReach) break;
+    if (rank == kLeastRank) sums = corrected(accepted.joint, fit::kMostRegressorsTried);
+    auto trial = tried(std::move(accepted), rank == 0 ? gathered : *sums);
+    if (!best || trial.second.low > best->second.low) best = std::move(trial);
+    if (best->second.low >= target || best->second.low < target - kReach) break;
+  }
+  // What is kept sees all channels, so what may be kept is judged as that.
+  const int rank = best->first.joint.rank;
+  if (rank > 0 && best->second.low >= target - kReachOfMore &&
+      fit::sees_more(gathered, fit::kMostRegressorsTried, fit::kMostRegressors)) {
+    options.rank = rank;
+    const fit::Gathered all = corrected(best->first.joint, fit::kMostRegressors);
+    best = tried(std::move(best->first), all);
   }
   return std::move(*best);
 }

@@ -6,14 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "memory.hpp"
 #include "repsim/joint_pass.hpp"
 #include "search.hpp"
 
 namespace repsim::pipeline {
-
-/// Of values that candidates have in common, kept while they are fitted and while they are measured.
-inline constexpr std::int64_t kMostCalibrationBytes = std::int64_t{256} << 20, kMostBytes = std::int64_t{96} << 20,
-                              kMostSumBytes = std::int64_t{256} << 20;
 
 /// "0.912"
 std::string rounded(double value);
@@ -32,13 +29,15 @@ fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibr
 class Trials {
  public:
   Trials(const Settings& settings, const Workspace& work, const capture::Stores& calibration,
-         const capture::Stores& frames, const std::vector<verify::Head>& heads, Progress& progress)
+         const capture::Stores& frames, const std::vector<verify::Head>& heads, const Room& room, Progress& progress)
       : settings_(settings),
         work_(work),
         calibration_(calibration),
         frames_(frames),
         heads_(heads),
-        progress_(progress) {}
+        progress_(progress),
+        on_calibration_(room.calibration_values, room.sums),
+        on_frames_(room.frame_values) {}
 
   /// Fits without corrections first; where that misses the target, with the least rank of 4, 8, 16, ... up to
   /// --max-rank that reaches it, else with the best of these.
@@ -80,8 +79,8 @@ class Trials {
   using Key = std::vector<std::vector<int>>;
   static Key key(const planner::Candidate& candidate);
   std::set<Key> gathered_;
-  fit::Reuse on_calibration_{kMostCalibrationBytes, kMostSumBytes};
-  capture::ValueCache on_frames_{kMostBytes};
+  fit::Reuse on_calibration_;
+  capture::ValueCache on_frames_;
 };
 
 }  // namespace repsim::pipeline

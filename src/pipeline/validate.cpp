@@ -19,7 +19,6 @@ namespace repsim::pipeline {
 namespace {
 
 constexpr std::int64_t kTrialFrames = 24;  // of the calibration part: what a cheap trial takes
-constexpr std::size_t kTogether = 8;       // cuts that are fitted in one pass: their sums are kept meanwhile
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
@@ -44,6 +43,7 @@ struct StudyInput {
   const std::vector<std::int64_t>& holdout_frames;
   Trials& glance;  ///< on the trial frames
   Trials& judge;   ///< on the hold-out frames
+  const Room& room;
   Progress& progress;
 };
 
@@ -73,8 +73,8 @@ class DirectionStudy {
     direction.not_differentiable = guides.not_differentiable;
     const similarity::Matrix similarity =
         similarity::cka(input_.signatures[at(receiver_)], input_.signatures[at(donor_)]);
-    for (std::size_t begin = 0; begin < cuts.size(); begin += kTogether) {
-      const std::size_t end = std::min(begin + kTogether, cuts.size());
+    for (std::size_t begin = 0; begin < cuts.size(); begin += input_.room.together) {
+      const std::size_t end = std::min(begin + input_.room.together, cuts.size());
       const std::vector<fit::Fitted> fitted = fitted_together({cuts.data() + begin, end - begin});
       for (std::size_t i = begin; i < end; ++i) {
         report::StudiedCut cut;
@@ -215,7 +215,10 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   check(settings);
   check_files(job);
   StagedDirectory staged(out, force);
+  const MemoryLimit limit(job.memory_limit);
+  limit.check_files(job.models, MemoryLimit::AtOnce::kAll);
   Workspace work = open_models(job.models, job.input_sources, progress);
+  const Room room = limit.room(work.prepared);
   check_directions(job, work);
   const video::VideoInfo video = video::probe(job.video, progress);
   work.set.views = views_of(work.set, video);
@@ -233,13 +236,13 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const std::vector<capture::Stores> stores =
       split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
   std::vector<similarity::Signatures> signatures;
-  for (Captured& one : signatures_of(job, work, video, stores[0], progress))
+  for (Captured& one : signatures_of(job, work, video, stores[0], room, progress))
     signatures.push_back(std::move(one.file.signatures));
   const std::vector<verify::Head> heads = heads_of(work, video);
-  Trials glance(job, work, stores[1], stores[1], heads, progress);
-  Trials judge(job, work, stores[0], stores[2], heads, progress);
+  Trials glance(job, work, stores[1], stores[1], heads, room, progress);
+  Trials judge(job, work, stores[0], stores[2], heads, room, progress);
   const StudyInput input{settings,         work,   signatures, stores[0], positions, heads, truth,
-                         sampling.holdout, glance, judge,      progress};
+                         sampling.holdout, glance, judge,      room,      progress};
 
   report::Validation validation;
   validation.tool_version = REPSIM_VERSION;
@@ -274,6 +277,7 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   write_file_atomically(staged.path("validation.csv"), report::to_csv(validation));
   write_file_atomically(staged.path("validation.html"), report::html(validation));
   staged.commit();
+  limit.judge();
   return validation;
 }
 

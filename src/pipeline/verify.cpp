@@ -58,7 +58,8 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   } else {
     check_unchanged(video_path, plan.video_sha256, "video");
   }
-  const Workspace work = open_models_of(plan, progress);
+  const MemoryLimit limit(settings.memory_limit);
+  const Workspace work = open_models_of(plan, limit, progress);
   const video::VideoInfo video = video::probe(video_path, progress);
 
   const std::vector<std::int64_t> frames = judging_frames(settings, plan, video);
@@ -83,6 +84,7 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
     result.min_fidelity_of.push_back(report::min_fidelity(plan, result.models.back()).value_or(0));
     result.holds = result.holds && verdict.fidelity.value >= result.min_fidelity_of.back();
   }
+  limit.judge();
   return result;
 }
 

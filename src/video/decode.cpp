@@ -103,6 +103,7 @@ class Filling {
     // Draws straight into the store: sizes and types fit, so OpenCV allocates nothing.
     cv::Mat input(static_cast<int>(spec.height), static_cast<int>(spec.width), CV_8UC3, store_.pixels(next_).data());
     draw(frame.get(perturbation_), spec, placement_, input);
+    store_.release({&next_, 1});
     ++next_;
   }
 

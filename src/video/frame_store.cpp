@@ -87,6 +87,14 @@ class Mapping {
 
   [[nodiscard]] std::uint8_t* data() const { return data_; }
 
+  /// Takes the pages of these bytes out of the process's memory. What was written is in the file's pages, so reading
+  /// brings it back.
+  void release(std::size_t offset, std::size_t count) const {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t begin = offset / page * page;
+    if (count > 0) ::madvise(data_ + begin, offset + count - begin, MADV_DONTNEED);
+  }
+
  private:
   std::size_t bytes_ = 0;
   std::uint8_t* data_ = nullptr;
@@ -151,6 +159,14 @@ void FrameStore::preprocess(std::span<const std::int64_t> positions, float* out)
       third[i] = third_level[pixel[2]];
     }
     out += kChannels * plane;
+  }
+  release(positions);
+}
+
+void FrameStore::release(std::span<const std::int64_t> positions) const {
+  for (const std::int64_t position : positions) {
+    const std::span<std::uint8_t> frame = impl_->pixels(position);
+    impl_->mapping.release(static_cast<std::size_t>(frame.data() - impl_->mapping.data()), frame.size());
   }
 }
 

@@ -175,8 +175,8 @@ TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes;
   const std::int64_t unused = opened.program(0).unused_parameter_bytes + opened.program(1).unused_parameter_bytes;
   std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
-  EXPECT_EQ(result.parameter_bytes,
-            separate - unused - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added);
+  EXPECT_EQ(result.parameter_bytes, separate - unused - graph::removed_by(opened.program(0), layers).bytes +
+                                        joint.bytes_added - joint.bytes_taken_in);
 }
 
 // A convolution that two receivers have in common, refitted in one of them only: the other must keep its own weight.

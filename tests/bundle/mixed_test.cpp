@@ -47,8 +47,9 @@ std::int64_t promised_bytes(const Opened& opened, const fit::Cut& cut, bool refi
   options.refit = refit;
   std::vector<int> replaced;
   for (const fit::Tap& tap : cut.taps) replaced.push_back(tap.receiver_layer);
-  std::int64_t bytes = fit::plan_joint(opened.set, cut, options).bytes_added -
-                       graph::removed_by(opened.program(cut.receiver), replaced).bytes;
+  const fit::Joint joint = fit::plan_joint(opened.set, cut, options);
+  std::int64_t bytes =
+      joint.bytes_added - joint.bytes_taken_in - graph::removed_by(opened.program(cut.receiver), replaced).bytes;
   for (const graph::Prepared& model : opened.prepared)
     bytes += model.model_bytes - model.program.unused_parameter_bytes;
   return bytes;

@@ -196,6 +196,18 @@ TEST(Signatures, OfAModelThatTakesOneFrameAtATimeEqualThoseOfItsTwin) {
   for (std::size_t i = 0; i < self.rows.size(); ++i) EXPECT_NEAR(self.at(i, i), 1.0, 1e-12) << self.rows[i];
 }
 
+TEST(Signatures, AreTheSameInParts) {
+  const test::Opened opened = test::open_fixtures({"one_frame"});
+  const video::FrameStore store = test::picture_store(opened.set.specs[0], 32);
+  SilentProgress silent;
+  const similarity::Signatures whole = signatures(opened.prepared[0], store, silent);
+  for (const std::int64_t row_bytes : {std::int64_t{0}, std::int64_t{100'000}}) {
+    const similarity::Signatures parts = signatures(opened.prepared[0], store, silent, row_bytes);
+    EXPECT_EQ(parts.values, whole.values) << row_bytes;
+    EXPECT_EQ(parts.frames, whole.frames) << row_bytes;
+  }
+}
+
 class StopAfter : public SilentProgress {
  public:
   explicit StopAfter(int steps) : left_(steps) {}

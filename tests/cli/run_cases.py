@@ -19,6 +19,7 @@ once for the file, every case starts from a copy. A case:
                 {"run": [args]}  repsim itself, which has to end with 0 or 4
                 {"run_at_once": [[args], [args]]}  the same, several at the same time
                 {"same": ["a/plan.json", "b/plan.json"]}  these files have to be equal
+                {"at_most": "plan/run.json", "key": "peak_rss_bytes", "value": 1000}  no larger number is there
     exit      expected exit code (default 0)
     stdout    patterns (re.search, ^ and $ match at lines) that must all be found; none given: stdout must be empty
     stderr    the same, but stderr may hold anything when none is given
@@ -104,6 +105,10 @@ class Runner:
                 first, second = ((folder / name).read_bytes() for name in step["same"])
                 if first != second:
                     raise ValueError(f"{' and '.join(step['same'])} differ")
+            elif "at_most" in step:
+                found = json.loads((folder / step["at_most"]).read_text())[step["key"]]
+                if found > step["value"]:
+                    raise ValueError(f"{step['key']} in {step['at_most']} is {found}, above {step['value']}")
             else:
                 raise ValueError(f"unknown step {step}")
 

@@ -193,6 +193,12 @@ TEST_F(Twins, ScreenFindsAnExactLinearRelation) {
   EXPECT_GT(screen(opened.set, stores, asked, exact, silent)[0][0], 1 - 1e-6);
 }
 
+TEST_F(Twins, ScreenFindsTheSameInSeveralPasses) {
+  const std::vector<Screening> asked{{0, 1, {{0, 0}, {1, 0}, {1, 1}, {2, 2}}}, {1, 0, {{0, 0}, {2, 1}}}};
+  const auto at_once = screen(opened.set, stores, asked, {}, silent);
+  EXPECT_EQ(screen(opened.set, stores, asked, {}, silent, /*most_bytes=*/0), at_once);
+}
+
 TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
   Options options;
   options.refit = false;
@@ -217,6 +223,14 @@ TEST_F(Twins, RefitRecoversAConvolutionBehindAnExactLinearRelation) {
   const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
   EXPECT_EQ(fitted.splice.refits.size(), 1U);
   EXPECT_LT(fitted.residuals[0], 1.0);
+}
+
+/// What the normalisation behind the neck of `small` makes of the neck's result [rows, C]: the least squares of that
+/// are the weights of both in one, since a ridge relative to the regressors does not see how large the results are.
+at::Tensor normalised(const test::Opened& opened, const at::Tensor& rows) {
+  const torch::jit::Module norm = opened.loaded[0].module.attr("neck").toModule().attr("1").toModule();
+  const auto of = [&](const char* name) { return norm.attr(name).toTensor().to(at::kDouble); };
+  return (rows.to(at::kDouble) - of("running_mean")) / (of("running_var") + 1e-5).sqrt() * of("weight") + of("bias");
 }
 
 /// What fit() returns for a refit, recomputed by gathering every row and a library solver.
@@ -253,12 +267,13 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
   const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
   const at::Tensor y =
       at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
-  const Solved expected = reference(rows(x), rows(y), kRidge);
+  const Solved expected = reference(rows(x), normalised(opened, rows(y)), kRidge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
+  ASSERT_GE(refit.normalisation, 0);
   // float32 weights of a solution in float64.
   EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);
   EXPECT_LT(largest(refit.bias.to(at::kDouble) - expected.bias), 1e-5);
-  EXPECT_NEAR(fitted.residuals[0], 1 - expected.r2, 1e-6);
+  EXPECT_NEAR(fitted.residuals[0], 1 - reference(rows(x), rows(y), kRidge).r2, 1e-6);
 }
 
 /// The fine level from one donor, the coarse one from another that is of another size.
@@ -301,12 +316,12 @@ TEST(MixedCut, IsRefittedJointlyOverAllDonors) {
   const at::Tensor neck =
       opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor();
   const at::Tensor y = own.reshape({-1, own.size(3)}).mm(neck.flatten(1).t());
-  const Solved expected = reference(x.reshape({-1, x.size(3)}), y, kRidge);
+  const Solved expected = reference(x.reshape({-1, x.size(3)}), normalised(opened, y), kRidge);
   const graph::ConvRefit& refit = fitted.splice.refits.at(0);
   // float32 weights of a solution in float64.
   EXPECT_LT(largest(refit.weight.flatten(1).to(at::kDouble) - expected.weight), 1e-5);
   EXPECT_LT(largest(refit.bias.to(at::kDouble) - expected.bias), 1e-5);
-  EXPECT_NEAR(fitted.residuals[0], 1 - expected.r2, 1e-6);
+  EXPECT_NEAR(fitted.residuals[0], 1 - reference(x.reshape({-1, x.size(3)}), y, kRidge).r2, 1e-6);
 }
 
 TEST(MixedCut, OfAModelThatTakesFromSeveralCountsTheirAdapters) {
@@ -328,7 +343,61 @@ TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
   // 1x1 convolution to 16 channels: 32 inputs instead of 36, and a bias that it did not have.
   EXPECT_EQ(joint.elements_added, 16 * (14 + 18 - 16 - 20) + 16);
   EXPECT_EQ(joint.bytes_added, 4 * joint.elements_added);
+  EXPECT_EQ(joint.bytes_taken_in, 4 * 4 * 16);  // mean, variance, scale and shift of the normalisation behind it
+  EXPECT_GT(joint.flops_taken_in, 0);
 }
+
+/// A convolution behind `x`, a normalisation, and `code` with what they give: y and z.
+model::Loaded normalised_model(const std::string& name, const std::string& code, bool training = false) {
+  test::Random random(11);
+  model::Loaded loaded;
+  loaded.spec = {name, name + ".pt", test::fixture_input(), {}};
+  torch::jit::Module module("__torch__." + name);
+  module.register_parameter("stem", random.tensor({6, 3, 4, 4}), false);
+  module.register_parameter("w", random.tensor({5, 6, 1, 1}), false);
+  for (const char* each : {"scale", "shift", "mean"}) module.register_parameter(each, random.tensor({5}), false);
+  module.register_parameter("variance", random.tensor({5}).abs() + 0.1, false);
+  module.register_attribute("training", c10::BoolType::get(), false);
+  module.define("def forward(self, x):\n  a = torch.relu(torch.conv2d(x, self.stem, None, [4, 4]))\n" +
+                std::string("  y = torch.conv2d(a, self.w)\n  z = torch.batch_norm(y, self.scale, self.shift, ") +
+                (training ? "None, None, True" : "self.mean, self.variance, False") +
+                ", 0.1, 0.001, False)\n  return " + code + "\n");
+  loaded.module = module;
+  loaded.module.eval();
+  return loaded;
+}
+std::optional<graph::Normalisation> behind_the_second(const test::Opened& opened) {
+  const std::vector<int> nodes = graph::refit_convolutions(opened.prepared[0], {0});
+  EXPECT_EQ(nodes.size(), 1U);
+  return graph::normalisation_behind(opened.prepared[0], nodes.at(0));
+}
+test::Opened opened_with(const std::string& code, bool training = false) {
+  std::vector<model::Loaded> loaded;
+  loaded.push_back(normalised_model("normalised", code, training));
+  return test::open_loaded(std::move(loaded));
+}
+
+TEST(Normalisation, IsTheAffineMapThatItComputes) {
+  const test::Opened opened = opened_with("torch.relu(z)");
+  const auto found = behind_the_second(opened);
+  ASSERT_TRUE(found);
+  const auto of = [&](const char* name) { return opened.loaded[0].module.attr(name).toTensor().to(at::kDouble); };
+  const at::Tensor scale = of("scale") / (of("variance") + 1e-3).sqrt();
+  EXPECT_LT(largest(found->scale - scale), 1e-12);
+  EXPECT_LT(largest(found->shift - (of("shift") - of("mean") * scale)), 1e-12);
+  EXPECT_EQ(found->parameters.size(), 4U);
+  EXPECT_EQ(opened.program(0).ops.at(static_cast<std::size_t>(found->op)).kind, "aten::batch_norm");
+}
+
+TEST(Normalisation, KeepsParametersThatSomethingElseReads) {
+  const auto found = behind_the_second(opened_with("z + self.shift.view(1, 5, 1, 1)"));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->parameters.size(), 3U);
+}
+
+TEST(Normalisation, OfAValueThatIsReadElsewhereStays) { EXPECT_FALSE(behind_the_second(opened_with("z + y.relu()"))); }
+
+TEST(Normalisation, ByStatisticsOfThePictureStays) { EXPECT_FALSE(behind_the_second(opened_with("z", true))); }
 
 // Two heads, one level each: 14 and 18 channels become 16 and 16, so that the changes cancel out and yet both matter.
 TEST(Joint, RefitsNoSeveralConvolutionsOnOtherChannels) {

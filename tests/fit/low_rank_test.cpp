@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "../../src/fit/patches.hpp"
+#include "../../src/fit/thinning.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "repsim/fit.hpp"
@@ -155,6 +157,46 @@ TEST(RowWeights, AreTheFloorAndTheScoreInsideABox) {
   EXPECT_EQ(RowWeights().of(frames, 2, 2).min().item<double>(), 1.0);
 }
 
+TEST(Thinned, RowsOfConsecutiveFramesHaveEachPlaceOnceAndTheForegroundAlways) {
+  constexpr std::int64_t kFrames = 12, kPlaces = 35, kNth = 4;
+  const double floor = 0.1;
+  at::Tensor weights = at::full({kFrames, kPlaces}, floor, at::kDouble);
+  weights.select(1, 7).fill_(0.9);
+  std::vector<std::int64_t> positions(kFrames);
+  std::iota(positions.begin(), positions.end(), 5);
+  const Thinned thinned = thin(weights, floor, kNth, positions);
+  at::Tensor counts = at::zeros({kFrames * kPlaces}, at::kDouble);
+  counts.index_add_(0, thinned.rows, thinned.weights);
+  counts = counts.view({kFrames, kPlaces});
+  EXPECT_TRUE(at::allclose(counts.sum(0), weights.sum(0)));
+  EXPECT_TRUE(at::equal(counts.select(1, 7), weights.select(1, 7)));
+  EXPECT_EQ(thinned.rows.numel(), kFrames + kFrames / kNth * (kPlaces - 1));
+  EXPECT_FALSE(thin(weights, floor, 1, positions).rows.defined());
+}
+
+TEST(Thinned, OnlyWhereThereAreManyRowsForEachRegressor) {
+  EXPECT_EQ(thinning(1900, 100), 1);
+  EXPECT_EQ(thinning(100 * 10 * 3, 100), 3);
+  EXPECT_EQ(thinning(1000000, 100), 4);
+}
+
+TEST(Thinned, RegressionIsThatOfAllRowsWhereAMapExplainsThem) {
+  test::Random random(11);
+  const at::Tensor x = random.tensor({400, 50, 6}), map = random.tensor({6, 3});
+  const at::Tensor y = x.matmul(map) + random.tensor({400, 50, 3}, 0.1);
+  at::Tensor weights = at::full({400, 50}, 0.1, at::kDouble);
+  weights.narrow(1, 10, 5).fill_(0.8);
+  std::vector<std::int64_t> positions(400);
+  std::iota(positions.begin(), positions.end(), 0);
+  const Thinned thinned = thin(weights, 0.1, 4, positions);
+  NormalEquations all, some;
+  all.add(x.reshape({-1, 6}), y.reshape({-1, 3}), weights.reshape({-1}));
+  some.add(x.reshape({-1, 6}).index_select(0, thinned.rows), y.reshape({-1, 3}).index_select(0, thinned.rows),
+           thinned.weights);
+  EXPECT_LT((all.solve(1e-6).weight - some.solve(1e-6).weight).abs().max().item<double>(), 5e-3);
+  EXPECT_LT(some.rows(), all.rows() / 2);
+}
+
 TEST(RowWeights, CountABoxByThePartOfTheCell) {
   RowWeights weights;
   weights.floor = 0;
@@ -200,7 +242,8 @@ TEST_P(Corrected, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes -
                                 opened.program(0).unused_parameter_bytes - opened.program(1).unused_parameter_bytes;
   const std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
-  EXPECT_EQ(written.parameter_bytes, separate - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added);
+  EXPECT_EQ(written.parameter_bytes,
+            separate - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added - joint.bytes_taken_in);
   EXPECT_GT(joint.bytes_added, plain.bytes_added);
   EXPECT_GT(joint.flops_added, plain.flops_added);
 }
@@ -271,7 +314,14 @@ TEST(Projection, MakesACorrectionOfManyChannelsOneOfFew) {
   options.rank = 4;
   const Joint joint = plan_joint(opened.set, cut, options);
   const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent);
-  const Gathered gathered = gather_corrections(opened.set, stores, {}, cut, joint, plain.front(), silent);
+  const auto seeing = [&](std::int64_t most_regressors) {
+    return gather_corrections(opened.set, stores, {}, cut, joint, plain.front(), silent, {}, nullptr, most_regressors);
+  };
+  const Gathered gathered = seeing(kMostRegressorsTried), all = seeing(kMostRegressors);
+  EXPECT_TRUE(sees_more(plain.front(), kMostRegressorsTried, kMostRegressors));
+  EXPECT_FALSE(sees_more(plain.front(), 130 * 9, kMostRegressors));
+  EXPECT_FALSE(all.maps[0].projection.defined());
+  EXPECT_LE(solve(all, joint, options).residuals[0], solve(gathered, joint, options).residuals[0] + 1e-3);
   ASSERT_TRUE(gathered.maps[0].projection.defined());
   EXPECT_LT(gathered.maps[0].projection.size(0), 130);
   const Fitted fitted = solve(gathered, joint, options);

@@ -46,7 +46,7 @@ void expect_the_layers_of(const Prepared& model, const model::InputSpec& spec, c
   }
 }
 
-LayerRunner choose(const Prepared& model, const model::InputSpec& spec) {
+TapRunner choose(const Prepared& model, const model::InputSpec& spec) {
   const video::FrameStore store = test::picture_store(spec, 2, 3);
   return layer_runner(
       model, {test::input_of(store, model.batchable ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0})});
@@ -56,7 +56,7 @@ TEST(Optimise, KeepsTheLayersOfOrdinaryModels) {
   for (const char* name : {"small", "small.traced", "wide", "tied", "shuffle", "shuffle.traced", "inplace", "dict",
                            "list", "bytes", "one_frame", "frozen_a", "yolov8"}) {
     const test::Opened opened = test::open_fixtures({name});
-    const LayerRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+    const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
     EXPECT_EQ(chosen.reason, "") << name;
     expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
   }
@@ -71,7 +71,7 @@ TEST(Optimise, OrTheModelAsItIsForEveryWayOfWriting) {
     loaded.push_back(model::load({entry.path().stem().string(), entry.path().string(), test::fixture_input(), {}}, ""));
     const test::Opened opened = test::open_loaded(std::move(loaded));
     if (!opened.prepared[0].transparent) continue;
-    const LayerRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+    const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
     ++animals;
     optimised += chosen.reason.empty() ? 1 : 0;
     expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
@@ -87,6 +87,49 @@ TEST(Optimise, FoldsPacksAndFuses) {
   EXPECT_GT(optimised.normalisations, 0);
   EXPECT_GT(optimised.activations, 0);
   for (const torch::jit::Node* node : optimised.graph->nodes()) EXPECT_NE(node->kind(), c10::aten::batch_norm);
+}
+
+// Values between a convolution and what is fused into it are read as well: whoever asks for what, a value's bits are
+// the same, and those of the model as it is to 1e-4.
+TEST(Optimise, BitsOfAValueDoNotDependOnWhatElseIsRead) {
+  for (const char* name : {"small", "wide", "shuffle", "inplace", "yolov8"}) {
+    const test::Opened opened = test::open_fixtures({name});
+    const Prepared& model = opened.prepared[0];
+    const std::vector<int> wanted{0};
+    std::vector<PlaceRequest> requests;
+    int node = 0;
+    for (const torch::jit::Node* one : model.graph->nodes()) {
+      const std::string kind = one->kind().toUnqualString();
+      if (kind == "conv2d" || kind == "_convolution" || kind == "batch_norm") requests.push_back({0, {node, 0}, false});
+      ++node;
+    }
+    for (const Layer& layer : model.program.layers) requests.push_back({0, place_of(layer), false});
+    Assembly assembly = assemble(opened.set.models, opened.set.groups, {}, wanted, requests);
+    const video::FrameStore store = test::picture_store(opened.set.specs[0], 2, 9);
+    const std::vector<c10::IValue> input{
+        test::input_of(store, model.batchable ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0})};
+    const auto values_of = [&](const std::vector<Place>& places) {
+      const TapRunner chosen = joint_runner(assembly, places, input);
+      EXPECT_EQ(chosen.reason, "") << name;
+      std::vector<at::Tensor> values(places.size());
+      chosen.runner.run(input, [&](int place, const at::Tensor& value) {
+        values[static_cast<std::size_t>(place)] = value.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+      });
+      return values;
+    };
+    const std::vector<at::Tensor> all = values_of(assembly.places);
+    test::Random random(3);
+    for (int draw = 0; draw < 4; ++draw) {
+      std::vector<Place> some = assembly.places;
+      for (Place& place : some) {
+        if (random.below(2) == 0) place = Place{};
+      }
+      const std::vector<at::Tensor> values = values_of(some);
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        EXPECT_TRUE(some[i].node < 0 || at::equal(values[i], all[i])) << name << ", value " << i;
+      }
+    }
+  }
 }
 
 TEST(Optimise, LeavesTheModelAsItIs) {
@@ -126,7 +169,7 @@ TEST(Optimise, FallsBackWhereValuesDiffer) {
         return torch.conv2d(a, self.w3, None, [1, 1], [1, 1])
   )");
   ASSERT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
-  const LayerRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+  const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
   EXPECT_THAT(chosen.reason, testing::HasSubstr("differs by"));
   expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
 }
@@ -155,7 +198,7 @@ TEST(Optimise, KeepsEveryActivationThatItFuses) {
         return torch.conv2d(a, self.w3, None, [1, 1], [1, 1])
     )");
     ASSERT_TRUE(opened.prepared[0].transparent) << activation << ": " << opened.prepared[0].opaque_reason;
-    const LayerRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+    const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
     EXPECT_EQ(chosen.reason, "") << activation;
     expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
   }

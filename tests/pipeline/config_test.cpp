@@ -66,7 +66,7 @@ TEST(Config, ReadsEveryKey) {
     "merge": {"min_fidelity": 0.8, "adapters": "none", "refit": false, "share": ["x<-two"], "layers": ["b.*"],
               "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "bytes", "budget": "1.5M",
               "max_shares": 2, "donors": ["t*"], "keep": ["two"]},
-    "truth": "gt.txt", "threads": 2, "seed": 11})");
+    "truth": "gt.txt", "threads": 2, "memory_limit": "1.5G", "seed": 11})");
   ASSERT_EQ(read.models.size(), 2U);
   const model::ModelSpec& one = read.models[0];
   EXPECT_EQ(one.name, "x");
@@ -112,6 +112,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_THAT(read.keep, ElementsAre("two"));
   EXPECT_EQ(read.truth, "gt.txt");
   EXPECT_EQ(read.threads, 2);
+  EXPECT_EQ(read.memory_limit, 1'500'000'000);
   EXPECT_EQ(read.seed, 11U);
 }
 
@@ -197,6 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{R"({"merge": {"max_trials": 0}})", ": merge.max_trials", "1 or more"},
         Mistake{R"({"truth": null})", ": truth", "string"}, Mistake{R"({"threads": -1})", ": threads", "1024"},
         Mistake{R"({"threads": 99999999999})", ": threads", "1024"},
+        Mistake{R"({"memory_limit": "2T"})", ": memory_limit", "1.5M"},
+        Mistake{R"({"memory_limit": 0})", ": memory_limit", "not above 0"},
         Mistake{R"({"seed": -1})", ": seed", "0 or more"}));
 
 class ConfigFile : public testing::Test {

@@ -215,6 +215,7 @@ INSTANTIATE_TEST_SUITE_P(, CheckMistake,
                                                    s.budget = 1;
                                                    s.objective = "flops";
                                                  }},
+                                         Spoiled{"--memory-limit", [](Settings& s) { s.memory_limit = 0; }},
                                          Spoiled{"--max-shares", [](Settings& s) { s.max_shares = -1; }},
                                          Spoiled{"--donors c*", [](Settings& s) { s.donors = {"c*"}; }},
                                          Spoiled{"--keep c", [](Settings& s) { s.keep = {"c"}; }},

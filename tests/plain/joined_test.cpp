@@ -103,6 +103,17 @@ TEST(Joined, DropsWhatAShareRemoves) {
   EXPECT_EQ(peak_activation_bytes(shared), 3 * 128);
 }
 
+// What the op in front does as well is not computed, and its parameter goes.
+TEST(Joined, LeavesOutWhatIsTakenIn) {
+  const Program a = chain("a"), b = chain("b");
+  const Program shared = joined({&a, &b}, {{1, {{0, 0, 0}}, {2}}});
+  ASSERT_EQ(shared.ops.size(), 4U);
+  EXPECT_EQ(total_flops(shared), 600 + 200);
+  EXPECT_EQ(total_parameter_bytes(shared), 120 + 40);
+  EXPECT_THAT(shared.ops[3].inputs, ElementsAre(0));
+  EXPECT_THAT(shared.results, ElementsAre(2, 3));
+}
+
 // The donor comes after its receiver in the list; it is computed before it all the same.
 TEST(Joined, ComputesDonorsFirst) {
   const Program a = chain("a"), b = chain("b");

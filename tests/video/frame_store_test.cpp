@@ -10,6 +10,7 @@
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
+#include "repsim/base/memory.hpp"
 #include "repsim/video.hpp"
 
 namespace repsim::video {
@@ -185,6 +186,25 @@ TEST(FrameStore, KeepsItsPixelsOutsideTheProcess) {
   FrameStore store(frames, spec_of(640, 640));  // 49 MB
   for (const std::int64_t frame : frames) std::ranges::fill(store.pixels(frame), std::uint8_t{1});
   EXPECT_LT(anonymous_kilobytes() - before, 5000);
+}
+
+TEST(FrameStore, TakesNoMemoryForWhatWasReadAndKeepsIt) {
+  std::vector<std::int64_t> frames(40);
+  std::iota(frames.begin(), frames.end(), 0);
+  FrameStore store(frames, spec_of(640, 640));  // 49 MB
+  const std::int64_t before = resident_bytes();
+  if (before == 0) GTEST_SKIP() << "no VmRSS in /proc/self/status";
+  for (const std::int64_t frame : frames) {
+    std::ranges::fill(store.pixels(frame), static_cast<std::uint8_t>(frame));
+    store.release({&frame, 1});
+  }
+  std::vector<float> values(3 * 640 * 640);
+  for (const std::int64_t frame : frames) {
+    store.preprocess({&frame, 1}, values.data());
+    const float expected = static_cast<float>(frame) / 255.0F;
+    EXPECT_TRUE(std::ranges::all_of(values, [&](float value) { return value == expected; })) << frame;
+  }
+  EXPECT_LT(resident_bytes() - before, 15'000'000);  // the values of one frame take 5 MB
 }
 
 const std::vector<std::int64_t> kTooMany(5'000'000);  // of the largest size: 1 PB

@@ -72,7 +72,12 @@ class Joiner {
     made_[model].resize(program.ops.size());
     for (std::size_t op = 0; op < program.ops.size(); ++op) {
       std::vector<int>& made = made_[model][op];
-      if (live[op]) {
+      const bool taken_in = share != nullptr && std::find(share->taken_in.begin(), share->taken_in.end(),
+                                                          static_cast<int>(op)) != share->taken_in.end();
+      if (taken_in) {
+        for (const int input : program.ops[op].inputs)
+          made.insert(made.end(), made_[model][at(input)].begin(), made_[model][at(input)].end());
+      } else if (live[op]) {
         Op copy = program.ops[op];
         copy.layer = -1;
         std::set<int> inputs, read;

@@ -1,0 +1,123 @@
+"""What the studies in this folder share: results that stay in a file, clips without loss, and two judges of merged models
+that share no code with repsim: scripts/evaluate_detector.py for the demo's detectors, the referee program for real ones."""
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+REPSIM = ROOT / "build/release/bin/repsim"
+VIDEO = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
+DEMO = ("plain", "mobile", "residual")
+REAL_INPUT = "352x352,bgr,stretch"
+SCORE = 0.35  # at which the detectors are run
+sys.path.insert(0, str(ROOT / "scripts"))
+import evaluate_detector as own  # noqa: E402
+
+
+class Results:
+    """results.json of a folder. What is there is not made again, so an interrupted study goes on."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "results.json"
+        self.values = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def once(self, key: str, make: Callable[[], dict]) -> dict:
+        if key not in self.values:
+            self.values[key] = make()
+            self.file.write_text(json.dumps(self.values, indent=1))
+            print(key, json.dumps(self.values[key]), flush=True)
+        return self.values[key]
+
+
+def run(command: Iterable, allowed: tuple[int, ...] = (0,)) -> str:
+    """Standard output of a command; ends this program where it fails."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode not in allowed:
+        sys.exit(f"{' '.join(words)}\nexit {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def write_clip(path: Path, frames: range, change: Callable[[np.ndarray, int], np.ndarray] | None = None, video: Path = VIDEO) -> Path:
+    """A part of a video without loss, pictures one after the other; `change` is given a frame and its index."""
+    if path.exists():
+        return path
+    partial = path.with_suffix(".partial")
+    source = cv2.VideoCapture(str(video))
+    with partial.open("wb") as file:
+        for index in range(frames.stop):
+            ok, picture = source.read()
+            if not ok:
+                sys.exit(f"error: {video}: frame {index} cannot be read")
+            if index in frames:
+                picture = change(picture, index) if change else picture
+                file.write(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+    partial.rename(path)
+    return path
+
+
+@dataclass
+class Judgement:
+    fidelity: float | None  # to its own original, where there is one to compare with
+    ap: float | None  # person AP50, where there is ground truth
+
+
+class Head(torch.nn.Module):
+    def __init__(self, bundle: torch.jit.ScriptModule, index: int):
+        super().__init__()
+        self.bundle, self.index = bundle, index
+
+    def forward(self, x):
+        return self.bundle(x)[self.index]
+
+
+@dataclass
+class Judge:
+    video: Path
+    frames: list[int]
+    truth: Path | None = None
+    referee: Path | None = None  # judges models of 352 x 352 pixels; the script those whose archive tells the size
+
+    def original(self, model: Path, real: bool) -> Judgement:
+        return self._judge(model, None, None, real)
+
+    def merged(self, bundle: Path, head: int, model: Path, real: bool) -> Judgement:
+        return self._judge(bundle, head, model, real)
+
+    def _judge(self, path: Path, head: int | None, against: Path | None, real: bool) -> Judgement:
+        return (self._by_referee if real else self._by_script)(path, head, against)
+
+    def _by_referee(self, path: Path, head: int | None, against: Path | None) -> Judgement:
+        command = [sys.executable, self.referee, "ap", path, "--frames", ",".join(map(str, self.frames)), self.video]
+        command += ["--head", head] if head is not None else []
+        command += ["--against", against, "--threshold", SCORE] if against else []
+        command += ["--truth", self.truth] if self.truth else []
+        text = run(command)
+
+        def figure(name: str) -> float | None:
+            found = re.search(rf"^{name} ([0-9.]+)", text, re.M)
+            return float(found.group(1)) if found else None
+
+        return Judgement(figure("fidelity"), figure("AP50"))
+
+    def _by_script(self, path: Path, head: int | None, against: Path | None) -> Judgement:
+        pictures = own.read_frames(self.video, self.frames)
+        module, size = own.load(against or path)
+        judged = module if head is None else Head(torch.jit.load(str(path)).eval(), head)
+        found = own.detect(judged, size, pictures)
+        fidelity = own.fidelity(found, own.detect(module, size, pictures), SCORE) if against else None
+        ap = None
+        if self.truth:
+            height, width = pictures[self.frames[0]].shape[:2]
+            persons = {key: boxes for key, boxes in found.items() if key[1] == own.PERSON}
+            ap = own.average_precision(persons, own.read_truth(self.truth, (width, height), self.frames))
+        return Judgement(fidelity, ap)

@@ -1,0 +1,271 @@
+#include "choice_problem.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "repsim/base/error.hpp"
+
+namespace repsim::planner {
+namespace {
+
+std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+using Bits = std::vector<std::uint64_t>;
+
+constexpr std::size_t kWord = 64;
+
+bool has(const Bits& bits, std::size_t bit) { return ((bits[bit / kWord] >> (bit % kWord)) & 1U) != 0; }
+void set(Bits& bits, std::size_t bit) { bits[bit / kWord] |= std::uint64_t{1} << (bit % kWord); }
+void clear(Bits& bits, std::size_t bit) { bits[bit / kWord] &= ~(std::uint64_t{1} << (bit % kWord)); }
+void join(Bits& bits, const Bits& more) {
+  for (std::size_t i = 0; i < bits.size(); ++i) bits[i] |= more[i];
+}
+bool within(const Bits& few, const Bits& many) {
+  for (std::size_t i = 0; i < few.size(); ++i) {
+    if ((few[i] & ~many[i]) != 0) return false;
+  }
+  return true;
+}
+
+class Reducer {
+ public:
+  explicit Reducer(const Choice& choice) : choice_(choice), columns_of_(at(choice.models)) {
+    for (std::size_t i = 0; i < choice.columns.size(); ++i) {
+      const Column& column = choice.columns[i];
+      const auto known = [&](int model) { return model >= 0 && model < choice.models; };
+      if (!known(column.receiver) || column.given.empty() ||
+          !std::all_of(column.given.begin(), column.given.end(), [&](const Given& one) { return known(one.donor); }))
+        throw Error(ErrorKind::kInternal, "a column names no model");
+      const bool own = std::any_of(column.given.begin(), column.given.end(),
+                                   [&](const Given& one) { return one.donor == column.receiver; });
+      if (column.value > 0 && !own) columns_of_[at(column.receiver)].push_back(i);
+    }
+    for (auto& columns : columns_of_) {
+      std::stable_sort(columns.begin(), columns.end(),
+                       [&](std::size_t a, std::size_t b) { return choice.columns[a].value > choice.columns[b].value; });
+    }
+  }
+
+  ChoiceProblem run() {
+    number();
+    find_conflicts();
+    find_bans();
+    drop_beaten();
+    return problem();
+  }
+
+ private:
+  /// Every receiver's columns begin with a word of their own, so that a row of bits is cut by words.
+  void number() {
+    bit_of_.assign(choice_.columns.size(), kNoColumn);
+    for (const auto& columns : columns_of_) {
+      first_word_.push_back(words_);
+      for (std::size_t i = 0; i < columns.size(); ++i) bit_of_[columns[i]] = words_ * kWord + i;
+      words_ += (columns.size() + kWord - 1) / kWord;
+    }
+    first_word_.push_back(words_);
+  }
+
+  void find_conflicts() {
+    std::map<std::pair<int, int>, Bits> losing, taking, from;  // (model, layer), (model, layer), (donor, receiver)
+    const auto row = [&](auto& rows, int a, int b) -> Bits& {
+      return rows.try_emplace({a, b}, Bits(words_)).first->second;
+    };
+    for (const auto& columns : columns_of_) {
+      for (const std::size_t index : columns) {
+        const Column& column = choice_.columns[index];
+        for (const int layer : column.lost) set(row(losing, column.receiver, layer), bit_of_[index]);
+        for (const Given& given : column.given) {
+          set(row(from, given.donor, column.receiver), bit_of_[index]);
+          for (const int layer : given.layers) set(row(taking, given.donor, layer), bit_of_[index]);
+        }
+      }
+    }
+    conflicts_.resize(choice_.columns.size());
+    const auto join_row = [&](Bits& bits, const auto& rows, int a, int b) {
+      const auto found = rows.find({a, b});
+      if (found != rows.end()) join(bits, found->second);
+    };
+    for (const auto& columns : columns_of_) {
+      for (const std::size_t index : columns) {
+        const Column& column = choice_.columns[index];
+        Bits& bits = conflicts_[index];
+        bits.resize(words_);
+        for (const int layer : column.lost) join_row(bits, taking, column.receiver, layer);
+        for (const Given& given : column.given) {
+          join_row(bits, from, column.receiver, given.donor);  // each from the other
+          for (const int layer : given.layers) join_row(bits, losing, given.donor, layer);
+        }
+      }
+    }
+  }
+
+  void find_bans() {
+    in_ban_.assign(choice_.columns.size(), false);
+    std::vector<std::size_t> never;
+    for (const auto& set_of : choice_.banned) {
+      const std::set<std::size_t> members(set_of.begin(), set_of.end());
+      if (std::any_of(members.begin(), members.end(), [&](std::size_t one) { return bit_of_.at(one) == kNoColumn; }))
+        continue;  // one is never chosen
+      const std::size_t first = *members.begin(), last = *members.rbegin();
+      if (members.size() == 1) {
+        never.push_back(first);
+      } else if (members.size() == 2) {
+        set(conflicts_[first], bit_of_[last]);
+        set(conflicts_[last], bit_of_[first]);
+      } else {
+        bans_.emplace_back(members.begin(), members.end());
+        for (const std::size_t one : members) in_ban_[one] = true;
+      }
+    }
+    for (const std::size_t one : never) remove(one);
+  }
+
+  void remove(std::size_t index) {
+    const std::size_t bit = bit_of_[index];
+    if (bit == kNoColumn) return;
+    bit_of_[index] = kNoColumn;
+    auto& columns = columns_of_[at(choice_.columns[index].receiver)];
+    columns.erase(std::find(columns.begin(), columns.end(), index));
+    for (const auto& others : columns_of_) {
+      for (const std::size_t other : others) clear(conflicts_[other], bit);
+    }
+  }
+
+  /// Worth as much and wherever `b` may stand, `a` may stand in its place.
+  bool beats(std::size_t a, std::size_t b) const {
+    if (in_ban_[a] || !within(conflicts_[a], conflicts_[b])) return false;
+    return std::all_of(choice_.columns[a].given.begin(), choice_.columns[a].given.end(), [&](const Given& one) {
+      return std::any_of(choice_.columns[b].given.begin(), choice_.columns[b].given.end(),
+                         [&](const Given& other) { return other.donor == one.donor; });
+    });
+  }
+
+  void drop_beaten() {
+    // What goes takes its conflicts along, and others may be beaten then.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (auto& columns : columns_of_) {
+        std::vector<std::size_t> kept, gone;
+        for (const std::size_t index : columns) {  // best first
+          const bool beaten = std::any_of(kept.begin(), kept.end(), [&](std::size_t one) { return beats(one, index); });
+          (beaten ? gone : kept).push_back(index);
+        }
+        for (const std::size_t index : gone) remove(index);
+        changed = changed || !gone.empty();
+      }
+    }
+  }
+
+  ChoiceProblem problem() {
+    ChoiceProblem result;
+    std::vector<int> variable_of(at(choice_.models), -1);
+    for (int model = 0; model < choice_.models; ++model) {
+      if (columns_of_[at(model)].empty()) continue;
+      variable_of[at(model)] = static_cast<int>(result.variables.size());
+      result.variables.push_back({model, {kNoColumn}, {0}, {{}}});
+    }
+    std::map<std::size_t, std::pair<int, int>> value_of;
+    for (std::size_t v = 0; v < result.variables.size(); ++v) {
+      Variable& variable = result.variables[v];
+      for (const std::size_t index : columns_of_[at(variable.model)]) {
+        value_of[index] = {static_cast<int>(v), static_cast<int>(variable.column.size())};
+        variable.column.push_back(index);
+        variable.worth.push_back(choice_.columns[index].value);
+        std::vector<int> donors;
+        for (const Given& given : choice_.columns[index].given) {
+          if (variable_of[at(given.donor)] >= 0) donors.push_back(variable_of[at(given.donor)]);
+        }
+        variable.donors.push_back(donors);
+      }
+    }
+    for (int a = 0; a < static_cast<int>(result.variables.size()); ++a) {
+      for (int b = a + 1; b < static_cast<int>(result.variables.size()); ++b)
+        result.pairs.push_back(paired(result, a, b));
+    }
+    for (const Variable& variable : result.variables) {
+      result.bans_of.emplace_back(variable.column.size());
+      result.burden.emplace_back(variable.column.size(), 0.0);
+    }
+    for (const Pair& pair : result.pairs) {
+      for (std::size_t x = 0; x < pair.class_a.size(); ++x) {
+        for (std::size_t y = 0; y < pair.class_b.size(); ++y) {
+          if (pair.fit(pair.class_a[x], pair.class_b[y])) continue;
+          result.burden[at(pair.a)][x] += 1;
+          result.burden[at(pair.b)][y] += 1;
+        }
+      }
+    }
+    for (const auto& members : bans_) {
+      if (std::any_of(members.begin(), members.end(), [&](std::size_t one) { return value_of.count(one) == 0; }))
+        continue;
+      Ban ban;
+      for (const std::size_t one : members) {
+        const auto [variable, value] = value_of.at(one);
+        result.bans_of[at(variable)][at(value)].push_back(result.bans.size());
+        ban.emplace_back(variable, value);
+      }
+      result.bans.push_back(ban);
+    }
+    // A choice without cycles has a model that takes nothing.
+    result.most_takers = std::min(static_cast<int>(result.variables.size()), std::max(0, choice_.models - 1));
+    if (choice_.max_shares >= 0) result.most_takers = std::min(result.most_takers, choice_.max_shares);
+    return result;
+  }
+
+  /// Class of every value of `one`: by what it excludes of `other`.
+  std::vector<int> classes(const Variable& one, const Variable& other, int& count) const {
+    const auto begin = static_cast<std::ptrdiff_t>(first_word_[at(other.model)]),
+               end = static_cast<std::ptrdiff_t>(first_word_[at(other.model) + 1]);
+    std::map<Bits, int> known;
+    known.try_emplace(Bits(static_cast<std::size_t>(end - begin)), 0);  // "nothing" excludes nothing
+    std::vector<int> result{0};
+    for (std::size_t value = 1; value < one.column.size(); ++value) {
+      const Bits& all = conflicts_[one.column[value]];
+      result.push_back(known.try_emplace(Bits(all.begin() + begin, all.begin() + end), static_cast<int>(known.size()))
+                           .first->second);
+    }
+    count = static_cast<int>(known.size());
+    return result;
+  }
+
+  Pair paired(const ChoiceProblem& problem, int a, int b) const {
+    const Variable &left = problem.variables[at(a)], &right = problem.variables[at(b)];
+    Pair pair;
+    pair.a = a;
+    pair.b = b;
+    pair.class_a = classes(left, right, pair.classes_a);
+    pair.class_b = classes(right, left, pair.classes_b);
+    pair.fits.assign(at(pair.classes_a * pair.classes_b), 1);
+    for (std::size_t x = 1; x < left.column.size(); ++x) {
+      for (std::size_t y = 1; y < right.column.size(); ++y) {
+        if (has(conflicts_[left.column[x]], bit_of_[right.column[y]]))
+          pair.fits[at(pair.class_a[x] * pair.classes_b + pair.class_b[y])] = 0;
+      }
+    }
+    return pair;
+  }
+
+  const Choice& choice_;
+  std::vector<std::vector<std::size_t>> columns_of_;  // per receiver, largest value first
+  std::vector<std::size_t> bit_of_;                   // per column; kNoColumn: it is never chosen
+  std::vector<std::size_t> first_word_;               // per receiver, and the end
+  std::size_t words_ = 0;
+  std::vector<Bits> conflicts_;                 // per column
+  std::vector<bool> in_ban_;                    // per column: in one of bans_
+  std::vector<std::vector<std::size_t>> bans_;  // of three and more
+};
+
+}  // namespace
+
+std::size_t ChoiceProblem::pair_of(int a, int b) const {
+  if (a > b) std::swap(a, b);
+  const int n = static_cast<int>(variables.size());
+  return at(a * (2 * n - a - 1) / 2 + b - a - 1);
+}
+
+ChoiceProblem reduce(const Choice& choice) { return Reducer(choice).run(); }
+
+}  // namespace repsim::planner

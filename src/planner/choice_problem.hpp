@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "repsim/planner.hpp"
+
+/// The choice of shares as a network of variables. A variable is a receiver, its values are "nothing" and columns; what
+/// may not stand side by side is known for every two variables.
+namespace repsim::planner {
+
+inline constexpr std::size_t kNoColumn = static_cast<std::size_t>(-1);
+
+/// A receiver with at least one column that may be chosen. Value 0 takes nothing; the columns follow, largest worth
+/// first.
+struct Variable {
+  int model = -1;
+  std::vector<std::size_t> column;       ///< per value; kNoColumn for value 0
+  std::vector<double> worth;             ///< per value; 0 for value 0
+  std::vector<std::vector<int>> donors;  ///< per value: variables that it takes from; who never takes is left out
+};
+
+/// Two variables a < b. Values of the one that exclude the same values of the other are a class: there are few.
+struct Pair {
+  int a = -1, b = -1;
+  std::vector<int> class_a, class_b;  ///< per value; class 0 excludes nothing
+  int classes_a = 0, classes_b = 0;
+  std::vector<std::uint8_t> fits;  ///< classes_a * classes_b, row-major: may stand side by side
+
+  [[nodiscard]] bool fit(int of_a, int of_b) const {
+    return fits[static_cast<std::size_t>(of_a * classes_b + of_b)] != 0;
+  }
+};
+
+/// Values of which not all may be taken; three or more (two are in Pair).
+using Ban = std::vector<std::pair<int, int>>;  // variable, value
+
+struct ChoiceProblem {
+  std::vector<Variable> variables;
+  std::vector<Pair> pairs;  ///< of all a < b, in lexicographic order
+  std::vector<Ban> bans;
+  std::vector<std::vector<std::vector<std::size_t>>> bans_of;  ///< per variable and value: indices into bans
+  std::vector<std::vector<double>> burden;  ///< per variable and value: how many values of others it excludes
+  int most_takers = 0;                      ///< no choice has more columns
+
+  [[nodiscard]] std::size_t pair_of(int a, int b) const;  ///< index into pairs, in either order
+};
+
+/// Leaves out columns without value, columns that take from their own receiver, and columns that another one of the
+/// same receiver beats: worth as much or more, and neither in conflict nor dependent on a donor where the beaten one is
+/// not. Some best choice remains.
+/// @throws Error{kInternal} when a column names no model, or none that it takes from
+[[nodiscard]] ChoiceProblem reduce(const Choice& choice);
+
+}  // namespace repsim::planner

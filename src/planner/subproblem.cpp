@@ -1,0 +1,97 @@
+#include "subproblem.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace repsim::planner {
+namespace {
+
+std::size_t at(int index) { return static_cast<std::size_t>(index); }
+
+/// What stands beside the new value; without what its pairs moved, which that value does not pay any more.
+void fix_pairs(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
+  for (int other = 0; other < static_cast<int>(part.taken.size()); ++other) {
+    if (!part.open(other)) continue;
+    const std::size_t index = problem.pair_of(variable, other);
+    const Pair& pair = problem.pairs[index];
+    const bool first = variable < other;
+    const int own = (first ? pair.class_a : pair.class_b)[at(value)];
+    const std::vector<int>& classes = first ? pair.class_b : pair.class_a;
+    const std::vector<double>& moved = first ? part.to_b[index] : part.to_a[index];
+    std::erase_if(part.values[at(other)],
+                  [&](int one) { return first ? !pair.fit(own, classes[at(one)]) : !pair.fit(classes[at(one)], own); });
+    for (const int one : part.values[at(other)]) part.prices[at(other)][at(one)] -= moved[at(classes[at(one)])];
+  }
+}
+
+/// Nobody takes from one that takes from him, directly or over others.
+void forbid_cycles(const ChoiceProblem& problem, Subproblem& part) {
+  const int n = static_cast<int>(part.taken.size());
+  for (int open = 0; open < n; ++open) {
+    if (!part.open(open)) continue;
+    std::vector<bool> follows(at(n), false);
+    follows[at(open)] = true;
+    const auto takes_from_one = [&](int variable, int value) {
+      const auto& donors = problem.variables[at(variable)].donors[at(value)];
+      return std::any_of(donors.begin(), donors.end(), [&](int donor) { return follows[at(donor)]; });
+    };
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (int other = 0; other < n; ++other) {
+        if (part.open(other) || follows[at(other)] || !takes_from_one(other, part.taken[at(other)])) continue;
+        follows[at(other)] = changed = true;
+      }
+    }
+    std::erase_if(part.values[at(open)], [&](int value) { return takes_from_one(open, value); });
+  }
+}
+
+void forbid_bans(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
+  for (const std::size_t index : problem.bans_of[at(variable)][at(value)]) {
+    const Ban& ban = problem.bans[index];
+    const auto missing = [&](const std::pair<int, int>& one) { return part.taken[at(one.first)] != one.second; };
+    if (std::count_if(ban.begin(), ban.end(), missing) != 1) continue;
+    const auto last = std::find_if(ban.begin(), ban.end(), missing);
+    if (part.open(last->first)) std::erase(part.values[at(last->first)], last->second);
+  }
+}
+
+}  // namespace
+
+Subproblem::Subproblem(const ChoiceProblem& problem) : left(problem.most_takers) {
+  for (const Variable& variable : problem.variables) {
+    taken.push_back(-1);
+    // Where nobody may take, nothing is left but that.
+    values.emplace_back(left > 0 ? variable.worth.size() : 1);
+    std::iota(values.back().begin(), values.back().end(), 0);
+    prices.push_back(variable.worth);
+  }
+  for (const Pair& pair : problem.pairs) {
+    to_a.emplace_back(at(pair.classes_a), 0.0);
+    to_b.emplace_back(at(pair.classes_b), 0.0);
+  }
+}
+
+void fix(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
+  part.taken[at(variable)] = value;
+  part.values[at(variable)] = {value};
+  part.worth += problem.variables[at(variable)].worth[at(value)];
+  fix_pairs(problem, part, variable, value);
+  if (value > 0) {
+    --part.left;
+    forbid_cycles(problem, part);
+    forbid_bans(problem, part, variable, value);
+  }
+  for (std::size_t i = 0; i < part.values.size(); ++i) {
+    if (part.taken[i] < 0 && part.left <= 0) std::erase_if(part.values[i], [](int one) { return one > 0; });
+    part.possible = part.possible && !part.values[i].empty();
+  }
+}
+
+void exclude(Subproblem& part, int variable, const std::vector<int>& values) {
+  std::erase_if(part.values[at(variable)],
+                [&](int value) { return std::binary_search(values.begin(), values.end(), value); });
+  part.possible = part.possible && !part.values[at(variable)].empty();
+}
+
+}  // namespace repsim::planner
