@@ -48,7 +48,9 @@ class Assembler {
 
   Assembly run(std::span<const int> wanted, std::span<const PlaceRequest> requests) {
     if (wanted.empty()) requests_ = requests;
-    for (const int index : execution_order(models_.size(), splices_)) {
+    const std::vector<int> order = execution_order(models_.size(), splices_);
+    find_roles(wanted, requests, order);
+    for (const int index : order) {
       if (models_[static_cast<std::size_t>(index)]->transparent) add_model(index);
     }
     Assembly assembly;
@@ -83,6 +85,31 @@ class Assembler {
   }
 
  private:
+  /// What a model is in the joint graph for. Checks, prints and loops are never dead code: what no result needs must
+  /// not come in.
+  enum class Role {
+    kNone,    ///< nothing that is wanted needs it
+    kGives,   ///< layers only
+    kResult,  ///< all that it does
+  };
+
+  void find_roles(std::span<const int> wanted, std::span<const PlaceRequest> requests, const std::vector<int>& order) {
+    roles_.assign(models_.size(), wanted.empty() ? Role::kResult : Role::kNone);
+    for (const int index : wanted) roles_[static_cast<std::size_t>(index)] = Role::kResult;
+    for (const PlaceRequest& request : requests) roles_[static_cast<std::size_t>(request.model)] = Role::kResult;
+    for (auto receiver = order.rbegin(); receiver != order.rend(); ++receiver) {
+      if (role(*receiver) == Role::kNone) continue;
+      for (const Splice& splice : splices_) {
+        for (const Override& one : splice.overrides) {
+          if (splice.receiver == *receiver && role(one.donor) == Role::kNone)
+            roles_[static_cast<std::size_t>(one.donor)] = Role::kGives;
+        }
+      }
+    }
+  }
+
+  Role role(int index) const { return roles_[static_cast<std::size_t>(index)]; }
+
   const Prepared& model(int index) const { return *models_[static_cast<std::size_t>(index)]; }
 
   tj::Value* mapped(int index, tj::Value* original) { return values_[static_cast<std::size_t>(index)].at(original); }
@@ -115,11 +142,16 @@ class Assembler {
     for (const Splice& one : splices_) {
       if (one.receiver == index) splice = &one;
     }
+    if (role(index) ==
+        Role::kNone) {  // its tensors and matrices stay known: equal ones have the same name in all methods
+      for (std::size_t i = 0; splice && i < splice->overrides.size(); ++i) add_matrices(splice->overrides[i], index, i);
+      return;
+    }
     const std::vector<tj::Node*> nodes = top_nodes(*prepared.graph);
     // What a receiver needs no more is left out by the same rule that says what it saves: its checks and prints of
     // removed values go with them.
-    const std::vector<bool> needed =
-        splice ? needed_nodes(prepared, *splice, index) : std::vector<bool>(nodes.size(), true);
+    const std::vector<bool> needed = splice || role(index) == Role::kGives ? needed_nodes(prepared, splice, index)
+                                                                           : std::vector<bool>(nodes.size(), true);
     tj::WithInsertPoint guard(graph_->block());
     for (std::size_t position = 0; position < nodes.size(); ++position) {
       tj::Node* original = nodes[position];
@@ -168,7 +200,8 @@ class Assembler {
     }
     for (const Splice& splice : splices_) {
       for (const Override& one : splice.overrides) {
-        if (one.donor == index) result.push_back(program.layers[static_cast<std::size_t>(one.donor_layer)].op);
+        if (one.donor == index && role(splice.receiver) != Role::kNone)
+          result.push_back(program.layers[static_cast<std::size_t>(one.donor_layer)].op);
       }
     }
     return result;
@@ -177,11 +210,13 @@ class Assembler {
   /// Per node of the prepared graph: whether a receiver still computes it. Constants always stay. Where only places are
   /// asked for, nothing behind them runs: it may not fit the replaced values yet, and dead code elimination keeps what
   /// might write into memory that others see.
-  std::vector<bool> needed_nodes(const Prepared& prepared, const Splice& splice, int index) const {
+  std::vector<bool> needed_nodes(const Prepared& prepared, const Splice* splice, int index) const {
     std::vector<int> replaced;
-    for (const Override& one : splice.overrides) replaced.push_back(one.receiver_layer);
-    const std::vector<bool> live = requests_.empty() ? live_ops(prepared.program, replaced)
-                                                     : live_ops(prepared.program, replaced, requested_ops(index));
+    for (std::size_t i = 0; splice && i < splice->overrides.size(); ++i)
+      replaced.push_back(splice->overrides[i].receiver_layer);
+    const bool all = requests_.empty() && role(index) == Role::kResult;
+    const std::vector<bool> live =
+        all ? live_ops(prepared.program, replaced) : live_ops(prepared.program, replaced, requested_ops(index));
     std::vector<bool> needed;
     std::size_t op = 0;
     for (const tj::Node* node : prepared.graph->nodes()) {
@@ -243,10 +278,9 @@ class Assembler {
     tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
     const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
     // Columns first: a product from the right is one for all maps and channels.
-    if (one.columns.defined())
-      value = graph_->insert(c10::aten::matmul, {value, matrix(receiver, path + ".columns", one.columns)});
-    if (one.rows.defined())
-      value = graph_->insert(c10::aten::matmul, {matrix(receiver, path + ".rows", one.rows), value});
+    const auto [columns, rows] = add_matrices(one, receiver, number);
+    if (columns) value = graph_->insert(c10::aten::matmul, {value, columns});
+    if (rows) value = graph_->insert(c10::aten::matmul, {rows, value});
     if (one.height > 0) {
       const bool pool = resizes_by_pooling(source.shape.at(1), source.shape.at(2), one.height, one.width);
       tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
@@ -265,6 +299,14 @@ class Assembler {
                                        : adapted;
     }
     return value;
+  }
+
+  /// The constant matrices of an adapter, columns and rows; null where it has none.
+  std::pair<tj::Value*, tj::Value*> add_matrices(const Override& one, int receiver, std::size_t number) {
+    const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
+    tj::Value* columns = one.columns.defined() ? matrix(receiver, path + ".columns", one.columns) : nullptr;
+    tj::Value* rows = one.rows.defined() ? matrix(receiver, path + ".rows", one.rows) : nullptr;
+    return {columns, rows};
   }
 
   tj::Value* matrix(int receiver, const std::string& path, const at::Tensor& values) {
@@ -327,6 +369,7 @@ class Assembler {
   std::shared_ptr<tj::Graph> graph_;
   int group_count_ = 0;
   std::span<const PlaceRequest> requests_;  // where they are all that is asked for
+  std::vector<Role> roles_;                 // per model
   std::vector<std::unordered_map<tj::Value*, tj::Value*>> values_;
   std::map<std::string, tj::Value*> by_content_;
   std::vector<AssembledParameter> parameters_;

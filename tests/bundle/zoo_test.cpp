@@ -189,6 +189,31 @@ TEST(WholeModel, SharesItsParametersWithItsTwin) {
   }
 }
 
+// Checks, prints and loops are never dead code, so what one model does so might come into the methods of all.
+TEST(RunMethods, ComputeNothingOfModelsThatTheyDoNotNeed) {
+  std::vector<model::Loaded> loaded;
+  for (const char* name : {"checks", "while", "early"}) loaded.push_back(model::load(zoo_spec(name), "flags"));
+  loaded.push_back(test::load_fixture("small"));
+  loaded.push_back(test::load_fixture("bytes"));  // its input is another
+  const test::Opened opened = test::open_loaded(std::move(loaded));
+  for (const bool with_share : {false, true}) {
+    std::vector<graph::Splice>
+        splices;  // `small` takes a layer of `checks`, whose checks and prints are not needed for it
+    if (with_share)
+      splices.push_back(test::random_splice(opened, 3, 0, test::map_cuts(opened.program(3))[0].layers, 1));
+    const auto pointers = opened.pointers();
+    const Written written = write(opened.set, pointers, splices, "{}");
+    const torch::jit::Module bundle = test::load_bytes(written.bytes);
+    for (const char* name : {"small", "bytes"}) {
+      const torch::jit::Method method = bundle.get_method(std::string("run_") + name);
+      EXPECT_EQ(method.num_inputs(), 2U) << name;  // the bundle itself and one image
+      const std::string code = method.graph()->toString(false);
+      for (const char* foreign : {"prim::Print", "prim::RaiseException", "prim::Loop"})
+        EXPECT_THAT(code, testing::Not(testing::HasSubstr(foreign))) << name << (with_share ? " with a share" : "");
+    }
+  }
+}
+
 // The interpreter asks a warning for its source, which a joint graph does not keep.
 TEST(WarningModel, RunsInAJointGraph) {
   std::vector<model::Loaded> loaded;
