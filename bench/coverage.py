@@ -2,9 +2,10 @@
 """Does the interval that plan.json states for a fidelity hold what another program measures on frames that nobody chose by?
 
     python bench/coverage.py --work FOLDER [--real FOLDER] [--referee referee.py] [--frames 128] [--target 0.8]
+                                      [--windows early=0:600 …]
 
-Ten plans: pairs of detectors, one direction forced, on three windows of the demo's video (all of it, its first and its last two
-thirds). Every fidelity of a changed model is measured again
+Ten plans: pairs of detectors, one direction forced, on windows of the demo's video (all of it, its first and its last two
+thirds, unless others are given). Every fidelity of a changed model is measured again
   - on the plan's own hold-out frames: the same figure, to 0.01;
   - on the frames of the same stretch that the plan did not look at: they fitted nothing, chose nothing and judged nothing.
 by scripts/evaluate_detector.py for the demo's pairs, and for real detectors (--real: fastestdet.pt, yolofastestv2.pt) by the
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 from studies import DEMO, REAL_INPUT, REPSIM, ROOT, Judge, run, write_clip
 
-WINDOWS = {"all": range(795), "first": range(530), "last": range(265, 795)}
+WINDOWS = ["all=0:795", "first=0:530", "last=265:795"]
 DEMO_PAIRS = [("plain", "mobile"), ("residual", "plain"), ("mobile", "residual"), ("plain", "residual")]
 
 
@@ -30,19 +31,21 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--target", type=float, default=0.8)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--windows", nargs="+", default=WINDOWS, metavar="NAME=FROM:TO", help="frames of the video")
     args = parser.parse_args()
+    windows = {name: range(*map(int, ends.split(":"))) for name, ends in (one.split("=") for one in args.windows)}
     args.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
-    jobs = [(receiver, donor, name) for name in ("all", "first", "last") for receiver, donor in DEMO_PAIRS]
+    jobs = [(receiver, donor, name) for name in windows for receiver, donor in DEMO_PAIRS]
     if args.real and args.referee:
-        real = [(r, d, name) for name in WINDOWS for r, d in (("fastestdet", "yolofastestv2"), ("yolofastestv2", "fastestdet"))]
+        real = [(r, d, name) for name in windows for r, d in (("fastestdet", "yolofastestv2"), ("yolofastestv2", "fastestdet"))]
         jobs = real + jobs
     inside, same, count = 0, 0, 0
     for number, (receiver, donor, name) in enumerate(jobs[:10]):
         is_real = receiver not in DEMO
         folder = args.real if is_real else ROOT / "demo"
         models = [folder / f"{one}.pt" for one in (receiver, donor)]
-        video = write_clip(args.work / f"{name}.png", WINDOWS[name])
+        video = write_clip(args.work / f"{name}.png", windows[name])
         out = args.work / f"{number}-{receiver}-{donor}-{name}"
         command = [args.repsim, "plan", *models, "--video", video, "--out", out, "--force", "--quiet", "--frames", args.frames, "--share",
                    f"{receiver}<-{donor}", "--min-fidelity", args.target, "--seed", number, "--threads", args.threads, "--max-trials", 8]  # fmt: skip
