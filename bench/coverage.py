@@ -11,26 +11,22 @@ thirds, unless others are given). Every fidelity of a changed model is measured 
 by scripts/evaluate_detector.py for the demo's pairs, and for real detectors (--real: fastestdet.pt, yolofastestv2.pt) by the
 referee. Prints a line of JSON per plan, at last how many stated intervals hold the second figure.
 """
-import argparse
 import json
 from pathlib import Path
 
 import torch
-from studies import DEMO, REAL_INPUT, REPSIM, ROOT, Judge, run, write_clip
+from studies import DEMO, REAL_INPUT, ROOT, Judge, parser_of, run, write_clip
 
 WINDOWS = ["all=0:795", "first=0:530", "last=265:795"]
 DEMO_PAIRS = [("plain", "mobile"), ("residual", "plain"), ("mobile", "residual"), ("plain", "residual")]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repsim", type=Path, default=REPSIM)
+    parser = parser_of(__doc__, threads=1)
     parser.add_argument("--real", type=Path)
     parser.add_argument("--referee", type=Path)
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--target", type=float, default=0.8)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--windows", nargs="+", default=WINDOWS, metavar="NAME=FROM:TO", help="frames of the video")
     args = parser.parse_args()
     windows = {name: range(*map(int, ends.split(":"))) for name, ends in (one.split("=") for one in args.windows)}

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from studies import DEMO, REAL_INPUT, REPSIM, ROOT, VIDEO, Judge, Results, run
+from studies import DEMO, REAL_INPUT, ROOT, VIDEO, Judge, Results, parser_of, publish, run
 
 CALIBRATION, JUDGED = range(400), range(400, 795, 4)
 # Where backbones end, by stride. The ImageNet backbone's own last layer is its result, behind which there are no weights.
@@ -152,9 +152,7 @@ class Study:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repsim", type=Path, default=REPSIM)
+    parser = parser_of(__doc__)
     parser.add_argument("--real", type=Path)
     parser.add_argument("--referee", type=Path)
     parser.add_argument("--truth", type=Path)
@@ -162,7 +160,6 @@ def main() -> None:
     parser.add_argument("--pairs", nargs="+", help="default: all that --real allows")
     parser.add_argument("--fits", nargs="+", choices=FITS, default=list(FITS))
     parser.add_argument("--frames", type=int, default=256, help="that fit (default: 256)")
-    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--doc", type=Path)
     args = parser.parse_args()
     if bool(args.real) != bool(args.referee):
@@ -171,11 +168,7 @@ def main() -> None:
         args.pairs = (REAL_PAIRS if args.real else []) + DEMO_PAIRS
     if args.threads:
         torch.set_num_threads(args.threads)
-    study = Study(args)
-    study.run()
-    print(study.tables())
-    if args.doc:
-        args.doc.write_text(study.tables())
+    publish(Study(args), args.doc)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from studies import REPSIM, ROOT, VIDEO, Results, run
+from studies import ROOT, VIDEO, Results, parser_of, publish, run
 
 UNITS = {"bytes": ("bytes", "kB", 1e3), "flops": ("flops", "MFLOPs", 1e6), "latency": ("latency_estimate_ms", "ms of the estimate", 1),
          "peak-memory": (None, "kB", 1e3)}  # fmt: skip
@@ -85,23 +85,16 @@ class Runner:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repsim", type=Path, default=REPSIM)
     parser.add_argument("--video", type=Path, default=VIDEO)
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--max-trials", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--targets", type=float, nargs="+", default=[0.95, 0.9, 0.8, 0.7])
     parser.add_argument("--objectives", nargs="+", choices=UNITS, default=list(UNITS))
     parser.add_argument("--doc", type=Path)
     args = parser.parse_args()
-    runner = Runner(args)
-    runner.run()
-    print(runner.tables())
-    if args.doc:
-        args.doc.write_text(runner.tables())
+    publish(Runner(args), args.doc)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the studies in this folder share: results that stay in a file, clips without loss, and two judges of merged models
 that share no code with repsim: scripts/evaluate_detector.py for the demo's detectors, the referee program for real ones."""
+import argparse
 import json
 import re
 import subprocess
@@ -36,6 +37,24 @@ class Results:
             self.file.write_text(json.dumps(self.values, indent=1))
             print(key, json.dumps(self.values[key]), flush=True)
         return self.values[key]
+
+
+def parser_of(description: str | None, threads: int = 0) -> argparse.ArgumentParser:
+    """What all studies ask for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--repsim", type=Path, default=REPSIM)
+    parser.add_argument("--threads", type=int, default=threads)
+    return parser
+
+
+def publish(study, doc: Path | None) -> None:
+    """Runs a study; its tables are printed, and written where that is asked."""
+    study.run()
+    tables = study.tables()
+    print(tables)
+    if doc:
+        doc.write_text(tables)
 
 
 def run(command: Iterable, allowed: tuple[int, ...] = (0,)) -> str:

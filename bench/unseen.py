@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from studies import DEMO, REAL_INPUT, REPSIM, ROOT, VIDEO, Results, run, write_clip
+from studies import DEMO, REAL_INPUT, ROOT, VIDEO, Results, parser_of, publish, run, write_clip
 
 SEEN, UNSEEN = range(400), range(400, 795, 4)
 TARGET = 0.9
@@ -118,22 +118,15 @@ class Study:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--repsim", type=Path, default=REPSIM)
+    parser = parser_of(__doc__)
     parser.add_argument("--real", type=Path)
     parser.add_argument("--truth", type=Path)
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--max-trials", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--plans", nargs="+", help="only these: RECEIVER<-DONOR, demo")
     parser.add_argument("--doc", type=Path)
     args = parser.parse_args()
-    study = Study(args)
-    study.run()
-    print(study.tables())
-    if args.doc:
-        args.doc.write_text(study.tables())
+    publish(Study(args), args.doc)
 
 
 if __name__ == "__main__":
