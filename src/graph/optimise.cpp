@@ -289,10 +289,11 @@ std::string difference(std::size_t places, const std::function<std::string(std::
 }
 
 TapRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
-                  const std::vector<Place>& places, Between between,
+                  at::Device device, const std::vector<Place>& places, Between between,
                   const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example) {
   const c10::InferenceMode no_gradients;
-  Runner as_it_is(graph, parameters, places, /*keep_output=*/false);
+  Runner as_it_is(graph, parameters, places, /*keep_output=*/false, device);
+  if (!device.is_cpu()) return {std::move(as_it_is), "what is packed is packed for the CPU"};
   std::string reason;
   try {
     Optimised optimised = optimise(graph, parameters, places, between, /*keep_output=*/false);
@@ -324,14 +325,14 @@ Optimised optimise(const Prepared& model) {
 
 TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example) {
   return fastest(
-      model.name, *model.graph, model.parameters, layer_places(model), Between::kKept,
+      model.name, *model.graph, model.parameters, model.device, layer_places(model), Between::kKept,
       [&](std::size_t layer) { return model.program.layers[layer].name; }, example);
 }
 
 TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
                        const std::vector<c10::IValue>& example) {
   return fastest(
-      "joint graph", *assembly.graph, assembly.parameter_values(), places, Between::kRepeated,
+      "joint graph", *assembly.graph, assembly.parameter_values(), assembly.device, places, Between::kRepeated,
       [](std::size_t place) { return "value " + std::to_string(place); }, example);
 }
 
