@@ -149,20 +149,38 @@ graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut, const J
   return splice;
 }
 
+/// Weights of one run's rows, worked out once for all maps of a size.
+class RunWeights {
+ public:
+  RunWeights(const RowWeights& weights, const std::vector<std::int64_t>& positions)
+      : weights_(weights), positions_(positions) {}
+  [[nodiscard]] double floor() const { return weights_.floor; }
+  const at::Tensor& of(std::int64_t height, std::int64_t width) {
+    at::Tensor& known = known_[{height, width}];
+    if (!known.defined()) known = weights_.of(positions_, height, width);
+    return known;
+  }
+
+ private:
+  const RowWeights& weights_;
+  const std::vector<std::int64_t>& positions_;
+  std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> known_;
+};
+
 /// Adds one run's rows to the sums of a map.
 /// @param values  by place request
 void add_rows(const Regression& one, const std::vector<at::Tensor>& values, const std::vector<std::int64_t>& positions,
-              std::int64_t frames, const RowWeights& weights) {
+              std::int64_t frames, RunWeights& weights) {
   const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
   one.map->channels = values[one.x].size(1);
   const c10::InferenceMode no_gradients;
   const auto seen = [&](const at::Tensor& all) {
     return every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame);
   };
-  const at::Tensor weight = seen(weights.of(positions, height, width).unsqueeze(2)).squeeze(2);
+  const at::Tensor weight = seen(weights.of(height, width).unsqueeze(2)).squeeze(2);
   const at::Tensor all =
       regressors(values[one.x], *one.map, [&](const at::Tensor& frame) { return matrix(seen(frame)); });
-  const Thinned thinned = thin(weight, weights.floor, thinning(frames * weight.size(1), all.size(1)), positions);
+  const Thinned thinned = thin(weight, weights.floor(), thinning(frames * weight.size(1), all.size(1)), positions);
   const auto taken = [&](const at::Tensor& rows) {
     return thinned.rows.defined() ? rows.index_select(0, thinned.rows.to(rows.device())) : rows;
   };
@@ -260,7 +278,8 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
                    frames);
     for (const auto& positions : capture::batches(frames, batch)) {
       const std::vector<at::Tensor> values = pass.values();
-      for (const Regression& one : regressions) add_rows(one, values, positions, frames, weights);
+      RunWeights of_run(weights, positions);
+      for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run);
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
     progress.end();

@@ -1,6 +1,9 @@
 // Operators that Torch does not have, and models that cannot be judged.
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
@@ -31,6 +34,14 @@ TEST(Library, LetsModelsUseItsOperators) {
   EXPECT_THAT(opened.loaded[0].operator_libraries, testing::ElementsAre(OperatorLibrary{file, {"repsim_test::halve"}}));
   EXPECT_THAT(opened.loaded[1].operator_libraries, testing::IsEmpty());
   EXPECT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+}
+
+// Wheels of torch export std::filesystem, too, and theirs may call what is not there.
+TEST(Library, OfCppComesBeforeTorchs) {
+  std::uintmax_t (*const function)(const std::filesystem::path&, std::error_code&) = &std::filesystem::remove_all;
+  Dl_info found{};
+  ASSERT_NE(::dladdr(reinterpret_cast<const void*>(function), &found), 0);
+  EXPECT_THAT(found.dli_fname, HasSubstr("libstdc++"));
 }
 
 Loaded defined_as(const std::string& code) {
