@@ -43,7 +43,9 @@ struct Settings {
   std::vector<Direction> share;      ///< empty: all ordered pairs
   std::vector<std::string> layers;   ///< globs on layer names that may be replaced; empty: all
   std::vector<std::string> exclude;  ///< globs on layer names that may be neither given nor replaced
-  std::int64_t max_trials = 24;      ///< candidates measured per ordered pair, and per receiver's mixed donors
+  /// Candidates measured per ordered pair, and per receiver's mixed donors; those that the frames that judge refuse do
+  /// not count, as long as they are no more.
+  std::int64_t max_trials = 24;
   double confidence = 0;  ///< above 0: candidates must reach min_fidelity with the lower end of this bootstrap interval
   double max_minutes = 0;              ///< no new candidate is measured after so long a search; 0: no limit
   int threads = 0;                     ///< 0: as many as the machine has cores
@@ -87,7 +89,7 @@ void apply_override(Json& config, const std::string& assignment);
 /// not above 0.
 [[nodiscard]] std::optional<std::int64_t> parse_bytes(const std::string& text);
 
-/// Takes `--min-fidelity F` and `--min-fidelity NAME=F`, each in turn. @throws Error{kUsage}
+/// Takes `--min-fidelity F` and `--min-fidelity NAME=F` (or NAME:F), each in turn. @throws Error{kUsage}
 void apply_min_fidelity(const std::vector<std::string>& flags, Settings& settings);
 
 /// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs,
