@@ -27,6 +27,10 @@ void insert_tap(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 /// The same in front of a node that uses the value.
 void insert_tap_before(torch::jit::Graph& graph, torch::jit::Node* node, torch::jit::Value* value, int id);
 
+/// A view of maps with their channels last may need a copy where one of plain maps did not: the same as a reshape, in
+/// front of the node, which is left as it is. Null where the node is no view of a shape.
+torch::jit::Value* reshape_for_view(torch::jit::Node* node);
+
 /// What the tensor values of a graph looked like in one run, by value; control flow included.
 struct Observation {
   std::vector<std::int64_t> sizes;

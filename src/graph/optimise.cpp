@@ -74,7 +74,10 @@ class Optimiser {
     std::vector<tj::Node*> convolutions;
     for (tj::Node* node : top_nodes(*result_.graph)) {
       if (node->kind() == c10::aten::conv2d || node->kind() == c10::aten::_convolution) convolutions.push_back(node);
-      if (node->kind() == c10::aten::view) loosen_view(node);
+      if (tj::Value* reshaped = reshape_for_view(node)) {
+        replace(node->output(), reshaped);
+        node->destroy();
+      }
     }
     for (tj::Node* node : convolutions) pack(node);
     std::unordered_map<const tj::Node*, int> position;
@@ -96,16 +99,6 @@ class Optimiser {
     }
     tj::EliminateDeadCode(result_.graph, tj::DCESideEffectPolicy::ALLOW_DELETING_NODES_WITH_SIDE_EFFECTS);
     while (!graph.outputs().empty()) graph.eraseOutput(0);
-  }
-
-  /// A view of maps with their channels last may need a copy where one of plain maps did not.
-  void loosen_view(tj::Node* node) {
-    const c10::FunctionSchema* schema = node->maybeSchema();
-    if (schema == nullptr || schema->overload_name() != "") return;  // view(dtype)
-    tj::WithInsertPoint guard(node);
-    tj::Value* reshaped = result_.graph->insert(c10::aten::reshape, {node->input(0), node->input(1)});
-    replace(node->output(), reshaped);
-    node->destroy();
   }
 
   void replace(tj::Value* before, tj::Value* after) {

@@ -63,6 +63,7 @@ void use_fast_max_pool2d(tj::Block& block) {
     tj::Node* fast = block.owningGraph()->insertNode(block.owningGraph()->create(kMaxPool2d, node->inputs(), 1));
     fast->output()->setType(node->output()->type());
     node->output()->replaceAllUsesWith(fast->output());
+    node.destroyCurrent();
   }
 }
 
@@ -139,6 +140,14 @@ void insert_tap_before(tj::Graph& graph, tj::Node* node, tj::Value* value, int i
   static const c10::Symbol kTap = c10::Symbol::fromQualString("repsim::tap");
   tj::Value* number = graph.insertConstant(static_cast<std::int64_t>(id));
   graph.insertNode(graph.create(kTap, {value, number}, 0));
+}
+
+tj::Value* reshape_for_view(tj::Node* node) {
+  const c10::FunctionSchema* schema = node->kind() == c10::aten::view ? node->maybeSchema() : nullptr;
+  if (schema == nullptr || !schema->overload_name().empty()) return nullptr;  // view(dtype)
+  tj::WithInsertPoint guard(node);
+  tj::Value* reshaped = node->owningGraph()->insert(c10::aten::reshape, {node->input(0), node->input(1)});
+  return reshaped->setType(node->output()->type());
 }
 
 Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output,
