@@ -174,7 +174,7 @@ torch::jit::Module load_module(const std::string& bytes, const std::string& path
   if (!missing.starts_with("torchvision::")) {
     throw input_error(problem, path, "add the library that has it: --library libNAME.so, or export without it");
   }
-  const auto library = find_torchvision();
+  const auto library = find_torchvision(torch_folder());
   if (!library) {
     throw input_error(problem, path,
                       "install torchvision beside Torch (" + torch_folder() +

@@ -1,5 +1,7 @@
 // Operators that Torch does not have, and models that cannot be judged.
 #include <dlfcn.h>
+#include "../../src/model/libraries.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,6 +44,20 @@ TEST(Library, OfCppComesBeforeTorchs) {
   Dl_info found{};
   ASSERT_NE(::dladdr(reinterpret_cast<const void*>(function), &found), 0);
   EXPECT_THAT(found.dli_fname, HasSubstr("libstdc++"));
+// What lies in a folder of packages as pip installs them. The command line's cases load it for a model.
+TEST(Torchvision, IsFoundBesideLibTorch) {
+  const test::TempFolder packages;
+  const std::string torch = packages / "torch" / "lib";
+  std::filesystem::create_directories(torch);
+  EXPECT_EQ(find_torchvision(torch), std::nullopt);
+  std::filesystem::create_directories(packages / "torchvision");
+  for (const char* other : {"_C.py", "image.so", "video_reader.so", "_meta.so"})
+    test::write_text(packages / "torchvision" / other, "");
+  EXPECT_EQ(find_torchvision(torch), std::nullopt);
+  const std::string library = packages / "torchvision" / "_C.so";
+  test::write_text(packages / "torchvision" / "_C_stable.so", "");
+  test::write_text(library, "");
+  EXPECT_EQ(find_torchvision(torch), library);
 }
 
 Loaded defined_as(const std::string& code) {

@@ -337,7 +337,7 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(in["pad"]["default"], input.pad);
   EXPECT_EQ(in["scale"]["default"].get<double>(), input.scale);
   const Json& out = schema_["$defs"]["output"]["properties"];
-  EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names()));
+  EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names())) << "scripts/update_schemas.py writes it";
   EXPECT_EQ(out["format"]["default"], to_string(output.format));
   EXPECT_EQ(out["boxes"]["enum"], Json(model::box_units_names()));
   EXPECT_EQ(out["scores"]["enum"], Json(model::score_kind_names()));
