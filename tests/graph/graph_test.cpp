@@ -70,6 +70,17 @@ TEST(Prepare, KeepsAModelThatWritesItsOwnBufferWhole) {
   EXPECT_THAT(opened.program(0).ops, testing::IsEmpty());
 }
 
+TEST(Prepare, KeepsAModelThatHoldsASparseTensorWhole) {
+  model::Loaded loaded;
+  loaded.spec = {"m", "m.pt", test::fixture_input(), {}};
+  loaded.module = torch::jit::Module("__torch__.M");
+  loaded.module.register_buffer("mask", at::eye(3).to_sparse());
+  loaded.module.define("def forward(self, x):\n  return torch.matmul(self.mask.to_dense(), x.flatten(2))\n");
+  const Prepared prepared = prepare(loaded, dry_run(loaded));
+  EXPECT_FALSE(prepared.transparent);
+  EXPECT_EQ(prepared.opaque_reason, "holds the sparse tensor mask");
+}
+
 TEST(Prepare, KnowsWhichModelsTakeOneFrameAtATime) {
   EXPECT_TRUE(test::open_fixtures({"small"}).prepared[0].batchable);
   EXPECT_TRUE(test::open_fixtures({"small.traced"}).prepared[0].batchable);
