@@ -171,6 +171,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
                                   std::int64_t row_bytes) {
   const auto minibatches = strided_minibatches(store.size());
   if (minibatches.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
+  if (!model.transparent) throw Error(ErrorKind::kInternal, "a model that is carried whole has no signatures");
   constexpr std::int64_t n = video::kMinibatchFrames;
   constexpr std::int64_t per_minibatch = n * (n - 1) / 2;
 

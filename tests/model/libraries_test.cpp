@@ -1,7 +1,7 @@
 // Operators that Torch does not have, and models that cannot be judged.
-#include <dlfcn.h>
 #include "../../src/model/libraries.hpp"
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,6 +44,8 @@ TEST(Library, OfCppComesBeforeTorchs) {
   Dl_info found{};
   ASSERT_NE(::dladdr(reinterpret_cast<const void*>(function), &found), 0);
   EXPECT_THAT(found.dli_fname, HasSubstr("libstdc++"));
+}
+
 // What lies in a folder of packages as pip installs them. The command line's cases load it for a model.
 TEST(Torchvision, IsFoundBesideLibTorch) {
   const test::TempFolder packages;
