@@ -52,6 +52,11 @@ endif()
 
 # torch's own flags and include folders stay on this target; its headers are not ours to warn about.
 add_library(repsim_torch_dependency INTERFACE)
+# Wheels of torch export parts of a C++ library of their own, std::filesystem among them, and what of it calls a newer C
+# library may be missing: ours has to be found first.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+  target_link_libraries(repsim_torch_dependency INTERFACE "-Wl,--push-state,--no-as-needed,-lstdc++,--pop-state")
+endif()
 target_link_libraries(repsim_torch_dependency INTERFACE ${TORCH_LIBRARIES})
 target_include_directories(repsim_torch_dependency SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")

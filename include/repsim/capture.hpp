@@ -46,7 +46,7 @@ using Stores = std::vector<video::FrameStore>;
 /// does).
 /// @param value  [n, ...] floating, any layout
 /// @param gram   n*n doubles; all zero when the rows are equal to 1e-6 of their size (a constant layer)
-/// Float32 products in chunks of 4096 features, chunks summed in float64.
+/// Float32 products in chunks of 4096 features, chunks summed in float64, on the device where the value lies.
 void centred_gram(const at::Tensor& value, double* gram);
 
 /// Signatures of all layers of one model over the stored frames; no activation outlives its minibatch.

@@ -89,7 +89,8 @@ class NormalEquations {
   enum class Products { kDouble, kFloat };
   explicit NormalEquations(Products products = Products::kDouble) : products_(products) {}
 
-  /// @param x  [rows, p], @param y  [rows, q]; any floating dtype
+  /// @param x  [rows, p], @param y  [rows, q]; any floating dtype, all on one device, where the sums are and solutions
+  ///        will be
   /// @param weights  [rows] float64, 0 or more; undefined: 1 each
   void add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights = {});
 
@@ -147,7 +148,7 @@ class NormalEquations {
   at::Tensor shift_x_, shift_y_, sum_x_, sum_y_, xx_, xy_, yy_;
 };
 
-/// A fitted cut.
+/// A fitted cut; its tensors are on the CPU wherever it was fitted.
 struct Fitted {
   graph::Splice splice;
   std::vector<double> residuals;  ///< per tap: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)

@@ -29,6 +29,8 @@ struct Prepared {
   std::int64_t model_elements = 0;  ///< of all tensors in the file, used or not
   std::int64_t model_bytes = 0;
   bool batchable = false;  ///< outputs at batch 2 equal those at batch 1 frame by frame, to 1e-4
+  /// Where capture, fits and trials run the graph. What is kept here, and what a bundle holds, is on the CPU.
+  at::Device device = at::kCPU;
 };
 
 /// All tensors that an archive stores of a value: of a module its parameters and buffers, and of both what lists, dicts
@@ -73,14 +75,18 @@ class Runner {
   /// @param graph  copied, not changed (torch's copy() is not const)
   /// @param taps  places in it; each fires right after its producer, in execution order
   /// @param keep_output  false: only what the taps need is computed, run returns None
-  Runner(torch::jit::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output);
+  /// @param device  of the computation, wherever the graph and its parameters were made: parameters, constants and the
+  ///        tensors that operations make are brought there, and so are inputs. What is tapped lies there
+  Runner(torch::jit::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output,
+         at::Device device = at::kCPU);
   /// @param inputs  the graph's inputs before the parameters
+  /// @return on the CPU
   /// @throws Error{kInput} when an operation fails
   c10::IValue run(std::vector<c10::IValue> inputs, const TapSink& sink = {}) const;
 
-  /// The same so that the result can be differentiated with respect to what was tapped: the sink gets the values that
-  /// the graph goes on with and may keep them. Parameters count as variables, so that values behind one can be
-  /// differentiated whatever the inputs are.
+  /// The same, left on the device, so that the result can be differentiated with respect to what was tapped: the sink
+  /// gets the values that the graph goes on with and may keep them. Parameters count as variables, so that values
+  /// behind one can be differentiated whatever the inputs are.
   c10::IValue run_differentiable(std::vector<c10::IValue> inputs, const TapSink& sink) const;
 
  private:
@@ -88,6 +94,7 @@ class Runner {
                         const TapSink& sink) const;
 
   torch::jit::Code code_;
+  at::Device device_;
   std::vector<c10::IValue> parameters_;
 };
 
@@ -149,6 +156,7 @@ struct Assembly {
   std::vector<int> models;                     ///< whose results the graph returns
   /// Where the layers asked for ended up, per request; node -1 when nothing computes it any more.
   std::vector<Place> places;
+  at::Device device = at::kCPU;  ///< where its models run, all on the same
 
   [[nodiscard]] std::vector<c10::IValue> parameter_values() const;
 };

@@ -43,10 +43,13 @@ struct Settings {
   std::vector<Direction> share;      ///< empty: all ordered pairs
   std::vector<std::string> layers;   ///< globs on layer names that may be replaced; empty: all
   std::vector<std::string> exclude;  ///< globs on layer names that may be neither given nor replaced
-  std::int64_t max_trials = 24;      ///< candidates measured per ordered pair, and per receiver's mixed donors
+  /// Candidates measured per ordered pair, and per receiver's mixed donors; those that the frames that judge refuse do
+  /// not count, as long as they are no more.
+  std::int64_t max_trials = 24;
   double confidence = 0;  ///< above 0: candidates must reach min_fidelity with the lower end of this bootstrap interval
   double max_minutes = 0;              ///< no new candidate is measured after so long a search; 0: no limit
   int threads = 0;                     ///< 0: as many as the machine has cores
+  std::string device = "cpu";          ///< of capture, fits and trials: "cpu", "cuda" or "cuda:1"
   std::uint64_t seed = 0;              ///< of the bootstrap intervals
   std::optional<std::string> truth;    ///< ground truth (MOTChallenge text) to report accuracy beside fidelity
   std::vector<std::string> libraries;  ///< of operators that the models need beside Torch: paths, loaded in this order
@@ -86,7 +89,7 @@ void apply_override(Json& config, const std::string& assignment);
 /// not above 0.
 [[nodiscard]] std::optional<std::int64_t> parse_bytes(const std::string& text);
 
-/// Takes `--min-fidelity F` and `--min-fidelity NAME=F`, each in turn. @throws Error{kUsage}
+/// Takes `--min-fidelity F` and `--min-fidelity NAME=F` (or NAME:F), each in turn. @throws Error{kUsage}
 void apply_min_fidelity(const std::vector<std::string>& flags, Settings& settings);
 
 /// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs,
@@ -149,19 +152,24 @@ struct RebuildSettings {
   std::filesystem::path out;   ///< the bundle to write
   bool force = false;          ///< replace it where it is there already
   int threads = 0;
+  std::string device = "cpu";                ///< as in Settings
   std::vector<std::string> libraries;        ///< as in Settings
   std::optional<std::int64_t> memory_limit;  ///< likewise
 };
 
 /// Writes the bundle of a plan again, without a search: its shares are fitted on its calibration frames, the file is
 /// read back and measured on its hold-out frames. A plan that nobody changed gives the very bytes again, on the same
-/// machine with as many threads. The file appears once it was measured, also where a model falls below its target.
+/// machine with as many threads and on the same device. The file appears once it was measured, also where a model falls
+/// below its target.
 /// @throws Error{kInput} when plan, models or video are missing or were changed (sha256), or when the plan was edited
 /// into something that is no plan: names the field ("plan.json: shares[0].replaced[1].donor_layer")
 [[nodiscard]] report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress);
 
 /// Version of the LibTorch that repsim is built with: "2.13.0".
 [[nodiscard]] std::string torch_version();
+
+/// What this LibTorch computes on beside the CPU: "CPU only", "CUDA, no GPU found", "CUDA, 1 GPU". For --version.
+[[nodiscard]] std::string torch_devices();
 
 /// Sends LibTorch's warnings, and what models print while they run, to the log at debug level. Process-wide, so a
 /// program calls it, once; this library never does.

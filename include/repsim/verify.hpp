@@ -34,6 +34,11 @@ using Forward = std::function<c10::IValue(std::span<const std::int64_t> position
 [[nodiscard]] Forward original_forward(const model::Loaded& model, const capture::ModelSet& set,
                                        const capture::Stores& stores, int group);
 
+/// The same where the model is captured and measured: on another device than the CPU by its prepared graph, which
+/// returns the same up to rounding there. An opaque model runs on the CPU.
+[[nodiscard]] Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared,
+                                         const capture::ModelSet& set, const capture::Stores& stores, int group);
+
 /// Detections after NMS, relative to the video frame, of one output for `batch` frames.
 [[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch);
 

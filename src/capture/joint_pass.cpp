@@ -126,7 +126,7 @@ c10::IValue JointPass::results() {
       begin(tail_->given);
     }
     results_ = std::make_unique<graph::Runner>(tail_ ? *tail_->graph : *assembly_.graph, assembly_.parameter_values(),
-                                               std::vector<graph::Place>{}, /*keep_output=*/true);
+                                               std::vector<graph::Place>{}, /*keep_output=*/true, assembly_.device);
   }
   const std::size_t run = next_;
   const std::vector<at::Tensor> given = next_values();

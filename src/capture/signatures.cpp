@@ -15,6 +15,7 @@ namespace repsim::capture {
 namespace {
 
 constexpr std::int64_t kSegment = 1 << 16;  // features per task: the same for any number of threads
+constexpr std::int64_t kChunk = 4096;       // features whose products are added up in float32
 
 /// [B,3,H,W] for model::make_input.
 at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::int64_t> positions) {
@@ -36,11 +37,12 @@ at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::in
 /// is dense: copying into it is fast then.
 at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
   const at::Tensor one = value.squeeze(0);
+  const at::TensorOptions options = one.options().dtype(at::kFloat);
   std::vector<std::int64_t> sizes = one.sizes().vec(), strides = one.strides().vec();
   sizes.insert(sizes.begin(), n);
-  if (!one.is_non_overlapping_and_dense()) return at::empty(sizes, at::kFloat);
+  if (!one.is_non_overlapping_and_dense()) return at::empty(sizes, options);
   strides.insert(strides.begin(), one.numel());
-  return at::empty_strided(sizes, strides, at::kFloat);
+  return at::empty_strided(sizes, strides, options);
 }
 
 /// Layers whose rows wait together, in parts of at most `most_bytes`, or of one layer.
@@ -58,6 +60,54 @@ std::vector<std::set<int>> sweeps(const graph::Program& program, std::int64_t mo
     result.back().insert(static_cast<int>(layer));
   }
   return result;
+}
+
+/// Products of all pairs of samples, from memory of the CPU.
+GramPart products_of(const at::Tensor& value) {
+  const std::int64_t n = value.size(0);
+  at::Tensor rows = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
+  // The order of a sample's features does not matter: where they lie dense, in whatever order, they are read as they
+  // lie.
+  if (n > 0 && !rows[0].is_non_overlapping_and_dense()) rows = rows.contiguous();
+  const std::int64_t features = n == 0 ? 0 : rows.numel() / n, stride = n > 1 ? rows.stride(0) : features;
+  const std::int64_t segments = (features + kSegment - 1) / kSegment;
+  const float* first = rows.const_data_ptr<float>();
+  std::vector<GramPart> parts(static_cast<std::size_t>(segments));
+  at::parallel_for(0, segments, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t segment = begin; segment < end; ++segment) {
+      parts[static_cast<std::size_t>(segment)] =
+          centred_products(first, stride, n, segment * kSegment, std::min(features, (segment + 1) * kSegment));
+    }
+  });
+  GramPart all;
+  all.gram.assign(static_cast<std::size_t>(n * n), 0.0);
+  for (const GramPart& part : parts) {
+    all.mean_square += part.mean_square;
+    for (std::size_t i = 0; i < all.gram.size(); ++i) all.gram[i] += part.gram[i];
+  }
+  return all;
+}
+
+/// The same where the value lies: chunks of features as one batched product in float32, added up in float64.
+GramPart products_on_device(const at::Tensor& value) {
+  const std::int64_t n = value.size(0);
+  GramPart all;
+  if (value.numel() == 0) {
+    all.gram.assign(static_cast<std::size_t>(n * n), 0.0);
+    return all;
+  }
+  at::Tensor rows = value.reshape({n, -1}).to(at::kFloat);
+  // Differences to one of the samples first: their mean keeps its digits beside a large common part.
+  const at::Tensor first = rows.narrow(0, 0, 1), differences = rows - first, mean = differences.mean(0, true);
+  all.mean_square = (first + mean).to(at::kDouble).square().sum().item<double>();
+  rows = differences - mean;
+  const std::int64_t chunks = (rows.size(1) + kChunk - 1) / kChunk;
+  if (const std::int64_t missing = chunks * kChunk - rows.size(1); missing > 0)
+    rows = at::constant_pad_nd(rows, {0, missing});
+  const at::Tensor chunked = rows.view({n, chunks, kChunk}).transpose(0, 1);
+  const at::Tensor gram = chunked.bmm(chunked.transpose(1, 2)).sum(0, /*keepdim=*/false, at::kDouble).to(at::kCPU);
+  all.gram.assign(gram.const_data_ptr<double>(), gram.const_data_ptr<double>() + n * n);
+  return all;
 }
 
 }  // namespace
@@ -102,26 +152,9 @@ void centred_gram(const at::Tensor& value, double* gram) {
   const std::int64_t n = value.size(0);
   if (n > kMostSamples)
     throw Error(ErrorKind::kInternal, "a minibatch of " + std::to_string(n) + " frames is too large");
-  at::Tensor rows = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
-  // The order of a sample's features does not matter: where they lie dense, in whatever order, they are read as they
-  // lie.
-  if (n > 0 && !rows[0].is_non_overlapping_and_dense()) rows = rows.contiguous();
-  const std::int64_t features = n == 0 ? 0 : rows.numel() / n, stride = n > 1 ? rows.stride(0) : features;
-  const std::int64_t segments = (features + kSegment - 1) / kSegment;
-  const float* first = rows.const_data_ptr<float>();
-  std::vector<GramPart> parts(static_cast<std::size_t>(segments));
-  at::parallel_for(0, segments, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t segment = begin; segment < end; ++segment) {
-      parts[static_cast<std::size_t>(segment)] =
-          centred_products(first, stride, n, segment * kSegment, std::min(features, (segment + 1) * kSegment));
-    }
-  });
-  std::fill_n(gram, n * n, 0.0);
-  double mean_square = 0, trace = 0;
-  for (const GramPart& part : parts) {
-    mean_square += part.mean_square;
-    for (std::int64_t i = 0; i < n * n; ++i) gram[i] += part.gram[static_cast<std::size_t>(i)];
-  }
+  const GramPart all = value.is_cpu() ? products_of(value) : products_on_device(value);
+  std::copy(all.gram.begin(), all.gram.end(), gram);
+  double trace = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     double others = 0;
     for (std::int64_t j = 0; j < n; ++j) {
@@ -131,13 +164,14 @@ void centred_gram(const at::Tensor& value, double* gram) {
     gram[i * n + i] = -others;
     trace -= others;
   }
-  if (!(trace > 1e-12 * mean_square * static_cast<double>(n))) std::fill_n(gram, n * n, 0.0);
+  if (!(trace > 1e-12 * all.mean_square * static_cast<double>(n))) std::fill_n(gram, n * n, 0.0);
 }
 
 similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress,
                                   std::int64_t row_bytes) {
   const auto minibatches = strided_minibatches(store.size());
   if (minibatches.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
+  if (!model.transparent) throw Error(ErrorKind::kInternal, "a model that is carried whole has no signatures");
   constexpr std::int64_t n = video::kMinibatchFrames;
   constexpr std::int64_t per_minibatch = n * (n - 1) / 2;
 

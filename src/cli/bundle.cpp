@@ -19,16 +19,16 @@ constexpr const char* kFooter = R"(Examples:
 
 The shares of plan.json are fitted on its calibration frames and measured on its hold-out frames;
 nothing is searched for. An unchanged plan gives the very bytes of its bundle, on the same machine
-with the same --threads. In plan.json shares may be removed, changed or added by hand: one needs
-receiver, donor and replaced, a list of receiver_layer and donor_layer, with adapter and refit where
-they matter.
+with the same --threads and --device. In plan.json shares may be removed, changed or added by hand:
+one needs receiver, donor and replaced, a list of receiver_layer and donor_layer, with adapter and
+refit where they matter.
 Exit codes: 0 every model keeps the plan's min_fidelity, 4 one does not (the bundle is written all
 the same), 2 usage, 3 bad input (also: a model or the video is not the plan's, the plan was edited
 into none), 130 interrupted, 1 anything else.)";
 
 struct BundleFlags {
   std::string plan;
-  std::optional<std::string> out;
+  std::optional<std::string> out, device;
   std::optional<int> threads;
   std::optional<std::int64_t> memory_limit;
   std::vector<std::string> libraries;
@@ -46,6 +46,7 @@ pipeline::RebuildSettings settings_of(const BundleFlags& flags) {
   settings.force = flags.force;
   settings.libraries = flags.libraries;
   settings.threads = flags.threads.value_or(settings.threads);
+  settings.device = flags.device.value_or(settings.device);
   settings.memory_limit = flags.memory_limit;
   return settings;
 }
@@ -72,6 +73,7 @@ Job setup_bundle(CLI::App& app) {
   app.add_option("PLAN", flags->plan, "A plan.json, or the folder that holds it");
   add_libraries(app, flags->libraries)->group("Settings");
   add_threads(app, flags->threads)->group("Settings");
+  add_device(app, flags->device)->group("Settings");
   add_memory_limit(app, flags->memory_limit)->group("Settings");
   add_text(app, "--out", "FILE", flags->out, "The bundle to write; it appears whole or not at all")->group("Output");
   app.add_flag("--force", flags->force, "Replace FILE where it is there already")->group("Output");

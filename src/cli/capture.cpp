@@ -23,7 +23,7 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 struct CaptureFlags {
   std::string model;
   std::vector<std::string> inputs, libraries;
-  std::optional<std::string> video, out, cache;
+  std::optional<std::string> video, out, device, cache;
   std::optional<std::int64_t> frames, memory_limit;
   std::optional<double> holdout;
   std::optional<int> threads;
@@ -42,6 +42,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
   settings.frames = flags.frames.value_or(settings.frames);
   settings.holdout = flags.holdout.value_or(settings.holdout);
   settings.threads = flags.threads.value_or(settings.threads);
+  settings.device = flags.device.value_or(settings.device);
   settings.memory_limit = flags.memory_limit;
   settings.cache = cache_folder(flags.cache);
   if (settings.cache.empty() && !flags.out) {
@@ -72,6 +73,7 @@ Job setup_capture(CLI::App& app) {
   app.add_flag("--force", f.force, "Replace FILE where it is there already")->group("Output");
   add_cache(app, f.cache)->group("Settings");
   add_threads(app, f.threads)->group("Settings");
+  add_device(app, f.device)->group("Settings");
   add_memory_limit(app, f.memory_limit)->group("Settings");
   return [flags](Progress& progress) { run_capture(*flags, progress); };
 }

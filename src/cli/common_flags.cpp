@@ -134,6 +134,12 @@ CLI::Option* add_threads(CLI::App& app, std::optional<int>& out) {
       ->type_name("N");
 }
 
+CLI::Option* add_device(CLI::App& app, std::optional<std::string>& out) {
+  return add_text(app, "--device", "DEVICE", out,
+                  "What runs the models while layers are captured, fitted and candidates measured: cpu (default), "
+                  "cuda (the first GPU), cuda:1");
+}
+
 void check_leftovers(const CLI::App& app) {
   const std::vector<std::string> flags = long_flags(app);
   check_values_are_no_flags(app, flags);

@@ -44,6 +44,8 @@ CLI::Option* add_libraries(CLI::App& app, std::vector<std::string>& out);
 
 /// --threads, the same for every subcommand that computes.
 CLI::Option* add_threads(CLI::App& app, std::optional<int>& out);
+/// --device, likewise.
+CLI::Option* add_device(CLI::App& app, std::optional<std::string>& out);
 
 /// What was not understood of `app`'s own arguments: unknown flags (with 'did you mean'), a flag that stands where
 /// another flag's value should, arguments too many. @throws Error{kUsage}

@@ -47,6 +47,7 @@ pipeline::Settings settings_of_job(const JobFlags& flags) {
   apply_share(flags.share, settings);
   if (flags.truth) settings.truth = flags.truth;
   take(flags.threads, settings.threads);
+  take(flags.device, settings.device);
   if (flags.memory_limit) settings.memory_limit = flags.memory_limit;
   if (flags.seed) settings.seed = seed_of(*flags.seed);
   return settings;
@@ -75,7 +76,8 @@ void add_settings(CLI::App& app, JobFlags& flags, const std::string& seed_help) 
         add_repeatable(
             app, "--set", "KEY=VALUE", flags.set,
             "Change one setting of the config: merge.min_fidelity=0.85, models.0.output.score_threshold=0.5"),
-        add_threads(app, flags.threads), add_memory_limit(app, flags.memory_limit), add_cache(app, flags.cache),
+        add_threads(app, flags.threads), add_device(app, flags.device), add_memory_limit(app, flags.memory_limit),
+        add_cache(app, flags.cache),
         add_whole_number(app, "--seed", "N", flags.seed,
                          with_default(seed_help, std::to_string(pipeline::Settings{}.seed)))})
     option->group("Settings");

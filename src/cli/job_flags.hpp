@@ -14,7 +14,7 @@ namespace repsim::cli {
 
 struct JobFlags {
   std::vector<std::string> models, named_models, inputs, formats, libraries, set, share, layers, exclude;
-  std::optional<std::string> config, video, out, adapters, refit, truth, cache;
+  std::optional<std::string> config, video, out, adapters, refit, truth, device, cache;
   std::optional<std::int64_t> frames, seed, memory_limit;
   std::optional<int> threads;
   std::optional<double> holdout;
@@ -38,7 +38,7 @@ void take(const std::vector<std::string>& flag, std::vector<std::string>& out);
 
 /// MODEL, --model, --input, --format, --library.
 void add_models(CLI::App& app, JobFlags& flags);
-/// --config, --set, --threads, --memory-limit, --cache, --seed.
+/// --config, --set, --threads, --device, --memory-limit, --cache, --seed.
 /// @param seed_help  what the seed is of
 void add_settings(CLI::App& app, JobFlags& flags, const std::string& seed_help);
 /// --out, --force.

@@ -134,7 +134,11 @@ Parsed parse(int argc, const char* const* argv) {
   app.allow_extras();            // ours to complain about: check_leftovers
   app.require_subcommand(0, 1);  // `repsim verify plan`: after one subcommand the name of another is an argument
   app.set_version_flag(
-         "--version", [] { return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::pipeline::torch_version(); },
+         "--version",
+         [] {
+           return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::pipeline::torch_version() + " (" +
+                  repsim::pipeline::torch_devices() + ")";
+         },
          "Print the versions of repsim and of its LibTorch")
       ->group(cli::kCommonGroup);
   cli::add_common_flags(app, parsed.flags);

@@ -21,7 +21,7 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct SimilarityFlags {
   std::vector<std::string> models, named_models, inputs, libraries, set;
-  std::optional<std::string> config, video, out, cache;
+  std::optional<std::string> config, video, out, device, cache;
   std::optional<std::int64_t> frames, memory_limit;
   std::optional<double> holdout;
   std::optional<int> threads;
@@ -37,6 +37,7 @@ void run_similarity(const SimilarityFlags& flags, Progress& progress) {
   settings.frames = flags.frames.value_or(settings.frames);
   settings.holdout = flags.holdout.value_or(settings.holdout);
   settings.threads = flags.threads.value_or(settings.threads);
+  settings.device = flags.device.value_or(settings.device);
   if (flags.memory_limit) settings.memory_limit = flags.memory_limit;
   if (!flags.out) throw Error(ErrorKind::kUsage, "no output folder is given", "repsim similarity", "--out DIR");
   settings.cache = cache_folder(flags.cache);
@@ -70,6 +71,7 @@ Job setup_similarity(CLI::App& app) {
       ->group("Settings");
   add_cache(app, f.cache)->group("Settings");
   add_threads(app, f.threads)->group("Settings");
+  add_device(app, f.device)->group("Settings");
   add_memory_limit(app, f.memory_limit)->group("Settings");
   return [flags](Progress& progress) { run_similarity(*flags, progress); };
 }

@@ -50,8 +50,8 @@ Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::I
 
 at::Tensor Matrices::apply(const at::Tensor& map) const {
   at::Tensor value = map;
-  if (columns.defined()) value = at::matmul(value, columns);
-  if (rows.defined()) value = at::matmul(rows, value);
+  if (columns.defined()) value = at::matmul(value, columns.to(map.device()));
+  if (rows.defined()) value = at::matmul(rows.to(map.device()), value);
   return value;
 }
 
@@ -76,7 +76,7 @@ at::Tensor rows_in_view(const at::Tensor& rows, const std::vector<graph::Alignme
     if (seen[i]) positions.push_back(static_cast<std::int64_t>(i));
   }
   if (positions.empty() || positions.size() == seen.size()) return rows;
-  return rows.index_select(1, at::tensor(positions, at::kLong));
+  return rows.index_select(1, at::tensor(positions, at::kLong).to(rows.device()));
 }
 
 }  // namespace repsim::fit

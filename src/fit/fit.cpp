@@ -38,9 +38,9 @@ std::string names_of(const capture::ModelSet& set, const std::vector<int>& model
   return names;
 }
 
-/// Weights as torch's convolutions have them.
+/// Weights as torch's convolutions have them, where models are kept.
 at::Tensor kernel(const at::Tensor& weight, std::int64_t height, std::int64_t width) {
-  return weight.to(at::kFloat).view({weight.size(0), -1, height, width}).contiguous();
+  return weight.to(at::kCPU, at::kFloat).view({weight.size(0), -1, height, width}).contiguous();
 }
 
 /// A fitted map, in the form in which the bundle holds it.
@@ -64,7 +64,9 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
   const std::int64_t height = map.geometry.weight_shape[2], width = map.geometry.weight_shape[3];
   Solved solved;
   NormalEquations::Solution solution;
-  const auto scaled = [&](const at::Tensor& weight) { return behind ? weight * behind->scale.unsqueeze(1) : weight; };
+  const auto scaled = [&](const at::Tensor& weight) {
+    return behind ? weight.to(at::kCPU) * behind->scale.unsqueeze(1) : weight;
+  };
   if (rank > 0) {
     if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
     const auto [columns, more] = regressors_of(map);
@@ -84,7 +86,8 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
     solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));
   }
   solved.weight = kernel(scaled(solution.weight), height, width);
-  solved.bias = (behind ? solution.bias * behind->scale + behind->shift : solution.bias).to(at::kFloat);
+  const at::Tensor bias = solution.bias.to(at::kCPU);
+  solved.bias = (behind ? bias * behind->scale + behind->shift : bias).to(at::kFloat);
   solved.r2 = solution.r2();
   return solved;
 }
@@ -103,7 +106,7 @@ at::Tensor regressors(const at::Tensor& x, const Gathered::Map& map,
                       const std::function<at::Tensor(const at::Tensor&)>& rows) {
   at::Tensor seen;
   if (map.corrections && map.projection.defined())
-    seen = at::einsum("kc,bchw->bkhw", {map.projection.to(at::kFloat), x.to(at::kFloat)});
+    seen = at::einsum("kc,bchw->bkhw", {map.projection.to(x.device(), at::kFloat), x.to(at::kFloat)});
   std::vector<at::Tensor> frames;
   for (std::int64_t frame = 0; frame < x.size(0); ++frame) {
     const at::Tensor own = x.narrow(0, frame, 1);
@@ -146,22 +149,40 @@ graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut, const J
   return splice;
 }
 
+/// Weights of one run's rows, worked out once for all maps of a size.
+class RunWeights {
+ public:
+  RunWeights(const RowWeights& weights, const std::vector<std::int64_t>& positions)
+      : weights_(weights), positions_(positions) {}
+  [[nodiscard]] double floor() const { return weights_.floor; }
+  const at::Tensor& of(std::int64_t height, std::int64_t width) {
+    at::Tensor& known = known_[{height, width}];
+    if (!known.defined()) known = weights_.of(positions_, height, width);
+    return known;
+  }
+
+ private:
+  const RowWeights& weights_;
+  const std::vector<std::int64_t>& positions_;
+  std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> known_;
+};
+
 /// Adds one run's rows to the sums of a map.
 /// @param values  by place request
 void add_rows(const Regression& one, const std::vector<at::Tensor>& values, const std::vector<std::int64_t>& positions,
-              std::int64_t frames, const RowWeights& weights) {
+              std::int64_t frames, RunWeights& weights) {
   const std::int64_t height = values[one.y].size(2), width = values[one.y].size(3);
   one.map->channels = values[one.x].size(1);
   const c10::InferenceMode no_gradients;
   const auto seen = [&](const at::Tensor& all) {
     return every_position(rows_in_view(all, one.aligned, height, width), kMaxRowsPerFrame);
   };
-  const at::Tensor weight = seen(weights.of(positions, height, width).unsqueeze(2)).squeeze(2);
+  const at::Tensor weight = seen(weights.of(height, width).unsqueeze(2)).squeeze(2);
   const at::Tensor all =
       regressors(values[one.x], *one.map, [&](const at::Tensor& frame) { return matrix(seen(frame)); });
-  const Thinned thinned = thin(weight, weights.floor, thinning(frames * weight.size(1), all.size(1)), positions);
+  const Thinned thinned = thin(weight, weights.floor(), thinning(frames * weight.size(1), all.size(1)), positions);
   const auto taken = [&](const at::Tensor& rows) {
-    return thinned.rows.defined() ? rows.index_select(0, thinned.rows) : rows;
+    return thinned.rows.defined() ? rows.index_select(0, thinned.rows.to(rows.device())) : rows;
   };
   const auto products = one.map->corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
   const at::Tensor x = taken(all), y = taken(matrix(seen(positions_of(values[one.y]))));
@@ -257,7 +278,8 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
                    frames);
     for (const auto& positions : capture::batches(frames, batch)) {
       const std::vector<at::Tensor> values = pass.values();
-      for (const Regression& one : regressions) add_rows(one, values, positions, frames, weights);
+      RunWeights of_run(weights, positions);
+      for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run);
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
     progress.end();

@@ -66,7 +66,8 @@ Fits fit_all(const capture::ModelSet& set, const capture::Stores& calibration, i
              const std::map<Key, std::vector<std::size_t>>& regressions, const Options& options,
              const RowWeights& weights, Progress& progress) {
   const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, {}, sampling.requests());
-  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
+  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false,
+                             assembly.device);
   std::map<Key, at::Tensor> samples;
   std::map<Key, NormalEquations> sums, weighted, own;
   const bool weighs = !weights.boxes.empty();
@@ -142,7 +143,7 @@ Projection project(const c10::IValue& result, std::map<std::size_t, double>& spr
     const double spread = known.first->second;
     if (!(spread > 0) || !std::isfinite(spread)) continue;
     projection.outputs.push_back(output);
-    projection.directions.push_back((signs.like(output) / spread).to(output.scalar_type()));
+    projection.directions.push_back((signs.like(output) / spread).to(output.device(), output.scalar_type()));
     projection.elements += output.numel();
   }
   return projection;
@@ -155,7 +156,8 @@ std::string errors_of_outputs(const capture::ModelSet& set, const capture::Store
                               Progress& progress) {
   const std::vector<int> wanted{receiver};
   const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, wanted, sampling.requests());
-  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/true);
+  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/true,
+                             assembly.device);
   Signs signs(seed);
   std::map<std::size_t, double> spreads;
   std::vector<double> sums(fits.pairs.size(), 0.0);
@@ -276,7 +278,8 @@ double agreement_behind(const capture::ModelSet& set, const capture::Stores& cal
   for (const graph::Override& one : splice.overrides) members.push_back(one.donor);
   const std::vector<graph::Splice> splices{splice};
   const graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
-  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false);
+  const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false,
+                             assembly.device);
   std::vector<NormalEquations> sums(layers.size());
   progress.begin("last layers of " + receiver.name, static_cast<std::int64_t>(positions.size()));
   for (const auto& run : runs_of(positions, set.batch(members))) {

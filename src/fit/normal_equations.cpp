@@ -47,11 +47,11 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Te
     shift_x_ = x.to(at::kDouble).mean(0);
     shift_y_ = y.to(at::kDouble).mean(0);
     const std::int64_t p = x.size(1), q = y.size(1);
-    sum_x_ = at::zeros({p}, at::kDouble);
-    sum_y_ = at::zeros({q}, at::kDouble);
-    xx_ = at::zeros({p, p}, at::kDouble);
-    xy_ = at::zeros({p, q}, at::kDouble);
-    yy_ = at::zeros({q}, at::kDouble);
+    sum_x_ = at::zeros({p}, shift_x_.options());
+    sum_y_ = at::zeros({q}, shift_x_.options());
+    xx_ = at::zeros({p, p}, shift_x_.options());
+    xy_ = at::zeros({p, q}, shift_x_.options());
+    yy_ = at::zeros({q}, shift_x_.options());
   }
   rows_ += x.size(0);
   total_ += weights.defined() ? weights.sum().item<double>() : static_cast<double>(x.size(0));
@@ -64,7 +64,7 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Te
                      right = y.narrow(0, begin, count).to(type) - shift_y;
     at::Tensor weighted = left, weighted_right = right;
     if (weights.defined()) {
-      const at::Tensor column = weights.narrow(0, begin, count).to(type).unsqueeze(1);
+      const at::Tensor column = weights.narrow(0, begin, count).to(x.device(), type).unsqueeze(1);
       weighted = left * column;
       weighted_right = right * column;
     }
@@ -128,10 +128,11 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
   return solution;
 }
 
-NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& columns, const at::Tensor& more,
+NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& of_base, const at::Tensor& of_correction,
                                                          std::int64_t rank, double ridge,
                                                          double correction_ridge) const {
   const Moments all = moments();
+  const at::Tensor columns = of_base.to(all.xx.device()), more = of_correction.to(all.xx.device());
   const at::Tensor some = all.xx.index_select(0, columns);  // [columns, p]
   const at::Tensor base = solve_ridge(some.index_select(1, columns), all.xy.index_select(0, columns), ridge);
   const at::Tensor covariance = all.xx.index_select(0, more).index_select(1, more);
@@ -154,7 +155,8 @@ NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& colum
 }
 
 at::Tensor NormalEquations::principal_directions(const at::Tensor& columns, std::int64_t count) const {
-  const at::Tensor covariance = moments().xx.index_select(0, columns).index_select(1, columns);
+  const at::Tensor all = moments().xx, which = columns.to(all.device());
+  const at::Tensor covariance = all.index_select(0, which).index_select(1, which);
   const at::Tensor vectors = std::get<1>(at::linalg_eigh(covariance));  // ascending
   return vectors.narrow(1, vectors.size(1) - count, count).flip(1).t().contiguous();
 }

@@ -54,6 +54,7 @@ class Assembler {
       if (models_[static_cast<std::size_t>(index)]->transparent) add_model(index);
     }
     Assembly assembly;
+    assembly.device = models_.front()->device;
     assembly.models.assign(wanted.begin(), wanted.end());
     for (const int index : wanted) graph_->registerOutput(mapped(index, model(index).graph->outputs().at(0)));
     for (const PlaceRequest& request : requests) graph_->registerOutput(requested(request));

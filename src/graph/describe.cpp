@@ -1,8 +1,7 @@
-#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <algorithm>
+#include <map>
 
-#include <set>
-
-#include "graph_access.hpp"
+#include "describe_ops.hpp"
 #include "op_table.hpp"
 #include "passes/passes.hpp"
 
@@ -11,23 +10,6 @@ namespace {
 
 namespace tj = torch::jit;
 
-/// All values from outside that a node uses, its blocks included.
-void used_values(tj::Node* node, std::vector<tj::Value*>& out) {
-  for (tj::Value* input : node->inputs()) out.push_back(input);
-  for (tj::Block* block : node->blocks()) {
-    for (tj::Node* inner : block->nodes()) used_values(inner, out);
-    for (tj::Value* result : block->outputs()) out.push_back(result);
-  }
-}
-
-bool holds_tensors(const c10::TypePtr& type) {
-  if (type->kind() == c10::TypeKind::TensorType) return true;
-  for (const auto& contained : type->containedTypes()) {
-    if (holds_tensors(contained)) return true;
-  }
-  return false;
-}
-
 /// A layer that is still growing.
 struct Block {
   std::string kind;
@@ -35,172 +17,27 @@ struct Block {
   tj::Value* end = nullptr;
 };
 
-class Describer {
+/// The layers of a Program whose ops are there.
+class LayerDescriber {
  public:
-  /// @param images  how many of the graph's inputs come before the parameters
-  Describer(const std::shared_ptr<tj::Graph>& graph, std::size_t images, const Observations& one,
-            const Observations& two, const std::unordered_set<const tj::Value*>& overwritten, const tj::Module& module,
-            Program& program)
-      : graph_(graph),
-        images_(images),
-        one_(one),
-        two_(two),
-        overwritten_(overwritten),
-        module_(module),
-        program_(program),
-        aliases_(graph),
-        nodes_(top_nodes(*graph)) {}
+  LayerDescriber(const OpTable& table, const Observations& one, const Observations& two,
+                 const std::unordered_set<const tj::Value*>& overwritten, const tj::Module& module, Program& program)
+      : table_(table), one_(one), two_(two), overwritten_(overwritten), module_(module), program_(program) {}
 
   void run() {
-    run_ops();
     find_blocks();
     finish_layers();
     connect_layers();
   }
 
-  void run_ops() {
-    make_ops();
-    order_writes();
-  }
-
  private:
-  void make_ops() {
-    for (std::size_t i = 0; i < program_.parameters.size(); ++i) {
-      const tj::Value* input = graph_->inputs().at(images_ + i);
-      parameter_of_[input] = static_cast<int>(i);
-      sizes_[input] = program_.parameters[i].shape;
-    }
-    for (const auto& [value, seen] : one_) sizes_[value] = seen.sizes;
-    for (std::size_t i = 0; i < images_; ++i) image_dependent_.insert(graph_->inputs().at(i));
-    for (std::size_t position = 0; position < nodes_.size(); ++position) {
-      tj::Node* node = nodes_[position];
-      position_[node] = static_cast<int>(position);
-      if (node->kind() == c10::prim::Constant) continue;
-      Op op;
-      op.kind = node->kind().toQualString();
-      op.module = module_path(*node);
-      std::vector<tj::Value*> used;
-      used_values(node, used);
-      std::set<int> inputs, parameters;
-      bool depends = false, sized = false, weights = false;
-      for (tj::Value* value : used) {
-        if (is_image(value)) op.reads_input = true;
-        if (const auto found = parameter_of_.find(value); found != parameter_of_.end())
-          parameters.insert(found->second);
-        if (const auto found = op_of_.find(value->node()); found != op_of_.end()) inputs.insert(found->second);
-        depends |= image_dependent_.count(value) > 0 || was_written(value);
-        sized |= sized_.count(value->node()) > 0;
-        weights |= parameter_of_.count(value) > 0 || of_parameters_.count(value) > 0;
-      }
-      if (sized || (depends && reads_shape_only(*node))) sized_.insert(node);
-      if (depends && writes(node)) image_writers_.push_back(node);
-      for (tj::Value* output : node->outputs()) {
-        if (depends && holds_tensors(output->type()) && !reads_shape_only(*node)) image_dependent_.insert(output);
-        if (!depends && weights) of_parameters_.insert(output);
-      }
-      op.inputs.assign(inputs.begin(), inputs.end());
-      op.parameters.assign(parameters.begin(), parameters.end());
-      op.flops = flops_in(node);
-      if (!is_view(*node)) {
-        for (tj::Value* output : node->outputs()) op.output_bytes += bytes_of(output);
-      }
-      // Weights may be cast, normalised or transposed first.
-      const bool computed = weights && op_info(*node).role == Role::kLinear;
-      linear_.push_back(is_weighted(*node) && (computed || !op.parameters.empty()));
-      on_image_path_.push_back(!node->outputs().empty() && image_dependent_.count(node->output(0)) > 0);
-      op_of_[node] = static_cast<int>(program_.ops.size());
-      node_of_.push_back(node);
-      program_.ops.push_back(std::move(op));
-    }
-    for (tj::Value* output : graph_->outputs()) {
-      if (const auto found = op_of_.find(output->node()); found != op_of_.end())
-        program_.results.push_back(found->second);
-    }
-  }
-
-  /// Whether something made from the image was written into this value's memory: batches are put together so.
-  bool was_written(tj::Value* value) const {
-    if (parameter_of_.count(value) > 0 || !holds_tensors(value->type())) return false;
-    return std::any_of(image_writers_.begin(), image_writers_.end(),
-                       [&](tj::Node* writer) { return aliases_.writesToAlias(writer, tj::ValueSet{value}); });
-  }
-
-  /// Of ops that read parameters: whether these may be weights. Quantised layers, other packed ones and custom
-  /// operators have theirs in forms of their own.
-  static bool is_weighted(const tj::Node& node) {
-    const bool foreign = !node.kind().is_aten() && !node.kind().is_prim();
-    return op_info(node).role == Role::kLinear || !node.blocks().empty() || foreign;
-  }
-
-  bool is_image(const tj::Value* value) const {
-    const auto inputs = graph_->inputs();
-    return std::find(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(images_), value) !=
-           inputs.begin() + static_cast<std::ptrdiff_t>(images_);
-  }
-
-  std::int64_t flops_in(tj::Node* node) const {
-    std::int64_t flops = 0;
-    for (tj::Block* block : node->blocks()) {
-      for (tj::Node* inner : block->nodes()) flops += flops_in(inner);
-    }
-    if (!node->blocks().empty()) return flops;
-    // What a branch not taken or a loop would do is only counted as far as it ran.
-    const auto seen = node->outputs().empty() ? one_.end() : one_.find(node->output(0));
-    const std::int64_t runs = seen == one_.end() ? 1 : seen->second.runs;
-    return runs * flops_of(*node, [&](const tj::Value* value) -> const std::vector<std::int64_t>* {
-             const auto found = sizes_.find(value);
-             return found == sizes_.end() ? nullptr : &found->second;
-           });
-  }
-
-  std::int64_t bytes_of(const tj::Value* value) const {
-    const auto found = one_.find(value);
-    if (found == one_.end()) return 0;
-    std::int64_t bytes = static_cast<std::int64_t>(c10::elementSize(found->second.dtype));
-    for (const std::int64_t size : found->second.sizes) bytes *= size;
-    return bytes;
-  }
-
-  /// Whoever reads memory after a write needs the write.
-  void order_writes() {
-    std::vector<tj::Node*> writers;
-    for (tj::Node* node : nodes_) {
-      if (op_of_.count(node) > 0 && writes(node)) writers.push_back(node);
-    }
-    for (tj::Node* writer : writers) {
-      for (std::size_t later = static_cast<std::size_t>(position_.at(writer)) + 1; later < nodes_.size(); ++later) {
-        if (op_of_.count(nodes_[later]) == 0) continue;
-        std::vector<tj::Value*> used;
-        used_values(nodes_[later], used);
-        if (!aliases_.writesToAlias(writer, tj::ValueSet(used.begin(), used.end()))) continue;
-        auto& inputs = program_.ops[static_cast<std::size_t>(op_of_.at(nodes_[later]))].inputs;
-        inputs.push_back(op_of_.at(writer));
-        std::sort(inputs.begin(), inputs.end());
-        inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
-      }
-      if (aliases_.writesToAlias(writer, tj::ValueSet(graph_->outputs().begin(), graph_->outputs().end()))) {
-        program_.results.push_back(op_of_.at(writer));
-      }
-    }
-  }
-
-  static bool writes(tj::Node* node) {
-    if (const auto* schema = node->maybeSchema(); schema && schema->is_mutable()) return true;
-    for (tj::Block* block : node->blocks()) {
-      for (tj::Node* inner : block->nodes()) {
-        if (writes(inner)) return true;
-      }
-    }
-    return false;
-  }
-
   void find_blocks() {
-    for (tj::Node* node : nodes_) {
-      if (op_of_.count(node) == 0 || node->outputs().empty()) continue;
+    for (tj::Node* node : table_.nodes) {
+      if (table_.op_of.count(node) == 0 || node->outputs().empty()) continue;
       tj::Value* out = node->output(0);
       if (!out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
-      if (image_dependent_.count(out) == 0) {
-        if (meets_the_image(out)) other(node, sized_.count(node) > 0 ? "shape computation" : "constant");
+      if (table_.image_dependent.count(out) == 0) {
+        if (meets_the_image(out)) other(node, table_.sized.count(node) > 0 ? "shape computation" : "constant");
         continue;
       }
       const OpInfo info = op_info(*node);
@@ -237,7 +74,7 @@ class Describer {
     return std::any_of(value->uses().begin(), value->uses().end(), [&](const tj::Use& use) {
       const auto outputs = use.user->outputs();
       return std::any_of(outputs.begin(), outputs.end(),
-                         [&](const tj::Value* output) { return image_dependent_.count(output) > 0; });
+                         [&](const tj::Value* output) { return table_.image_dependent.count(output) > 0; });
     });
   }
 
@@ -261,7 +98,7 @@ class Describer {
 
   void begin(tj::Node* node, const std::string& kind) {
     end_of_[node->output(0)] = static_cast<int>(blocks_.size());
-    blocks_.push_back({kind, {op_of_.at(node)}, node->output(0)});
+    blocks_.push_back({kind, {table_.op_of.at(node)}, node->output(0)});
   }
 
   /// Continues the block that ends at `input` when this node is the only one that reads it.
@@ -278,7 +115,7 @@ class Describer {
   void grow(int block, tj::Node* node) {
     Block& grown = blocks_[static_cast<std::size_t>(block)];
     end_of_.erase(grown.end);
-    grown.ops.push_back(op_of_.at(node));
+    grown.ops.push_back(table_.op_of.at(node));
     grown.end = node->output(0);
     end_of_[grown.end] = block;
   }
@@ -294,7 +131,7 @@ class Describer {
     for (const auto& use : x->uses()) {
       if (use.user != node && use.user != product && !reads_shape_only(*use.user)) return false;
     }
-    blocks_[static_cast<std::size_t>(found->second)].ops.push_back(op_of_.at(node));
+    blocks_[static_cast<std::size_t>(found->second)].ops.push_back(table_.op_of.at(node));
     silu_.emplace(product, found->second);
     return true;
   }
@@ -309,7 +146,7 @@ class Describer {
   bool joins_two(tj::Node* node) const {
     if (node->kind() == c10::aten::cat || node->kind() == c10::aten::stack) return true;
     int dependent = 0;
-    for (const tj::Value* input : node->inputs()) dependent += image_dependent_.count(input) > 0 ? 1 : 0;
+    for (const tj::Value* input : node->inputs()) dependent += table_.image_dependent.count(input) > 0 ? 1 : 0;
     return dependent >= 2;
   }
 
@@ -365,8 +202,8 @@ class Describer {
       layer.kind = block.kind;
       layer.shape.assign(seen.sizes.begin() + 1, seen.sizes.end());
       layer.dtype = c10::toString(seen.dtype);
-      layer.op = op_of_.at(node);
-      layer.node = position_.at(node);
+      layer.op = table_.op_of.at(node);
+      layer.node = table_.position.at(node);
       for (const int index : block.ops) {
         Op& op = program_.ops[static_cast<std::size_t>(index)];
         op.layer = static_cast<int>(program_.layers.size());
@@ -389,7 +226,7 @@ class Describer {
       open.pop_back();
       found.insert(one.parameters.begin(), one.parameters.end());
       for (const int input : one.inputs) {
-        if (!on_image_path_[static_cast<std::size_t>(input)] && seen.insert(input).second) open.push_back(input);
+        if (!table_.on_image_path[static_cast<std::size_t>(input)] && seen.insert(input).second) open.push_back(input);
       }
     }
     return found;
@@ -406,7 +243,7 @@ class Describer {
   /// its own names it.
   tj::Node* naming_node(const Block& block) const {
     for (std::size_t i = block.ops.size(); i-- > 0;) {
-      if (!parameters_behind(block.ops[i]).empty()) return node_of_[static_cast<std::size_t>(block.ops[i])];
+      if (!parameters_behind(block.ops[i]).empty()) return table_.node_of[static_cast<std::size_t>(block.ops[i])];
     }
     return block.end->node();
   }
@@ -416,7 +253,7 @@ class Describer {
   std::vector<bool> leads_to_weights() const {
     std::vector<bool> leads(program_.ops.size(), false);
     for (std::size_t i = program_.ops.size(); i-- > 0;) {
-      const bool weights = linear_[i] && on_image_path_[i];
+      const bool weights = table_.linear[i] && table_.on_image_path[i];
       if (!weights && !leads[i]) continue;
       leads[i] = true;
       for (const int input : program_.ops[i].inputs) leads[static_cast<std::size_t>(input)] = true;
@@ -460,57 +297,23 @@ class Describer {
     }
   }
 
-  std::shared_ptr<tj::Graph> graph_;
-  std::size_t images_;
+  const OpTable& table_;
   const Observations& one_;
   const Observations& two_;
   const std::unordered_set<const tj::Value*>& overwritten_;
   const tj::Module& module_;
   Program& program_;
-  tj::AliasDb aliases_;
-  std::vector<tj::Node*> nodes_;
-  std::vector<tj::Node*> node_of_;  // per op
-  std::unordered_map<const tj::Node*, int> op_of_, position_;
-  std::unordered_map<const tj::Value*, int> parameter_of_, end_of_;
-  std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
-  std::set<const tj::Value*> image_dependent_, of_parameters_;
-  std::unordered_set<const tj::Node*> sized_;  // the sizes of something that depends on the image are behind them
-  std::vector<tj::Node*> image_writers_;       // what they write depends on the image
-  std::vector<bool> on_image_path_;            // per op: its result depends on the image
-  std::vector<bool> linear_;  // per op: a linear operation with weights, or control flow that may hold one
-  std::unordered_map<const tj::Node*, int> silu_;
   std::vector<Block> blocks_;
+  std::unordered_map<const tj::Value*, int> end_of_;  // block that ends there
+  std::unordered_map<const tj::Node*, int> silu_;     // block that the product belongs to
 };
 
 }  // namespace
 
 void describe(const std::shared_ptr<tj::Graph>& graph, const Observations& one, const Observations& two,
               const std::unordered_set<const tj::Value*>& overwritten, const tj::Module& module, Program& program) {
-  Describer(graph, 1, one, two, overwritten, module, program).run();
-}
-
-Parameter describe_parameter(const std::string& path, const c10::IValue& value) {
-  Parameter parameter;
-  parameter.path = path;
-  parameter.dtype = value.isTensor() ? c10::toString(value.toTensor().scalar_type()) : value.tagKind();
-  if (value.isTensor()) parameter.shape = value.toTensor().sizes().vec();
-  for (const at::Tensor& tensor : stored_tensors(value)) {
-    parameter.elements += tensor.numel();
-    parameter.bytes += static_cast<std::int64_t>(tensor.nbytes());
-  }
-  return parameter;
-}
-
-Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images) {
-  Program program;
-  for (const AssembledParameter& assembled : assembly.parameters) {
-    program.parameters.push_back(describe_parameter(assembled.path, assembled.value));
-  }
-  std::vector<c10::IValue> inputs = images;
-  for (const AssembledParameter& parameter : assembly.parameters) inputs.push_back(parameter.value);
-  const Observations seen = observe(assembly.graph, inputs);
-  Describer(assembly.graph, images.size(), seen, {}, {}, tj::Module(), program).run_ops();
-  return program;
+  const OpTable table = describe_ops(graph, 1, one, program);
+  LayerDescriber(table, one, two, overwritten, module, program).run();
 }
 
 }  // namespace repsim::graph

@@ -27,6 +27,10 @@ void insert_tap(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 /// The same in front of a node that uses the value.
 void insert_tap_before(torch::jit::Graph& graph, torch::jit::Node* node, torch::jit::Value* value, int id);
 
+/// A view of maps with their channels last may need a copy where one of plain maps did not: the same as a reshape, in
+/// front of the node, which is left as it is. Null where the node is no view of a shape.
+torch::jit::Value* reshape_for_view(torch::jit::Node* node);
+
 /// What the tensor values of a graph looked like in one run, by value; control flow included.
 struct Observation {
   std::vector<std::int64_t> sizes;
@@ -43,11 +47,16 @@ std::string reason_of(const std::exception& error);
 Observations observe(const std::shared_ptr<torch::jit::Graph>& graph, const std::vector<c10::IValue>& inputs);
 
 /// Values whose memory is written to after they were made, in one run. Alias analysis knows little of what was in a
-/// list and then suspects every write: what it suspects is looked at here, by address.
+/// list and then suspects every write: what it suspects is looked at here, by address. Where a branch or a loop decides
+/// what is written to, all that it may be counts.
 /// @param inputs  of the whole graph, parameters included
 /// @return inputs and values of the top block
 std::unordered_set<const torch::jit::Value*> overwritten_values(const std::shared_ptr<torch::jit::Graph>& graph,
                                                                 const std::vector<c10::IValue>& inputs);
+
+/// Whether something is written to what is another value's memory where a loop runs no round: torch's alias analysis,
+/// and so its elimination of dead code, knows of no such loops.
+bool writes_behind_loops_of_no_round(torch::jit::Graph& graph);
 
 /// Whether numbers read from the image, or from what was made of it, steer the program (branches, lengths of loops,
 /// indices). Such a model may answer for a whole batch by what one of its frames says.

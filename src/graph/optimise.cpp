@@ -74,7 +74,10 @@ class Optimiser {
     std::vector<tj::Node*> convolutions;
     for (tj::Node* node : top_nodes(*result_.graph)) {
       if (node->kind() == c10::aten::conv2d || node->kind() == c10::aten::_convolution) convolutions.push_back(node);
-      if (node->kind() == c10::aten::view) loosen_view(node);
+      if (tj::Value* reshaped = reshape_for_view(node)) {
+        replace(node->output(), reshaped);
+        node->destroy();
+      }
     }
     for (tj::Node* node : convolutions) pack(node);
     std::unordered_map<const tj::Node*, int> position;
@@ -96,16 +99,6 @@ class Optimiser {
     }
     tj::EliminateDeadCode(result_.graph, tj::DCESideEffectPolicy::ALLOW_DELETING_NODES_WITH_SIDE_EFFECTS);
     while (!graph.outputs().empty()) graph.eraseOutput(0);
-  }
-
-  /// A view of maps with their channels last may need a copy where one of plain maps did not.
-  void loosen_view(tj::Node* node) {
-    const c10::FunctionSchema* schema = node->maybeSchema();
-    if (schema == nullptr || schema->overload_name() != "") return;  // view(dtype)
-    tj::WithInsertPoint guard(node);
-    tj::Value* reshaped = result_.graph->insert(c10::aten::reshape, {node->input(0), node->input(1)});
-    replace(node->output(), reshaped);
-    node->destroy();
   }
 
   void replace(tj::Value* before, tj::Value* after) {
@@ -289,10 +282,11 @@ std::string difference(std::size_t places, const std::function<std::string(std::
 }
 
 TapRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
-                  const std::vector<Place>& places, Between between,
+                  at::Device device, const std::vector<Place>& places, Between between,
                   const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example) {
   const c10::InferenceMode no_gradients;
-  Runner as_it_is(graph, parameters, places, /*keep_output=*/false);
+  Runner as_it_is(graph, parameters, places, /*keep_output=*/false, device);
+  if (!device.is_cpu()) return {std::move(as_it_is), "what is packed is packed for the CPU"};
   std::string reason;
   try {
     Optimised optimised = optimise(graph, parameters, places, between, /*keep_output=*/false);
@@ -324,14 +318,14 @@ Optimised optimise(const Prepared& model) {
 
 TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example) {
   return fastest(
-      model.name, *model.graph, model.parameters, layer_places(model), Between::kKept,
+      model.name, *model.graph, model.parameters, model.device, layer_places(model), Between::kKept,
       [&](std::size_t layer) { return model.program.layers[layer].name; }, example);
 }
 
 TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
                        const std::vector<c10::IValue>& example) {
   return fastest(
-      "joint graph", *assembly.graph, assembly.parameter_values(), places, Between::kRepeated,
+      "joint graph", *assembly.graph, assembly.parameter_values(), assembly.device, places, Between::kRepeated,
       [](std::size_t place) { return "value " + std::to_string(place); }, example);
 }
 

@@ -1,4 +1,5 @@
 #include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/ir/constants.h>
 
 #include <functional>
 
@@ -30,6 +31,93 @@ void find_writers(tj::Block* block, std::vector<tj::Node*>& writers) {
   }
 }
 
+/// What a value may be the memory of: values that were made anew, behind views, in-place operations and branches.
+struct Origins {
+  std::unordered_set<const tj::Value*> values;
+  bool steered = false;   ///< a branch or a loop decides which of them it is
+  bool no_round = false;  ///< one is that of a loop that runs no round
+};
+
+/// Whether a loop may run no round at all.
+bool may_run_no_round(const tj::Node& loop) {
+  const auto most = tj::toIValue(loop.input(0)), begin = tj::toIValue(loop.input(1));
+  return !most || !most->isInt() || most->toInt() < 1 || !begin || !begin->isBool() || !begin->toBool();
+}
+
+void collect(const tj::Value* value, Origins& origins, std::unordered_set<const tj::Value*>& seen) {
+  if (!seen.insert(value).second) return;
+  const tj::Node* node = value->node();
+  const bool loop = node->kind() == c10::prim::Loop, branch = node->kind() == c10::prim::If;
+  if (loop || branch) {
+    origins.steered = true;
+    for (const tj::Block* block : node->blocks())
+      collect(block->outputs()[value->offset() + (loop ? 1 : 0)], origins, seen);
+    if (loop) {
+      origins.no_round = origins.no_round || may_run_no_round(*node);
+      collect(node->input(value->offset() + 2), origins, seen);
+    }
+    return;
+  }
+  const tj::Node* owner = node->kind() == c10::prim::Param ? node->owningBlock()->owningNode() : nullptr;
+  if (owner && owner->kind() == c10::prim::Loop && value->offset() > 0) {  // carried from round to round
+    origins.steered = true;
+    collect(owner->input(value->offset() + 1), origins, seen);
+    collect(owner->blocks()[0]->outputs()[value->offset()], origins, seen);
+    return;
+  }
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  const c10::AliasInfo* result =
+      schema && value->offset() < schema->returns().size() ? schema->returns()[value->offset()].alias_info() : nullptr;
+  bool alias = false;
+  for (std::size_t i = 0; result && i < std::min(schema->arguments().size(), node->inputs().size()); ++i) {
+    const c10::AliasInfo* argument = schema->arguments()[i].alias_info();
+    if (!argument || argument->beforeSets() != result->beforeSets()) continue;
+    alias = true;
+    collect(node->input(i), origins, seen);
+  }
+  if (!alias) origins.values.insert(value);
+}
+
+Origins origins_of(const tj::Value* value) {
+  Origins origins;
+  std::unordered_set<const tj::Value*> seen;
+  collect(value, origins, seen);
+  return origins;
+}
+
+/// Values of the top block that a write behind them may hit on other pictures: a branch or a loop decides whether it
+/// does, and the one run that was looked at took one way.
+std::unordered_set<const tj::Value*> overwritten_on_some_way(tj::Graph& graph) {
+  std::unordered_map<const tj::Node*, std::size_t> position;
+  for (tj::Node* node : graph.nodes()) position.emplace(node, position.size() + 1);  // inputs are before all
+  std::unordered_map<const tj::Value*, std::size_t> hit;                             // until where
+  std::vector<tj::Node*> writers;
+  find_writers(graph.block(), writers);
+  for (tj::Node* writer : writers) {
+    const tj::Node* top = writer;
+    while (top->owningBlock() != graph.block()) top = top->owningBlock()->owningNode();
+    for (const tj::Value* written : written_inputs(*writer)) {
+      const Origins origins = origins_of(written);
+      if (!origins.steered) continue;
+      for (const tj::Value* origin : origins.values) hit[origin] = std::max(hit[origin], position.at(top));
+    }
+  }
+  std::unordered_set<const tj::Value*> result;
+  if (hit.empty()) return result;
+  const auto look_at = [&](const tj::Value* value, std::size_t at) {
+    if (!value->type()->isSubtypeOf(*c10::TensorType::get())) return;
+    for (const tj::Value* origin : origins_of(value).values) {
+      const auto found = hit.find(origin);
+      if (found != hit.end() && at < found->second) result.insert(value);
+    }
+  };
+  for (const tj::Value* input : graph.inputs()) look_at(input, 0);
+  for (const tj::Node* node : graph.nodes()) {
+    for (const tj::Value* output : node->outputs()) look_at(output, position.at(node));
+  }
+  return result;
+}
+
 /// What a run shows: which of the suspects were still in use when their memory was written.
 class Watch {
  public:
@@ -50,6 +138,15 @@ class Watch {
 };
 
 }  // namespace
+
+bool writes_behind_loops_of_no_round(tj::Graph& graph) {
+  std::vector<tj::Node*> writers;
+  find_writers(graph.block(), writers);
+  return std::any_of(writers.begin(), writers.end(), [](tj::Node* writer) {
+    const std::vector<tj::Value*> written = written_inputs(*writer);
+    return std::any_of(written.begin(), written.end(), [](const tj::Value* one) { return origins_of(one).no_round; });
+  });
+}
 
 std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj::Graph>& graph,
                                                         const std::vector<c10::IValue>& inputs) {
@@ -73,7 +170,8 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
       tapped.push_back(twins[i]->output(j));
     }
   }
-  if (suspects.empty()) return {};
+  std::unordered_set<const tj::Value*> overwritten = overwritten_on_some_way(*graph);
+  if (suspects.empty()) return overwritten;
 
   std::vector<tj::Node*> writers;
   find_writers(copy->block(), writers);
@@ -98,7 +196,6 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
       watch.written(value);
     }
   });
-  std::unordered_set<const tj::Value*> overwritten;
   for (std::size_t i = 0; i < suspects.size(); ++i) {
     if (watch.hit(i)) overwritten.insert(suspects[i]);
   }

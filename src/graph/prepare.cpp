@@ -57,10 +57,27 @@ Parameter describe_lifted(const Lifted& lifted) {
   return parameter;
 }
 
+/// What is stored of a sparse tensor: its values, and where they are.
+std::vector<at::Tensor> parts_of(const at::Tensor& tensor) {
+  switch (tensor.layout()) {
+    case at::kSparse:
+      return {tensor._values(), tensor._indices()};
+    case at::kSparseCsr:
+    case at::kSparseBsr:
+      return {tensor.values(), tensor.crow_indices(), tensor.col_indices()};
+    case at::kSparseCsc:
+    case at::kSparseBsc:
+      return {tensor.values(), tensor.ccol_indices(), tensor.row_indices()};
+    default:
+      return {tensor};
+  }
+}
+
 void count(const std::vector<at::Tensor>& tensors, Prepared& prepared) {
   for (const at::Tensor& tensor : tensors) {
-    prepared.model_elements += tensor.numel();
-    prepared.model_bytes += static_cast<std::int64_t>(tensor.nbytes());
+    const std::vector<at::Tensor> parts = parts_of(tensor);
+    prepared.model_elements += parts.front().numel();
+    for (const at::Tensor& part : parts) prepared.model_bytes += static_cast<std::int64_t>(part.nbytes());
   }
 }
 
@@ -184,6 +201,8 @@ std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepare
     if (inputs[i].isTensor()) inputs[i] = prepared.parameters[i - 1].toTensor().clone();
   }
   auto overwritten = overwritten_values(graph, inputs);
+  if (writes_behind_loops_of_no_round(*graph))
+    prepared.opaque_reason = "writes into memory that is another value's where a loop runs no round";
   for (const tj::Value* input : graph->inputs()) {
     if (overwritten.count(input) > 0)
       prepared.opaque_reason = "writes into its own weights, buffers or input while running";

@@ -1,6 +1,9 @@
 #include <ATen/ops/max_pool2d.h>
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/runtime/custom_operator.h>
+
+#include <algorithm>
 
 #include "graph_access.hpp"
 #include "repsim/base/error.hpp"
@@ -60,7 +63,56 @@ void use_fast_max_pool2d(tj::Block& block) {
     tj::Node* fast = block.owningGraph()->insertNode(block.owningGraph()->create(kMaxPool2d, node->inputs(), 1));
     fast->output()->setType(node->output()->type());
     node->output()->replaceAllUsesWith(fast->output());
+    node.destroyCurrent();
   }
+}
+
+/// A value with all that it holds on a device; the same value where it is there already.
+c10::IValue on_device(const c10::IValue& value, at::Device device) {
+  if (value.isTensor()) return value.toTensor().defined() ? c10::IValue(value.toTensor().to(device)) : value;
+  const std::vector<at::Tensor> tensors = stored_tensors(value);
+  const bool there =
+      std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) { return tensor.device() == device; });
+  return there ? value : value.deepcopy(device);
+}
+
+/// Whether an operation's result is on the device that its argument `device` names, or by default on the CPU: that
+/// of one which takes no tensor.
+bool makes_tensors(const tj::Node& node) {
+  return std::none_of(node.inputs().begin(), node.inputs().end(),
+                      [](const tj::Value* input) { return input->type()->isSubtypeOf(*c10::TensorType::get()); });
+}
+
+/// Names the device wherever a graph names the CPU, or leaves it to be the default.
+void run_on(tj::Block& block, at::Device device) {
+  for (tj::Node* node : block.nodes()) {
+    for (tj::Block* inner : node->blocks()) run_on(*inner, device);
+    if (node->kind() == c10::prim::Constant) {
+      const auto value = tj::toIValue(node->output());
+      tj::WithInsertPoint guard(node);
+      if (value && value->isDevice() && value->toDevice().is_cpu()) {
+        node->output()->replaceAllUsesWith(block.owningGraph()->insertConstant(device));
+      } else if (value && value->isTensor() && value->toTensor().defined()) {
+        node->output()->replaceAllUsesWith(block.owningGraph()->insertConstant(value->toTensor().to(device)));
+      }
+      continue;
+    }
+    const c10::FunctionSchema* schema = node->maybeSchema();
+    if (schema == nullptr || !makes_tensors(*node)) continue;
+    const auto argument = schema->argumentIndexWithName("device");
+    if (!argument || static_cast<std::size_t>(*argument) >= node->inputs().size()) continue;
+    const auto given = tj::toIValue(node->input(static_cast<std::size_t>(*argument)));
+    if (!given || !given->isNone()) continue;
+    tj::WithInsertPoint guard(node);
+    node->replaceInput(static_cast<std::size_t>(*argument), block.owningGraph()->insertConstant(device));
+  }
+}
+
+Error cannot_run(at::Device device, const std::exception& error) {
+  if (device.is_cpu())
+    return input_error("the model's graph failed while running: " + reason_of(error), {}, "check --input");
+  return input_error("the model's graph failed while running on " + device.str() + ": " + reason_of(error), {},
+                     "run it where it does: --device cpu");
 }
 
 class SinkGuard {
@@ -90,8 +142,17 @@ void insert_tap_before(tj::Graph& graph, tj::Node* node, tj::Value* value, int i
   graph.insertNode(graph.create(kTap, {value, number}, 0));
 }
 
-Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output)
-    : parameters_(std::move(parameters)) {
+tj::Value* reshape_for_view(tj::Node* node) {
+  const c10::FunctionSchema* schema = node->kind() == c10::aten::view ? node->maybeSchema() : nullptr;
+  if (schema == nullptr || !schema->overload_name().empty()) return nullptr;  // view(dtype)
+  tj::WithInsertPoint guard(node);
+  tj::Value* reshaped = node->owningGraph()->insert(c10::aten::reshape, {node->input(0), node->input(1)});
+  return reshaped->setType(node->output()->type());
+}
+
+Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output,
+               at::Device device)
+    : device_(device), parameters_(std::move(parameters)) {
   std::shared_ptr<tj::Graph> copy = graph.copy();
   const std::vector<tj::Node*> nodes = top_nodes(*copy);
   std::vector<tj::Value*> tapped;
@@ -111,13 +172,22 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
     if (tapped[i]) insert_tap(*copy, tapped[i], static_cast<int>(i));
   }
   use_fast_max_pool2d(*copy->block());
+  if (!device_.is_cpu()) {
+    run_on(*copy->block(), device_);
+    try {
+      for (c10::IValue& parameter : parameters_) parameter = on_device(parameter, device_);
+    } catch (const std::exception& error) {
+      throw cannot_run(device_, error);
+    }
+  }
   tj::EliminateDeadCode(copy);
   code_ = tj::Code(copy, "repsim");
 }
 
 c10::IValue Runner::run(std::vector<c10::IValue> inputs, const TapSink& sink) const {
   const c10::InferenceMode no_gradients;
-  return interpret(std::move(inputs), parameters_, sink);
+  const c10::IValue result = interpret(std::move(inputs), parameters_, sink);
+  return device_.is_cpu() ? result : on_device(result, at::kCPU);
 }
 
 c10::IValue Runner::run_differentiable(std::vector<c10::IValue> inputs, const TapSink& sink) const {
@@ -144,6 +214,9 @@ c10::IValue Runner::interpret(std::vector<c10::IValue> inputs, const std::vector
                               const TapSink& sink) const {
   const SinkGuard guard(sink);
   tj::Stack stack = std::move(inputs);
+  if (!device_.is_cpu()) {
+    for (c10::IValue& input : stack) input = on_device(input, device_);
+  }
   stack.insert(stack.end(), parameters.begin(), parameters.end());
   try {
     tj::InterpreterState(code_).run(stack);
@@ -151,7 +224,7 @@ c10::IValue Runner::interpret(std::vector<c10::IValue> inputs, const std::vector
     throw;
   } catch (const std::exception& error) {
     log::debug(error.what());
-    throw input_error("the model's graph failed while running: " + reason_of(error), {}, "check --input");
+    throw cannot_run(device_, error);
   }
   if (stack.size() == 1) return stack.front();
   return c10::ivalue::Tuple::create(std::move(stack));

@@ -74,16 +74,11 @@ Numbered fixed_values(const Assembly& assembly, ComputationNumbers& numbers) {
   return result;
 }
 
-/// What is given may have its channels last; a view of it may then need a copy.
+/// What is given may have its channels last.
 void loosen_views(tj::Block& block) {
   for (auto node = block.nodes().begin(); node != block.nodes().end(); ++node) {
     for (tj::Block* inner : node->blocks()) loosen_views(*inner);
-    const c10::FunctionSchema* schema = node->kind() == c10::aten::view ? node->maybeSchema() : nullptr;
-    if (schema == nullptr || !schema->overload_name().empty()) continue;  // view(dtype)
-    tj::WithInsertPoint guard(*node);
-    tj::Value* reshaped = block.owningGraph()->insert(c10::aten::reshape, {node->input(0), node->input(1)});
-    reshaped->setType(node->output()->type());
-    node->output()->replaceAllUsesWith(reshaped);
+    if (tj::Value* reshaped = reshape_for_view(*node)) node->output()->replaceAllUsesWith(reshaped);
   }
 }
 

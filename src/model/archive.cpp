@@ -166,10 +166,15 @@ torch::jit::Module load_module(const std::string& bytes, const std::string& path
     if (missing.empty()) throw loading_error(error.what(), first_line(error), path);
   }
   const std::string problem = "the model needs the operator " + missing + ", which this Torch does not have";
+  if (missing.starts_with("aten::") || missing.starts_with("prim::")) {
+    throw input_error(problem, path,
+                      "a newer Torch wrote this archive: build repsim with that one, or export it with Torch " +
+                          std::string(TORCH_VERSION) + " or older");
+  }
   if (!missing.starts_with("torchvision::")) {
     throw input_error(problem, path, "add the library that has it: --library libNAME.so, or export without it");
   }
-  const auto library = find_torchvision();
+  const auto library = find_torchvision(torch_folder());
   if (!library) {
     throw input_error(problem, path,
                       "install torchvision beside Torch (" + torch_folder() +

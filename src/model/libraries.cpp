@@ -91,8 +91,8 @@ std::string torch_folder() {
   return found;
 }
 
-std::optional<std::string> find_torchvision() {
-  const fs::path packages = (fs::path(torch_folder()) / ".." / "..").lexically_normal();
+std::optional<std::string> find_torchvision(const std::string& torch_folder) {
+  const fs::path packages = (fs::path(torch_folder) / ".." / "..").lexically_normal();
   std::set<std::string> candidates;  // in a fixed order
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(packages / "torchvision", failed)) {

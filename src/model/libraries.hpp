@@ -10,9 +10,9 @@
 
 namespace repsim::model {
 
-/// Where torchvision's library of operators lies when it is installed beside the LibTorch that this process runs with:
-/// site-packages/torchvision/_C*.so.
-std::optional<std::string> find_torchvision();
+/// Where torchvision's library of operators lies when it is installed beside a LibTorch: of
+/// site-packages/torch/lib that is site-packages/torchvision/_C*.so, of several the first by name.
+std::optional<std::string> find_torchvision(const std::string& torch_folder);
 
 /// The folder of the LibTorch that this process runs with; empty when it cannot be told.
 std::string torch_folder();

@@ -40,6 +40,7 @@ std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, s
 std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   const ThreadCount threads(settings.threads);
   check_to_capture(settings);
+  const at::Device device = open_device(settings.device);
   model::load_libraries(settings.libraries);
   video::check_readable(settings.video);
   const MemoryLimit limit(settings.memory_limit);
@@ -52,7 +53,7 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   std::vector<Missing> missing;
   for (std::size_t i = 0; i < settings.models.size(); ++i) {
     const model::Loaded loaded = load(settings, i);
-    const capture::Source source = source_of(loaded, video, frames);
+    const capture::Source source = source_of(loaded, video, frames, device);
     if (auto found = find_signatures(cache, source, loaded.spec.name)) {
       result[i] = std::move(*found);
     } else {
@@ -63,7 +64,8 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   const std::vector<video::FrameStore> stores = decode_for(missing, specs, frames, video, progress);
   for (const Missing& one : missing) {
     const model::Loaded loaded = load(settings, one.index);
-    const std::vector<graph::Prepared> prepared{graph::prepare(loaded, graph::dry_run(loaded))};
+    std::vector<graph::Prepared> prepared{graph::prepare(loaded, graph::dry_run(loaded))};
+    prepared.front().device = device;
     const Room room = limit.room(prepared);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
     result[one.index] = capture_signatures(loaded, prepared.front(), one.source, video,

@@ -9,6 +9,7 @@
 #include "repsim/planner.hpp"
 #include "repsim/video.hpp"
 #include "settings_values.hpp"
+#include "torch_runtime.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -38,6 +39,7 @@ std::string flag_of(const std::string& field) {
                                                          {"merge.donors", "--donors"},
                                                          {"merge.keep", "--keep"},
                                                          {"threads", "--threads"},
+                                                         {"device", "--device"},
                                                          {"memory_limit", "--memory-limit"},
                                                          {"video", "--video"}};
   const auto found = kFlags.find(field);
@@ -282,6 +284,9 @@ void check_values(const Settings& settings, const Complain& complain) {
   check_globs(settings.exclude, "merge.exclude", complain);
   if (settings.threads < 0 || settings.threads > kMaxThreads)
     complain("threads", threads_problem(settings.threads), "");
+  if (!parse_device(settings.device)) {
+    complain("device", no_device(settings.device), device_remedy());
+  }
   if (settings.memory_limit && *settings.memory_limit < 1) {
     complain("memory_limit", "the value is " + std::to_string(*settings.memory_limit) + ", not above 0", size_remedy());
   }

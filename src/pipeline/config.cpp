@@ -180,6 +180,7 @@ Settings settings_from_json(const Json& json, const std::string& file, const fs:
   reader.optional("threads", threads);
   if (threads < 0 || threads > kMaxThreads) reader.fail("threads", threads_problem(threads));
   settings.threads = static_cast<int>(threads);
+  reader.optional("device", settings.device);
   read_size(reader, "memory_limit", settings.memory_limit);
   auto seed = static_cast<std::int64_t>(settings.seed);
   reader.optional("seed", seed);

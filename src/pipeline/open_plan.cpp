@@ -19,7 +19,7 @@ void check_unchanged(const std::string& path, const std::string& expected, const
   }
 }
 
-Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress) {
+Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress, at::Device device) {
   std::vector<model::ModelSpec> models;
   std::vector<std::string> sources;
   for (const report::ModelEntry& entry : plan.models) {
@@ -28,7 +28,7 @@ Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Pro
     sources.push_back(entry.input_source);
   }
   limit.check_files(models, MemoryLimit::AtOnce::kAll);
-  Workspace work = open_models(models, sources, progress);
+  Workspace work = open_models(models, sources, progress, device);
   static_cast<void>(limit.room(work.prepared));
   return work;
 }

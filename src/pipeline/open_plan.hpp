@@ -19,6 +19,7 @@ void check_unchanged(const std::string& path, const std::string& expected, const
 
 /// The plan's models, each checked to be the one of the plan, with the specs that the plan resolved.
 /// @throws Error{kInput} also where they do not fit into the limit
-Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress);
+Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress,
+                         at::Device device = at::kCPU);
 
 }  // namespace repsim::pipeline

@@ -226,7 +226,8 @@ std::optional<std::int64_t> parse_bytes(const std::string& text) {
 
 void apply_min_fidelity(const std::vector<std::string>& flags, Settings& settings) {
   for (const std::string& text : flags) {
-    const std::size_t equals = text.rfind('=');
+    std::size_t equals = text.rfind('=');
+    if (equals == std::string::npos) equals = text.rfind(':');
     const std::string number = equals == std::string::npos ? text : text.substr(equals + 1);
     double value = 0;
     const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), value);

@@ -58,7 +58,8 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes&
               const Json& origins, const verify::Latency& latency, const verify::PeakMemory& peak) {
   Json json;
   json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", torch_version()}};
-  json["machine"] = {{"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}};
+  json["machine"] = {
+      {"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}, {"device", settings.device}};
   json["seconds"] = watch.laps();
   json["task_seconds"] = tasks.seconds();
   json["signatures"] = origins;
@@ -79,11 +80,12 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   Stopwatch watch;
   TaskTimes progress(shown);
   const ThreadCount threads(settings.threads);
+  const at::Device device = open_device(settings.device);
   check_files(settings);
   StagedDirectory staged(out, force);
   const MemoryLimit limit(settings.memory_limit);
   limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
-  Workspace work = open_models(settings.models, settings.input_sources, progress);
+  Workspace work = open_models(settings.models, settings.input_sources, progress, device);
   check_directions(settings, work);
   const Room room = limit.room(work.prepared);
   watch.lap("load");
@@ -208,12 +210,13 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
 
 std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
   const ThreadCount threads(settings.threads);
+  const at::Device device = open_device(settings.device);
   check_files(settings);
   const StagedDirectory staged(out, force);
   SilentProgress silent;
   const MemoryLimit limit(settings.memory_limit);
   limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
-  const Workspace work = open_models(settings.models, settings.input_sources, silent);
+  const Workspace work = open_models(settings.models, settings.input_sources, silent, device);
   check_directions(settings, work);
   static_cast<void>(limit.room(work.prepared));
   std::string text;

@@ -59,6 +59,7 @@ std::vector<Accepted> refitted(const Workspace& work, const std::vector<PlannedS
 
 report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   const ThreadCount threads(settings.threads);
+  const at::Device device = open_device(settings.device);
   model::load_libraries(settings.libraries);
   const EditedPlan edited = read_edited_plan(settings.plan);
   const report::Plan& plan = edited.plan;
@@ -67,7 +68,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   StagedDirectory staged(settings.out.has_parent_path() ? settings.out.parent_path() : ".", /*force=*/true);
   check_unchanged(plan.video_path, plan.video_sha256, "video");
   const MemoryLimit limit(settings.memory_limit);
-  Workspace work = open_models_of(plan, limit, progress);
+  Workspace work = open_models_of(plan, limit, progress, device);
   const video::VideoInfo video = video::probe(plan.video_path, progress);
   work.set.views = views_of(work.set, video);
   const std::vector<PlannedShare> shares = planned_shares(edited, work);

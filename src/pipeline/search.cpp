@@ -65,6 +65,14 @@ void Search::State::refuse(const planner::Candidate& share, double fidelity) {
                                     " of the written bundle on the frames that judge is below " +
                                     rounded(target(chain.back()));
   drop(chain);
+  const Group of = group(chain.back());
+  ++refused_of_[of];
+  std::erase_if(untried_, [&](std::size_t column) {
+    if (group(column) != of) return false;
+    status_[column] = Status::kOpen;
+    candidates_[column].reason.clear();
+    return true;
+  });
 }
 
 void Search::State::find_columns() {

@@ -79,6 +79,7 @@ class Search::State {
   Chain chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const;
   void drop(const Chain& chain);
   void drop_untried(const Chain& chain);
+  bool trials_left(const Group& of);
   void gather_ahead(std::size_t column);
   void try_chain(const Chain& chain);
   Trial tried(const Chain& chain, std::size_t entry);
@@ -99,7 +100,8 @@ class Search::State {
   std::vector<Status> status_;                    // per column, on donors that take nothing
   std::vector<std::vector<std::size_t>> banned_;  // columns that do not hold on donors with those columns
   std::map<Chain, Trial> trials_;
-  std::map<Group, std::int64_t> trials_of_;
+  std::map<Group, std::int64_t> trials_of_, refused_of_;
+  std::vector<std::size_t> untried_;  // columns that no trials were left for
   Trials measuring_;
   Combination best_;
   bool fitting_ =

@@ -122,6 +122,12 @@ void Search::State::drop_untried(const Chain& chain) {
   drop(chain);
 }
 
+/// A share that the frames that judge refuse was found for nothing, and what is left of its group may save less for
+/// want of trials alone: it is given its trial back, as often as there are trials.
+bool Search::State::trials_left(const Group& of) {
+  return trials_of_[of] < input_.settings.max_trials + std::min(refused_of_[of], input_.settings.max_trials);
+}
+
 /// One pass over the frames gathers what several candidates of a receiver need: this one, and those that promise most
 /// of what may be tried next.
 void Search::State::gather_ahead(std::size_t column) {
@@ -129,7 +135,7 @@ void Search::State::gather_ahead(std::size_t column) {
   std::vector<std::pair<double, std::size_t>> next;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const bool open = i != column && columns_[i].receiver == columns_[column].receiver && status_[i] == Status::kOpen &&
-                      !candidate(i).measured_fidelity && trials_of_[group(i)] < input_.settings.max_trials;
+                      !candidate(i).measured_fidelity && trials_left(group(i));
     if (open && !measuring_.gathered(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
   }
   std::sort(next.begin(), next.end());
@@ -146,8 +152,9 @@ void Search::State::gather_ahead(std::size_t column) {
 
 void Search::State::try_chain(const Chain& chain) {
   const std::size_t column = chain.back();
-  if (trials_of_[group(column)] >= input_.settings.max_trials) {
+  if (!trials_left(group(column))) {
     if (chain.size() == 1) {
+      untried_.push_back(column);
       candidates_[column].reason = "not tried: --max-trials " + std::to_string(input_.settings.max_trials) +
                                    " reached for " + (group(column).second < 0 ? "these donors mixed" : "this pair");
     }

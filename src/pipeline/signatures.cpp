@@ -41,9 +41,10 @@ std::string path_of_library(const std::string& file) {
   return wanted.second;
 }
 
-std::vector<std::string> machinery_of(const model::Loaded& model) {
+std::vector<std::string> machinery_of(const model::Loaded& model, at::Device device) {
   std::vector<std::string> parts{"LibTorch " + torch_version(), at::get_cpu_capability(), cpu_name(),
                                  std::to_string(at::get_num_threads()) + " threads", video::decoder_version()};
+  if (!device.is_cpu()) parts.push_back(device.str());
   for (const model::OperatorLibrary& library : model.operator_libraries) {
     const std::string path = path_of_library(library.file);
     parts.push_back(library.file + " " + (path.empty() ? "" : sha256_of_file(path)));
@@ -65,7 +66,7 @@ std::optional<capture::SignatureCache> open_cache(const Settings& settings) {
 }
 
 capture::Source source_of(const model::Loaded& model, const video::VideoInfo& video,
-                          const std::vector<std::int64_t>& frames) {
+                          const std::vector<std::int64_t>& frames, at::Device device) {
   capture::Source source;
   source.model_sha256 = model.sha256;
   source.video_sha256 = video.sha256;
@@ -74,7 +75,7 @@ capture::Source source_of(const model::Loaded& model, const video::VideoInfo& vi
     for (const std::int64_t position : minibatch) source.frames.push_back(frames[static_cast<std::size_t>(position)]);
   }
   source.minibatch = video::kMinibatchFrames;
-  source.machinery = machinery_of(model);
+  source.machinery = machinery_of(model, device);
   return source;
 }
 
@@ -122,7 +123,7 @@ std::vector<Captured> signatures_of(const Settings& settings, const Workspace& w
   std::vector<Captured> result;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
     const video::FrameStore& store = stores[static_cast<std::size_t>(work.set.groups[i])];
-    const capture::Source source = source_of(work.loaded[i], video, store.frames());
+    const capture::Source source = source_of(work.loaded[i], video, store.frames(), work.prepared[i].device);
     std::optional<Captured> found;
     if (work.prepared[i].transparent) found = find_signatures(cache, source, work.prepared[i].name);
     if (found && found->file.signatures.layers != layer_names(work.prepared[i])) {

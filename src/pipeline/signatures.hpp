@@ -16,8 +16,9 @@ std::optional<capture::SignatureCache> open_cache(const Settings& settings);
 
 /// What the signatures of a model on such frames are made from. Call it with the number of threads that will capture.
 /// @param frames  calibration frames, ascending
+/// @param device  that will capture
 capture::Source source_of(const model::Loaded& model, const video::VideoInfo& video,
-                          const std::vector<std::int64_t>& frames);
+                          const std::vector<std::int64_t>& frames, at::Device device);
 
 /// From the cache, or nothing.
 std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,

@@ -1,9 +1,17 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/jit/runtime/print_handler.h>
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <charconv>
+#include <thread>
+
+#include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/pipeline.hpp"
+#include "torch_runtime.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -13,9 +21,65 @@ class WarningsToLog : public c10::WarningHandler {
   void process(const c10::Warning& warning) override { log::debug("torch: " + std::string(warning.msg())); }
 };
 
+int gpu_count() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0; }
+
+std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
+
 }  // namespace
 
 std::string torch_version() { return TORCH_VERSION; }
+
+std::string torch_devices() {
+  if (!at::detail::getCUDAHooks().hasCUDART() && !at::hasCUDA()) return "CPU only";
+  const int count = gpu_count();
+  return count == 0 ? "CUDA, no GPU found" : "CUDA, " + gpus(count);
+}
+
+std::optional<at::Device> parse_device(const std::string& text) {
+  if (text == "cpu") return at::Device(at::kCPU);
+  if (text == "cuda") return at::Device(at::kCUDA, 0);
+  const std::string prefix = "cuda:";
+  if (!text.starts_with(prefix)) return std::nullopt;
+  int index = 0;
+  const char *begin = text.data() + prefix.size(), *end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(begin, end, index);
+  if (error != std::errc{} || last != end || index < 0 || index > kMostGpus) return std::nullopt;
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+std::string no_device(const std::string& text) { return "there is no device '" + text + "'"; }
+
+std::string device_remedy() { return "cpu, cuda (the first GPU) or cuda:1"; }
+
+at::Device open_device(const std::string& text) {
+  const std::optional<at::Device> device = parse_device(text);
+  if (!device) throw Error(ErrorKind::kUsage, no_device(text), "--device", device_remedy());
+  if (device->is_cpu()) return *device;
+  const int count = gpu_count();
+  if (device->index() >= count) {
+    const bool built = torch_devices() != "CPU only";
+    throw input_error(!built       ? "this LibTorch (" + torch_version() + ") is built without CUDA"
+                      : count == 0 ? "LibTorch finds no GPU with CUDA on this machine"
+                                   : "this machine has " + gpus(count) + " only",
+                      "--device " + text,
+                      !built       ? "build repsim with a CUDA build of Torch (cmake -DCMAKE_PREFIX_PATH=...), or "
+                                     "--device cpu"
+                      : count == 0 ? "check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, or --device cpu"
+                                   : "--device cuda:0");
+  }
+  // Tensor cores round to 10 bits, and convolutions that are chosen by trial differ from run to run.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setBenchmarkCuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+  return *device;
+}
+
+ThreadCount::ThreadCount(int threads) : before_(at::get_num_threads()) {
+  at::set_num_threads(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+}
+
+ThreadCount::~ThreadCount() { at::set_num_threads(before_); }
 
 void log_torch_output() {
   static WarningsToLog handler;

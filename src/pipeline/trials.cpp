@@ -29,8 +29,8 @@ fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibr
                             int receiver, Progress& progress) {
   fit::RowWeights weights;
   if (head.output.format == model::OutputFormat::kTensor) return weights;
-  const verify::Forward original =
-      verify::original_forward(work.loaded[at(receiver)], work.set, calibration, head.group);
+  const verify::Forward original = verify::original_on_device(work.loaded[at(receiver)], work.prepared[at(receiver)],
+                                                              work.set, calibration, head.group);
   const std::int64_t frames = calibration.front().size();
   progress.begin("detections of " + head.name, frames);
   for (const auto& positions : capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1)) {
@@ -127,7 +127,8 @@ const verify::Reference& Trials::reference(int receiver) {
   const auto known = references_.find(receiver);
   if (known != references_.end()) return known->second;
   const verify::Head& head = heads_[at(receiver)];
-  const verify::Forward original = verify::original_forward(work_.loaded[at(receiver)], work_.set, frames_, head.group);
+  const verify::Forward original = verify::original_on_device(work_.loaded[at(receiver)], work_.prepared[at(receiver)],
+                                                              work_.set, frames_, head.group);
   return references_.emplace(receiver, verify::reference(head, original, frames_.front().size(), progress_))
       .first->second;
 }
@@ -144,7 +145,8 @@ verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& s
   const std::int64_t frames = frames_.front().size();
   capture::JointPass pass(assembly, work_.set, frames_, frames, head.batchable ? video::kMinibatchFrames : 1,
                           &on_frames_);
-  const verify::Forward original = verify::original_forward(work_.loaded[at(receiver)], work_.set, frames_, head.group);
+  const verify::Forward original = verify::original_on_device(work_.loaded[at(receiver)], work_.prepared[at(receiver)],
+                                                              work_.set, frames_, head.group);
   const verify::Forward merged = [&](std::span<const std::int64_t>) { return pass.results(); };
   return verify::measure(head, reference(receiver), original, merged, frames, progress_);
 }

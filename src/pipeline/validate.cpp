@@ -213,11 +213,12 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const Settings& job = settings.job;
   const ThreadCount threads(job.threads);
   check(settings);
+  const at::Device device = open_device(job.device);
   check_files(job);
   StagedDirectory staged(out, force);
   const MemoryLimit limit(job.memory_limit);
   limit.check_files(job.models, MemoryLimit::AtOnce::kAll);
-  Workspace work = open_models(job.models, job.input_sources, progress);
+  Workspace work = open_models(job.models, job.input_sources, progress, device);
   const Room room = limit.room(work.prepared);
   check_directions(job, work);
   const video::VideoInfo video = video::probe(job.video, progress);

@@ -1,15 +1,13 @@
 #include "workspace.hpp"
 
-#include <ATen/Parallel.h>
-
-#include <thread>
+#include <algorithm>
 
 #include "repsim/base/error.hpp"
 
 namespace repsim::pipeline {
 
 Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources,
-                      Progress& progress) {
+                      Progress& progress, at::Device device) {
   Workspace work;
   std::vector<std::string> names;
   for (const model::ModelSpec& spec : models) names.push_back(spec.name);
@@ -21,6 +19,7 @@ Workspace open_models(const std::vector<model::ModelSpec>& models, const std::ve
     const graph::DryRun dry = graph::dry_run(loaded);
     work.outputs.push_back(model::recognise(loaded, dry.output, 1));
     work.prepared.push_back(graph::prepare(loaded, dry));
+    work.prepared.back().device = device;
     progress.step();
   }
   progress.end();
@@ -75,11 +74,5 @@ std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo
   }
   return heads;
 }
-
-ThreadCount::ThreadCount(int threads) : before_(at::get_num_threads()) {
-  at::set_num_threads(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
-}
-
-ThreadCount::~ThreadCount() { at::set_num_threads(before_); }
 
 }  // namespace repsim::pipeline

@@ -10,6 +10,7 @@
 #include "repsim/pipeline.hpp"
 #include "repsim/verify.hpp"
 #include "repsim/video.hpp"
+#include "torch_runtime.hpp"
 
 /// What plan, verify and inspect have in common: the models of one job, loaded, understood and grouped by input.
 namespace repsim::pipeline {
@@ -30,8 +31,9 @@ struct Workspace {
 
 /// Loads, runs once, prepares and groups the models.
 /// @param sources  per model where its input came from ("" when from the archive)
+/// @param device  where capture, fits and trials run them
 Workspace open_models(const std::vector<model::ModelSpec>& models, const std::vector<std::string>& sources,
-                      Progress& progress);
+                      Progress& progress, at::Device device = at::kCPU);
 
 /// What of other libraries than Torch is needed: [{"library": file name, "operators": [...]}].
 Json libraries_json(const std::vector<model::OperatorLibrary>& libraries);
@@ -48,18 +50,5 @@ std::vector<video::AffineMap> views_of(const capture::ModelSet& set, const video
 
 /// How the heads of a workspace are read on a video of this size.
 std::vector<verify::Head> heads_of(const Workspace& work, const video::VideoInfo& video);
-
-/// LibTorch's number of threads for as long as the object lives. The one process-wide setting of the pipeline, put
-/// back.
-class ThreadCount {
- public:
-  explicit ThreadCount(int threads);
-  ~ThreadCount();
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_;
-};
 
 }  // namespace repsim::pipeline

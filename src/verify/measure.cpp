@@ -43,6 +43,16 @@ Forward original_forward(const model::Loaded& model, const capture::ModelSet& se
   };
 }
 
+Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
+                           const capture::Stores& stores, int group) {
+  if (prepared.device.is_cpu() || !prepared.transparent) return original_forward(model, set, stores, group);
+  const auto runner = std::make_shared<graph::Runner>(*prepared.graph, prepared.parameters, std::vector<graph::Place>{},
+                                                      /*keep_output=*/true, prepared.device);
+  return [runner, &set, &stores, group](std::span<const std::int64_t> positions) {
+    return runner->run(capture::group_inputs(set, stores, {&group, 1}, positions));
+  };
+}
+
 std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch) {
   std::vector<Detections> frames = model::decode(output, head.output, head.input, batch);
   const video::AffineMap& map = head.to_frame;

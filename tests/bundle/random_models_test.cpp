@@ -1,9 +1,11 @@
-// Invariants on generated modules: branches, skips, concatenated pyramids, in-place activations.
+// Invariants on generated modules: branches, loops, skips, concatenated pyramids, pooling, maps of odd sizes, lists and
+// dicts on the way, in-place activations. A failure shows the seed and the code of the modules.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/invariants.hpp"
 
 namespace repsim::bundle {
 namespace {
@@ -17,7 +19,7 @@ class Generator {
 
   model::Loaded make() {
     values_.push_back({"x", 3, 48, 64});
-    convolve(4);  // small maps from here on: fast
+    convolve(3 + random_.below(3));  // small maps from here on: fast; some of odd sizes
     const std::int64_t steps = 4 + random_.below(5);
     for (std::int64_t i = 0; i < steps; ++i) step();
     finish();
@@ -42,15 +44,26 @@ class Generator {
     return values_[static_cast<std::size_t>(random_.below(static_cast<std::int64_t>(values_.size() - 1))) + 1];
   }
 
-  Value convolved(const Value& from, std::int64_t stride, std::int64_t channels) {
-    const std::string weight = "w" + std::to_string(count_), name = fresh();
+  /// A convolution with weights of its own, as an expression.
+  std::string convolution(const Value& from, std::int64_t stride, std::int64_t channels) {
+    const std::string weight = "w" + std::to_string(++count_);
     const std::int64_t side = random_.below(2) == 0 ? 1 : 3;
     module_.register_parameter(weight, random_.tensor({channels, from.channels, side, side}, 0.5), false);
     module_.register_parameter(weight + "_bias", random_.tensor({channels}, 0.5), false);
     const std::string s = std::to_string(stride), p = std::to_string(side / 2);
-    line(name + " = torch.conv2d(" + from.name + ", self." + weight + ", self." + weight + "_bias, [" + s + ", " + s +
-         "], [" + p + ", " + p + "])");
+    return "torch.conv2d(" + from.name + ", self." + weight + ", self." + weight + "_bias, [" + s + ", " + s + "], [" +
+           p + ", " + p + "])";
+  }
+
+  /// What a stride leaves of a map, whose border is padded by half a kernel.
+  static Value strided(const std::string& name, std::int64_t channels, const Value& from, std::int64_t stride) {
     return {name, channels, (from.height - 1) / stride + 1, (from.width - 1) / stride + 1};
+  }
+
+  Value convolved(const Value& from, std::int64_t stride, std::int64_t channels) {
+    const std::string expression = convolution(from, stride, channels), name = fresh();
+    line(name + " = " + expression);
+    return strided(name, channels, from, stride);
   }
 
   void convolve(std::int64_t stride) {
@@ -96,15 +109,56 @@ class Generator {
     values_.push_back({name, from.channels, from.height, from.width});
   }
 
+  void pool() {
+    const Value from = pick();
+    const std::int64_t stride = 1 + random_.below(3);
+    const std::string name = fresh(), s = std::to_string(stride), function = random_.below(2) == 0 ? "max" : "avg";
+    line(name + " = torch." + function + "_pool2d(" + from.name + ", [3, 3], [" + s + ", " + s + "], [1, 1])");
+    values_.push_back(strided(name, from.channels, from, stride));
+  }
+
+  /// One convolution several times: a number of times that is written there, or one that the picture decides.
+  void loop() {
+    const Value from = pick();
+    const Value state = {fresh(), from.channels, from.height, from.width};
+    const std::string times =
+        random_.below(2) == 0 ? std::to_string(1 + random_.below(3)) : "int(" + from.name + ".abs().max().clamp(0, 2))";
+    const std::string expression = convolution(state, 1, state.channels);
+    line(state.name + " = " + from.name);
+    line("for i" + state.name + " in range(" + times + "):");
+    line("  " + state.name + " = torch.relu(" + expression + ") * 0.5");
+    values_.push_back(state);
+  }
+
+  void through_a_list() {
+    const Value one = pick(), two = pick();
+    const std::string list = fresh(), name = fresh();
+    line(list + " = [" + one.name + "]");
+    line(list + ".append(torch.neg(" + two.name + "))");
+    const bool first = random_.below(2) == 0;
+    line(name + " = torch.relu(" + list + "[" + (first ? "0" : "1") + "])");
+    const Value& taken = first ? one : two;
+    values_.push_back({name, taken.channels, taken.height, taken.width});
+  }
+
+  void through_a_dict() {
+    const Value one = pick(), two = pick();
+    const std::string dict = fresh(), name = fresh();
+    line(dict + " = {\"one\": " + one.name + "}");
+    line(dict + "[\"two\"] = " + two.name);
+    line(name + " = " + dict + "[\"two\"] * 2.0");
+    values_.push_back({name, two.channels, two.height, two.width});
+  }
+
   void write_slice() {
     const Value from = pick();
     line(from.name + "[:, 0:1] = " + from.name + "[:, 1:2] * 2.0");
   }
 
   void step() {
-    switch (random_.below(8)) {
+    switch (random_.below(12)) {
       case 0:
-        return convolve(2);
+        return convolve(2 + random_.below(2));
       case 1:
       case 2:
         return convolve(1);
@@ -116,6 +170,14 @@ class Generator {
         return branch();
       case 6:
         return scale_in_place();
+      case 7:
+        return pool();
+      case 8:
+        return loop();
+      case 9:
+        return through_a_list();
+      case 10:
+        return through_a_dict();
       default:
         return write_slice();
     }
@@ -124,7 +186,14 @@ class Generator {
   void finish() {
     // The last value and another one through a convolution each, so that weights lie behind most layers.
     const Value first = convolved(values_.back(), 1, 3), second = convolved(pick(), 1, 2);
-    line("return (" + first.name + ", " + second.name + ")");
+    switch (random_.below(3)) {
+      case 0:
+        return line("return (" + first.name + ", " + second.name + ")");
+      case 1:
+        return line("return [" + first.name + ", " + second.name + "]");
+      default:
+        return line("return {\"first\": " + first.name + ", \"second\": " + second.name + "}");
+    }
   }
 
   test::Random random_;
@@ -140,16 +209,37 @@ struct Case {
   std::string code;
 };
 
-Case generated(std::uint64_t seed) {
-  Generator first("first", 2 * seed), second("second", 2 * seed + 1);
+/// @param first_seed  of the first model; those of the others follow
+Case generated(std::uint64_t seed, std::uint64_t first_seed, const std::vector<const char*>& names) {
   std::vector<model::Loaded> loaded;
-  loaded.push_back(first.make());
-  loaded.push_back(second.make());
-  return {test::open_loaded(std::move(loaded)),
-          "seed " + std::to_string(seed) + "\n" + first.code() + "---\n" + second.code()};
+  std::string code = "seed " + std::to_string(seed) + "\n";
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    Generator generator(names[i], first_seed + i);
+    loaded.push_back(generator.make());
+    code += "--- " + std::string(names[i]) + "\n" + generator.code();
+  }
+  return {test::open_loaded(std::move(loaded)), code};
 }
 
+Case generated(std::uint64_t seed) { return generated(seed, 2 * seed, {"first", "second"}); }
+
 constexpr std::uint64_t kSeeds = 150;
+
+bool all_transparent(const Case& one) {
+  return std::all_of(one.opened.prepared.begin(), one.opened.prepared.end(),
+                     [](const graph::Prepared& model) { return model.transparent; });
+}
+
+/// "conv2d <- third relu, ...": what is replaced by what.
+std::string described(const test::Opened& opened, const graph::Splice& splice) {
+  std::string text;
+  for (const graph::Override& one : splice.overrides) {
+    text += opened.program(splice.receiver).layers[static_cast<std::size_t>(one.receiver_layer)].name + " <- " +
+            opened.loaded[static_cast<std::size_t>(one.donor)].spec.name + " " +
+            opened.program(one.donor).layers[static_cast<std::size_t>(one.donor_layer)].name + ", ";
+  }
+  return text;
+}
 
 TEST(RandomModels, KeepTheirBitsInABundle) {
   const c10::InferenceMode no_gradients;
@@ -158,7 +248,9 @@ TEST(RandomModels, KeepTheirBitsInABundle) {
     const Case one = generated(seed);
     SCOPED_TRACE(one.code);
     const auto loaded = one.opened.pointers();
-    torch::jit::Module bundle = test::load_bytes(write(one.opened.set, loaded, {}, "{}").bytes);
+    const std::string bytes = write(one.opened.set, loaded, {}, "{}").bytes;
+    ASSERT_TRUE(write(one.opened.set, loaded, {}, "{}").bytes == bytes);
+    torch::jit::Module bundle = test::load_bytes(bytes);
     const auto images = test::images_of(test::picture_stores(one.opened.set, 2, seed), {0, 1});
     const c10::IValue outputs = bundle.forward(images);
     for (std::size_t i = 0; i < 2; ++i) {
@@ -167,8 +259,8 @@ TEST(RandomModels, KeepTheirBitsInABundle) {
       transparent += one.opened.prepared[i].transparent ? 1 : 0;
     }
   }
-  // Carrying a model whole is always right, and useless: these are ordinary.
-  EXPECT_EQ(transparent, static_cast<std::int64_t>(2 * kSeeds));
+  // Carrying a model whole is always right, and useless: these are ordinary, but for writes behind loops of no round.
+  EXPECT_GE(transparent, static_cast<std::int64_t>(2 * kSeeds * 95 / 100));
 }
 
 TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
@@ -176,7 +268,7 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
   std::int64_t compared = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const Case one = generated(seed);
-    if (!one.opened.prepared[0].transparent || !one.opened.prepared[1].transparent) continue;
+    if (!all_transparent(one)) continue;
     SCOPED_TRACE(one.code);
     const auto cuts = test::map_cuts(one.opened.program(0));
     if (cuts.empty() || one.opened.program(1).layers.empty()) continue;
@@ -184,6 +276,7 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
     const std::vector<graph::Splice> splices{test::random_splice(one.opened, 0, 1, cut, seed)};
     const auto loaded = one.opened.pointers();
     const Written written = write(one.opened.set, loaded, splices, "{}");
+    ASSERT_TRUE(write(one.opened.set, loaded, splices, "{}").bytes == written.bytes);
     torch::jit::Module bundle = test::load_bytes(written.bytes);
     ASSERT_EQ(written.parameter_bytes, test::expected_bytes(one.opened, splices));
     ASSERT_EQ(written.parameter_bytes, test::storage_bytes(bundle));
@@ -199,16 +292,25 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
   EXPECT_GT(compared, static_cast<std::int64_t>(kSeeds / 2));
 }
 
+TEST(RandomModels, HaveTheSimilaritiesOfAReferenceInFloat64) {
+  for (std::uint64_t seed = 1; seed <= kSeeds; seed += 10) {
+    const Case one = generated(seed);
+    if (!all_transparent(one)) continue;
+    SCOPED_TRACE(one.code);
+    test::expect_reference_similarity(one.opened, test::picture_stores(one.opened.set, 16, seed));
+    if (HasFatalFailure()) return;
+  }
+}
+
 // Layer by layer from the second model or from the third.
 TEST(RandomModels, SharedFromTwoDonorsEqualAnIndependentSpliceInThePromisedBytes) {
   const c10::InferenceMode no_gradients;
   std::int64_t mixed = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds / 3; ++seed) {
-    Generator receiver("first", 5 * seed), one("second", 5 * seed + 1), other("third", 5 * seed + 2);
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::vector<model::Loaded> loaded;
-    for (Generator* generator : {&receiver, &one, &other}) loaded.push_back(generator->make());
-    const test::Opened opened = test::open_loaded(std::move(loaded));
+    const Case one = generated(seed, 5 * seed, {"first", "second", "third"});
+    if (!all_transparent(one)) continue;
+    SCOPED_TRACE(one.code);
+    const test::Opened& opened = one.opened;
     auto cuts = test::map_cuts(opened.program(0));
     std::erase_if(cuts, [](const planner::DepthCut& cut) { return cut.layers.size() < 2; });
     if (cuts.empty()) continue;
@@ -216,6 +318,7 @@ TEST(RandomModels, SharedFromTwoDonorsEqualAnIndependentSpliceInThePromisedBytes
     std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cut, seed)};
     const graph::Splice from_third = test::random_splice(opened, 0, 2, cut, seed + 1000);
     for (std::size_t i = seed % 2; i < cut.size(); i += 2) splices[0].overrides[i] = from_third.overrides[i];
+    SCOPED_TRACE(described(opened, splices[0]));
     const auto pointers = opened.pointers();
     const Written written = write(opened.set, pointers, splices, "{}");
     torch::jit::Module bundle = test::load_bytes(written.bytes);

@@ -1,11 +1,12 @@
-// Every way of writing that exporters have, one small model each (tests/fixtures/make_zoo.py): described, bundled
-// without a share to the bit, and with a share like an independent splice.
+// Every way of writing that exporters have, one small model each (tests/fixtures/make_zoo.py): described, inspected,
+// captured, bundled without a share to the bit, and with a share like an independent splice.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error_matcher.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/invariants.hpp"
 #include "repsim/pipeline.hpp"
 
 namespace repsim::bundle {
@@ -66,6 +67,8 @@ constexpr Animal kZoo[] = {
     {"exported_frozen", 3},
     {"no_grad", 3},
     {"chosen", 0, "chooses a module while it runs"},
+    {"reassigned", 0, "writes its attribute block while running"},
+    {"replaced", 0, "depends on the pictures before"},
     {"writes_later", 3},
     {"channels_last.traced", 3},
     {"autocast.traced", 3},
@@ -97,11 +100,13 @@ model::ModelSpec zoo_spec(const std::string& name) {
 
 class Zoo : public testing::TestWithParam<Animal> {
  protected:
+  static model::ModelSpec spec_of(const Animal& animal) {
+    return {"animal", test::fixture_path(std::string(animal.folder) + animal.name).string(), test::fixture_input(), {}};
+  }
+
   static test::Opened open(const Animal& animal) {
     std::vector<model::Loaded> loaded;
-    loaded.push_back(model::load(
-        {"animal", test::fixture_path(std::string(animal.folder) + animal.name).string(), test::fixture_input(), {}},
-        ""));
+    loaded.push_back(model::load(spec_of(animal), ""));
     loaded.push_back(test::load_fixture("small"));
     return test::open_loaded(std::move(loaded));
   }
@@ -112,6 +117,49 @@ TEST_P(Zoo, HasTheLayersThatItShould) {
   EXPECT_EQ(opened.prepared[0].transparent, GetParam().layers > 0) << opened.prepared[0].opaque_reason;
   EXPECT_THAT(opened.prepared[0].opaque_reason, testing::HasSubstr(GetParam().reason));
   EXPECT_EQ(opened.program(0).layers.size(), GetParam().layers);
+}
+
+TEST_P(Zoo, IsInspectedAsTextAndAsJson) {
+  const pipeline::Inspection inspection = pipeline::inspect(spec_of(GetParam()));
+  const Json json = parse_json(inspection.json.dump(), "inspect");
+  EXPECT_EQ(json, inspection.json);
+  EXPECT_EQ(json["transparent"], GetParam().layers > 0);
+  ASSERT_EQ(json["layers"].size(), GetParam().layers);
+  std::set<std::string> names;
+  for (const Json& layer : json["layers"]) {
+    const std::string name = layer["name"];
+    EXPECT_TRUE(names.insert(name).second) << name;
+    EXPECT_FALSE(layer["shape"].empty()) << name;
+    EXPECT_GT(layer["flops"], 0) << name;
+    EXPECT_THAT(inspection.text, testing::HasSubstr("\n" + name + " "));
+    for (const std::string source : layer["inputs"]) EXPECT_TRUE(names.contains(source)) << source;
+  }
+  for (const Json& other : json["not_layers"]) EXPECT_NE(other["reason"], "") << other["name"];
+  EXPECT_THAT(inspection.text, testing::HasSubstr(json["transparent"] ? " layers in execution order"
+                                                                      : "the model is carried whole, because it " +
+                                                                            json["opaque_reason"].get<std::string>()));
+}
+
+// Half, quantised and one frame at a time too: finite, like a reference in float64, and each layer is most like itself.
+TEST_P(Zoo, HasTheSimilaritiesOfAReferenceInFloat64) {
+  const test::Opened opened = open(GetParam());
+  if (!opened.prepared[0].transparent) GTEST_SKIP() << "carried whole";
+  const capture::Stores stores = test::picture_stores(opened.set, 16, 5);
+  SilentProgress silent;
+  const similarity::Signatures signatures = capture::signatures(opened.prepared[0], stores[0], silent);
+  EXPECT_EQ(signatures.layers.size(), GetParam().layers);
+  for (const double value : signatures.values) ASSERT_TRUE(std::isfinite(value));
+  const similarity::Matrix own = similarity::cka(signatures, signatures);
+  for (std::size_t i = 0; i < own.rows.size(); ++i) {
+    EXPECT_NEAR(own.at(i, i), 1, 1e-12) << own.rows[i];
+    for (std::size_t j = 0; j < i; ++j) {
+      EXPECT_DOUBLE_EQ(own.at(i, j), own.at(j, i));
+      EXPECT_LE(std::abs(own.at(i, j)), 1 + 1e-12);
+    }
+  }
+  // A last bit decides between two steps of 8 bits.
+  const bool steps = std::string(GetParam().name).find("quantised") != std::string::npos;
+  test::expect_reference_similarity(opened, stores, steps ? 1e-3 : 1e-5);
 }
 
 TEST_P(Zoo, KeepsItsBitsInABundle) {

@@ -8,7 +8,7 @@ once for the file, every case starts from a copy. A case:
 
     name      what is expected, in CamelCase
     args      the command line; {source} is the repository, {video} the demo's video, {operators} the library that
-              tests/fixtures/custom_op.pt needs
+              tests/fixtures/custom_op.pt needs, {torch} the folder of the LibTorch that the binary runs with
     setup     steps in an empty folder, which is the working directory:
                 {"write": "c.json", "json": {...}} or {"write": "a.txt", "text": "..."}
                 {"copy": "{source}/demo/plain.pt", "to": "a.pt", "bytes": 1000}    bytes: only the first so many
@@ -16,10 +16,12 @@ once for the file, every case starts from a copy. A case:
                 {"torchscript": "m.pt", "methods": ["def forward(...) -> NoneType:", "  return None"]}  a small model
                 {"edit": "plan/plan.json", "old": "...", "new": "..."}, {"mkdir": "folder"}
                 {"edit_bytes": "a.pt", "at": 5000}  flips the bits of one byte
+                {"link": "{torch}", "to": "lib"}  a folder of links to a folder's files
                 {"run": [args]}  repsim itself, which has to end with 0 or 4
                 {"run_at_once": [[args], [args]]}  the same, several at the same time
                 {"same": ["a/plan.json", "b/plan.json"]}  these files have to be equal
                 {"at_most": "plan/run.json", "key": "peak_rss_bytes", "value": 1000}  no larger number is there
+    env       environment variables beside those of the tests; {folder} is the working directory
     exit      expected exit code (default 0)
     stdout    patterns (re.search, ^ and $ match at lines) that must all be found; none given: stdout must be empty
     stderr    the same, but stderr may hold anything when none is given
@@ -60,7 +62,7 @@ DEMO_VIDEO = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 SKIPPED = 77
 KNOWN_KEYS = {
     "name", "args", "setup", "exit", "stdout", "stderr", "stderr_not", "stdout_not", "json", "creates", "changes",
-    "deletes", "signal", "file_size_limit", "stdout_to", "needs", "timeout_s",
+    "deletes", "signal", "file_size_limit", "stdout_to", "needs", "timeout_s", "env",
 }  # fmt: skip
 
 
@@ -68,7 +70,8 @@ class Runner:
     def __init__(self, binary, source, operators):
         self.prepared = None  # folder that every case starts from
         self.binary = str(Path(binary).resolve())
-        self.places = {"{source}": str(Path(source).resolve()), "{video}": DEMO_VIDEO, "{operators}": operators}
+        self.places = {"{source}": str(Path(source).resolve()), "{video}": DEMO_VIDEO, "{operators}": operators,
+                       "{torch}": torch_folder(self.binary)}  # fmt: skip
 
     def fill(self, text):
         for name, value in self.places.items():
@@ -97,6 +100,11 @@ class Runner:
                 (folder / step["edit_bytes"]).write_bytes(damaged)
             elif "mkdir" in step:
                 (folder / step["mkdir"]).mkdir(parents=True)
+            elif "link" in step:
+                (folder / step["to"]).mkdir(parents=True)
+                for path in Path(self.fill(step["link"])).iterdir():
+                    if path.is_file():
+                        (folder / step["to"] / path.name).symlink_to(path)
             elif "torchscript" in step:
                 write_torchscript(folder / step["torchscript"], step["methods"])
             elif "run" in step or "run_at_once" in step:
@@ -130,11 +138,13 @@ class Runner:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
         command = [self.binary, *(self.fill(argument) for argument in case.get("args", []))]
+        env = {name: self.fill(value).replace("{folder}", str(folder)) for name, value in case.get("env", {}).items()}
         out_path = case.get("stdout_to")
         with open(out_path, "w") if out_path else tempfile.TemporaryFile("w+") as out:
             process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, preexec_fn=limit_files
-            )
+                command, cwd=folder, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.PIPE, preexec_fn=limit_files,
+            )  # fmt: skip
             stderr = []
             reader = threading.Thread(target=self.watch, args=(process, case.get("signal"), stderr))
             reader.start()
@@ -179,6 +189,15 @@ class Runner:
         if problems:
             problems += [f"stdout: {stdout.strip() or '(empty)'}", f"stderr: {stderr.strip() or '(empty)'}"]
         return problems
+
+
+def torch_folder(binary):
+    """Where the loader takes libtorch_cpu.so from."""
+    libraries = subprocess.run(["ldd", binary], capture_output=True, text=True).stdout
+    found = re.search(r"=> (\S+)/libtorch_cpu\.so", libraries)
+    if not found:
+        raise RuntimeError(f"ldd names no libtorch_cpu.so of {binary}")
+    return found.group(1)
 
 
 def copy(source, target, step):

@@ -70,6 +70,59 @@ TEST(Prepare, KeepsAModelThatWritesItsOwnBufferWhole) {
   EXPECT_THAT(opened.program(0).ops, testing::IsEmpty());
 }
 
+TEST(Prepare, KeepsAModelThatHoldsASparseTensorWhole) {
+  model::Loaded loaded;
+  loaded.spec = {"m", "m.pt", test::fixture_input(), {}};
+  loaded.module = torch::jit::Module("__torch__.M");
+  loaded.module.register_buffer("mask", at::eye(3).to_sparse());
+  loaded.module.define("def forward(self, x):\n  return torch.matmul(self.mask.to_dense(), x.flatten(2))\n");
+  const Prepared prepared = prepare(loaded, dry_run(loaded));
+  EXPECT_FALSE(prepared.transparent);
+  EXPECT_EQ(prepared.opaque_reason, "holds the sparse tensor mask");
+  EXPECT_EQ(prepared.model_elements, 3);
+  EXPECT_EQ(prepared.model_bytes, 3 * 4 + 2 * 3 * 8);  // values, and their rows and columns
+}
+
+model::Loaded defined_as(const std::string& forward) {
+  model::Loaded loaded;
+  loaded.spec = {"m", "m.pt", test::fixture_input(), {}};
+  loaded.module = torch::jit::Module("__torch__.M");
+  loaded.module.define(forward);
+  return loaded;
+}
+
+// Where the loop runs no round, y is x's relu, and what is read of it afterwards was doubled.
+TEST(Prepare, KeepsAModelThatWritesBehindALoopOfNoRoundWhole) {
+  const auto forward = [](const std::string& rounds) {
+    return "def forward(self, x):\n  a = torch.relu(x)\n  y = a\n  for i in range(" + rounds +
+           "):\n    y = torch.neg(y)\n  y.mul_(2.0)\n  return torch.max_pool2d(a, [2, 2]), y\n";
+  };
+  const model::Loaded steered = defined_as(forward("int(x.max() * 0.5)")), fixed = defined_as(forward("2"));
+  const Prepared whole = prepare(steered, dry_run(steered));
+  EXPECT_FALSE(whole.transparent);
+  EXPECT_EQ(whole.opaque_reason, "writes into memory that is another value's where a loop runs no round");
+  EXPECT_TRUE(prepare(fixed, dry_run(fixed)).transparent);
+}
+
+// One run shows one way through a branch; on another picture the write hits the other value.
+TEST(Layers, LeaveOutWhatABranchMayOverwrite) {
+  const auto layers_of = [](const std::string& scaled) {
+    model::Loaded loaded = defined_as("def forward(self, x):\n  return x\n");
+    loaded.module = torch::jit::Module("__torch__.M");
+    for (const char* name : {"u", "v", "w"}) loaded.module.register_parameter(name, at::ones({3, 3, 1, 1}), false);
+    loaded.module.define(
+        "def forward(self, x):\n  a = torch.conv2d(x, self.u)\n  b = torch.conv2d(x, self.v)\n"
+        "  if bool(x.sum() > 0.0):\n    y = a\n  else:\n    y = b\n  " +
+        scaled + "\n  return torch.conv2d(a, self.w), torch.conv2d(b, self.w), y\n");
+    std::vector<std::string> names;
+    for (const Layer& layer : prepare(loaded, dry_run(loaded)).program.layers) names.push_back(layer.name);
+    return names;
+  };
+  EXPECT_THAT(layers_of("y = y * 2.0"), testing::IsSupersetOf({"forward:conv2d", "forward:conv2d@2"}));
+  EXPECT_THAT(layers_of("y.mul_(2.0)"),
+              testing::Not(testing::Contains(testing::AnyOf("forward:conv2d", "forward:conv2d@2"))));
+}
+
 TEST(Prepare, KnowsWhichModelsTakeOneFrameAtATime) {
   EXPECT_TRUE(test::open_fixtures({"small"}).prepared[0].batchable);
   EXPECT_TRUE(test::open_fixtures({"small.traced"}).prepared[0].batchable);

@@ -69,6 +69,42 @@ TEST(FoldAppends, LeavesAListAloneThatABranchReadsOrFills) {
   EXPECT_EQ(run(graph, {at::ones({1}), 7, true}).toIntVector().size(), 3U);
 }
 
+// The second loop only counts what the first one made, the third prints, the fourth writes into what is returned.
+TEST(DropDeadLoops, DropsThoseThatNobodySees) {
+  auto graph = parsed(R"IR(
+    graph(%x : Tensor, %n : int):
+      %yes : bool = prim::Constant[value=1]()
+      %one : int = prim::Constant[value=1]()
+      %dead : Tensor = prim::Loop(%n, %yes, %x)
+        block0(%i : int, %y : Tensor):
+          %z : Tensor = aten::relu(%y)
+          -> (%yes, %z)
+      %size : int = aten::dim(%dead)
+      %too : int = prim::Loop(%size, %yes, %one)
+        block0(%j : int, %k : int):
+          -> (%yes, %j)
+      %printed : Tensor = prim::Loop(%n, %yes, %x)
+        block0(%l : int, %p : Tensor):
+          prim::Print(%l)
+          -> (%yes, %p)
+      %written : Tensor = prim::Loop(%n, %yes, %x)
+        block0(%m : int, %q : Tensor):
+          %r : Tensor = aten::add_(%x, %x, %one)
+          -> (%yes, %q)
+      %live : Tensor = prim::Loop(%n, %yes, %x)
+        block0(%o : int, %s : Tensor):
+          %t : Tensor = aten::neg(%s)
+          -> (%yes, %t)
+      return (%live))IR");
+  const c10::IValue before = run(graph->copy(), {at::ones({2}), 3});
+  simplify(graph);
+  graph->lint();
+  FileCheck().check_count("prim::Loop", 3, /*exactly=*/true)->check_not("aten::relu")->run(*graph);
+  FileCheck().check("prim::Print")->check("aten::add_")->check("aten::neg")->run(*graph);
+  EXPECT_TRUE(test::same_bits(before, run(graph, {at::ones({2}), 3})));
+  EXPECT_EQ(drop_dead_loops(graph), 0);
+}
+
 TEST(FoldRanks, ReplacesTheRankOfObservedValuesOnly) {
   const auto graph = parsed(R"IR(
     graph(%x : Tensor, %y : Tensor):

@@ -1,6 +1,11 @@
 // Operators that Torch does not have, and models that cannot be judged.
+#include "../../src/model/libraries.hpp"
+
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
@@ -31,6 +36,30 @@ TEST(Library, LetsModelsUseItsOperators) {
   EXPECT_THAT(opened.loaded[0].operator_libraries, testing::ElementsAre(OperatorLibrary{file, {"repsim_test::halve"}}));
   EXPECT_THAT(opened.loaded[1].operator_libraries, testing::IsEmpty());
   EXPECT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+}
+
+// Wheels of torch export std::filesystem, too, and theirs may call what is not there.
+TEST(Library, OfCppComesBeforeTorchs) {
+  std::uintmax_t (*const function)(const std::filesystem::path&, std::error_code&) = &std::filesystem::remove_all;
+  Dl_info found{};
+  ASSERT_NE(::dladdr(reinterpret_cast<const void*>(function), &found), 0);
+  EXPECT_THAT(found.dli_fname, HasSubstr("libstdc++"));
+}
+
+// What lies in a folder of packages as pip installs them. The command line's cases load it for a model.
+TEST(Torchvision, IsFoundBesideLibTorch) {
+  const test::TempFolder packages;
+  const std::string torch = packages / "torch" / "lib";
+  std::filesystem::create_directories(torch);
+  EXPECT_EQ(find_torchvision(torch), std::nullopt);
+  std::filesystem::create_directories(packages / "torchvision");
+  for (const char* other : {"_C.py", "image.so", "video_reader.so", "_meta.so"})
+    test::write_text(packages / "torchvision" / other, "");
+  EXPECT_EQ(find_torchvision(torch), std::nullopt);
+  const std::string library = packages / "torchvision" / "_C.so";
+  test::write_text(packages / "torchvision" / "_C_stable.so", "");
+  test::write_text(library, "");
+  EXPECT_EQ(find_torchvision(torch), library);
 }
 
 Loaded defined_as(const std::string& code) {

@@ -66,7 +66,8 @@ TEST(Config, ReadsEveryKey) {
     "merge": {"min_fidelity": 0.8, "adapters": "none", "refit": false, "share": ["x<-two"], "layers": ["b.*"],
               "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "bytes", "budget": "1.5M",
               "max_shares": 2, "donors": ["t*"], "keep": ["two"]},
-    "truth": "gt.txt", "threads": 2, "memory_limit": "1.5G", "seed": 11})");
+    "truth": "gt.txt", "threads": 2, "device": "cuda:1", "memory_limit": "1.5G",
+    "seed": 11})");
   ASSERT_EQ(read.models.size(), 2U);
   const model::ModelSpec& one = read.models[0];
   EXPECT_EQ(one.name, "x");
@@ -112,6 +113,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_THAT(read.keep, ElementsAre("two"));
   EXPECT_EQ(read.truth, "gt.txt");
   EXPECT_EQ(read.threads, 2);
+  EXPECT_EQ(read.device, "cuda:1");
   EXPECT_EQ(read.memory_limit, 1'500'000'000);
   EXPECT_EQ(read.seed, 11U);
 }
@@ -198,6 +200,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{R"({"merge": {"max_trials": 0}})", ": merge.max_trials", "1 or more"},
         Mistake{R"({"truth": null})", ": truth", "string"}, Mistake{R"({"threads": -1})", ": threads", "1024"},
         Mistake{R"({"threads": 99999999999})", ": threads", "1024"},
+        Mistake{R"({"device": "gpu"})", ": device", "cuda:1"}, Mistake{R"({"device": 1})", ": device", "string"},
         Mistake{R"({"memory_limit": "2T"})", ": memory_limit", "1.5M"},
         Mistake{R"({"memory_limit": 0})", ": memory_limit", "not above 0"},
         Mistake{R"({"seed": -1})", ": seed", "0 or more"}));
@@ -318,6 +321,7 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(merge["max_minutes"]["default"], defaults.max_minutes);
   EXPECT_EQ(merge["objective"]["default"], defaults.objective);
   EXPECT_EQ(properties["threads"]["default"], defaults.threads);
+  EXPECT_EQ(properties["device"]["default"], defaults.device);
   EXPECT_EQ(properties["seed"]["default"], defaults.seed);
   const Json& in = schema_["$defs"]["input"]["properties"];
   EXPECT_EQ(in["resize"]["enum"], Json(model::resize_names()));
@@ -333,7 +337,7 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(in["pad"]["default"], input.pad);
   EXPECT_EQ(in["scale"]["default"].get<double>(), input.scale);
   const Json& out = schema_["$defs"]["output"]["properties"];
-  EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names()));
+  EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names())) << "scripts/update_schemas.py writes it";
   EXPECT_EQ(out["format"]["default"], to_string(output.format));
   EXPECT_EQ(out["boxes"]["enum"], Json(model::box_units_names()));
   EXPECT_EQ(out["scores"]["enum"], Json(model::score_kind_names()));

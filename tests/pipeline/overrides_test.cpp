@@ -158,15 +158,16 @@ TEST(Bytes, KnowPowersOfAThousand) {
 
 TEST(MinFidelity, IsTakenForAllOrForOneModel) {
   Settings settings = good();
-  apply_min_fidelity({"0.8", "b=0.95", "a=0.5", "a=0.6"}, settings);
+  apply_min_fidelity({"0.8", "b:0.95", "a=0.5", "a=0.6", "d:x=0.7"}, settings);
   EXPECT_EQ(settings.min_fidelity, 0.8);
   EXPECT_EQ(settings.min_fidelity_for("a"), 0.6);
   EXPECT_EQ(settings.min_fidelity_for("b"), 0.95);
+  EXPECT_EQ(settings.min_fidelity_for("d:x"), 0.7);
   EXPECT_EQ(settings.min_fidelity_for("c"), 0.8);
 }
 
 TEST(MinFidelity, NamesWhatIsNoFidelity) {
-  for (const char* text : {"x", "a=", "=0.5", "a=0.5x", "", "nan"}) {
+  for (const char* text : {"x", "a=", "=0.5", "a=0.5x", "", "nan", "a:", ":0.5", "a:b=", "a:x"}) {
     Settings settings = good();
     const Error error = error_of([&] { apply_min_fidelity({text}, settings); }).value();
     EXPECT_EQ(error.kind(), ErrorKind::kUsage) << text;

@@ -240,6 +240,30 @@ TEST(Frames, ThatJudgeDidNotChoose) {
   EXPECT_EQ(plan.judgements, 1);  // everything holds at a fidelity of 0
 }
 
+// What the frames that judge refuse was tried in vain: its pair may try as many more.
+TEST(Frames, ThatJudgeGiveTrialsBack) {
+  std::int64_t most = 0;
+  for (const double target : {0.001, 0.002, 0.003, 0.004, 0.005}) {  // random models agree that little
+    Job job({"small", "wide"});
+    test::write_avi(job.folder / "video.avi", 64, test::patches);
+    job.settings.frames = 60;  // 18 choose and judge
+    job.settings.max_trials = 1;
+    job.settings.share = {{"small", "wide"}};
+    job.settings.min_fidelity = target;
+    const report::Plan plan = job.run();
+    std::int64_t measured = 0, refused = 0;
+    for (const report::Candidate& one : plan.candidates) {
+      if (!one.measured_fidelity) continue;
+      ++measured;
+      refused += one.reason.find("on the frames that judge") == std::string::npos ? 0 : 1;
+    }
+    EXPECT_GE(measured, 1) << target;
+    EXPECT_LE(measured, 1 + std::min<std::int64_t>(refused, 1)) << target;
+    most = std::max(most, measured);
+  }
+  EXPECT_EQ(most, 2);  // or this test has seen nothing
+}
+
 TEST(Frames, AllOfAShortHoldOutChooseAndJudge) {
   Job job({"small", "wide"});
   job.settings.share = {{"small", "wide"}};

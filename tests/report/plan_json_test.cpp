@@ -268,7 +268,8 @@ TEST(PlanJson, SchemaKnowsEveryFormat) {
   std::vector<std::string> names = model::output_format_names();
   names.erase(names.begin());  // a plan states what was found, never auto
   const Json schema = read_json(std::filesystem::path(REPSIM_SOURCE_DIR) / "configs" / "plan.schema.json");
-  EXPECT_EQ(schema["$defs"]["output_spec"]["properties"]["format"]["enum"], Json(names));
+  EXPECT_EQ(schema["$defs"]["output_spec"]["properties"]["format"]["enum"], Json(names))
+      << "scripts/update_schemas.py writes it";
 }
 
 TEST(PlanJson, SaysWhichSchemaVersionItReads) {

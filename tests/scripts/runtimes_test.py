@@ -25,8 +25,9 @@ def script(name, *arguments):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600)
 
 
-class Runtimes(unittest.TestCase):
+class Bundles(unittest.TestCase):
     binary: Path
+    flags: tuple[str, ...] = ()  # of the plan
 
     @classmethod
     def setUpClass(cls):
@@ -36,9 +37,10 @@ class Runtimes(unittest.TestCase):
         cls.bundle = cls.work / "plan" / "bundle.pt"
         command = [cls.binary, "plan", ROOT / "demo" / "plain.pt", ROOT / "demo" / "mobile.pt", "--video", VIDEO, "--out",
                    cls.work / "plan", "--frames", 32, "--share", "plain<-mobile", "--min-fidelity", 0, "--max-trials", 1,
-                   "--quiet"]  # fmt: skip
+                   "--quiet", *cls.flags]  # fmt: skip
         subprocess.run([str(word) for word in command], check=True, capture_output=True, timeout=600)
-        shares = json.loads((cls.work / "plan" / "plan.json").read_text())["shares"]
+        cls.plan = json.loads((cls.work / "plan" / "plan.json").read_text())
+        shares = cls.plan["shares"]
         assert shares and shares[0]["receiver"] == "plain", "the plan shares nothing: these tests would say little"
 
     @classmethod
@@ -57,14 +59,38 @@ class Runtimes(unittest.TestCase):
 
         return numpy.random.default_rng(5).random((batch, 3, 240, 320), dtype=numpy.float32)
 
-    def wanted(self, images):
+    def wanted(self, *images):
         """What plain torch says: (boxes, scores, labels) of both models, in order."""
         import torch
 
         with torch.no_grad():
-            results = torch.jit.load(str(self.bundle))(torch.from_numpy(images))
+            results = torch.jit.load(str(self.bundle))(*map(torch.from_numpy, images))
         return [tensor.numpy() for model in results for tensor in model]
 
+
+class TwoInputs(Bundles):
+    """The donor sees the frame letterboxed and larger, so its maps are lined up with the receiver's by constant matrices."""
+
+    flags = ("--input", "plain=320x240", "--input", "mobile=352x320,letterbox")
+
+    def test_OnnxTakesBothAndGivesWhatTheBundleGives(self):
+        import numpy
+        import onnxruntime
+
+        kinds = {one["adapter"] for one in self.plan["shares"][0]["replaced"]}
+        self.assertTrue(any("resample" in kind for kind in kinds), kinds)
+        out = self.work / "bundle.onnx"
+        done = script("bundle_to_onnx.py", self.bundle, out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+        images = {"images_plain": self.images(1), "images_mobile": numpy.random.default_rng(6).random((1, 3, 320, 352), dtype=numpy.float32)}
+        taken = {one.name: images[one.name] for one in session.get_inputs()}
+        self.assertIn("images_mobile", taken)
+        for place, (got, wanted) in enumerate(zip(session.run(None, taken), self.wanted(*images.values()), strict=True)):
+            numpy.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * max(abs(wanted).max(), 1), err_msg=str(place))
+
+
+class Runtimes(Bundles):
     def test_OnnxGivesWhatTheBundleGivesForAnyBatch(self):
         import numpy
         import onnxruntime
@@ -148,7 +174,7 @@ def main():
     if not VIDEO.exists():
         print(f"skipped: {VIDEO} is not there")
         return SKIPPED
-    Runtimes.binary = arguments.binary.resolve()
+    Bundles.binary = arguments.binary.resolve()
     return 0 if unittest.main(argv=[sys.argv[0], *rest], exit=False).result.wasSuccessful() else 1
 
 

@@ -56,9 +56,10 @@ struct Lifter {
   }
 
   static std::string use_of(const tj::Node& node, const std::string& path) {
+    if (node.kind() == c10::prim::SetAttr) {
+      return "writes its attribute " + (path.empty() ? "" : path + ".") + node.s(c10::attr::name) + " while running";
+    }
     const std::string at = path.empty() ? "its root" : path;
-    if (node.kind() == c10::prim::SetAttr)
-      return "writes its attribute " + at + "." + node.s(c10::attr::name) + " while running";
     if (node.kind() == c10::prim::CallMethod)
       return "calls " + node.s(c10::attr::name) + " of " + at + ", which cannot be inlined";
     if (node.kind() == c10::prim::ModuleContainerIndex) return "chooses a module while it runs (of " + at + ")";

@@ -79,6 +79,10 @@ int forward_aggregates(const std::shared_ptr<torch::jit::Graph>& graph);
 /// @return how many reads and writes were resolved
 int forward_state(const std::shared_ptr<torch::jit::Graph>& graph, const torch::jit::Module& module);
 
+/// Drops loops whose results nobody reads and that neither print, check nor write. Torch keeps every loop, since it may
+/// have no end; with it, weights that no result needs would stay in the file. @return how many
+int drop_dead_loops(const std::shared_ptr<torch::jit::Graph>& graph);
+
 /// Constant propagation, peepholes, simple tuples, loops of constant length, dead code: run between the passes above.
 void simplify(std::shared_ptr<torch::jit::Graph>& graph);
 

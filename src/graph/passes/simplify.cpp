@@ -24,7 +24,9 @@ void simplify(std::shared_ptr<torch::jit::Graph>& graph) {
     changed |= tj::UnrollConstantLoops(graph);
     if (!changed) break;
   }
-  tj::EliminateDeadCode(graph);
+  do {
+    tj::EliminateDeadCode(graph);
+  } while (drop_dead_loops(graph) > 0);
   tj::ConstantPooling(graph);
 }
 

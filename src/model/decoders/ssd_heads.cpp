@@ -16,7 +16,7 @@ at::Tensor probabilities(const at::Tensor& scores, const SsdOptions& options) {
 Background background_of(const at::Tensor& scores, const SsdOptions& options) {
   const bool independent = options.scores == ScoreKind::kProbabilities && !rows_sum_to_one(scores);
   if (independent || scores.size(2) == 1) return Background::kNone;
-  const at::Tensor mean = probabilities(scores, options).mean({0, 1}).to(at::kDouble);
+  const at::Tensor mean = probabilities(scores, options).mean(at::IntArrayRef{0, 1}).to(at::kDouble);
   if (mean[0].item<double>() >= kWins) return Background::kFirst;
   return mean[-1].item<double>() >= kWins ? Background::kLast : Background::kAuto;
 }
