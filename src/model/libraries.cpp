@@ -3,14 +3,18 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/mman.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/version.h>
 
 #include <filesystem>
 #include <set>
+#include <tuple>
 
+#include "no_python.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 
 namespace repsim::model {
 namespace {
@@ -39,6 +43,38 @@ void collect(const torch::jit::Block* block, std::map<std::string, std::set<std:
 
 }  // namespace
 
+namespace {
+
+/// A handle of the library, or why there is none.
+std::pair<void*, std::string> opened(const std::string& path) {
+  void* handle = nullptr;
+  try {
+    ::dlerror();
+    handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle != nullptr) return {handle, {}};
+    const char* text = ::dlerror();
+    return {nullptr, text == nullptr ? "unknown reason" : text};
+  } catch (const std::exception& error) {  // its registrations run while it is opened
+    const std::string problem = error.what();
+    return {nullptr, problem.substr(0, problem.find('\n'))};
+  }
+}
+
+/// From now on libtorch_python.so is there, and empty. @return whether it could be made so
+bool stand_in_for_python() {
+  const FileDescriptor file(::memfd_create("libtorch_python", MFD_CLOEXEC));
+  if (!file.valid()) return false;
+  std::string_view left = no_python_library();
+  while (!left.empty()) {
+    const ::ssize_t written = ::write(file.get(), left.data(), left.size());
+    if (written <= 0) return false;
+    left.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return ::dlopen(("/proc/self/fd/" + std::to_string(file.get())).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
+}
+
+}  // namespace
+
 void load_library(const std::string& path) {
   std::error_code failed;
   if (!fs::is_regular_file(path, failed)) {
@@ -46,18 +82,11 @@ void load_library(const std::string& path) {
   }
   const std::string absolute = fs::absolute(path).string();  // a name without folder would be searched for elsewhere
   const std::set<std::string> before = operator_names();
-  void* handle = nullptr;
-  std::string problem;
-  try {
-    ::dlerror();
-    handle = ::dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) {
-      const char* text = ::dlerror();
-      problem = text == nullptr ? "unknown reason" : text;
-    }
-  } catch (const std::exception& error) {  // its registrations run while it is opened
-    problem = error.what();
-    problem = problem.substr(0, problem.find('\n'));
+  auto [handle, problem] = opened(absolute);
+  // Neither found nor, where it is found, loaded without a Python; most that name it need nothing of it.
+  if (handle == nullptr && problem.find("libtorch_python.so") != std::string::npos && stand_in_for_python()) {
+    log::debug(path + ": loaded without libtorch_python.so: " + problem);
+    std::tie(handle, problem) = opened(absolute);
   }
   if (handle == nullptr) {
     throw input_error("the operator library cannot be loaded: " + problem, path,

@@ -4,8 +4,10 @@
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/script.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
@@ -36,6 +38,17 @@ TEST(Library, LetsModelsUseItsOperators) {
   EXPECT_THAT(opened.loaded[0].operator_libraries, testing::ElementsAre(OperatorLibrary{file, {"repsim_test::halve"}}));
   EXPECT_THAT(opened.loaded[1].operator_libraries, testing::IsEmpty());
   EXPECT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+}
+
+// torchvision's, and what torch's tools for extensions build, name libtorch_python.so, which loads only where a Python
+// is.
+TEST(Library, MayNameTheLibraryOfTorchForPython) {
+  std::ifstream file(REPSIM_TEST_PYTHON_OPERATORS, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(file), {});
+  ASSERT_THAT(bytes, HasSubstr("libtorch_python.so"));
+  EXPECT_NO_THROW(load_library(REPSIM_TEST_PYTHON_OPERATORS));
+  const auto found = c10::Dispatcher::singleton().findSchema({"repsim_test_python::twice", ""});
+  EXPECT_TRUE(found.has_value());
 }
 
 // Wheels of torch export std::filesystem, too, and theirs may call what is not there.
