@@ -27,6 +27,7 @@ def script(name, *arguments):
 
 class Bundles(unittest.TestCase):
     binary: Path
+    models = (ROOT / "demo" / "plain.pt", ROOT / "demo" / "mobile.pt")  # receiver and donor
     flags: tuple[str, ...] = ()  # of the plan
 
     @classmethod
@@ -35,13 +36,13 @@ class Bundles(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory(prefix="repsim-runtimes-")
         cls.work = Path(cls.folder.name)
         cls.bundle = cls.work / "plan" / "bundle.pt"
-        command = [cls.binary, "plan", ROOT / "demo" / "plain.pt", ROOT / "demo" / "mobile.pt", "--video", VIDEO, "--out",
-                   cls.work / "plan", "--frames", 32, "--share", "plain<-mobile", "--min-fidelity", 0, "--max-trials", 1,
-                   "--quiet", *cls.flags]  # fmt: skip
+        receiver, donor = (model.stem for model in cls.models)
+        command = [cls.binary, "plan", *cls.models, "--video", VIDEO, "--out", cls.work / "plan", "--frames", 32, "--share",
+                   f"{receiver}<-{donor}", "--min-fidelity", 0, "--max-trials", 1, "--quiet", *cls.flags]  # fmt: skip
         subprocess.run([str(word) for word in command], check=True, capture_output=True, timeout=600)
         cls.plan = json.loads((cls.work / "plan" / "plan.json").read_text())
         shares = cls.plan["shares"]
-        assert shares and shares[0]["receiver"] == "plain", "the plan shares nothing: these tests would say little"
+        assert shares and shares[0]["receiver"] == receiver, "the plan shares nothing: these tests would say little"
 
     @classmethod
     def tearDownClass(cls):
@@ -60,18 +61,19 @@ class Bundles(unittest.TestCase):
         return numpy.random.default_rng(5).random((batch, 3, 240, 320), dtype=numpy.float32)
 
     def wanted(self, *images):
-        """What plain torch says: (boxes, scores, labels) of both models, in order."""
+        """What plain torch says: the tensors of both models (detectors: boxes, scores, labels), in order."""
         import torch
 
         with torch.no_grad():
             results = torch.jit.load(str(self.bundle))(*map(torch.from_numpy, images))
-        return [tensor.numpy() for model in results for tensor in model]
+        return [tensor.numpy() for model in results for tensor in (model if isinstance(model, tuple) else (model,))]
 
 
 class TwoInputs(Bundles):
     """The donor sees the frame letterboxed and larger, so its maps are lined up with the receiver's by constant matrices."""
 
-    flags = ("--input", "plain=320x240", "--input", "mobile=352x320,letterbox")
+    models = (ROOT / "tests" / "fixtures" / "small.pt", ROOT / "tests" / "fixtures" / "shuffle.pt")
+    flags = ("--input", "small=64x48", "--input", "shuffle=96x48,letterbox", "--refit", "off", "--layers", "backbone.stage3*")
 
     def test_OnnxTakesBothAndGivesWhatTheBundleGives(self):
         import numpy
@@ -83,11 +85,13 @@ class TwoInputs(Bundles):
         done = script("bundle_to_onnx.py", self.bundle, out)
         self.assertEqual(done.returncode, 0, done.stderr)
         session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
-        images = {"images_plain": self.images(1), "images_mobile": numpy.random.default_rng(6).random((1, 3, 320, 352), dtype=numpy.float32)}
-        taken = {one.name: images[one.name] for one in session.get_inputs()}
-        self.assertIn("images_mobile", taken)
-        for place, (got, wanted) in enumerate(zip(session.run(None, taken), self.wanted(*images.values()), strict=True)):
-            numpy.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * max(abs(wanted).max(), 1), err_msg=str(place))
+        random = numpy.random.default_rng(6)
+        images = [random.random((1, 3, 48, width), dtype=numpy.float32) for width in (64, 96)]
+        names = [one.name for one in session.get_inputs()]
+        self.assertEqual(len(names), 2)
+        got = session.run(None, dict(zip(names, images, strict=True)))
+        for place, (one, wanted) in enumerate(zip(got, self.wanted(*images), strict=True)):
+            numpy.testing.assert_allclose(one, wanted, rtol=0, atol=1e-4 * max(abs(wanted).max(), 1), err_msg=str(place))
 
 
 class Runtimes(Bundles):
