@@ -27,6 +27,26 @@ bool holds_tensors(const c10::TypePtr& type) {
   return false;
 }
 
+/// Whether values of a type hold such of the other: a list of dicts holds dicts.
+bool holds(const c10::TypePtr& type, const c10::TypePtr& other) {
+  return std::any_of(type->containedTypes().begin(), type->containedTypes().end(), [&](const c10::TypePtr& one) {
+    return one->isSubtypeOf(*other) || other->isSubtypeOf(*one) || holds(one, other);
+  });
+}
+
+/// What a node writes into, or nodes in it do.
+void written_values(tj::Node* node, std::vector<tj::Value*>& written) {
+  if (const auto* schema = node->maybeSchema(); schema && schema->is_mutable()) {
+    for (std::size_t i = 0; i < std::min(schema->arguments().size(), node->inputs().size()); ++i) {
+      const c10::AliasInfo* alias = schema->arguments()[i].alias_info();
+      if (alias && alias->isWrite()) written.push_back(node->input(i));
+    }
+  }
+  for (tj::Block* block : node->blocks()) {
+    for (tj::Node* inner : block->nodes()) written_values(inner, written);
+  }
+}
+
 class OpDescriber {
  public:
   OpDescriber(const std::shared_ptr<tj::Graph>& graph, std::size_t images, const Observations& one, Program& program)
@@ -139,6 +159,19 @@ class OpDescriber {
     return bytes;
   }
 
+  /// Whether a node writes into one of these values, or into what one of them holds: a dict in a list, which alias
+  /// analysis does not take for a write into the list.
+  bool writes_into(tj::Node* writer, const std::vector<tj::Value*>& values) const {
+    if (aliases_.writesToAlias(writer, tj::ValueSet(values.begin(), values.end()))) return true;
+    std::vector<tj::Value*> written;
+    written_values(writer, written);
+    return std::any_of(values.begin(), values.end(), [&](tj::Value* value) {
+      return std::any_of(written.begin(), written.end(), [&](tj::Value* one) {
+        return holds(value->type(), one->type()) && aliases_.mayContainAlias(value, one);
+      });
+    });
+  }
+
   /// Whoever reads memory after a write needs the write.
   void order_writes() {
     std::vector<tj::Node*> writers;
@@ -151,13 +184,13 @@ class OpDescriber {
         if (table_.op_of.count(later) == 0) continue;
         std::vector<tj::Value*> used;
         used_values(later, used);
-        if (!aliases_.writesToAlias(writer, tj::ValueSet(used.begin(), used.end()))) continue;
+        if (!writes_into(writer, used)) continue;
         auto& inputs = program_.ops[static_cast<std::size_t>(table_.op_of.at(later))].inputs;
         inputs.push_back(table_.op_of.at(writer));
         std::sort(inputs.begin(), inputs.end());
         inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
       }
-      if (aliases_.writesToAlias(writer, tj::ValueSet(graph_->outputs().begin(), graph_->outputs().end()))) {
+      if (writes_into(writer, {graph_->outputs().begin(), graph_->outputs().end()})) {
         program_.results.push_back(table_.op_of.at(writer));
       }
     }

@@ -104,6 +104,28 @@ TEST(Prepare, KeepsAModelThatWritesBehindALoopOfNoRoundWhole) {
   EXPECT_TRUE(prepare(fixed, dry_run(fixed)).transparent);
 }
 
+// Boxes are scaled in place in the dicts of a list, as torchvision's detectors do it: the results need that.
+TEST(Ops, ThatWriteIntoWhatResultsHoldAreNeeded) {
+  model::Loaded loaded = defined_as("def forward(self, x):\n  return x\n");
+  loaded.module = torch::jit::Module("__torch__.M");
+  for (const char* name : {"v", "w"}) loaded.module.register_parameter(name, at::ones({3, 3, 1, 1}), false);
+  loaded.module.define(
+      "def forward(self, x):\n  found = [{'boxes': torch.conv2d(torch.conv2d(x, self.v), self.w)}]\n"
+      "  for i in range(int(x.size(0))):\n    one = found[i]\n    one['boxes'] = one['boxes'] * 2.0\n  return found\n");
+  const Prepared prepared = prepare(loaded, dry_run(loaded));
+  ASSERT_TRUE(prepared.transparent) << prepared.opaque_reason;
+  const Program& program = prepared.program;
+  ASSERT_FALSE(program.layers.empty());
+  const std::vector<bool> live = live_ops(program, {0});
+  std::size_t writing = 0;
+  for (std::size_t op = 0; op < program.ops.size(); ++op) {
+    if (program.ops[op].kind != "prim::Loop" && program.ops[op].kind != "aten::_set_item") continue;
+    EXPECT_TRUE(live[op]) << program.ops[op].kind;
+    ++writing;
+  }
+  EXPECT_GE(writing, 1U);
+}
+
 // One run shows one way through a branch; on another picture the write hits the other value.
 TEST(Layers, LeaveOutWhatABranchMayOverwrite) {
   const auto layers_of = [](const std::string& scaled) {
