@@ -8,7 +8,7 @@
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/fixtures.hpp"
-#include "pipeline/patches.hpp"
+#include "pipeline/jobs.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/signature_jobs.hpp"
 
@@ -166,12 +166,7 @@ struct Both {
   Settings settings;
 
   explicit Both(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, test::patches);
-    for (const std::string& name : models) {
-      settings.models.push_back(test::fixture_spec(name));
-      settings.input_sources.push_back("flags");
-    }
-    settings.video = (folder / "video.avi").string();
+    settings = test::fixture_settings(folder, models);
     settings.frames = 44;
     settings.threads = 2;
     settings.max_trials = 6;

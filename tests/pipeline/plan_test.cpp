@@ -9,7 +9,7 @@
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
-#include "pipeline/patches.hpp"
+#include "pipeline/jobs.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/pipeline.hpp"
@@ -28,12 +28,7 @@ struct Job {
   Settings settings;
 
   explicit Job(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, test::patches);
-    for (const std::string& name : models) {
-      settings.models.push_back(test::fixture_spec(name));
-      settings.input_sources.push_back("flags");
-    }
-    settings.video = (folder / "video.avi").string();
+    settings = test::fixture_settings(folder, models);
     settings.frames = 44;  // 31 calibrate: one minibatch
     settings.threads = 2;
     settings.max_trials = 6;

@@ -8,7 +8,7 @@
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
-#include "pipeline/patches.hpp"
+#include "pipeline/jobs.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/pipeline.hpp"
@@ -23,13 +23,7 @@ using testing::StartsWith;
 using testing::UnorderedElementsAre;
 
 Settings settings_for(const test::TempFolder& folder, const std::vector<std::string>& models) {
-  test::write_avi(folder / "video.avi", 50, test::patches);
-  Settings settings;
-  for (const std::string& name : models) {
-    settings.models.push_back(test::fixture_spec(name));
-    settings.input_sources.push_back("flags");
-  }
-  settings.video = (folder / "video.avi").string();
+  Settings settings = test::fixture_settings(folder, models);
   settings.frames = 24;
   settings.threads = 1;
   settings.max_trials = 2;

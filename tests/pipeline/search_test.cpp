@@ -7,7 +7,7 @@
 
 #include "base/temp_folder.hpp"
 #include "fixtures/fixtures.hpp"
-#include "pipeline/patches.hpp"
+#include "pipeline/jobs.hpp"
 #include "repsim/pipeline.hpp"
 
 namespace repsim::pipeline {
@@ -24,12 +24,7 @@ struct Job {
   Settings settings;
 
   explicit Job(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, test::patches);
-    for (const std::string& name : models) {
-      settings.models.push_back(test::fixture_spec(name));
-      settings.input_sources.push_back("flags");
-    }
-    settings.video = (folder / "video.avi").string();
+    settings = test::fixture_settings(folder, models);
     settings.frames = 24;
     settings.threads = 1;
     settings.max_trials = 2;

@@ -6,7 +6,7 @@
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/fixtures.hpp"
-#include "pipeline/patches.hpp"
+#include "pipeline/jobs.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/study.hpp"
 
@@ -21,12 +21,7 @@ struct Job {
   StudySettings settings;
 
   explicit Job(const std::vector<std::string>& models) {
-    test::write_avi(folder / "video.avi", 50, test::patches);
-    for (const std::string& name : models) {
-      settings.job.models.push_back(test::fixture_spec(name));
-      settings.job.input_sources.push_back("flags");
-    }
-    settings.job.video = (folder / "video.avi").string();
+    settings.job = test::fixture_settings(folder, models);
     settings.job.frames = 44;  // 31 calibrate: one minibatch
     settings.job.threads = 1;
     settings.job.refit = false;
