@@ -35,7 +35,7 @@ class LayerDescriber {
     for (tj::Node* node : table_.nodes) {
       if (table_.op_of.count(node) == 0 || node->outputs().empty()) continue;
       tj::Value* out = node->output(0);
-      if (!out->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+      if (!is_tensor(out)) continue;
       if (table_.image_dependent.count(out) == 0) {
         if (meets_the_image(out)) other(node, table_.sized.count(node) > 0 ? "shape computation" : "constant");
         continue;

@@ -36,12 +36,7 @@ bool holds(const c10::TypePtr& type, const c10::TypePtr& other) {
 
 /// What a node writes into, or nodes in it do.
 void written_values(tj::Node* node, std::vector<tj::Value*>& written) {
-  if (const auto* schema = node->maybeSchema(); schema && schema->is_mutable()) {
-    for (std::size_t i = 0; i < std::min(schema->arguments().size(), node->inputs().size()); ++i) {
-      const c10::AliasInfo* alias = schema->arguments()[i].alias_info();
-      if (alias && alias->isWrite()) written.push_back(node->input(i));
-    }
-  }
+  for (tj::Value* value : written_inputs(*node)) written.push_back(value);
   for (tj::Block* block : node->blocks()) {
     for (tj::Node* inner : block->nodes()) written_values(inner, written);
   }

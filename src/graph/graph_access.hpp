@@ -21,6 +21,8 @@ inline torch::jit::Value* value_at(const std::vector<torch::jit::Node*>& nodes, 
   return nodes.at(static_cast<std::size_t>(place.node))->output(static_cast<std::size_t>(place.output));
 }
 
+inline bool is_tensor(const torch::jit::Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
+
 /// Inserts repsim::tap right behind the producer of `value` (at the start of its block for a block's own inputs).
 void insert_tap(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 
@@ -53,6 +55,9 @@ Observations observe(const std::shared_ptr<torch::jit::Graph>& graph, const std:
 /// @return inputs and values of the top block
 std::unordered_set<const torch::jit::Value*> overwritten_values(const std::shared_ptr<torch::jit::Graph>& graph,
                                                                 const std::vector<c10::IValue>& inputs);
+
+/// The inputs that a node itself writes into: tensors, lists, dicts. What is in its blocks is not looked at.
+std::vector<torch::jit::Value*> written_inputs(const torch::jit::Node& node);
 
 /// Whether something is written to what is another value's memory where a loop runs no round: torch's alias analysis,
 /// and so its elimination of dead code, knows of no such loops.

@@ -36,7 +36,7 @@ Observations observe(const std::shared_ptr<tj::Graph>& graph, const std::vector<
     auto other = twin->nodes().begin();
     for (tj::Node* node : original->nodes()) {
       for (std::size_t i = 0; i < node->outputs().size(); ++i) {
-        if (!node->output(i)->type()->isSubtypeOf(*c10::TensorType::get())) continue;
+        if (!is_tensor(node->output(i))) continue;
         if (node->kind() == c10::prim::Constant) continue;
         originals.push_back(node->output(i));
         copies.push_back((*other)->output(i));

@@ -11,22 +11,15 @@ namespace {
 namespace tj = torch::jit;
 
 /// The tensors that a node writes to.
-std::vector<tj::Value*> written_inputs(tj::Node& node) {
-  std::vector<tj::Value*> written;
-  const c10::FunctionSchema* schema = node.maybeSchema();
-  if (!schema || !schema->is_mutable()) return written;
-  for (std::size_t i = 0; i < std::min(schema->arguments().size(), node.inputs().size()); ++i) {
-    const c10::AliasInfo* alias = schema->arguments()[i].alias_info();
-    if (alias && alias->isWrite() && node.input(i)->type()->isSubtypeOf(*c10::TensorType::get())) {
-      written.push_back(node.input(i));
-    }
-  }
+std::vector<tj::Value*> written_tensors(const tj::Node& node) {
+  std::vector<tj::Value*> written = written_inputs(node);
+  std::erase_if(written, [](const tj::Value* value) { return !is_tensor(value); });
   return written;
 }
 
 void find_writers(tj::Block* block, std::vector<tj::Node*>& writers) {
   for (tj::Node* node : block->nodes()) {
-    if (!written_inputs(*node).empty()) writers.push_back(node);
+    if (!written_tensors(*node).empty()) writers.push_back(node);
     for (tj::Block* inner : node->blocks()) find_writers(inner, writers);
   }
 }
@@ -96,7 +89,7 @@ std::unordered_set<const tj::Value*> overwritten_on_some_way(tj::Graph& graph) {
   for (tj::Node* writer : writers) {
     const tj::Node* top = writer;
     while (top->owningBlock() != graph.block()) top = top->owningBlock()->owningNode();
-    for (const tj::Value* written : written_inputs(*writer)) {
+    for (const tj::Value* written : written_tensors(*writer)) {
       const Origins origins = origins_of(written);
       if (!origins.steered) continue;
       for (const tj::Value* origin : origins.values) hit[origin] = std::max(hit[origin], position.at(top));
@@ -105,7 +98,7 @@ std::unordered_set<const tj::Value*> overwritten_on_some_way(tj::Graph& graph) {
   std::unordered_set<const tj::Value*> result;
   if (hit.empty()) return result;
   const auto look_at = [&](const tj::Value* value, std::size_t at) {
-    if (!value->type()->isSubtypeOf(*c10::TensorType::get())) return;
+    if (!is_tensor(value)) return;
     for (const tj::Value* origin : origins_of(value).values) {
       const auto found = hit.find(origin);
       if (found != hit.end() && at < found->second) result.insert(value);
@@ -139,11 +132,22 @@ class Watch {
 
 }  // namespace
 
+std::vector<tj::Value*> written_inputs(const tj::Node& node) {
+  std::vector<tj::Value*> written;
+  const c10::FunctionSchema* schema = node.maybeSchema();
+  if (!schema || !schema->is_mutable()) return written;
+  for (std::size_t i = 0; i < std::min(schema->arguments().size(), node.inputs().size()); ++i) {
+    const c10::AliasInfo* alias = schema->arguments()[i].alias_info();
+    if (alias && alias->isWrite()) written.push_back(node.input(i));
+  }
+  return written;
+}
+
 bool writes_behind_loops_of_no_round(tj::Graph& graph) {
   std::vector<tj::Node*> writers;
   find_writers(graph.block(), writers);
   return std::any_of(writers.begin(), writers.end(), [](tj::Node* writer) {
-    const std::vector<tj::Value*> written = written_inputs(*writer);
+    const std::vector<tj::Value*> written = written_tensors(*writer);
     return std::any_of(written.begin(), written.end(), [](const tj::Value* one) { return origins_of(one).no_round; });
   });
 }
@@ -165,7 +169,7 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     for (std::size_t j = 0; j < nodes[i]->outputs().size(); ++j) {
       const tj::Value* value = nodes[i]->output(j);
-      if (!value->type()->isSubtypeOf(*c10::TensorType::get()) || !aliases.hasWriters(value)) continue;
+      if (!is_tensor(value) || !aliases.hasWriters(value)) continue;
       suspects.push_back(value);
       tapped.push_back(twins[i]->output(j));
     }
@@ -180,7 +184,7 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
   }
   int next = static_cast<int>(suspects.size());
   for (tj::Node* writer : writers) {
-    for (tj::Value* value : written_inputs(*writer)) insert_tap_before(*copy, writer, value, next++);
+    for (tj::Value* value : written_tensors(*writer)) insert_tap_before(*copy, writer, value, next++);
   }
 
   Watch watch;

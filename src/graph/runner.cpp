@@ -78,10 +78,7 @@ c10::IValue on_device(const c10::IValue& value, at::Device device) {
 
 /// Whether an operation's result is on the device that its argument `device` names, or by default on the CPU: that
 /// of one which takes no tensor.
-bool makes_tensors(const tj::Node& node) {
-  return std::none_of(node.inputs().begin(), node.inputs().end(),
-                      [](const tj::Value* input) { return input->type()->isSubtypeOf(*c10::TensorType::get()); });
-}
+bool makes_tensors(const tj::Node& node) { return std::none_of(node.inputs().begin(), node.inputs().end(), is_tensor); }
 
 /// Names the device wherever a graph names the CPU, or leaves it to be the default.
 void run_on(tj::Block& block, at::Device device) {

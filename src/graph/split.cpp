@@ -82,8 +82,6 @@ void loosen_views(tj::Block& block) {
   }
 }
 
-bool is_tensor(const tj::Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
-
 }  // namespace
 
 std::vector<FixedValue> fixed_places(const Assembly& assembly, ComputationNumbers& numbers) {

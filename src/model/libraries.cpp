@@ -41,10 +41,6 @@ void collect(const torch::jit::Block* block, std::map<std::string, std::set<std:
   }
 }
 
-}  // namespace
-
-namespace {
-
 /// A handle of the library, or why there is none.
 std::pair<void*, std::string> opened(const std::string& path) {
   void* handle = nullptr;

@@ -21,6 +21,8 @@ class WarningsToLog : public c10::WarningHandler {
   void process(const c10::Warning& warning) override { log::debug("torch: " + std::string(warning.msg())); }
 };
 
+bool built_with_cuda() { return at::hasCUDA() || at::detail::getCUDAHooks().hasCUDART(); }
+
 int gpu_count() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0; }
 
 std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
@@ -30,7 +32,7 @@ std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU
 std::string torch_version() { return TORCH_VERSION; }
 
 std::string torch_devices() {
-  if (!at::detail::getCUDAHooks().hasCUDART() && !at::hasCUDA()) return "CPU only";
+  if (!built_with_cuda()) return "CPU only";
   const int count = gpu_count();
   return count == 0 ? "CUDA, no GPU found" : "CUDA, " + gpus(count);
 }
@@ -57,7 +59,7 @@ at::Device open_device(const std::string& text) {
   if (device->is_cpu()) return *device;
   const int count = gpu_count();
   if (device->index() >= count) {
-    const bool built = torch_devices() != "CPU only";
+    const bool built = built_with_cuda();
     throw input_error(!built       ? "this LibTorch (" + torch_version() + ") is built without CUDA"
                       : count == 0 ? "LibTorch finds no GPU with CUDA on this machine"
                                    : "this machine has " + gpus(count) + " only",
