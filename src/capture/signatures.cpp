@@ -1,7 +1,9 @@
 #include <ATen/Parallel.h>
 #include <torch/script.h>
 
+#include <chrono>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "plain/gram.hpp"
@@ -43,6 +45,13 @@ at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
   if (!one.is_non_overlapping_and_dense()) return at::empty(sizes, options);
   strides.insert(strides.begin(), one.numel());
   return at::empty_strided(sizes, strides, options);
+}
+
+template <typename Work>
+double seconds_of(const Work& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 /// Layers whose rows wait together, in parts of at most `most_bytes`, or of one layer.
@@ -181,13 +190,30 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   result.length = per_minibatch * static_cast<std::int64_t>(minibatches.size());
   for (const graph::Layer& layer : model.program.layers) result.layers.push_back(layer.name);
   result.values.resize(result.layers.size() * static_cast<std::size_t>(result.length));
+  const std::vector<std::set<int>> parts =
+      model.batchable ? std::vector<std::set<int>>(1) : sweeps(model.program, row_bytes);
+  progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size() * parts.size()) * n);
   const auto input_of = [&](std::span<const std::int64_t> positions) {
-    return std::vector<c10::IValue>{model::make_input(store.spec(), frames_tensor(store, positions))};
+    std::vector<c10::IValue> inputs;
+    progress.spend("preprocess",
+                   [&] { inputs.push_back(model::make_input(store.spec(), frames_tensor(store, positions))); });
+    return inputs;
   };
+  std::optional<graph::TapRunner> layers;
   // Two frames, so that a layer that is right for the first of a batch only is found.
-  const std::size_t examples = model.batchable ? 2 : 1;
-  const graph::TapRunner layers = graph::layer_runner(model, input_of(std::span(minibatches[0]).first(examples)));
-  if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
+  const std::vector<c10::IValue> example = input_of(std::span(minibatches[0]).first(model.batchable ? 2 : 1));
+  progress.spend("optimise", [&] { layers = graph::layer_runner(model, example); });
+  if (!layers->reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers->reason);
+  const auto run = [&](std::span<const std::int64_t> positions, const graph::TapSink& tap) {
+    std::vector<c10::IValue> inputs = input_of(positions);
+    double taps = 0;
+    const double pass = seconds_of([&] {
+      layers->runner.run(std::move(inputs),
+                         [&](int layer, const at::Tensor& value) { taps += seconds_of([&] { tap(layer, value); }); });
+    });
+    progress.spent("forward", pass - taps);
+    progress.spent("taps", taps);
+  };
 
   std::vector<double> gram(static_cast<std::size_t>(n * n));
   const auto finish = [&](std::size_t minibatch, int layer, const at::Tensor& rows) {
@@ -196,14 +222,11 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
                                 result.values.data() + static_cast<std::int64_t>(layer) * result.length +
                                     static_cast<std::int64_t>(minibatch) * per_minibatch);
   };
-  const std::vector<std::set<int>> parts =
-      model.batchable ? std::vector<std::set<int>>(1) : sweeps(model.program, row_bytes);
-  progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size() * parts.size()) * n);
   for (std::size_t k = 0; k < minibatches.size(); ++k) {
     for (const std::int64_t position : minibatches[k])
       result.frames.push_back(store.frames()[static_cast<std::size_t>(position)]);
     if (model.batchable) {
-      layers.runner.run(input_of(minibatches[k]), [&](int layer, const at::Tensor& value) { finish(k, layer, value); });
+      run(minibatches[k], [&](int layer, const at::Tensor& value) { finish(k, layer, value); });
       progress.step(n);
       continue;
     }
@@ -212,7 +235,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
       std::map<int, at::Tensor> rows;
       for (std::int64_t i = 0; i < n; ++i) {
         const auto one = std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1);
-        layers.runner.run(input_of(one), [&](int layer, const at::Tensor& value) {
+        run(one, [&](int layer, const at::Tensor& value) {
           if (part.count(layer) == 0) return;
           at::Tensor& buffer = rows[layer];
           if (!buffer.defined()) buffer = rows_like(value, n);
@@ -220,7 +243,9 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
         });
         progress.step();
       }
-      for (const auto& [layer, values] : rows) finish(k, layer, values);
+      progress.spend("taps", [&] {
+        for (const auto& [layer, values] : rows) finish(k, layer, values);
+      });
       // The rows of the next part have other sizes: they would not fit where these lay.
       rows.clear();
       if (parts.size() > 1) release_free_memory();

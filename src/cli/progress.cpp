@@ -55,6 +55,7 @@ void CommandProgress::begin(std::string_view task, std::int64_t total) {
   task_ = task;
   total_ = total;
   done_ = 0;
+  parts_.clear();
   begun_ = shown_ = Clock::now();
   if (form_ == Form::kBar) show_bar(begun_);
   if (form_ == Form::kLines) spdlog::debug("{}: begins", task_);
@@ -73,6 +74,8 @@ void CommandProgress::advance(std::int64_t steps) {
   }
 }
 
+void CommandProgress::spent(std::string_view part, double seconds) { parts_[std::string(part)] += seconds; }
+
 void CommandProgress::end() {
   if (task_.empty()) return;
   if (form_ == Form::kBar) terminal_->clear_bar();
@@ -80,6 +83,10 @@ void CommandProgress::end() {
   if (form_ != Form::kSilent && seconds >= kWorthALine) {
     const std::string count = done_ > 0 ? fmt::format(" {} in", done_) : "";
     spdlog::info("{}:{} {:.1f} s", task_, count, seconds);
+    std::string parts;
+    for (const auto& [part, took] : parts_)
+      parts += fmt::format("{}{} {:.2f} s", parts.empty() ? "" : ", ", part, took);
+    if (!parts.empty()) spdlog::debug("{}: {}", task_, parts);
   }
   task_.clear();
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,7 @@ class CommandProgress : public Progress {
 
   void begin(std::string_view task, std::int64_t total) override;
   void advance(std::int64_t steps) override;
+  void spent(std::string_view part, double seconds) override;
   void end() override;
   [[nodiscard]] bool stop_requested() const override;
 
@@ -35,6 +37,7 @@ class CommandProgress : public Progress {
   std::string task_;  ///< empty: none is running
   std::int64_t total_ = 0, done_ = 0;
   Clock::time_point begun_, shown_;
+  std::map<std::string, double> parts_;  ///< seconds
 };
 
 /// auto: a bar when stderr is a terminal and the log is for people, else lines. Quiet shows no progress.

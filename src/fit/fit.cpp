@@ -277,16 +277,21 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
                        (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
                    frames);
     for (const auto& positions : capture::batches(frames, batch)) {
-      const std::vector<at::Tensor> values = pass.values();
+      std::vector<at::Tensor> values;
+      progress.spend("forward", [&] { values = pass.values(); });
       RunWeights of_run(weights, positions);
-      for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run);
+      progress.spend("sums", [&] {
+        for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run);
+      });
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
+    progress.spend("ridges", [&] {
+      const c10::InferenceMode no_gradients;
+      for (const Regression& one : regressions) finish(*one.map);
+    });
     progress.end();
   }
-  const c10::InferenceMode no_gradients;
   for (const Regression& one : regressions) {
-    finish(*one.map);
     if (reuse && !one.key.empty()) reuse->keep(one.key, *one.map);
   }
   for (const auto& [map, same] : alike) *map = *same;

@@ -8,7 +8,8 @@
 
 namespace repsim::pipeline {
 
-/// Passes on to another Progress, and adds up what tasks of one kind (the first word of their name) took.
+/// Passes on to another Progress, and adds up what tasks of one kind (the first word of their name) took, and parts of
+/// them: "capture", "capture: forward".
 class TaskTimes : public Progress {
  public:
   explicit TaskTimes(Progress& progress) : progress_(progress) {}
@@ -20,6 +21,10 @@ class TaskTimes : public Progress {
     progress_.begin(task, total);
   }
   void advance(std::int64_t steps) override { progress_.advance(steps); }
+  void spent(std::string_view part, double seconds) override {
+    seconds_[kind_ + ": " + std::string(part)] += seconds;
+    progress_.spent(part, seconds);
+  }
   void end() override {
     stop_clock();
     progress_.end();

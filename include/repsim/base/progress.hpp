@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 
@@ -13,10 +14,20 @@ class Progress {
   virtual void begin(std::string_view task, std::int64_t total) = 0;
   /// `steps` more steps of the current task are done.
   virtual void advance(std::int64_t steps) = 0;
+  /// Of the current task, so long went into `part` (of a few parts, told once or several times).
+  virtual void spent(std::string_view /*part*/, double /*seconds*/) {}
   /// The current task is done.
   virtual void end() = 0;
   /// True once the user asked to stop (Ctrl-C).
   [[nodiscard]] virtual bool stop_requested() const = 0;
+
+  /// spent(part, what `work` takes).
+  template <typename Work>
+  void spend(std::string_view part, const Work& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    spent(part, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
 
   /// advance(1), then throws Error{kInterrupted} when the user asked to stop: call once per frame or minibatch.
   void step(std::int64_t steps = 1);
