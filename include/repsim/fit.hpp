@@ -97,6 +97,9 @@ class NormalEquations {
   /// Rows that were added elsewhere: as if they had been added here, up to rounding.
   void merge(const NormalEquations& other);
 
+  /// Without rows, but about the same shift: what is added up there and merged with this costs one addition per sum.
+  [[nodiscard]] NormalEquations beside() const;
+
   struct Solution {
     at::Tensor weight;     ///< [q, p] float64
     at::Tensor bias;       ///< [q] float64
@@ -120,11 +123,17 @@ class NormalEquations {
   /// @param columns,more  int64, of the regressors that the base and the correction take; they may overlap
   [[nodiscard]] LowRank solve_low_rank(const at::Tensor& columns, const at::Tensor& more, std::int64_t rank,
                                        double ridge, double correction_ridge) const;
+  /// The same for several ridges of the correction, each without what its base explains.
+  [[nodiscard]] std::vector<LowRank> solve_low_ranks(const at::Tensor& columns, const at::Tensor& more,
+                                                     std::int64_t rank, double ridge,
+                                                     std::span<const double> correction_ridges) const;
   /// The `count` directions in which the regressors `columns` vary most: orthonormal rows, float64 [count, columns].
   [[nodiscard]] at::Tensor principal_directions(const at::Tensor& columns, std::int64_t count) const;
   /// Weighted sum of squares that the map leaves of these rows, which need not be those that fitted it.
   /// @param weight  [q, p] float64, @param bias  [q] float64
   [[nodiscard]] double error_of(const at::Tensor& weight, const at::Tensor& bias) const;
+  /// The same of a map of low rank, at a fraction of the cost.
+  [[nodiscard]] double error_of(const LowRank& map, const at::Tensor& columns, const at::Tensor& more) const;
   /// R2 of y ~ x itself, nothing fitted; x and y have the same width.
   [[nodiscard]] double r2_unchanged() const;
   [[nodiscard]] std::int64_t rows() const { return rows_; }
@@ -139,7 +148,9 @@ class NormalEquations {
   [[nodiscard]] Moments moments() const;
 
  private:
-  /// What a weight [p, q] explains.
+  [[nodiscard]] double error_of(const at::Tensor& weight, const at::Tensor& bias, double quadratic) const;
+  [[nodiscard]] at::Tensor bias_of(const Moments& moments, const at::Tensor& weight) const;
+  /// Bias of a weight [p, q], and what it explains.
   void judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const;
 
   Products products_;
@@ -158,7 +169,8 @@ struct Fitted {
 struct Gathered {
   struct Map {
     graph::ConvGeometry geometry;
-    /// Of what the map sees, then of what a correction sees beside it: one part per stretch of the calibration frames.
+    /// Of what the map sees, then of what a correction sees beside it: one part per stretch of the calibration frames
+    /// until the ridges are chosen, then their sum.
     std::vector<NormalEquations> parts;
     std::int64_t channels = 0;                                   ///< that the map reads
     bool corrections = false;                                    ///< the sums hold what corrections need

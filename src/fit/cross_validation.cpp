@@ -56,10 +56,8 @@ std::optional<double> best_correction_ridge(std::span<const NormalEquations> par
                                             const at::Tensor& more, double ridge, std::span<const double> ridges) {
   return strongest(parts, ridges, [&](const NormalEquations& rest, const NormalEquations& judged) {
     std::vector<double> errors;
-    for (const double one : ridges) {
-      const NormalEquations::LowRank low = rest.solve_low_rank(columns, more, kJudgedRank, ridge, one);
-      errors.push_back(judged.error_of(low.both, low.base.bias));
-    }
+    for (const NormalEquations::LowRank& low : rest.solve_low_ranks(columns, more, kJudgedRank, ridge, ridges))
+      errors.push_back(judged.error_of(low, columns, more));
     return errors;
   });
 }

@@ -44,8 +44,10 @@ at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, do
 void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights) {
   if (x.size(0) == 0) return;
   if (rows_ == 0) {
-    shift_x_ = x.to(at::kDouble).mean(0);
-    shift_y_ = y.to(at::kDouble).mean(0);
+    if (!shift_x_.defined()) {
+      shift_x_ = x.to(at::kDouble).mean(0);
+      shift_y_ = y.to(at::kDouble).mean(0);
+    }
     const std::int64_t p = x.size(1), q = y.size(1);
     sum_x_ = at::zeros({p}, shift_x_.options());
     sum_y_ = at::zeros({q}, shift_x_.options());
@@ -68,9 +70,9 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Te
       weighted = left * column;
       weighted_right = right * column;
     }
-    sum_x_ += weighted.sum(0, /*keepdim=*/false, at::kDouble);
-    sum_y_ += weighted_right.sum(0, /*keepdim=*/false, at::kDouble);
-    yy_ += (weighted_right * right).sum(0, /*keepdim=*/false, at::kDouble);
+    sum_x_ += weighted.sum(0);
+    sum_y_ += weighted_right.sum(0);
+    yy_ += (weighted_right * right).sum(0);
     add_symmetric(xx_, weighted, left);
     xy_ += weighted.t().mm(right);
   }
@@ -91,15 +93,29 @@ void NormalEquations::merge(const NormalEquations& other) {
     for (at::Tensor* sum : {&sum_x_, &sum_y_, &xx_, &xy_, &yy_}) *sum = sum->clone();
     return;
   }
-  // Sums about the other's shift, brought to this one: (x + d)(y + e)' = xy' + x e' + d y' + d e'.
-  const at::Tensor dx = other.shift_x_ - shift_x_, dy = other.shift_y_ - shift_y_;
-  xx_ += other.xx_ + at::outer(other.sum_x_, dx) + at::outer(dx, other.sum_x_) + other.total_ * at::outer(dx, dx);
-  xy_ += other.xy_ + at::outer(other.sum_x_, dy) + at::outer(dx, other.sum_y_) + other.total_ * at::outer(dx, dy);
-  yy_ += other.yy_ + 2 * other.sum_y_ * dy + other.total_ * dy.square();
-  sum_x_ += other.sum_x_ + other.total_ * dx;
-  sum_y_ += other.sum_y_ + other.total_ * dy;
+  xx_ += other.xx_;
+  xy_ += other.xy_;
+  yy_ += other.yy_;
+  if (!shift_x_.is_same(other.shift_x_)) {
+    // Sums about the other's shift, brought to this one: (x + d)(y + e)' = xy' + x e' + d y' + d e'.
+    const at::Tensor dx = other.shift_x_ - shift_x_, dy = other.shift_y_ - shift_y_;
+    xx_ += at::outer(other.sum_x_, dx) + at::outer(dx, other.sum_x_) + other.total_ * at::outer(dx, dx);
+    xy_ += at::outer(other.sum_x_, dy) + at::outer(dx, other.sum_y_) + other.total_ * at::outer(dx, dy);
+    yy_ += 2 * other.sum_y_ * dy + other.total_ * dy.square();
+    sum_x_ += other.total_ * dx;
+    sum_y_ += other.total_ * dy;
+  }
+  sum_x_ += other.sum_x_;
+  sum_y_ += other.sum_y_;
   total_ += other.total_;
   rows_ += other.rows_;
+}
+
+NormalEquations NormalEquations::beside() const {
+  NormalEquations result(products_);
+  result.shift_x_ = shift_x_;
+  result.shift_y_ = shift_y_;
+  return result;
 }
 
 NormalEquations::Moments NormalEquations::moments() const {
@@ -113,8 +129,12 @@ NormalEquations::Moments NormalEquations::moments() const {
   return result;
 }
 
+at::Tensor NormalEquations::bias_of(const Moments& moments, const at::Tensor& weight) const {
+  return moments.mean_y + shift_y_ - weight.t().mv(moments.mean_x + shift_x_);
+}
+
 void NormalEquations::judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const {
-  solution.bias = moments.mean_y + shift_y_ - weight.t().mv(moments.mean_x + shift_x_);
+  solution.bias = bias_of(moments, weight);
   solution.variance = moments.yy;
   solution.explained = (2 * weight * moments.xy - weight * moments.xx.mm(weight)).sum(0);
 }
@@ -131,6 +151,14 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
 NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& of_base, const at::Tensor& of_correction,
                                                          std::int64_t rank, double ridge,
                                                          double correction_ridge) const {
+  LowRank result = std::move(solve_low_ranks(of_base, of_correction, rank, ridge, {&correction_ridge, 1}).front());
+  judge(moments(), result.both.t(), result.base);
+  return result;
+}
+
+std::vector<NormalEquations::LowRank> NormalEquations::solve_low_ranks(
+    const at::Tensor& of_base, const at::Tensor& of_correction, std::int64_t rank, double ridge,
+    std::span<const double> correction_ridges) const {
   const Moments all = moments();
   const at::Tensor columns = of_base.to(all.xx.device()), more = of_correction.to(all.xx.device());
   const at::Tensor some = all.xx.index_select(0, columns);  // [columns, p]
@@ -138,20 +166,25 @@ NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& of_ba
   const at::Tensor covariance = all.xx.index_select(0, more).index_select(1, more);
   // Covariance of the correction's regressors and what the base leaves over.
   const at::Tensor left_over = all.xy.index_select(0, more) - some.index_select(1, more).t().mm(base);
-  const at::Tensor full = solve_ridge(covariance, left_over, correction_ridge);
-  const at::Tensor fitted = full.t().mm(covariance.mm(full));
-  const at::Tensor vectors = std::get<1>(at::linalg_eigh(fitted));  // ascending
-  const std::int64_t kept = std::min(rank, vectors.size(1));
-  LowRank result;
-  result.up = vectors.narrow(1, vectors.size(1) - kept, kept).contiguous();
-  result.down = full.mm(result.up).t().contiguous();
-  at::Tensor weight = at::zeros_like(all.xy);
-  weight.index_add_(0, more, result.down.t().mm(result.up.t()));
-  weight.index_add_(0, columns, base);
-  result.base.weight = base.t().contiguous();
-  result.both = weight.t().contiguous();
-  judge(all, weight, result.base);
-  return result;
+  std::vector<LowRank> results;
+  for (const double one : correction_ridges) {
+    const at::Tensor full = solve_ridge(covariance, left_over, one);
+    // Covariance of the fitted values, F'CF: CF is L - sF where (C + s) F = L.
+    const double strength = one * covariance.diagonal().mean().item<double>();
+    const at::Tensor fitted = full.t().mm(left_over) - strength * full.t().mm(full);
+    const at::Tensor vectors = std::get<1>(at::linalg_eigh(fitted));  // ascending
+    const std::int64_t kept = std::min(rank, vectors.size(1));
+    LowRank& result = results.emplace_back();
+    result.up = vectors.narrow(1, vectors.size(1) - kept, kept).contiguous();
+    result.down = full.mm(result.up).t().contiguous();
+    at::Tensor weight = at::zeros_like(all.xy);
+    weight.index_add_(0, more, result.down.t().mm(result.up.t()));
+    weight.index_add_(0, columns, base);
+    result.base.weight = base.t().contiguous();
+    result.base.bias = bias_of(all, weight);
+    result.both = weight.t().contiguous();
+  }
+  return results;
 }
 
 at::Tensor NormalEquations::principal_directions(const at::Tensor& columns, std::int64_t count) const {
@@ -166,13 +199,30 @@ double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const
   return total > 0 ? explained.slice(0, begin, end).sum().item<double>() / total : 0.0;
 }
 
-double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias) const {
-  if (rows_ == 0) return 0;
+/// @param quadratic  sum of squares of the map's values about the shift
+double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias, double quadratic) const {
   // y - Wx - b = (y - shift) - W (x - shift) - c
   const at::Tensor c = bias - shift_y_ + weight.mv(shift_x_);
-  const at::Tensor squares = yy_.sum() - 2 * (weight.t() * xy_).sum() + (weight.mm(xx_) * weight).sum() +
-                             2 * c.dot(weight.mv(sum_x_) - sum_y_) + total_ * c.dot(c);
-  return squares.item<double>();
+  const at::Tensor squares =
+      yy_.sum() - 2 * (weight.t() * xy_).sum() + 2 * c.dot(weight.mv(sum_x_) - sum_y_) + total_ * c.dot(c);
+  return squares.item<double>() + quadratic;
+}
+
+double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias) const {
+  if (rows_ == 0) return 0;
+  return error_of(weight, bias, (weight.mm(xx_) * weight).sum().item<double>());
+}
+
+double NormalEquations::error_of(const LowRank& map, const at::Tensor& of_base, const at::Tensor& of_correction) const {
+  if (rows_ == 0) return 0;
+  const at::Tensor columns = of_base.to(xx_.device()), more = of_correction.to(xx_.device());
+  const at::Tensor& base = map.base.weight;
+  const at::Tensor by_base = xx_.index_select(0, columns).index_select(1, columns);
+  const at::Tensor by_correction = map.down.mm(xx_.index_select(0, more));  // [rank, p]
+  const at::Tensor across = by_correction.index_select(1, columns), within = by_correction.index_select(1, more);
+  const at::Tensor quadratic = (base.mm(by_base) * base).sum() + 2 * (map.up.t().mm(base) * across).sum() +
+                               (map.up.t().mm(map.up) * within.mm(map.down.t())).sum();
+  return error_of(map.both, map.base.bias, quadratic.item<double>());
 }
 
 double NormalEquations::r2_unchanged() const {

@@ -1,7 +1,9 @@
 #include "patches.hpp"
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/im2col.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/floor_divide.h>
+#include <ATen/ops/remainder.h>
 
 namespace repsim::fit {
 
@@ -13,13 +15,21 @@ graph::ConvGeometry with_ring(graph::ConvGeometry geometry) {
   return geometry;
 }
 
-at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry) {
-  const bool pointwise = geometry.weight_shape[2] == 1 && geometry.weight_shape[3] == 1 && geometry.stride[0] == 1 &&
-                         geometry.stride[1] == 1 && geometry.padding[0] == 0 && geometry.padding[1] == 0;
-  if (pointwise) return positions_of(x);
-  return at::im2col(x, {geometry.weight_shape[2], geometry.weight_shape[3]}, geometry.dilation, geometry.padding,
-                    geometry.stride)
-      .transpose(1, 2);
+at::Tensor patches_at(const at::Tensor& x, const graph::ConvGeometry& geometry, const Positions& positions) {
+  const auto &padding = geometry.padding, &stride = geometry.stride, &dilation = geometry.dilation;
+  const std::int64_t rows = geometry.weight_shape[2], columns = geometry.weight_shape[3];
+  at::Tensor map = x.permute({0, 2, 3, 1});
+  if (padding[0] > 0 || padding[1] > 0)
+    map = at::constant_pad_nd(map, {0, 0, padding[1], padding[1], padding[0], padding[0]});
+  map = map.contiguous();
+  const std::int64_t height = map.size(1), width = map.size(2), channels = map.size(3);
+  const std::int64_t outputs = (width - dilation[1] * (columns - 1) - 1) / stride[1] + 1;
+  const at::Tensor first = (positions.maps * height + positions.places.floor_divide(outputs) * stride[0]) * width +
+                           positions.places.remainder(outputs) * stride[1];
+  const at::Tensor offsets = at::arange(rows, at::kLong).unsqueeze(1) * dilation[0] * width +
+                             at::arange(columns, at::kLong).unsqueeze(0) * dilation[1];
+  const at::Tensor index = first.unsqueeze(1) + offsets.reshape({1, -1});
+  return map.view({-1, channels}).index_select(0, index.flatten().to(x.device())).view({-1, rows * columns * channels});
 }
 
 at::Tensor every_position(const at::Tensor& rows, std::int64_t most) {
@@ -29,14 +39,14 @@ at::Tensor every_position(const at::Tensor& rows, std::int64_t most) {
 
 at::Tensor inner_values(const graph::ConvGeometry& geometry, std::int64_t channels) {
   const std::int64_t height = geometry.weight_shape[2] + 2, width = geometry.weight_shape[3] + 2;
-  const at::Tensor all = at::arange(channels * height * width, at::kLong).view({channels, height, width});
-  return all.narrow(1, 1, height - 2).narrow(2, 1, width - 2).reshape({-1});
+  const at::Tensor all = at::arange(height * width * channels, at::kLong).view({height, width, channels});
+  return all.narrow(0, 1, height - 2).narrow(1, 1, width - 2).reshape({-1});
 }
 
 at::Tensor middle_values(const graph::ConvGeometry& geometry, std::int64_t channels) {
   const std::int64_t height = geometry.weight_shape[2], width = geometry.weight_shape[3];
-  const at::Tensor all = at::arange(channels * height * width, at::kLong).view({channels, height, width});
-  return all.select(1, height / 2).select(1, width / 2).reshape({-1});
+  const at::Tensor all = at::arange(height * width * channels, at::kLong).view({height, width, channels});
+  return all.select(0, height / 2).select(0, width / 2);
 }
 
 }  // namespace repsim::fit

@@ -15,9 +15,15 @@ namespace repsim::fit {
   return (geometry.weight_shape[2] + 2) * (geometry.weight_shape[3] + 2);
 }
 
-/// [B,C,H,W] -> [B, L, C*kh*kw]: what a convolution sees at each of its L output positions, in the order of its
-/// weights.
-[[nodiscard]] at::Tensor patches(const at::Tensor& x, const graph::ConvGeometry& geometry);
+/// Output positions of a convolution over a batch of maps, int64 [n] each: the map, and its place among the outputs,
+/// row by row.
+struct Positions {
+  at::Tensor maps, places;
+};
+
+/// [B,C,H,W] -> [n, kh*kw*C]: what a convolution sees at these positions, by place in the kernel and then by channel.
+[[nodiscard]] at::Tensor patches_at(const at::Tensor& x, const graph::ConvGeometry& geometry,
+                                    const Positions& positions);
 
 /// [B,C,H,W] -> [B, H*W, C]
 [[nodiscard]] inline at::Tensor positions_of(const at::Tensor& map) { return map.flatten(2).transpose(1, 2); }
@@ -28,7 +34,7 @@ namespace repsim::fit {
 /// [B, L, C] -> [B * L, C]
 [[nodiscard]] inline at::Tensor matrix(const at::Tensor& rows) { return rows.reshape({-1, rows.size(-1)}); }
 
-/// Which of the values of `with_ring` the convolution itself sees, in its order: int64 [C*kh*kw].
+/// Which of the values of `with_ring` the convolution itself sees, in its order: int64 [kh*kw*C].
 [[nodiscard]] at::Tensor inner_values(const graph::ConvGeometry& geometry, std::int64_t channels);
 
 /// Which of the values of the convolution are those of the kernel's middle, one per channel: int64 [C].

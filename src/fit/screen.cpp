@@ -54,13 +54,15 @@ class Screen {
     for (const std::vector<Entry*>& regressions : passes) {
       sweep(regressions, calibration, set_.batch(models), progress);
       const c10::InferenceMode no_gradients;
-      for (Entry* entry : regressions) {
-        const NormalEquations::Solution solution = entry->second.sums.solve(ridge);
-        for (const Target& target : entry->second.targets) {
-          for (const std::size_t pair : target.pairs) scores[pair] = solution.r2(target.begin, target.end);
+      progress.spend("ridges", [&] {
+        for (Entry* entry : regressions) {
+          const NormalEquations::Solution solution = entry->second.sums.solve(ridge);
+          for (const Target& target : entry->second.targets) {
+            for (const std::size_t pair : target.pairs) scores[pair] = solution.r2(target.begin, target.end);
+          }
+          entry->second.sums = NormalEquations();
         }
-        entry->second.sums = NormalEquations();
-      }
+      });
     }
     progress.end();
     return scores;
@@ -153,22 +155,26 @@ class Screen {
       std::map<int, c10::IValue> inputs;
       for (const int one : groups)
         inputs.emplace(one, capture::group_inputs(set_, calibration, {&one, 1}, positions).front());
-      for (const int model : models) {
-        const auto& layers = wanted_.at(model);
-        runners_.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
-          const auto found = layers.find(index);
-          if (found == layers.end()) return;
-          for (const auto& [sample, kind] : found->second) {
-            if (needed.count(sample) > 0) samples[sample] = rows_of(value, sample, kind);
-          }
-        });
-      }
+      progress.spend("forward", [&] {
+        for (const int model : models) {
+          const auto& layers = wanted_.at(model);
+          runners_.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
+            const auto found = layers.find(index);
+            if (found == layers.end()) return;
+            for (const auto& [sample, kind] : found->second) {
+              if (needed.count(sample) > 0) samples[sample] = rows_of(value, sample, kind);
+            }
+          });
+        }
+      });
       const c10::InferenceMode no_gradients;
-      for (Entry* entry : regressions) {
-        std::vector<at::Tensor> targets;
-        for (const Target& target : entry->second.targets) targets.push_back(samples.at(target.sample));
-        entry->second.sums.add(samples.at(entry->first), at::cat(targets, 1));
-      }
+      progress.spend("sums", [&] {
+        for (Entry* entry : regressions) {
+          std::vector<at::Tensor> targets;
+          for (const Target& target : entry->second.targets) targets.push_back(samples.at(target.sample));
+          entry->second.sums.add(samples.at(entry->first), at::cat(targets, 1));
+        }
+      });
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
   }

@@ -41,6 +41,24 @@ TEST(ErrorOf, IsThatOfAllRows) {
   EXPECT_NEAR(sums.error_of(weight, bias), expected, 1e-9 * expected);
 }
 
+TEST(ErrorOf, AMapOfLowRankIsThatOfItsProduct) {
+  const Rows fitted = rows(3, 60, 8, 0.5), judged = rows(4, 40, 8, 0.5);
+  const at::Tensor columns = at::tensor({0, 3}, at::kLong), more = at::tensor({1, 2, 3, 5, 7}, at::kLong);
+  NormalEquations sums, others;
+  sums.add(fitted.x, fitted.y);
+  others.add(judged.x, judged.y);
+  const std::vector<double> ridges{1e-4, 1e-1};
+  const std::vector<NormalEquations::LowRank> maps = sums.solve_low_ranks(columns, more, 2, 1e-3, ridges);
+  ASSERT_EQ(maps.size(), ridges.size());
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    const NormalEquations::LowRank alone = sums.solve_low_rank(columns, more, 2, 1e-3, ridges[i]);
+    EXPECT_TRUE(at::equal(maps[i].both, alone.both));
+    EXPECT_TRUE(at::equal(maps[i].base.bias, alone.base.bias));
+    const double expected = others.error_of(maps[i].both, maps[i].base.bias);
+    EXPECT_NEAR(others.error_of(maps[i], columns, more), expected, 1e-9 * expected);
+  }
+}
+
 /// The errors of all ridges, by fitting on rows rather than sums.
 std::map<double, double> errors_by_rows(const std::vector<Rows>& all, const std::vector<double>& ridges) {
   std::map<double, double> errors;
