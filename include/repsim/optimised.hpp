@@ -46,7 +46,9 @@ inline constexpr double kLayerTolerance = 1e-4;
 /// The layers of a transparent model, by its optimised copy where that works: on an example every layer's values equal
 /// those of the model as it is, to `kLayerTolerance` of the layer's largest.
 /// @param example  the graph's inputs before the parameters, for few frames: all their layers are in memory at once
-[[nodiscard]] TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example);
+/// @param keep_output  the model's result is computed, too, and returned by Runner::run()
+[[nodiscard]] TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example,
+                                     bool keep_output = false);
 
 /// The same of places in a joint graph.
 [[nodiscard]] TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,

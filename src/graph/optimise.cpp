@@ -283,14 +283,15 @@ std::string difference(std::size_t places, const std::function<std::string(std::
 
 TapRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
                   at::Device device, const std::vector<Place>& places, Between between,
-                  const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example) {
+                  const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example,
+                  bool keep_output) {
   const c10::InferenceMode no_gradients;
-  Runner as_it_is(graph, parameters, places, /*keep_output=*/false, device);
+  Runner as_it_is(graph, parameters, places, keep_output, device);
   if (!device.is_cpu()) return {std::move(as_it_is), "what is packed is packed for the CPU"};
   std::string reason;
   try {
-    Optimised optimised = optimise(graph, parameters, places, between, /*keep_output=*/false);
-    Runner runner(*optimised.graph, std::move(optimised.parameters), optimised.places, /*keep_output=*/false);
+    Optimised optimised = optimise(graph, parameters, places, between, keep_output);
+    Runner runner(*optimised.graph, std::move(optimised.parameters), optimised.places, keep_output);
     reason = difference(places.size(), name_of, as_it_is, runner, example);
     if (reason.empty()) {
       log::debug(name + ": " + std::to_string(optimised.convolutions) + " convolutions packed with " +
@@ -316,17 +317,17 @@ Optimised optimise(const Prepared& model) {
   return optimise(*model.graph, model.parameters, layer_places(model), Between::kKept, /*keep_output=*/true);
 }
 
-TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example) {
+TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example, bool keep_output) {
   return fastest(
       model.name, *model.graph, model.parameters, model.device, layer_places(model), Between::kKept,
-      [&](std::size_t layer) { return model.program.layers[layer].name; }, example);
+      [&](std::size_t layer) { return model.program.layers[layer].name; }, example, keep_output);
 }
 
 TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
                        const std::vector<c10::IValue>& example) {
   return fastest(
       "joint graph", *assembly.graph, assembly.parameter_values(), assembly.device, places, Between::kRepeated,
-      [](std::size_t place) { return "value " + std::to_string(place); }, example);
+      [](std::size_t place) { return "value " + std::to_string(place); }, example, /*keep_output=*/false);
 }
 
 }  // namespace repsim::graph

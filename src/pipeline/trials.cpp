@@ -4,12 +4,12 @@
 
 #include "columns.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/optimised.hpp"
 #include "savings.hpp"
 
 namespace repsim::pipeline {
 namespace {
 
-constexpr int kDraws = 1000;
 constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
 constexpr double kReach = 0.2;                   // fidelity that corrections may bring: more was never measured
@@ -29,13 +29,18 @@ fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibr
                             int receiver, Progress& progress) {
   fit::RowWeights weights;
   if (head.output.format == model::OutputFormat::kTensor) return weights;
-  const verify::Forward original = verify::original_on_device(work.loaded[at(receiver)], work.prepared[at(receiver)],
-                                                              work.set, calibration, head.group);
   const std::int64_t frames = calibration.front().size();
   progress.begin("detections of " + head.name, frames);
-  for (const auto& positions : capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1)) {
+  const auto inputs = [&](std::span<const std::int64_t> positions) {
+    return capture::group_inputs(work.set, calibration, {&head.group, 1}, positions);
+  };
+  const auto runs = capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1);
+  const std::span<const std::int64_t> few(runs.front().data(), std::min<std::size_t>(runs.front().size(), 2));
+  // A weight need not be right to the last digit: the copy that capture runs will do.
+  const graph::TapRunner copy = graph::layer_runner(work.prepared[at(receiver)], inputs(few), /*keep_output=*/true);
+  for (const auto& positions : runs) {
     const auto batch = static_cast<std::int64_t>(positions.size());
-    for (model::Detections& one : model::decode(original(positions), head.output, head.input, batch))
+    for (model::Detections& one : model::decode(copy.runner.run(inputs(positions)), head.output, head.input, batch))
       weights.boxes.push_back(std::move(one));
     progress.step(batch);
   }
@@ -156,8 +161,8 @@ Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splic
   Agreement agreement{merged.fidelity, merged.fidelity};
   // Without detections of its own, or with raw outputs, there is nothing to draw from.
   if (settings_.confidence > 0 && reference(receiver).own_detections > 0) {
-    agreement.low = verify::bootstrap_interval(merged.found, reference(receiver).targets, settings_.confidence, kDraws,
-                                               settings_.seed)
+    agreement.low = verify::bootstrap_interval(merged.found, reference(receiver).targets, settings_.confidence,
+                                               verify::kDraws, settings_.seed)
                         .low;
   }
   return agreement;
