@@ -65,6 +65,8 @@ struct Accuracy {
 /// 1995). Neighbours show nearly the same: drawn one by one they would seem to say more than they do.
 [[nodiscard]] std::int64_t bootstrap_block(std::int64_t frames);
 
+inline constexpr int kDraws = 1000;  ///< of a bootstrap, where nothing else is said
+
 /// Circular block bootstrap over frames of average_precision (Politis and Romano 1992): `confidence` central interval,
 /// `draws` resamples of runs of bootstrap_block() frames, a seeded generator of our own mapping (same on every
 /// machine). Percentiles are expanded as Student's t is wider than the normal distribution with as many degrees of
@@ -74,7 +76,7 @@ struct Accuracy {
 /// (1927) of a share as large as the value, among the targets of one frame in each block. Detections are matched once,
 /// not per draw. Without frames or draws both ends are average_precision itself.
 [[nodiscard]] Interval bootstrap_interval(std::span<const Detections> found, std::span<const Target> targets,
-                                          double confidence = 0.9, int draws = 1000, std::uint64_t seed = 0);
+                                          double confidence = 0.9, int draws = kDraws, std::uint64_t seed = 0);
 
 /// Targets from a model's own suppressed detections: sure at score >= threshold, ignored from threshold/5 up to it
 /// (without it).

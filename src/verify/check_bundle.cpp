@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <numeric>
 
 #include "load_bundle.hpp"
@@ -11,38 +12,44 @@
 namespace repsim::verify {
 namespace {
 
-constexpr int kDraws = 1000;
+constexpr std::int64_t kMostRemembered = std::int64_t{64} << 20;  // bytes of one model's results, or of the bundle's
 
-/// Runs the whole bundle once per batch and hands out each head's part of the tuple.
-class BundleForward {
+/// A model that is run once for all that is asked of it, while the results fit.
+class Remembered {
  public:
-  BundleForward(torch::jit::Module bundle, const BundleCheck& check, const capture::Stores& stores)
-      : bundle_(std::move(bundle)), check_(check), stores_(stores) {
-    groups_.resize(check.set->specs.size());
-    std::iota(groups_.begin(), groups_.end(), 0);
-  }
+  explicit Remembered(Forward forward) : forward_(std::move(forward)) {}
 
-  c10::IValue head(std::size_t index, std::span<const std::int64_t> positions) {
-    if (!std::equal(positions.begin(), positions.end(), last_.begin(), last_.end())) {
-      const c10::InferenceMode no_gradients;
-      output_ = bundle_.forward(capture::group_inputs(*check_.set, stores_, groups_, positions));
-      last_.assign(positions.begin(), positions.end());
-      if (!output_.isTuple() || output_.toTupleRef().elements().size() != check_.models.size()) {
-        throw input_error("the bundle does not return one result per model", check_.bundle_path,
-                          "run repsim plan again");
-      }
-    }
-    return output_.toTupleRef().elements()[index];
+  c10::IValue operator()(std::span<const std::int64_t> positions) {
+    const std::vector<std::int64_t> key(positions.begin(), positions.end());
+    if (const auto known = results_.find(key); known != results_.end()) return known->second;
+    const c10::IValue result = forward_(positions);
+    std::int64_t bytes = 0;
+    for (const at::Tensor& tensor : model::tensors_of(result)) bytes += static_cast<std::int64_t>(tensor.nbytes());
+    if (bytes > kMostRemembered - bytes_) return result;
+    bytes_ += bytes;
+    // A copy: a model may return what its next run writes to.
+    return results_.emplace(key, result.deepcopy()).first->second;
   }
 
  private:
-  torch::jit::Module bundle_;
-  const BundleCheck& check_;
-  const capture::Stores& stores_;
-  std::vector<int> groups_;
-  std::vector<std::int64_t> last_;
-  c10::IValue output_;
+  Forward forward_;
+  std::map<std::vector<std::int64_t>, c10::IValue> results_;  // by the positions of a run
+  std::int64_t bytes_ = 0;
 };
+
+/// The whole bundle, which returns a tuple with one result per model.
+Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) {
+  std::vector<int> groups(check.set->specs.size());
+  std::iota(groups.begin(), groups.end(), 0);
+  return [module = load_bundle(check.bundle_path), groups, &check,
+          &stores](std::span<const std::int64_t> positions) mutable {
+    const c10::InferenceMode no_gradients;
+    const c10::IValue result = module.forward(capture::group_inputs(*check.set, stores, groups, positions));
+    if (!result.isTuple() || result.toTupleRef().elements().size() != check.models.size())
+      throw input_error("the bundle does not return one result per model", check.bundle_path, "run repsim plan again");
+    return result;
+  };
+}
 
 /// Bit identity and largest difference between two outputs, accumulated into `fidelity`.
 void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fidelity) {
@@ -81,9 +88,8 @@ Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference
   return accuracy;
 }
 
-double yardstick(const Head& head, const Reference& own, const model::Loaded& model, const BundleCheck& check,
-                 const Perturbed& perturbed, std::int64_t frames, Progress& progress) {
-  const Forward clean = original_forward(model, *check.set, *check.frames, head.group);
+double yardstick(const Head& head, const Reference& own, const Forward& clean, const model::Loaded& model,
+                 const BundleCheck& check, const Perturbed& perturbed, std::int64_t frames, Progress& progress) {
   const Forward changed = original_forward(model, *check.set, perturbed.stores, head.group);
   return measure(head, own, clean, changed, frames, progress).fidelity;
 }
@@ -124,7 +130,7 @@ torch::jit::Module load_bundle(const std::string& path) {
 }
 
 std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) {
-  BundleForward bundle(load_bundle(check.bundle_path), check, *check.frames);
+  Remembered bundle(bundle_forward(check, *check.frames));
   const std::vector<std::int64_t>& indices = check.frames->front().frames();
   const auto frames = static_cast<std::int64_t>(indices.size());
   const bool batchable =
@@ -137,10 +143,11 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     head.batchable = batchable;
     Verdict& verdict = verdicts.emplace_back();
     verdict.fidelity.bit_identical = true;
-    const Forward original = original_forward(*check.models[i], *check.set, *check.frames, head.group);
+    Remembered remembered(original_forward(*check.models[i], *check.set, *check.frames, head.group));
+    const Forward original = [&](std::span<const std::int64_t> positions) { return remembered(positions); };
     // Both outputs of a batch are compared as they are; the original's are kept for the reading of detections.
     const Forward merged = [&](std::span<const std::int64_t> positions) {
-      const c10::IValue result = bundle.head(i, positions);
+      const c10::IValue result = bundle(positions).toTupleRef().elements()[i];
       compare(original(positions), result, verdict.fidelity);
       return result;
     };
@@ -154,7 +161,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     if (!own.targets.empty() && !verdict.fidelity.bit_identical)
       verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, kDraws, check.seed);
     for (const Perturbed& perturbed : check.perturbed) {
-      const double value = yardstick(head, own, *check.models[i], check, perturbed, frames, progress);
+      const double value = yardstick(head, own, original, *check.models[i], check, perturbed, frames, progress);
       if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;
       if (perturbed.kind == video::Perturbation::kJpeg80) verdict.fidelity.jpeg80 = value;
       if (perturbed.kind == video::Perturbation::kShiftOnePixel) verdict.fidelity.shift_one_pixel = value;
