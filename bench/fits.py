@@ -7,7 +7,7 @@
 No search: a plan of the pair is edited so that it holds the one cut, and `repsim bundle` fits it on 256 frames of the
 video's first half (0 to 399) and measures it on frames 400:795:4. The same frames are then judged by the referee (real
 detectors: fastestdet.pt, yolofastestv2.pt and the ImageNet backbone shufflenetv2.pt in --real) or by
-scripts/evaluate_detector.py (the demo's): fidelity, and person AP where --truth is given.
+scripts/evaluate_detector.py (the demo's): fidelity over all classes and of persons alone, and person AP where --truth is given.
 
   fits   the whole backbone is replaced; every fit, from nothing to corrections of rank 32, then two of them without weights of rows
   curve  the real pair, replaced at growing depth: 1x1 adapters without and with corrections of rank 8
@@ -132,21 +132,21 @@ class Study:
             own = known.get(f"own {pair.split('<-')[0]}", {"ap": None})
             rows = {name: known[f"{pair} {name}"] for name in FITS if f"{pair} {name}" in known}
             if rows:
-                lines += ["", f"| {pair.replace('<-', ' <- ')} (own AP {self.ap(own)}) | extra weights | saves, kB | fidelity | AP | R² |",
-                          "|---|---|---|---|---|---|"]  # fmt: skip
+                lines += ["", f"| {pair.replace('<-', ' <- ')} (own AP {self.ap(own)}) | extra weights | saves, kB | fidelity | of persons | AP | R² |",
+                          "|---|---|---|---|---|---|---|"]  # fmt: skip
             for name, one in rows.items():
-                extra = (one["parameter_bytes"] - rows[NOTHING]["parameter_bytes"]) // 4
+                extra = (one["parameter_bytes"] - rows[NOTHING]["parameter_bytes"]) // 4 if NOTHING in rows else ""
                 saved = (one["without_shares"] - one["parameter_bytes"]) / 1e3
-                lines.append(f"| {name} | {extra} | {saved:.1f} | {one['fidelity']:.3f} | {self.ap(one)} | {1 - one['residual']:.3f} |")
+                lines.append(f"| {name} | {extra} | {saved:.1f} | {one['fidelity']:.3f} | {one['of_persons']:.3f} | {self.ap(one)} | {1 - one['residual']:.3f} |")
             deep = {(unit, name): known.get(f"{pair} stage{unit} {name}") for unit in UNITS for name in CURVE}
             if all(deep.values()):
-                lines += ["", f"| {pair.replace('<-', ' <- ')}, replaced up to | " + " | ".join(f"{name}: saves, kB; fidelity; AP" for name in CURVE) + " |",
+                lines += ["", f"| {pair.replace('<-', ' <- ')}, replaced up to | " + " | ".join(f"{name}: saves, kB; fidelity; of persons; AP" for name in CURVE) + " |",
                           "|---" * (1 + len(CURVE)) + "|"]  # fmt: skip
                 for unit in UNITS:
                     cells = []
                     for name in CURVE:
                         one = deep[unit, name]
-                        cells.append(f"{(one['without_shares'] - one['parameter_bytes']) / 1e3:.0f}; {one['fidelity']:.3f}; {self.ap(one)}")
+                        cells.append(f"{(one['without_shares'] - one['parameter_bytes']) / 1e3:.0f}; {one['fidelity']:.3f}; {one['of_persons']:.3f}; {self.ap(one)}")
                     lines.append(f"| stage{unit} | " + " | ".join(cells) + " |")
         return "\n".join(lines).lstrip() + "\n"
 

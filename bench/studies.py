@@ -1,13 +1,15 @@
 """What the studies in this folder share: results that stay in a file, clips without loss, and two judges of merged models
 that share no code with repsim: scripts/evaluate_detector.py for the demo's detectors, the referee program for real ones."""
 import argparse
+import importlib.util
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -87,6 +89,7 @@ def write_clip(path: Path, frames: range, change: Callable[[np.ndarray, int], np
 @dataclass
 class Judgement:
     fidelity: float | None  # to its own original, where there is one to compare with
+    of_persons: float | None  # the same of persons alone, other classes left out
     ap: float | None  # person AP50, where there is ground truth
 
 
@@ -105,6 +108,7 @@ class Judge:
     frames: list[int]
     truth: Path | None = None
     referee: Path | None = None  # judges models of 352 x 352 pixels; the script those whose archive tells the size
+    _own: dict[Path, own.Found] = field(default_factory=dict)  # what originals find
 
     def original(self, model: Path, real: bool) -> Judgement:
         return self._judge(model, None, None, real)
@@ -115,28 +119,53 @@ class Judge:
     def _judge(self, path: Path, head: int | None, against: Path | None, real: bool) -> Judgement:
         return (self._by_referee if real else self._by_script)(path, head, against)
 
+    @cached_property
+    def _program(self) -> ModuleType:
+        """The referee program, whose parts are called rather than its command: that knows no single class."""
+        spec = importlib.util.spec_from_file_location("referee", self.referee)
+        program = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(program)
+        return program
+
     def _by_referee(self, path: Path, head: int | None, against: Path | None) -> Judgement:
-        command = [sys.executable, self.referee, "ap", path, "--frames", ",".join(map(str, self.frames)), self.video]
-        command += ["--head", head] if head is not None else []
-        command += ["--against", against, "--threshold", SCORE] if against else []
-        command += ["--truth", self.truth] if self.truth else []
-        text = run(command)
+        program = self._program
 
-        def figure(name: str) -> float | None:
-            found = re.search(rf"^{name} ([0-9.]+)", text, re.M)
-            return float(found.group(1)) if found else None
+        def detect(model: Path, head: int | None) -> tuple[own.Found, tuple[int, int]]:
+            found, shape, _ = program.detect(str(model), head, str(self.video), set(self.frames))
+            return found, shape
 
-        return Judgement(figure("fidelity"), figure("AP50"))
+        def agreement(found: own.Found, itself: own.Found) -> float:
+            sure = {key: boxes[scores >= SCORE] for key, (boxes, scores) in itself.items()}
+            unsure = {key: boxes[(scores < SCORE) & (scores >= SCORE / 5)] for key, (boxes, scores) in itself.items()}
+            return program.average_precision(found, sure, unsure)
+
+        def persons(found: own.Found) -> own.Found:
+            return {key: value for key, value in found.items() if key[1] == program.PERSON}
+
+        found, shape = detect(path, head)
+        judgement = Judgement(None, None, None)
+        if against:
+            if against not in self._own:
+                self._own[against] = detect(against, None)[0]
+            judgement.fidelity = agreement(found, self._own[against])
+            judgement.of_persons = agreement(persons(found), persons(self._own[against]))
+        if self.truth:
+            truth = program.read_truth(self.truth, shape[1], shape[0])
+            judgement.ap = program.average_precision(persons(found), {key: boxes for key, boxes in truth.items() if key[0] in self.frames})
+        return judgement
 
     def _by_script(self, path: Path, head: int | None, against: Path | None) -> Judgement:
         pictures = own.read_frames(self.video, self.frames)
         module, size = own.load(against or path)
         judged = module if head is None else Head(torch.jit.load(str(path)).eval(), head)
         found = own.detect(judged, size, pictures)
-        fidelity = own.fidelity(found, own.detect(module, size, pictures), SCORE) if against else None
-        ap = None
+        persons = {key: boxes for key, boxes in found.items() if key[1] == own.PERSON}
+        judgement = Judgement(None, None, None)
+        if against:
+            itself = own.detect(module, size, pictures)
+            judgement.fidelity = own.fidelity(found, itself, SCORE)
+            judgement.of_persons = own.fidelity(persons, {key: value for key, value in itself.items() if key[1] == own.PERSON}, SCORE)
         if self.truth:
             height, width = pictures[self.frames[0]].shape[:2]
-            persons = {key: boxes for key, boxes in found.items() if key[1] == own.PERSON}
-            ap = own.average_precision(persons, own.read_truth(self.truth, (width, height), self.frames))
-        return Judgement(fidelity, ap)
+            judgement.ap = own.average_precision(persons, own.read_truth(self.truth, (width, height), self.frames))
+        return judgement
