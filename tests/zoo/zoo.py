@@ -179,7 +179,8 @@ def splice(receiver, image, kept: dict[str, Tensor], share: dict, parameters: di
         writing.handles.append(writing.modules[layer.partition("@")[0]].register_forward_hook(count))
     result = receiver(image)
     writing.remove()
-    if not scripted or any(layer in activated or calls[layer] > 1 for layer in values):
+    modules = {layer: receiver.get_submodule(layer.partition("@")[0]) for layer in values}
+    if not scripted or any(calls[layer] > 1 or (layer in activated and isinstance(modules[layer], LINEAR)) for layer in values):
         return result
     for layer, value in values.items():
         receiver.set_submodule(layer, Given(value))
