@@ -93,6 +93,10 @@ class Judgement:
     ap: float | None  # person AP50, where there is ground truth
 
 
+def of_label(found: own.Found, label: int) -> own.Found:
+    return {key: value for key, value in found.items() if key[1] == label}
+
+
 class Head(torch.nn.Module):
     def __init__(self, bundle: torch.jit.ScriptModule, index: int):
         super().__init__()
@@ -139,19 +143,18 @@ class Judge:
             unsure = {key: boxes[(scores < SCORE) & (scores >= SCORE / 5)] for key, (boxes, scores) in itself.items()}
             return program.average_precision(found, sure, unsure)
 
-        def persons(found: own.Found) -> own.Found:
-            return {key: value for key, value in found.items() if key[1] == program.PERSON}
-
         found, shape = detect(path, head)
         judgement = Judgement(None, None, None)
         if against:
             if against not in self._own:
                 self._own[against] = detect(against, None)[0]
             judgement.fidelity = agreement(found, self._own[against])
-            judgement.of_persons = agreement(persons(found), persons(self._own[against]))
+            judgement.of_persons = agreement(of_label(found, program.PERSON), of_label(self._own[against], program.PERSON))
         if self.truth:
             truth = program.read_truth(self.truth, shape[1], shape[0])
-            judgement.ap = program.average_precision(persons(found), {key: boxes for key, boxes in truth.items() if key[0] in self.frames})
+            judgement.ap = program.average_precision(
+                of_label(found, program.PERSON), {key: boxes for key, boxes in truth.items() if key[0] in self.frames}
+            )
         return judgement
 
     def _by_script(self, path: Path, head: int | None, against: Path | None) -> Judgement:
@@ -159,12 +162,13 @@ class Judge:
         module, size = own.load(against or path)
         judged = module if head is None else Head(torch.jit.load(str(path)).eval(), head)
         found = own.detect(judged, size, pictures)
-        persons = {key: boxes for key, boxes in found.items() if key[1] == own.PERSON}
+        persons = of_label(found, own.PERSON)
         judgement = Judgement(None, None, None)
         if against:
-            itself = own.detect(module, size, pictures)
-            judgement.fidelity = own.fidelity(found, itself, SCORE)
-            judgement.of_persons = own.fidelity(persons, {key: value for key, value in itself.items() if key[1] == own.PERSON}, SCORE)
+            if against not in self._own:
+                self._own[against] = own.detect(module, size, pictures)
+            judgement.fidelity = own.fidelity(found, self._own[against], SCORE)
+            judgement.of_persons = own.fidelity(persons, of_label(self._own[against], own.PERSON), SCORE)
         if self.truth:
             height, width = pictures[self.frames[0]].shape[:2]
             judgement.ap = own.average_precision(persons, own.read_truth(self.truth, (width, height), self.frames))
