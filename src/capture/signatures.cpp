@@ -1,7 +1,6 @@
 #include <ATen/Parallel.h>
 #include <torch/script.h>
 
-#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -45,13 +44,6 @@ at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
   if (!one.is_non_overlapping_and_dense()) return at::empty(sizes, options);
   strides.insert(strides.begin(), one.numel());
   return at::empty_strided(sizes, strides, options);
-}
-
-template <typename Work>
-double seconds_of(const Work& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 /// Layers whose rows wait together, in parts of at most `most_bytes`, or of one layer.

@@ -151,15 +151,22 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
 NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& of_base, const at::Tensor& of_correction,
                                                          std::int64_t rank, double ridge,
                                                          double correction_ridge) const {
-  LowRank result = std::move(solve_low_ranks(of_base, of_correction, rank, ridge, {&correction_ridge, 1}).front());
-  judge(moments(), result.both.t(), result.base);
+  const Moments all = moments();
+  LowRank result = std::move(low_ranks(all, of_base, of_correction, rank, ridge, {&correction_ridge, 1}).front());
+  judge(all, result.both.t(), result.base);
   return result;
 }
 
 std::vector<NormalEquations::LowRank> NormalEquations::solve_low_ranks(
     const at::Tensor& of_base, const at::Tensor& of_correction, std::int64_t rank, double ridge,
     std::span<const double> correction_ridges) const {
-  const Moments all = moments();
+  return low_ranks(moments(), of_base, of_correction, rank, ridge, correction_ridges);
+}
+
+std::vector<NormalEquations::LowRank> NormalEquations::low_ranks(const Moments& all, const at::Tensor& of_base,
+                                                                 const at::Tensor& of_correction, std::int64_t rank,
+                                                                 double ridge,
+                                                                 std::span<const double> correction_ridges) const {
   const at::Tensor columns = of_base.to(all.xx.device()), more = of_correction.to(all.xx.device());
   const at::Tensor some = all.xx.index_select(0, columns);  // [columns, p]
   const at::Tensor base = solve_ridge(some.index_select(1, columns), all.xy.index_select(0, columns), ridge);

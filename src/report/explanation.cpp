@@ -12,8 +12,6 @@
 namespace repsim::report {
 namespace {
 
-constexpr double kNanosecondsPerMillisecond = 1e6;
-
 /// A member of settings.merge; null where it is not there.
 Json merge_setting(const Plan& plan, const char* key) {
   const auto merge = plan.settings.find("merge");

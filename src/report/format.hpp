@@ -13,6 +13,8 @@ namespace repsim::report {
 [[nodiscard]] double rounded(double value);
 /// The nearest number with 6 significant digits, for values whose size is the message.
 [[nodiscard]] double rounded_significant(double value);
+inline constexpr double kNanosecondsPerMillisecond = 1e6;
+
 /// rounded(value), null for NaN.
 [[nodiscard]] Json rounded_or_null(double value);
 

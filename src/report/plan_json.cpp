@@ -10,8 +10,6 @@
 namespace repsim::report {
 namespace {
 
-// ---- Out ----
-
 template <typename Item>
 Json list_json(const std::vector<Item>& items, Json (*item_json)(const Item&)) {
   Json list = Json::array();
@@ -83,11 +81,14 @@ Json replaced_json(const Replaced& replaced) {
           {"residual", rounded(replaced.residual)}};
 }
 
+Json side_input_json(const SideInput& side) { return {{"donor", side.donor}, {"donor_layer", side.donor_layer}}; }
+
 Json share_json(const Share& share) {
   return {{"receiver", share.receiver},
           {"donor", share.donor},
           {"donors", share.donors},
           {"replaced", list_json(share.replaced, replaced_json)},
+          {"side_inputs", list_json(share.side_inputs, side_input_json)},
           {"removed_layers", share.removed_layers},
           {"bytes_removed", share.bytes_removed},
           {"bytes_added", share.bytes_added},
@@ -96,8 +97,6 @@ Json share_json(const Share& share) {
           {"predicted_fidelity", rounded(share.predicted_fidelity)},
           {"measured_fidelity", rounded(share.measured_fidelity)}};
 }
-
-constexpr double kNanosecondsPerMillisecond = 1e6;
 
 Json candidate_json(const Candidate& candidate) {
   Json json{{"receiver", candidate.receiver},
@@ -137,215 +136,6 @@ Json totals_json(const Plan& plan) {
   return json;
 }
 
-// ---- In: each reader takes what the function above of the same kind writes ----
-
-JsonReader child_reader(JsonReader& reader, const std::string& key) {
-  return {required_child(reader, key), reader.file(), reader.path_of(key)};
-}
-
-template <typename Item>
-void read_list(JsonReader& reader, const std::string& key, std::vector<Item>& out, Item (*read_item)(JsonReader)) {
-  const Json& list = required_child(reader, key);
-  if (!list.is_array()) reader.fail(key, "expected a list");
-  out.clear();
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    out.push_back(read_item({list[i], reader.file(), reader.path_of(key) + "[" + std::to_string(i) + "]"}));
-  }
-}
-
-void read_sizes(JsonReader& reader, const std::string& key, std::vector<std::int64_t>& out) {
-  reader.optional(required(reader, key), out);
-  for (const std::int64_t value : out) {
-    if (value < 0) reader.fail(key, "is negative: " + std::to_string(value));
-  }
-}
-
-void read_number_or_null(JsonReader& reader, const std::string& key, double& out) {
-  if (required_child(reader, key).is_null()) {
-    out = std::numeric_limits<double>::quiet_NaN();
-  } else {
-    reader.required(key, out);
-  }
-}
-
-/// A time in milliseconds that plans of earlier versions do not have, as whole nanoseconds.
-void read_milliseconds(JsonReader& reader, const std::string& key, std::optional<std::int64_t>& out) {
-  if (!reader.has(key)) return;
-  double milliseconds = 0;
-  reader.required(key, milliseconds);
-  constexpr double kMost = 1e12;
-  if (std::abs(milliseconds) > kMost) reader.fail(key, "is too large");
-  out = std::llround(milliseconds * kNanosecondsPerMillisecond);
-}
-
-verify::Interval read_interval(JsonReader reader) {
-  verify::Interval interval;
-  reader.required("low", interval.low);
-  reader.required("high", interval.high);
-  reader.finish();
-  return interval;
-}
-
-InputGroup read_group(JsonReader reader) {
-  InputGroup group;
-  read_spec(child_reader(reader, "spec"), group.spec);
-  reader.optional(required(reader, "models"), group.models);
-  reader.finish();
-  return group;
-}
-
-Fidelity read_fidelity(JsonReader reader) {
-  Fidelity fidelity;
-  reader.required("value", fidelity.value);
-  fidelity.interval = read_interval(child_reader(reader, "interval"));
-  reader.required("jpeg95", fidelity.jpeg95);
-  reader.required("jpeg80", fidelity.jpeg80);
-  reader.required("shift_one_pixel", fidelity.shift_one_pixel);
-  read_size(reader, "frames", fidelity.frames);
-  read_size(reader, "own_detections", fidelity.own_detections);
-  reader.optional(required(reader, "bit_identical"), fidelity.bit_identical);
-  reader.required("max_abs_difference", fidelity.max_abs_difference);
-  reader.finish();
-  return fidelity;
-}
-
-Accuracy read_accuracy(JsonReader reader) {
-  Accuracy accuracy;
-  reader.required("own", accuracy.own);
-  reader.required("merged", accuracy.merged);
-  accuracy.own_interval = read_interval(child_reader(reader, "own_interval"));
-  accuracy.merged_interval = read_interval(child_reader(reader, "merged_interval"));
-  read_size(reader, "frames", accuracy.frames);
-  read_size(reader, "truth_boxes", accuracy.truth_boxes);
-  reader.finish();
-  return accuracy;
-}
-
-ModelEntry read_model(JsonReader reader) {
-  ModelEntry entry;
-  reader.required("name", entry.name);
-  reader.required("path", entry.path);
-  reader.required("sha256", entry.sha256);
-  read_spec(child_reader(reader, "input"), entry.input);
-  reader.required("input_source", entry.input_source);
-  if (entry.input_source != "flags" && entry.input_source != "config" && !entry.input_source.starts_with("archive")) {
-    reader.fail("input_source", "'" + entry.input_source + "' is neither flags nor config nor archive: RECORD");
-  }
-  read_spec(child_reader(reader, "output"), entry.output);
-  reader.required("format_reason", entry.format_reason);
-  reader.required("run_method", entry.run_method);
-  reader.optional(required(reader, "transparent"), entry.transparent);
-  reader.required("opaque_reason", entry.opaque_reason);
-  read_size(reader, "layers", entry.layers);
-  read_size(reader, "parameters", entry.parameters);
-  read_size(reader, "bytes", entry.bytes);
-  read_size(reader, "flops", entry.flops);
-  entry.fidelity = read_fidelity(child_reader(reader, "fidelity"));
-  if (!required_child(reader, "accuracy").is_null()) entry.accuracy = read_accuracy(child_reader(reader, "accuracy"));
-  reader.finish();
-  return entry;
-}
-
-ExactSharing read_exact(JsonReader reader) {
-  ExactSharing exact;
-  read_size(reader, "parameters_deduplicated", exact.parameters_deduplicated);
-  read_size(reader, "bytes_saved", exact.bytes_saved);
-  read_size(reader, "ops_computed_once", exact.ops_computed_once);
-  read_size(reader, "flops_saved", exact.flops_saved);
-  reader.finish();
-  return exact;
-}
-
-Replaced read_replaced(JsonReader reader) {
-  Replaced replaced;
-  reader.required("receiver_layer", replaced.receiver_layer);
-  reader.optional("donor", replaced.donor);
-  reader.required("donor_layer", replaced.donor_layer);
-  read_number_or_null(reader, "similarity", replaced.similarity);
-  reader.optional(required(reader, "adapter"), replaced.adapter,
-                  {"none", "resize", "resample", "linear", "resize+linear", "resample+linear"});
-  reader.optional(required(reader, "refit"), replaced.refit);
-  reader.optional("correction_rank", replaced.correction_rank);  // none in older plans
-  if (replaced.correction_rank < 0)
-    reader.fail("correction_rank", "is negative: " + std::to_string(replaced.correction_rank));
-  reader.required("residual", replaced.residual);
-  reader.finish();
-  return replaced;
-}
-
-Share read_share(JsonReader reader) {
-  Share share;
-  reader.required("receiver", share.receiver);
-  reader.required("donor", share.donor);
-  read_list(reader, "replaced", share.replaced, read_replaced);
-  // Plans of earlier versions take from one donor only.
-  share.donors = {share.donor};
-  reader.optional("donors", share.donors);
-  for (Replaced& replaced : share.replaced) {
-    if (replaced.donor.empty()) replaced.donor = share.donor;
-  }
-  reader.optional(required(reader, "removed_layers"), share.removed_layers);
-  read_size(reader, "bytes_removed", share.bytes_removed);
-  reader.required("bytes_added", share.bytes_added);  // a refit on fewer channels adds less than nothing
-  read_size(reader, "flops_removed", share.flops_removed);
-  read_size(reader, "flops_added", share.flops_added);
-  reader.required("predicted_fidelity", share.predicted_fidelity);
-  reader.required("measured_fidelity", share.measured_fidelity);
-  reader.finish();
-  return share;
-}
-
-Candidate read_candidate(JsonReader reader) {
-  Candidate candidate;
-  reader.required("receiver", candidate.receiver);
-  reader.required("donor", candidate.donor);
-  reader.optional(required(reader, "receiver_layers"), candidate.receiver_layers);
-  reader.optional(required(reader, "donor_layers"), candidate.donor_layers);
-  candidate.layer_donors.assign(candidate.donor_layers.size(), candidate.donor);
-  reader.optional("layer_donors", candidate.layer_donors);  // plans of earlier versions take from one donor only
-  if (candidate.layer_donors.size() != candidate.donor_layers.size())
-    reader.fail("layer_donors", "needs one donor for each of donor_layers");
-  read_number_or_null(reader, "similarity", candidate.similarity);
-  reader.required("bytes_saved", candidate.bytes_saved);
-  // Plans of earlier versions do not say these.
-  reader.optional("flops_saved", candidate.flops_saved);
-  read_milliseconds(reader, "latency_saved_ms", candidate.latency_saved_ns);
-  if (reader.has("memory_saved")) reader.required("memory_saved", candidate.memory_saved.emplace());
-  if (reader.has("r2")) reader.required("r2", candidate.r2.emplace());
-  reader.required("predicted_fidelity", candidate.predicted_fidelity);
-  if (reader.has("predicted_interval") && !required_child(reader, "predicted_interval").is_null())
-    candidate.predicted_interval = read_interval(child_reader(reader, "predicted_interval"));
-  double measured = 0;
-  read_number_or_null(reader, "measured_fidelity", measured);
-  if (!std::isnan(measured)) candidate.measured_fidelity = measured;
-  reader.optional(required(reader, "chosen"), candidate.chosen);
-  reader.required("reason", candidate.reason);
-  reader.finish();
-  return candidate;
-}
-
-Totals read_totals(JsonReader reader) {
-  Totals totals;
-  read_size(reader, "parameters", totals.parameters);
-  read_size(reader, "bytes", totals.bytes);
-  read_size(reader, "flops", totals.flops);
-  read_size(reader, "peak_activation_bytes", totals.peak_activation_bytes);
-  read_milliseconds(reader, "latency_estimate_ms", totals.latency_estimate_ns);
-  if (totals.latency_estimate_ns.value_or(0) < 0) reader.fail("latency_estimate_ms", "is negative");
-  reader.finish();
-  return totals;
-}
-
-void check_version(JsonReader& reader) {
-  std::int64_t version = 0;
-  reader.required("schema_version", version);
-  if (version != kPlanSchemaVersion) {
-    reader.fail("schema_version",
-                "is " + std::to_string(version) + ", this repsim reads " + std::to_string(kPlanSchemaVersion),
-                "make the plan again with this repsim, or use the one that wrote it");
-  }
-}
-
 }  // namespace
 
 Json to_json(const Plan& plan) {
@@ -367,48 +157,6 @@ Json to_json(const Plan& plan) {
   json["bundle"] = {{"bytes", plan.bundle_bytes}, {"sha256", plan.bundle_sha256}};
   json["candidates"] = list_json(plan.candidates, candidate_json);
   return json;
-}
-
-Plan plan_from_json(const Json& json, const std::string& file) {
-  Plan plan;
-  JsonReader reader(json, file);
-  check_version(reader);
-  JsonReader tool = child_reader(reader, "tool");
-  std::string name;
-  tool.optional(required(tool, "name"), name, {"repsim"});
-  tool.required("version", plan.tool_version);
-  tool.finish();
-  reader.required("settings_sha256", plan.settings_sha256);
-  plan.settings = required_child(reader, "settings");
-  if (!plan.settings.is_object()) reader.fail("settings", "expected an object");
-  JsonReader video = child_reader(reader, "video");
-  video.required("path", plan.video_path);
-  video.required("sha256", plan.video_sha256);
-  read_size(video, "frame_count", plan.video_frames);
-  video.finish();
-  JsonReader frames = child_reader(reader, "frames");
-  read_sizes(frames, "calibration", plan.calibration_frames);
-  read_sizes(frames, "holdout", plan.holdout_frames);
-  // Plans of earlier versions chose on the frames that judged.
-  if (frames.has("selection")) read_sizes(frames, "selection", plan.selection_frames);
-  if (frames.has("judgements")) read_size(frames, "judgements", plan.judgements);
-  frames.finish();
-  read_list(reader, "inputs", plan.inputs, read_group);
-  read_list(reader, "models", plan.models, read_model);
-  plan.exact = read_exact(child_reader(reader, "exact_sharing"));
-  read_list(reader, "shares", plan.shares, read_share);
-  JsonReader totals = child_reader(reader, "totals");
-  plan.before = read_totals(child_reader(totals, "before"));
-  if (totals.has("deduplicated")) plan.deduplicated = read_totals(child_reader(totals, "deduplicated"));
-  plan.after = read_totals(child_reader(totals, "after"));
-  totals.finish();
-  JsonReader bundle = child_reader(reader, "bundle");
-  read_size(bundle, "bytes", plan.bundle_bytes);
-  bundle.required("sha256", plan.bundle_sha256);
-  bundle.finish();
-  read_list(reader, "candidates", plan.candidates, read_candidate);
-  reader.finish();
-  return plan;
 }
 
 }  // namespace repsim::report

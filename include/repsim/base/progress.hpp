@@ -6,6 +6,14 @@
 
 namespace repsim {
 
+/// What `work` takes.
+template <typename Work>
+[[nodiscard]] double seconds_of(const Work& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 /// Where long work reports to, and where it learns that the user wants to stop. Not thread safe.
 class Progress {
  public:
@@ -24,9 +32,7 @@ class Progress {
   /// spent(part, what `work` takes).
   template <typename Work>
   void spend(std::string_view part, const Work& work) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    spent(part, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    spent(part, seconds_of(work));
   }
 
   /// advance(1), then throws Error{kInterrupted} when the user asked to stop: call once per frame or minibatch.
