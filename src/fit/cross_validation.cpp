@@ -8,22 +8,24 @@ namespace {
 constexpr double kTolerance = 1e-3;      // relative: what is within it of the least error is as good
 constexpr std::int64_t kJudgedRank = 8;  // of the corrections that are compared
 
-/// @param fitted  the errors on `judged` of maps fitted on `rest`, one per ridge
+/// @param nth  every how many-th part judges
+/// @param errors_of  the errors on `judged` of maps fitted on `rest`, one per ridge
 std::optional<double> strongest(
-    std::span<const NormalEquations> parts, std::span<const double> ridges,
+    std::span<const NormalEquations> parts, std::span<const double> ridges, std::size_t nth,
     const std::function<std::vector<double>(const NormalEquations& rest, const NormalEquations& judged)>& errors_of) {
-  const auto with_rows =
-      std::count_if(parts.begin(), parts.end(), [](const NormalEquations& one) { return one.rows() > 0; });
-  if (with_rows < 2) return std::nullopt;
+  std::vector<std::size_t> with_rows;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].rows() > 0) with_rows.push_back(i);
+  }
+  if (with_rows.size() < 2) return std::nullopt;
   std::vector<double> total(ridges.size(), 0.0);
-  for (std::size_t left_out = 0; left_out < parts.size(); ++left_out) {
-    if (parts[left_out].rows() == 0) continue;
+  for (std::size_t i = nth - 1; i < with_rows.size(); i += nth) {
     NormalEquations rest;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (i != left_out) rest.merge(parts[i]);
+    for (const std::size_t other : with_rows) {
+      if (other != with_rows[i]) rest.merge(parts[other]);
     }
-    const std::vector<double> errors = errors_of(rest, parts[left_out]);
-    for (std::size_t i = 0; i < ridges.size(); ++i) total[i] += errors[i];
+    const std::vector<double> errors = errors_of(rest, parts[with_rows[i]]);
+    for (std::size_t k = 0; k < ridges.size(); ++k) total[k] += errors[k];
   }
   const double least = *std::min_element(total.begin(), total.end());
   double best = 0;
@@ -42,7 +44,7 @@ NormalEquations merged(std::span<const NormalEquations> parts) {
 }
 
 std::optional<double> best_ridge(std::span<const NormalEquations> parts, std::span<const double> ridges) {
-  return strongest(parts, ridges, [&](const NormalEquations& rest, const NormalEquations& judged) {
+  return strongest(parts, ridges, 1, [&](const NormalEquations& rest, const NormalEquations& judged) {
     std::vector<double> errors;
     for (const double ridge : ridges) {
       const NormalEquations::Solution solution = rest.solve(ridge);
@@ -54,7 +56,7 @@ std::optional<double> best_ridge(std::span<const NormalEquations> parts, std::sp
 
 std::optional<double> best_correction_ridge(std::span<const NormalEquations> parts, const at::Tensor& columns,
                                             const at::Tensor& more, double ridge, std::span<const double> ridges) {
-  return strongest(parts, ridges, [&](const NormalEquations& rest, const NormalEquations& judged) {
+  return strongest(parts, ridges, 2, [&](const NormalEquations& rest, const NormalEquations& judged) {
     std::vector<double> errors;
     for (const NormalEquations::LowRank& low : rest.solve_low_ranks(columns, more, kJudgedRank, ridge, ridges))
       errors.push_back(judged.error_of(low, columns, more));

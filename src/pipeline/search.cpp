@@ -37,20 +37,23 @@ void Search::refuse(const planner::Candidate& share, double fidelity) { state_->
 Search::State::State(const SearchInput& input)
     : input_(input),
       objective_(objective_of(input.settings)),
-      measuring_(input.settings, input.work, input.calibration, input.selection, input.heads, input.room,
-                 input.progress) {}
+      measuring_(input.settings, input.work, input.calibration, input.selection, input.heads, input.signatures,
+                 input.room, input.progress) {}
 
 Found Search::State::run() {
   if (!found_columns_) find_columns();
-  best_ = {};
-  fitting_ = input_.settings.budget && input_.bytes_to_save > 0;
-  if (fitting_) {
-    keep_most_fidelity();
-    if (best_.columns.empty()) log::info("nothing found keeps the fidelity within the budget: saving what can be");
-    fitting_ = !best_.columns.empty();
-  }
-  const bool fits_as_it_is = input_.settings.budget && input_.bytes_to_save <= 0;
-  if (!fitting_ && !fits_as_it_is) save_most();
+  // What was measured before is known, so another round costs what is new in it.
+  do {
+    best_ = {};
+    fitting_ = input_.settings.budget && input_.bytes_to_save > 0;
+    if (fitting_) {
+      keep_most_fidelity();
+      if (best_.columns.empty()) log::info("nothing found keeps the fidelity within the budget: saving what can be");
+      fitting_ = !best_.columns.empty();
+    }
+    const bool fits_as_it_is = input_.settings.budget && input_.bytes_to_save <= 0;
+    if (!fitting_ && !fits_as_it_is) save_most();
+  } while (!complete_best());
   return result();
 }
 
@@ -201,10 +204,14 @@ void Search::State::save_most() {
       return saving(i) > base ? base + chance(i) * (saving(i) - base) : chance(i) * saving(i);
     });
     const std::size_t measured = trials_.size(), banned = banned_.size();
+    const std::int64_t put_off = times_put_off_;
     const double value = best_.value;
+    const auto learnt = [&] {
+      return trials_.size() > measured || banned_.size() > banned || best_.value > value || times_put_off_ > put_off;
+    };
     measure(likely.columns);
-    if (trials_.size() == measured && banned_.size() == banned && best_.value == value) measure(most.columns);
-    const bool moved = trials_.size() > measured || banned_.size() > banned || best_.value > value || out_of_trials_;
+    if (!learnt()) measure(most.columns);
+    const bool moved = learnt() || out_of_trials_;
     out_of_trials_ = false;
     if (!moved) return;  // what is out of nodes may repeat itself
   }

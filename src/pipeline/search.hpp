@@ -17,6 +17,7 @@ struct Accepted {
   planner::Candidate candidate;
   fit::Fitted fitted;
   fit::Joint joint;
+  bool complete = true;  ///< false: its corrections have seen less than those that are kept (Trials::completed())
 };
 
 struct Found {

@@ -50,8 +50,11 @@ class Search::State {
   const std::string& name(int model) const { return input_.work.prepared[at(model)].name; }
   const planner::Candidate& candidate(std::size_t column) const { return candidates_[column]; }
   double target(std::size_t column) const { return input_.settings.min_fidelity_for(name(columns_[column].receiver)); }
+  /// With the least corrections that it is known to need.
   double saving(std::size_t column) const {
-    return static_cast<double>(planner::saving_of(candidate(column), objective_));
+    const auto corrected = put_off_.find(column);
+    return static_cast<double>(
+        planner::saving_of(corrected == put_off_.end() ? candidate(column) : corrected->second, objective_));
   }
   /// What is tried, and learnt from, together: the candidates of an ordered pair, or a receiver's mixed ones (donor
   /// -1).
@@ -80,9 +83,14 @@ class Search::State {
   void drop(const Chain& chain);
   void drop_untried(const Chain& chain);
   bool trials_left(const Group& of);
+  bool could_beat_the_best(std::size_t column, double saving) const;
+  bool put_off(std::size_t column, const Trials::Measured& measured);
   void gather_ahead(std::size_t column);
   void try_chain(const Chain& chain);
-  Trial tried(const Chain& chain, std::size_t entry);
+  bool complete(const Chain& chain);
+  bool complete_best();
+  std::vector<graph::Splice> shares_before(const Chain& chain) const;
+  void note(const Chain& chain, Trials::Measured measured, Trial& trial);
 
   // What became of all
   Found result() const;
@@ -102,6 +110,10 @@ class Search::State {
   std::map<Chain, Trial> trials_;
   std::map<Group, std::int64_t> trials_of_, refused_of_;
   std::vector<std::size_t> untried_;  // columns that no trials were left for
+  // Columns that miss their target without corrections, and what they are with those that come next: what held saves
+  // more. They are open, and are tried on where that changes.
+  std::map<std::size_t, planner::Candidate> put_off_;
+  std::int64_t times_put_off_ = 0;
   Trials measuring_;
   Combination best_;
   bool fitting_ =

@@ -54,6 +54,10 @@ void Search::State::measure(const std::vector<std::size_t>& columns) {
     if (trials_.count(chain) == 0 && !out_of_time()) try_chain(chain);
     const auto trial = trials_.find(chain);
     if (trial == trials_.end() || !trial->second.holds) continue;
+    const bool gives = std::any_of(chains.begin(), chains.end(), [&](const Chain& other) {
+      return std::find(other.begin(), other.end() - 1, chain.back()) != other.end() - 1;
+    });
+    if (gives && !complete(chain)) continue;
     holding.insert(chain.back());
     combination.columns.push_back(chain.back());
     combination.value += saving(chain.back());
@@ -150,6 +154,31 @@ void Search::State::gather_ahead(std::size_t column) {
   }
 }
 
+/// Whether any choice with this column, at this saving, could save more than the best that held: the others as if they
+/// all held.
+bool Search::State::could_beat_the_best(std::size_t column, double saving_then) const {
+  double force = 1;
+  for (std::size_t i = 0; i < columns_.size(); ++i) force += saving(i);
+  const planner::Chosen chosen = choose([&](std::size_t i) {
+    if (i == column) return saving_then + force;
+    return columns_[i].receiver == columns_[column].receiver ? 0.0 : saving(i);
+  });
+  return chosen.bound - force > best_.value * (1 + kEqual);
+}
+
+/// Corrections are not fitted for what saves too little with them. It may be of use once the frames that judge refuse
+/// what is better.
+bool Search::State::put_off(std::size_t column, const Trials::Measured& measured) {
+  if (!measured.not_worth_it) return false;
+  put_off_.insert_or_assign(column, *measured.not_worth_it);
+  ++times_put_off_;
+  planner::Candidate& one = candidates_[column];
+  const std::string without = rounded(measured.agreement.fidelity);
+  one.reason = "keeps " + without + " without further corrections; with them another choice saves more";
+  log::info(described(one) + ": " + one.reason);
+  return true;
+}
+
 void Search::State::try_chain(const Chain& chain) {
   const std::size_t column = chain.back();
   if (!trials_left(group(column))) {
@@ -162,7 +191,7 @@ void Search::State::try_chain(const Chain& chain) {
     out_of_trials_ = true;
     return;
   }
-  ++trials_of_[group(column)];
+  if (put_off_.count(column) == 0) ++trials_of_[group(column)];
   // Each trial has an entry: the column's own, or a copy where it was measured on other donors before.
   std::size_t entry = column;
   if (candidate(column).measured_fidelity) {
@@ -174,34 +203,63 @@ void Search::State::try_chain(const Chain& chain) {
   try {
     release_free_memory();
     if (chain.size() == 1) gather_ahead(column);
-    trial = tried(chain, entry);
+    Trials::Measured measured = measuring_.run(candidates_[entry], shares_before(chain), [&](auto& corrected) {
+      return fitting_ || chain.size() > 1 ||
+             could_beat_the_best(column, static_cast<double>(planner::saving_of(corrected, objective_)));
+    });
+    if (put_off(column, measured)) return;
+    trial.entry = entry;
+    note(chain, std::move(measured), trial);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
     candidates_[entry].reason = "cannot be computed: " + error.problem();
     log::info(described(candidates_[entry]) + ": " + candidates_[entry].reason);
   }
   trial.entry = entry;
+  put_off_.erase(column);
   if (!trial.holds) drop(chain);
   if (trial.holds && chain.size() == 1) status_[column] = Status::kHolds;
   trials_.emplace(chain, std::move(trial));
   if (chain.size() == 1) foretell(column);
 }
 
-Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry) {
+std::vector<graph::Splice> Search::State::shares_before(const Chain& chain) const {
   const std::map<int, std::size_t> of_receiver = by_receiver(chain);
   std::vector<graph::Splice> before;
   for (const std::size_t donor : chain) {
     if (donor != chain.back()) before.push_back(trials_.at(chain_of(of_receiver, donor)).accepted->fitted.splice);
   }
-  auto [accepted, agreement] = measuring_.run(candidates_[entry], std::move(before));
-  Trial trial;
-  planner::Candidate& one = candidates_[entry];
-  one = accepted.candidate;  // what corrections add is known now
+  return before;
+}
+
+/// A search tries corrections on less than they may see. What is kept, and what others are fitted on, sees all: whether
+/// it then still holds.
+bool Search::State::complete(const Chain& chain) {
+  Trial& trial = trials_.at(chain);
+  if (!trial.holds || trial.accepted->complete) return trial.holds;
+  note(chain, measuring_.completed(*trial.accepted, shares_before(chain)), trial);
+  if (!trial.holds) drop(chain);
+  return trial.holds;
+}
+
+/// The same for all of the best combination. False: it is none any more.
+bool Search::State::complete_best() {
+  const std::map<int, std::size_t> of_receiver = by_receiver(best_.columns);
+  bool all = true;
+  for (const std::size_t column : best_.columns) all = complete(chain_of(of_receiver, column)) && all;
+  return all;
+}
+
+/// What a trial found.
+void Search::State::note(const Chain& chain, Trials::Measured measured, Trial& trial) {
+  planner::Candidate& one = candidates_[trial.entry];
+  const Agreement agreement = measured.agreement;
+  one = measured.accepted.candidate;  // what corrections add is known now
   one.measured_fidelity = agreement.fidelity;
   trial.fidelity = agreement.fidelity;
   trial.holds = agreement.low >= target(chain.back());
-  std::string measured = rounded(agreement.fidelity);
-  if (input_.settings.confidence > 0) measured += " (lower end " + rounded(agreement.low) + ")";
+  std::string kept = rounded(agreement.fidelity);
+  if (input_.settings.confidence > 0) kept += " (lower end " + rounded(agreement.low) + ")";
   const std::string on = on_donors_that_take(chain);
   const std::string wanted = rounded(target(chain.back()));
   std::vector<std::string> names;
@@ -209,11 +267,10 @@ Search::State::Trial Search::State::tried(const Chain& chain, std::size_t entry)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
   log::info(described(one) + " at " + joined(names) + on + ": saves " +
             saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " + predicted_text(one) +
-            ", measured " + measured + (trial.holds ? ": holds" : ": below " + wanted));
+            ", measured " + kept + (trial.holds ? ": holds" : ": below " + wanted));
   one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"
-                           : "measured fidelity " + measured + on + " is below " + wanted;
-  trial.accepted = std::make_shared<const Accepted>(std::move(accepted));
-  return trial;
+                           : "measured fidelity " + kept + on + " is below " + wanted;
+  trial.accepted = std::make_shared<const Accepted>(std::move(measured.accepted));
 }
 
 std::string Search::State::described(const planner::Candidate& one) const {

@@ -6,6 +6,7 @@
 #include "repsim/base/log.hpp"
 #include "repsim/optimised.hpp"
 #include "savings.hpp"
+#include "side_inputs.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -14,6 +15,7 @@ constexpr int kLeastRank = 4;                    // of a correction; larger ones
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
 constexpr double kReach = 0.2;                   // fidelity that corrections may bring: more was never measured
 constexpr double kReachOfMore = 0.03;            // and corrections that see all channels beyond that
+constexpr double kReachOfSides = 0.02;           // and side inputs beyond that
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -77,55 +79,131 @@ void Trials::gather(const std::vector<planner::Candidate>& candidates) {
                     &on_calibration_);
 }
 
-std::pair<Accepted, Agreement> Trials::run(const planner::Candidate& candidate, std::vector<graph::Splice> before) {
-  const fit::Cut cut = cut_of(candidate);
-  const double target = settings_.min_fidelity_for(work_.prepared[at(candidate.receiver)].name);
-  fit::Options options = fit_options(settings_);
-  const fit::Joint plain = fit::plan_joint(work_.set, cut, options);
-  const fit::RowWeights& rows = weights(candidate.receiver);
-  const fit::Gathered gathered = std::move(
-      fit::gather(work_.set, calibration_, before, {&cut, 1}, {&plain, 1}, progress_, rows, &on_calibration_).front());
-  const auto corrected = [&](const fit::Joint& joint, std::int64_t most_regressors) {
-    return fit::gather_corrections(work_.set, calibration_, before, cut, joint, gathered, progress_, rows,
-                                   &on_calibration_, most_regressors);
-  };
-  const auto tried = [&](Accepted accepted, const fit::Gathered& sums) {
-    accepted.fitted = fit::solve(sums, accepted.joint, options);
-    std::vector<graph::Splice> splices = before;
+/// One candidate on its donors' shares: what its fits have in common.
+class Trials::Attempt {
+ public:
+  Attempt(Trials& trials, const planner::Candidate& candidate, const std::vector<graph::Splice>& before)
+      : trials_(trials),
+        candidate_(candidate),
+        before_(before),
+        cut_(cut_of(candidate)),
+        plain_(fit::plan_joint(trials.work_.set, cut_, fit_options(trials.settings_))),
+        rows_(trials.weights(candidate.receiver)),
+        sums_(std::move(fit::gather(trials.work_.set, trials.calibration_, before, {&cut_, 1}, {&plain_, 1},
+                                    trials.progress_, rows_, &trials.on_calibration_)
+                            .front())) {}
+
+  [[nodiscard]] const fit::Gathered& plain_sums() const { return sums_; }
+  /// Whether corrections that are kept see more than those that a search tries.
+  [[nodiscard]] bool sees_more() const {
+    return fit::sees_more(sums_, fit::kMostRegressorsTried, fit::kMostRegressors);
+  }
+
+  /// The candidate joined like this, and what it then saves; nothing is fitted.
+  [[nodiscard]] Accepted joined(int rank, std::vector<fit::Side> sides = {}) const {
+    fit::Options options = fit_options(trials_.settings_);
+    options.rank = rank;
+    options.sides = std::move(sides);
+    Accepted accepted{candidate_, {}, fit::plan_joint(trials_.work_.set, cut_, options)};
+    const std::int64_t bytes = accepted.joint.bytes_added - plain_.bytes_added;
+    accepted.candidate.bytes_saved -= bytes;
+    accepted.candidate.flops_saved -= accepted.joint.flops_added - plain_.flops_added;
+    accepted.candidate.memory_saved -= bytes;
+    accepted.candidate.latency_saved_ns -= corrections_ns(plain_, accepted.joint);
+    return accepted;
+  }
+  [[nodiscard]] bool saves(const Accepted& accepted) const {
+    return planner::saving_of(accepted.candidate, objective_of(trials_.settings_)) > 0;
+  }
+
+  [[nodiscard]] fit::Gathered corrections(const fit::Joint& joint, std::int64_t most_regressors) const {
+    return fit::gather_corrections(trials_.work_.set, trials_.calibration_, before_, cut_, joint, sums_,
+                                   trials_.progress_, rows_, &trials_.on_calibration_, most_regressors);
+  }
+
+  /// More layers that corrections of this joint are to read.
+  [[nodiscard]] std::vector<fit::Side> sides_for(const fit::Joint& joint) const {
+    const std::vector<fit::Side> offered =
+        offered_sides(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
+    return fit::choose_sides(trials_.work_.set, trials_.calibration_, before_, cut_, joint, sums_, offered,
+                             static_cast<std::size_t>(trials_.settings_.max_side_inputs), trials_.progress_, rows_);
+  }
+
+  /// With corrections on all that they may see.
+  [[nodiscard]] Measured completed(Accepted accepted) const {
+    const fit::Gathered sums = corrections(accepted.joint, fit::kMostRegressors);
+    accepted.complete = true;
+    return measured(std::move(accepted), sums);
+  }
+
+  [[nodiscard]] Measured measured(Accepted accepted, const fit::Gathered& sums) const {
+    accepted.fitted = fit::solve(sums, accepted.joint, fit_options(trials_.settings_));
+    std::vector<graph::Splice> splices = before_;
     splices.push_back(accepted.fitted.splice);
-    const Agreement agreement = measured(candidate.receiver, splices);
-    const std::string with = accepted.joint.rank > 0 ? "corrections of rank " + std::to_string(accepted.joint.rank)
-                                                     : std::string("no corrections");
-    log::debug("with " + with + ": " + rounded(agreement.fidelity) + ", R2 " +
+    const Agreement agreement = trials_.measured(candidate_.receiver, splices);
+    log::debug("with " + described(accepted.joint) + ": " + rounded(agreement.fidelity) + ", R2 " +
                rounded(1 - accepted.fitted.residuals.front()) + "; " +
-               report::human_bytes(on_calibration_.values.bytes() + on_frames_.bytes()) + " of values kept");
-    return std::pair(std::move(accepted), agreement);
-  };
-  std::optional<std::pair<Accepted, Agreement>> best;
+               report::human_bytes(trials_.on_calibration_.values.bytes() + trials_.on_frames_.bytes()) +
+               " of values kept");
+    return {std::move(accepted), agreement};
+  }
+
+ private:
+  [[nodiscard]] std::string described(const fit::Joint& joint) const {
+    if (joint.rank == 0) return "no corrections";
+    std::string text = "corrections of rank " + std::to_string(joint.rank);
+    for (std::size_t i = 0; i < joint.sides.size(); ++i) {
+      const fit::Side& side = joint.sides[i];
+      text += i == 0 ? " that also read " : ", ";
+      text += trials_.work_.prepared[at(side.donor)].program.layers[at(side.donor_layer)].name;
+    }
+    return text;
+  }
+
+  Trials& trials_;
+  const planner::Candidate& candidate_;
+  const std::vector<graph::Splice>& before_;
+  const fit::Cut cut_;
+  const fit::Joint plain_;
+  const fit::RowWeights& rows_;
+  const fit::Gathered sums_;
+};
+
+Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vector<graph::Splice>& before,
+                             const Worth& worth) {
+  const double target = settings_.min_fidelity_for(work_.prepared[at(candidate.receiver)].name);
+  const Attempt attempt(*this, candidate, before);
+  std::optional<Measured> best;
   std::optional<fit::Gathered> sums;  // what one rank needs serves all
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
-    options.rank = rank;
-    Accepted accepted{candidate, {}, fit::plan_joint(work_.set, cut, options)};
+    Accepted accepted = attempt.joined(rank);
     if (accepted.joint.rank != rank) break;  // nothing is fitted that a correction could stand beside
-    accepted.candidate.bytes_saved -= accepted.joint.bytes_added - plain.bytes_added;
-    accepted.candidate.flops_saved -= accepted.joint.flops_added - plain.flops_added;
-    accepted.candidate.memory_saved -= accepted.joint.bytes_added - plain.bytes_added;
-    accepted.candidate.latency_saved_ns -= corrections_ns(plain, accepted.joint);
-    if (rank > 0 && planner::saving_of(accepted.candidate, objective_of(settings_)) <= 0) break;
-    if (rank == kLeastRank) sums = corrected(accepted.joint, fit::kMostRegressorsTried);
-    auto trial = tried(std::move(accepted), rank == 0 ? gathered : *sums);
-    if (!best || trial.second.low > best->second.low) best = std::move(trial);
-    if (best->second.low >= target || best->second.low < target - kReach) break;
+    if (rank > 0 && !attempt.saves(accepted)) break;
+    if (rank > 0 && !worth(accepted.candidate)) {
+      best->not_worth_it = accepted.candidate;
+      return std::move(*best);
+    }
+    if (rank == kLeastRank) sums = attempt.corrections(accepted.joint, fit::kMostRegressorsTried);
+    Measured trial = attempt.measured(std::move(accepted), rank == 0 ? attempt.plain_sums() : *sums);
+    if (!best || trial.agreement.low > best->agreement.low) best = std::move(trial);
+    if (best->agreement.low >= target || best->agreement.low < target - kReach) break;
   }
-  // What is kept sees all channels, so what may be kept is judged as that.
-  const int rank = best->first.joint.rank;
-  if (rank > 0 && best->second.low >= target - kReachOfMore &&
-      fit::sees_more(gathered, fit::kMostRegressorsTried, fit::kMostRegressors)) {
-    options.rank = rank;
-    const fit::Gathered all = corrected(best->first.joint, fit::kMostRegressors);
-    best = tried(std::move(best->first), all);
-  }
+  if (best->accepted.joint.rank == 0) return std::move(*best);
+  best->accepted.complete = !attempt.sees_more();
+  if (best->agreement.low >= target || best->agreement.low < target - kReachOfMore) return std::move(*best);
+  if (!best->accepted.complete) best = attempt.completed(best->accepted);
+  if (settings_.max_side_inputs == 0 || best->agreement.low >= target || best->agreement.low < target - kReachOfSides)
+    return std::move(*best);
+  const fit::Joint& joint = best->accepted.joint;
+  Accepted accepted = attempt.joined(joint.rank, attempt.sides_for(joint));
+  if (accepted.joint.sides.empty() || !attempt.saves(accepted) || !worth(accepted.candidate)) return std::move(*best);
+  Measured trial = attempt.completed(std::move(accepted));
+  if (trial.agreement.low > best->agreement.low) best = std::move(trial);
   return std::move(*best);
+}
+
+Trials::Measured Trials::completed(const Accepted& accepted, const std::vector<graph::Splice>& before) {
+  return Attempt(*this, accepted.candidate, before).completed(accepted);
 }
 
 const verify::Reference& Trials::reference(int receiver) {
@@ -141,7 +219,7 @@ const verify::Reference& Trials::reference(int receiver) {
 verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& splices) {
   std::vector<int> involved{receiver};
   for (const graph::Splice& splice : splices) {
-    for (const graph::Override& one : splice.overrides) involved.push_back(one.donor);
+    for (const graph::Source* one : splice.sources()) involved.push_back(one->donor);
   }
   verify::Head head = heads_[at(receiver)];
   head.batchable = work_.set.batch(involved) > 1;

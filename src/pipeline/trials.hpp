@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -29,9 +31,11 @@ fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibr
 class Trials {
  public:
   Trials(const Settings& settings, const Workspace& work, const capture::Stores& calibration,
-         const capture::Stores& frames, const std::vector<verify::Head>& heads, const Room& room, Progress& progress)
+         const capture::Stores& frames, const std::vector<verify::Head>& heads,
+         const std::vector<similarity::Signatures>& signatures, const Room& room, Progress& progress)
       : settings_(settings),
         work_(work),
+        signatures_(signatures),
         calibration_(calibration),
         frames_(frames),
         heads_(heads),
@@ -39,14 +43,27 @@ class Trials {
         on_calibration_(room.calibration_values, room.sums),
         on_frames_(room.frame_values) {}
 
+  struct Measured {
+    Accepted accepted;  ///< the candidate, fitted, its savings less what its corrections add
+    Agreement agreement;
+    /// What it would be with corrections that were not worth it, where it misses its target without.
+    std::optional<planner::Candidate> not_worth_it = std::nullopt;
+  };
+  /// Whether a candidate with these savings is still of use.
+  using Worth = std::function<bool(const planner::Candidate&)>;
+
   /// Fits without corrections first; where that misses the target, with the least rank of 4, 8, 16, ... up to
-  /// --max-rank that reaches it, else with the best of these.
+  /// --max-rank that reaches it, else with the best of these. Corrections are tried on a thousand values, and on all
+  /// that they may see where that could make the difference; where the target is barely missed then, they read up to
+  /// --max-side-inputs more of the donors' layers.
+  /// Nothing is fitted that leaves the candidate without a saving, or `worth` says no to.
   /// @param before  shares of the donors, of their donors and so on: the candidate is fitted on what they really
   ///                produce
-  /// @return the candidate, fitted, its savings less what its corrections add, and how well its receiver then agrees
-  ///         with its original
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
-  std::pair<Accepted, Agreement> run(const planner::Candidate& candidate, std::vector<graph::Splice> before);
+  Measured run(const planner::Candidate& candidate, const std::vector<graph::Splice>& before, const Worth& worth);
+
+  /// What run() returned, with corrections on all that they may see: what is kept.
+  Measured completed(const Accepted& accepted, const std::vector<graph::Splice>& before);
 
   /// What run() needs first of these candidates of one receiver, on donors that take nothing, in one pass over the
   /// frames. It is kept while it fits into memory.
@@ -68,8 +85,11 @@ class Trials {
   const verify::Reference& reference(int receiver);
 
  private:
+  class Attempt;
+
   const Settings& settings_;
   const Workspace& work_;
+  const std::vector<similarity::Signatures>& signatures_;
   const capture::Stores& calibration_;
   const capture::Stores& frames_;
   const std::vector<verify::Head>& heads_;
