@@ -9,7 +9,8 @@ video's first half (0 to 399) and measures it on frames 400:795:4. The same fram
 detectors: fastestdet.pt, yolofastestv2.pt and the ImageNet backbone shufflenetv2.pt in --real) or by
 scripts/evaluate_detector.py (the demo's): fidelity over all classes and of persons alone, and person AP where --truth is given.
 
-  fits   the whole backbone is replaced; every fit, from nothing to corrections of rank 32, then two of them without weights of rows
+  fits   the whole backbone is replaced; every fit, from nothing to corrections of rank 32 and with side inputs, then two of them
+         without weights of rows
   curve  the real pair, replaced at growing depth: 1x1 adapters without and with corrections of rank 8
 
 Extra weights are those beyond the same cut with nothing fitted. Bytes are saved against the bundle without shares. Results stay
@@ -41,13 +42,19 @@ STAGES = {8: 2, 16: 3, 32: 4}  # of both real backbones
 UNITS = ["2.3", "3.2", "3.5", "3.7", "4.1", "4.3"]  # a stage and a unit in it
 
 
-def fit(refit: bool, rank: int = 0, adapters: str = "linear", weighted: bool = True) -> dict:
-    return {"adapters": adapters, "refit": refit, "rank": rank, "weighted": weighted}
+# What corrections of rank 8 behind the whole backbone read besides, as `repsim plan` chose it for this cut (its log with -v).
+SIDE_INPUTS = {
+    "fastestdet<-yolofastestv2": ["?"],
+}
+
+
+def fit(refit: bool, rank: int = 0, adapters: str = "linear", weighted: bool = True, sides: bool = False) -> dict:
+    return {"adapters": adapters, "refit": refit, "rank": rank, "weighted": weighted, "sides": sides}
 
 
 NOTHING = "nothing"
 FITS = {NOTHING: fit(False, adapters="none"), "1x1 adapters": fit(False), "1x1 adapters + rank 8": fit(False, 8), "refit": fit(True),
-        **{f"refit + rank {rank}": fit(True, rank) for rank in (4, 8, 16, 32)},
+        **{f"refit + rank {rank}": fit(True, rank) for rank in (4, 8, 16, 32)}, "refit + rank 8, side inputs": fit(True, 8, sides=True),
         "refit, rows alike": fit(True, weighted=False), "refit + rank 8, rows alike": fit(True, 8, weighted=False)}  # fmt: skip
 CURVE = ["1x1 adapters", "1x1 adapters + rank 8"]
 
@@ -92,6 +99,8 @@ class Study:
         plan["settings"]["merge"].update(adapters=means["adapters"], refit=means["refit"])
         replaced = [{"receiver_layer": to, "donor_layer": giver, "correction_rank": means["rank"]} for to, giver in cut]
         plan["shares"] = [{"receiver": receiver, "donor": donor, "replaced": replaced}]
+        if means["sides"]:
+            plan["shares"][0]["side_inputs"] = [{"donor": donor, "donor_layer": layer} for layer in SIDE_INPUTS[f"{receiver}<-{donor}"]]
         if not means["weighted"]:  # raw outputs have no boxes to weight rows by
             plan["models"][0]["output"]["format"] = "tensor"
         edited, bundle = folder / "edited.json", folder / "edited.pt"
@@ -116,6 +125,8 @@ class Study:
             if "fits" in self.args.parts:
                 cut = whole_backbone(receiver, donor)
                 for name in self.args.fits:
+                    if FITS[name]["sides"] and pair not in SIDE_INPUTS:
+                        continue
                     self.results.once(f"{pair} {name}", lambda: self.fitted(receiver, donor, cut, FITS[name]))
             if "curve" in self.args.parts and {receiver, donor} == {"fastestdet", "yolofastestv2"}:
                 for unit in UNITS:

@@ -33,11 +33,19 @@ struct Cut {
   [[nodiscard]] std::vector<int> donors() const;  ///< each once, ascending
 };
 
+/// Another layer of one of a cut's donors, which corrections read beside what their maps do.
+struct Side {
+  int donor = -1, donor_layer = -1;
+
+  [[nodiscard]] bool operator==(const Side&) const = default;
+};
+
 struct Options {
   bool linear =
       true;  ///< 1x1 adapters may be fitted; else layers are at most resized or resampled (channels must agree)
-  bool refit = true;  ///< the first convolutions after the cut may be solved again instead
-  int rank = 0;       ///< channels of the correction beside each linear map; 0: none (graph::Correction)
+  bool refit = true;        ///< the first convolutions after the cut may be solved again instead
+  int rank = 0;             ///< channels of the correction beside each linear map; 0: none (graph::Correction)
+  std::vector<Side> sides;  ///< that these corrections read
   /// Strength relative to the mean variance of the regressors, of maps and of corrections (whose many regressors say
   /// nearly the same). Not set: per map the one that explains parts of the calibration frames best that it was not
   /// fitted on.
@@ -66,6 +74,7 @@ struct Joint {
   std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
   std::vector<bool> resample;  ///< per tap: receiver and donor see different parts; constant matrices line the maps up
   int rank = 0;                ///< of the corrections
+  std::vector<Side> sides;     ///< that they read; none where the size of what a map returns is not known
   /// Per convolution of refit_nodes: the batch normalisation behind it that its new weights take in.
   std::vector<std::optional<graph::Normalisation>> normalisations;
   std::set<graph::Axis> rows,
@@ -148,6 +157,9 @@ class NormalEquations {
   [[nodiscard]] Moments moments() const;
 
  private:
+  [[nodiscard]] std::vector<LowRank> low_ranks(const Moments& all, const at::Tensor& columns, const at::Tensor& more,
+                                               std::int64_t rank, double ridge,
+                                               std::span<const double> correction_ridges) const;
   [[nodiscard]] double error_of(const at::Tensor& weight, const at::Tensor& bias, double quadratic) const;
   [[nodiscard]] at::Tensor bias_of(const Moments& moments, const at::Tensor& weight) const;
   /// Bias of a weight [p, q], and what it explains.
@@ -177,6 +189,11 @@ struct Gathered {
     double ridge = kRidge, correction_ridge = kCorrectionRidge;  ///< by cross-validation over the parts
     /// The correction sees these combinations of the channels, float64 [count, channels]; undefined: the channels.
     at::Tensor projection;
+    struct Beside {
+      graph::Source source;
+      std::int64_t channels = 0;
+    };
+    std::vector<Beside> sides = {};  ///< that the correction sees besides
   };
   graph::Splice splice;   ///< where the taps' values come from and how they are brought to size; no map yet
   std::vector<Map> maps;  ///< one per refitted convolution, or per tap
@@ -190,7 +207,8 @@ struct Gathered {
 /// not stand on both sides.
 /// @return nothing where fewer than two parts have rows
 [[nodiscard]] std::optional<double> best_ridge(std::span<const NormalEquations> parts, std::span<const double> ridges);
-/// The same for corrections of rank 8 beside a map of ridge `ridge`.
+/// The same for corrections of rank 8 beside a map of ridge `ridge`. Every second part judges: what they cost is most
+/// of what choosing costs.
 [[nodiscard]] std::optional<double> best_correction_ridge(std::span<const NormalEquations> parts,
                                                           const at::Tensor& columns, const at::Tensor& more,
                                                           double ridge, std::span<const double> ridges);
@@ -204,7 +222,7 @@ struct Gathered {
 /// without those whose centre lies where the tap's donor (adapter) or one of the donors (refit) does not see. Sums in
 /// float64, rows in the order of the frames: deterministic. With a rank, what the map leaves over is regressed on a
 /// neighbourhood that is larger by a ring of one, and of that the directions of most explained variance are kept
-/// (reduced-rank regression, Izenman 1975).
+/// (reduced-rank regression, Izenman 1975). Sides are regressors beside the neighbourhood.
 /// @param shares  shares that are already part of the merged model: the donors' layers are what they make of them
 /// @param weights  of the rows; residuals are weighted alike
 /// @throws Error{kInterrupted}
@@ -251,11 +269,24 @@ inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 102
 
 /// The same of one cut with what corrections of any rank need. A neighbourhood of so many channels that it has more
 /// than `most_regressors` values is regressed on the principal directions of the channels only.
+/// @param joint  its sides are seen, its rank does not matter
 /// @param plain  what gather() has of this cut
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
                                           std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                                           const Gathered& plain, Progress& progress, const RowWeights& weights = {},
                                           Reuse* reuse = nullptr, std::int64_t most_regressors = kMostRegressors);
+/// The layers, of `offered`, that corrections should read: of those left always the one that takes most off the error
+/// per weight, as long as that is more than what the weakest channel of a correction of joint.rank takes off per
+/// weight. Fitted on the first three of the four stretches of the calibration frames, judged on the last; summed over
+/// the cut's maps, each relative to the variance of what it returns.
+/// @param joint  of a rank above 0, without sides
+/// @param plain  what gather() has of this cut
+/// @param most  of them
+/// @return in the order in which they were taken
+[[nodiscard]] std::vector<Side> choose_sides(const capture::ModelSet& set, const capture::Stores& calibration,
+                                             std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                                             const Gathered& plain, const std::vector<Side>& offered, std::size_t most,
+                                             Progress& progress, const RowWeights& weights = {});
 /// Whether gather_corrections() of this cut depends on `most_regressors` between those two.
 [[nodiscard]] bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors);
 /// The second half.

@@ -98,25 +98,35 @@ class Runner {
   std::vector<c10::IValue> parameters_;
 };
 
+/// A donor's layer as something of the receiver reads it.
+struct Source {
+  int donor = -1;  ///< index of the donor in the list of models
+  int donor_layer = -1;
+  std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
+  /// Constant matrices that bring the map into the receiver's coordinates instead: rows [H, donor's H] from the left,
+  /// columns [donor's W, W] from the right (see repsim/resample.hpp); undefined: none in this direction. Sources with
+  /// equal matrices share them.
+  at::Tensor rows, columns;
+};
+
+/// Another of the donor's layers, brought to the size of a correction's result.
+struct SideInput : Source {
+  at::Tensor weight;  ///< 1x1 convolution [rank, C, 1, 1], whose result is added to that of Correction::down
+};
+
 /// What a small convolution adds to the result of a linear map: one of the map's stride and dilation whose kernel is
 /// larger by a ring of one, into a few channels, and a 1x1 convolution from these.
 struct Correction {
   at::Tensor down;  ///< [rank, C_in, kh + 2, kw + 2] for a map of kernel kh x kw; undefined: none
   at::Tensor up;    ///< [C_out, rank, 1, 1]
+  std::vector<SideInput> sides = {};
 
   [[nodiscard]] bool defined() const { return down.defined(); }
 };
 
 /// A receiver layer whose value comes from a donor layer.
-struct Override {
-  int receiver_layer = -1;  ///< index in the receiver's program.layers
-  int donor = -1;           ///< index of the donor in the list of models
-  int donor_layer = -1;
-  std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
-  /// Constant matrices that bring the map into the receiver's coordinates instead: rows [H, donor's H] from the left,
-  /// columns [donor's W, W] from the right (see repsim/resample.hpp); undefined: none in this direction. Overrides with
-  /// equal matrices share them.
-  at::Tensor rows, columns;
+struct Override : Source {
+  int receiver_layer = -1;     ///< index in the receiver's program.layers
   at::Tensor weight, bias;     ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
   Correction correction = {};  ///< of this convolution
 };
@@ -134,6 +144,9 @@ struct Splice {
   int receiver = -1;
   std::vector<Override> overrides;
   std::vector<ConvRefit> refits;
+
+  /// All that it takes from donors, side inputs of corrections too.
+  [[nodiscard]] std::vector<const Source*> sources() const;
 };
 
 /// Where a parameter of an assembled graph lives: an attribute path below the model's name.
@@ -194,6 +207,7 @@ struct ConvGeometry {
   int bias_parameter = -1;    ///< likewise; -1: none
   bool has_bias = false;
   std::int64_t output_places = 0;  ///< height * width of the result; 0: unknown
+  int layer = -1;  ///< of which it is a part: what it returns has that layer's height and width; -1: none
 };
 [[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
 /// That of an adapter: 1x1, nothing around.

@@ -40,6 +40,7 @@ struct Settings {
   std::string adapters = "linear";   ///< "none": representations are at most resized; "linear": 1x1 convolutions too
   bool refit = true;                 ///< the first convolutions after a cut may be solved again
   std::int64_t max_rank = 8;         ///< of the corrections beside fitted maps, where a cut misses its target without
+  std::int64_t max_side_inputs = 8;  ///< donors' layers that corrections of one share may read besides
   std::vector<Direction> share;      ///< empty: all ordered pairs
   std::vector<std::string> layers;   ///< globs on layer names that may be replaced; empty: all
   std::vector<std::string> exclude;  ///< globs on layer names that may be neither given nor replaced

@@ -50,11 +50,17 @@ struct Replaced {
   std::int64_t correction_rank = 0;  ///< of the correction beside the adapter or the refitted convolutions; 0: none
 };
 
+/// Another of a donor's layers, which the corrections of a share read.
+struct SideInput {
+  std::string donor, donor_layer;
+};
+
 struct Share {
   std::string receiver;
   std::string donor;                ///< gives most of the replaced layers; of equals the first in plan order
   std::vector<std::string> donors;  ///< all that give, in plan order
   std::vector<Replaced> replaced;
+  std::vector<SideInput> side_inputs;  ///< none in older plans
   std::vector<std::string> removed_layers;
   std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
   std::int64_t bytes_added = 0;                     ///< of adapters, and of refitted convolutions beyond what they had

@@ -34,7 +34,7 @@ written, with no shares) or nothing that fits into the budget keeps it (the smal
 struct PlanFlags : JobFlags {
   std::vector<std::string> min_fidelity, donors, keep, explain;
   std::optional<std::string> objective, budget;
-  std::optional<std::int64_t> max_trials, max_shares, max_rank;
+  std::optional<std::int64_t> max_trials, max_shares, max_rank, max_side_inputs;
   std::optional<double> confidence, max_minutes;
   bool dry_run = false;
 };
@@ -55,6 +55,7 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   take(flags.donors, settings.donors);
   take(flags.keep, settings.keep);
   take(flags.max_rank, settings.max_rank);
+  take(flags.max_side_inputs, settings.max_side_inputs);
   take(flags.max_trials, settings.max_trials);
   take(flags.confidence, settings.confidence);
   take(flags.max_minutes, settings.max_minutes);
@@ -149,6 +150,10 @@ Job setup_plan(CLI::App& app) {
                         with_default("Largest rank of the 3x3 corrections tried beside fitted maps where a cut misses "
                                      "its fidelity without; 0: none",
                                      std::to_string(defaults.max_rank))),
+       add_whole_number(app, "--max-side-inputs", "N", f.max_side_inputs,
+                        with_default("More of the donors' layers that these corrections may read where a cut barely "
+                                     "misses its fidelity; 0: none",
+                                     std::to_string(defaults.max_side_inputs))),
        add_repeatable(app, "--share", "'R<-D'", f.share,
                       "Only this direction: receiver R takes from donor D (default: all pairs are tried)"),
        add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)"),

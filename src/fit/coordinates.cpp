@@ -48,6 +48,22 @@ Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::I
   return result;
 }
 
+graph::Source source_of(const capture::ModelSet& set, int receiver, int donor, int donor_layer, at::IntArrayRef to) {
+  const auto& from =
+      set.models[static_cast<std::size_t>(donor)]->program.layers[static_cast<std::size_t>(donor_layer)].shape;
+  const graph::Alignment aligned = alignment(set, receiver, donor);
+  graph::Source source{donor, donor_layer, 0, 0, {}, {}};
+  if (!aligned.identity()) {
+    const Matrices maps = matrices(aligned, from, to);
+    source.rows = maps.rows;
+    source.columns = maps.columns;
+  } else if (from[1] != to[1] || from[2] != to[2]) {
+    source.height = to[1];
+    source.width = to[2];
+  }
+  return source;
+}
+
 at::Tensor Matrices::apply(const at::Tensor& map) const {
   at::Tensor value = map;
   if (columns.defined()) value = at::matmul(value, columns.to(map.device()));

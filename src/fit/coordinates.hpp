@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "repsim/capture.hpp"
+#include "repsim/graph.hpp"
 #include "repsim/resample.hpp"
 
 /// Bringing a donor's maps into the coordinates of a receiver that sees another part of the frame.
@@ -27,6 +28,10 @@ struct Matrices {
 };
 /// @param from,to  [C,H,W] of the donor's layer and of the receiver's
 [[nodiscard]] Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to);
+
+/// A donor's layer as it is brought to a map of the receiver. @param to  [C,H,W] of that map; C does not matter
+[[nodiscard]] graph::Source source_of(const capture::ModelSet& set, int receiver, int donor, int donor_layer,
+                                      at::IntArrayRef to);
 
 /// A donor's map in the size of a receiver's: by its matrices where there are any, else by the resize of adapters.
 [[nodiscard]] at::Tensor brought_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height,

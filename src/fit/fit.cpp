@@ -12,7 +12,10 @@ namespace {
 /// Weights as torch's convolutions have them, where models are kept. @param weight  by place in the kernel, then
 /// channel
 at::Tensor kernel(const at::Tensor& weight, std::int64_t height, std::int64_t width) {
-  return weight.to(at::kCPU, at::kFloat).view({weight.size(0), height, width, -1}).permute({0, 3, 1, 2}).contiguous();
+  return weight.to(at::kCPU, at::kFloat)
+      .reshape({weight.size(0), height, width, -1})
+      .permute({0, 3, 1, 2})
+      .contiguous();
 }
 
 /// A fitted map, in the form in which the bundle holds it.
@@ -32,18 +35,23 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
   };
   if (rank > 0) {
     if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
-    const auto [columns, more] = taken_by(map);
+    const Taken taken = taken_by(map);
     NormalEquations::LowRank low =
-        merged(map.parts).solve_low_rank(columns, more, rank, options.ridge.value_or(map.ridge),
+        merged(map.parts).solve_low_rank(taken.map, taken.by_correction(), rank, options.ridge.value_or(map.ridge),
                                          options.correction_ridge.value_or(map.correction_ridge));
-    at::Tensor down = low.down;
+    std::int64_t begin = taken.neighbourhood.size(0);
+    at::Tensor down = low.down.narrow(1, 0, begin);
     if (map.projection.defined()) {  // from combinations of channels back to channels
       const std::int64_t seen = map.projection.size(0);
-      down = at::einsum("rpk,kc->rpc", {down.view({-1, larger_kernel(map.geometry), seen}), map.projection});
+      down = at::einsum("rpk,kc->rpc", {down.reshape({-1, larger_kernel(map.geometry), seen}), map.projection});
       down = down.reshape({down.size(0), -1});
     }
     solved.correction.down = kernel(down, height + 2, width + 2);
     solved.correction.up = kernel(scaled(low.up), 1, 1);
+    for (const Gathered::Map::Beside& side : map.sides) {
+      solved.correction.sides.push_back({side.source, kernel(low.down.narrow(1, begin, side.channels), 1, 1)});
+      begin += side.channels;
+    }
     solution = std::move(low.base);
   } else {
     solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));

@@ -6,6 +6,7 @@
 #include "regressors.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/fit.hpp"
+#include "sides.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -21,8 +22,15 @@ constexpr double kCorrectionRidges[] = {1e-4, 1e-3, 1e-2};  // each costs four s
 struct Regression {
   std::vector<graph::Alignment> aligned;  // of the donors whose maps it reads
   std::size_t x = 0, y = 0;               // indices of place requests
+  std::vector<std::size_t> sides;         // likewise, one per side of the map
   Gathered::Map* map = nullptr;
   std::string key = {};  // of Reuse; empty: none
+};
+
+/// What becomes of the stretches of the calibration frames.
+enum class Stretches {
+  kChooseRidges,  ///< each judges the others, where their sums are not too large for that; then they are one
+  kLastOneJudges  ///< the sums stay two, those of the stretches before it and its own
 };
 
 std::string names_of(const capture::ModelSet& set, const std::vector<int>& models) {
@@ -41,28 +49,14 @@ std::int64_t most_channels(const Gathered::Map& map, std::int64_t most_regressor
 }
 
 /// Where the taps' values come from, brought to size; no map yet.
-graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut, const Joint& joint) {
+graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut) {
   graph::Splice splice;
   splice.receiver = cut.receiver;
-  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cut.receiver)];
-  for (std::size_t i = 0; i < cut.taps.size(); ++i) {
-    graph::Override one;
-    one.receiver_layer = cut.taps[i].receiver_layer;
-    one.donor = cut.taps[i].donor;
-    one.donor_layer = cut.taps[i].donor_layer;
-    const auto& shape = receiver.program.layers[static_cast<std::size_t>(one.receiver_layer)].shape;
-    if (joint.resize[i]) {
-      one.height = shape[1];
-      one.width = shape[2];
-    }
-    if (joint.resample[i]) {
-      const graph::Prepared& donor = *set.models[static_cast<std::size_t>(one.donor)];
-      const auto& given = donor.program.layers[static_cast<std::size_t>(one.donor_layer)].shape;
-      const Matrices maps = matrices(alignment(set, cut.receiver, one.donor), given, shape);
-      one.rows = maps.rows;
-      one.columns = maps.columns;
-    }
-    splice.overrides.push_back(one);
+  const graph::Program& receiver = set.models[static_cast<std::size_t>(cut.receiver)]->program;
+  for (const Tap& tap : cut.taps) {
+    const auto& shape = receiver.layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
+    splice.overrides.push_back(
+        {source_of(set, cut.receiver, tap.donor, tap.donor_layer, shape), tap.receiver_layer, {}, {}});
   }
   return splice;
 }
@@ -88,32 +82,35 @@ class RunWeights {
 /// Adds one run's rows to the sums of a map.
 /// @param values  by place request
 void add_rows(const Regression& one, const std::vector<at::Tensor>& values, const std::vector<std::int64_t>& positions,
-              std::int64_t frames, RunWeights& weights) {
+              std::int64_t frames, RunWeights& weights, Stretches how) {
   const c10::InferenceMode no_gradients;
   Gathered::Map& map = *one.map;
   const at::Tensor &x = values[one.x], &y = values[one.y];
   map.channels = x.size(1);
   const std::int64_t height = y.size(2), width = y.size(3), regressors = count_of_regressors(map);
+  std::vector<at::Tensor> sides;
+  for (const std::size_t side : one.sides) sides.push_back(values[side]);
   const Rows rows =
       rows_of(weights.of(height, width), weights.floor(), one.aligned, height, width, frames, regressors, positions);
   // A batch belongs to the part in which it begins.
-  const std::size_t parts = regressors * regressors > kMostInParts ? 1 : kParts;
+  const std::size_t parts = how == Stretches::kLastOneJudges || regressors * regressors <= kMostInParts ? kParts : 1;
   const auto products = map.corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
-  map.parts.resize(parts, NormalEquations(products));
-  const std::size_t part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
+  std::size_t part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
+  if (how == Stretches::kLastOneJudges) part = part + 1 < parts ? 0 : 1;
+  map.parts.resize(how == Stretches::kLastOneJudges ? 2 : parts, NormalEquations(products));
   // About one shift, so that parts are merged by adding them up.
   if (part > 0 && map.parts[part].rows() == 0) map.parts[part] = map.parts[part - 1].beside();
-  map.parts[part].add(regressors_at(x, map, rows.positions), patches_at(y, graph::pointwise_geometry(), rows.positions),
-                      rows.weights);
+  map.parts[part].add(regressors_at(x, sides, map, height, width, rows.positions),
+                      patches_at(y, graph::pointwise_geometry(), rows.positions), rows.weights);
 }
 
 /// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds
 /// the receiver as it is, which computes what the maps should return, and once more per cut with the donors' values in
 /// place, which computes what they will be given. Identical computations are shared by the assembly.
-/// @param finish  what is worked out of a map's sums once they are complete
+/// @param finish  what is worked out of a map's sums once they are complete, before they are merged
 void fill(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
           std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered, Progress& progress,
-          const RowWeights& weights, Reuse* reuse, const std::function<void(Gathered::Map&)>& finish) {
+          const RowWeights& weights, Reuse* reuse, Stretches how, const std::function<void(Gathered::Map&)>& finish) {
   const int receiver_index = cuts.front().receiver;
   const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(receiver_index)];
   std::vector<const graph::Prepared*> models = set.models;
@@ -130,15 +127,28 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     splices.push_back(gathered[i].splice);
     splices.back().receiver = copy;
     for (const int donor : cut.donors()) donors.insert(donor);
+    for (const Side& side : joints[i].sides) donors.insert(side.donor);
     std::size_t number = 0;
     const auto regress = [&](const graph::Place& place, bool input, const std::vector<int>& from) {
+      Gathered::Map& map = gathered[i].maps.at(number++);
+      std::vector<int> seen_by = from;
+      for (const Gathered::Map::Beside& side : map.sides) {
+        if (std::find(seen_by.begin(), seen_by.end(), side.source.donor) == seen_by.end())
+          seen_by.push_back(side.source.donor);
+      }
       // What is read and in whose view the rows lie; the rest of the key is known once the graph is.
       std::string key = (input ? "refit " : "adapter ") + std::to_string(receiver_index) + " from";
-      for (const int donor : from) key += " " + std::to_string(set.groups[static_cast<std::size_t>(donor)]);
-      regressions.push_back({alignments(set, receiver_index, from), requests.size(), requests.size() + 1,
-                             &gathered[i].maps.at(number++), std::move(key)});
+      for (const int donor : seen_by) key += " " + std::to_string(set.groups[static_cast<std::size_t>(donor)]);
+      regressions.push_back(
+          {alignments(set, receiver_index, seen_by), requests.size(), requests.size() + 1, {}, &map, std::move(key)});
       requests.push_back({copy, place, input});
       requests.push_back({receiver_index, place, false});
+      for (const Gathered::Map::Beside& side : map.sides) {
+        regressions.back().sides.push_back(requests.size());
+        const graph::Program& donor = set.models[static_cast<std::size_t>(side.source.donor)]->program;
+        const graph::Layer& layer = donor.layers[static_cast<std::size_t>(side.source.donor_layer)];
+        requests.push_back({side.source.donor, graph::place_of(layer), false});
+      }
     };
     for (const int node : joints[i].refit_nodes) regress({node, 0}, true, cut.donors());
     if (!joints[i].refit_nodes.empty()) continue;
@@ -150,7 +160,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
   std::vector<int> members(donors.begin(), donors.end());
   members.push_back(receiver_index);
   for (const graph::Splice& share : shares) {
-    for (const graph::Override& one : share.overrides) members.push_back(one.donor);
+    for (const graph::Source* one : share.sources()) members.push_back(one->donor);
   }
   const std::int64_t batch = set.batch(members);
 
@@ -163,10 +173,14 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     std::vector<graph::Place> places(assembly.places.size());
     for (Regression& one : regressions) {
       const int x = values[one.x].number, y = values[one.y].number;
-      one.key = x < 0 || y < 0 ? ""
-                               : one.key + ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " +
-                                     std::to_string(batch) +
-                                     (one.map->corrections ? " corrected " + std::to_string(seen_by(*one.map)) : "");
+      one.key += ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " + std::to_string(batch);
+      if (one.map->corrections) one.key += " corrected " + std::to_string(seen_by(*one.map));
+      bool fixed = x >= 0 && y >= 0;
+      for (const std::size_t side : one.sides) {
+        fixed = fixed && values[side].number >= 0;
+        one.key += " beside " + std::to_string(values[side].number);
+      }
+      if (!fixed) one.key.clear();
       if (!one.key.empty()) {
         if (const Gathered::Map* known = reuse->find(one.key)) {
           *one.map = *known;
@@ -179,6 +193,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
         }
       }
       for (const std::size_t place : {one.x, one.y}) places[place] = assembly.places[place];
+      for (const std::size_t place : one.sides) places[place] = assembly.places[place];
       open.push_back(std::move(one));
     }
     regressions = std::move(open);
@@ -195,13 +210,14 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       progress.spend("forward", [&] { values = pass.values(); });
       RunWeights of_run(weights, positions);
       progress.spend("sums", [&] {
-        for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run);
+        for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run, how);
       });
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
     progress.spend("ridges", [&] {
       const c10::InferenceMode no_gradients;
       for (const Regression& one : regressions) {
+        if (how == Stretches::kLastOneJudges) continue;
         finish(*one.map);
         one.map->parts = {merged(one.map->parts)};
       }
@@ -212,6 +228,43 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     if (reuse && !one.key.empty()) reuse->keep(one.key, *one.map);
   }
   for (const auto& [map, same] : alike) *map = *same;
+}
+
+/// Height and width of what each map returns, as [C,H,W].
+std::vector<std::vector<std::int64_t>> returned(const capture::ModelSet& set, const Cut& cut, const Gathered& plain) {
+  const graph::Program& receiver = set.models[static_cast<std::size_t>(cut.receiver)]->program;
+  std::vector<std::vector<std::int64_t>> shapes;
+  for (std::size_t i = 0; i < plain.maps.size(); ++i) {
+    const int refitted = plain.maps[i].geometry.layer;
+    const int layer = refitted >= 0 ? refitted : cut.taps.at(i).receiver_layer;
+    shapes.push_back(receiver.layers[static_cast<std::size_t>(layer)].shape);
+  }
+  return shapes;
+}
+
+/// The maps of `plain` with what corrections see besides; no sums yet.
+Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Joint& joint, const Gathered& plain,
+                   std::int64_t most_regressors) {
+  const c10::InferenceMode no_gradients;
+  Gathered gathered;
+  gathered.splice = plain.splice;
+  for (const Gathered::Map& map : plain.maps) {
+    Gathered::Map more{map.geometry, {}, map.channels, true, map.ridge, kCorrectionRidge, {}};
+    const std::int64_t most = most_channels(map, most_regressors);
+    if (map.channels > most)
+      more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
+    gathered.maps.push_back(std::move(more));
+  }
+  if (joint.sides.empty()) return gathered;
+  const std::vector<std::vector<std::int64_t>> shapes = returned(set, cut, plain);
+  for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
+    for (const Side& side : joint.sides) {
+      const graph::Program& donor = set.models[static_cast<std::size_t>(side.donor)]->program;
+      gathered.maps[i].sides.push_back({source_of(set, cut.receiver, side.donor, side.donor_layer, shapes[i]),
+                                        donor.layers[static_cast<std::size_t>(side.donor_layer)].shape[0]});
+    }
+  }
+  return gathered;
 }
 
 }  // namespace
@@ -225,7 +278,7 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
   const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cuts.front().receiver)];
   for (std::size_t i = 0; i < cuts.size(); ++i) {
     if (cuts[i].receiver != cuts.front().receiver) throw Error(ErrorKind::kInternal, "cuts of several receivers");
-    gathered[i].splice = without_maps(set, cuts[i], joints[i]);
+    gathered[i].splice = without_maps(set, cuts[i]);
     for (const int node : joints[i].refit_nodes)
       gathered[i].maps.push_back(
           {graph::convolution_geometry(receiver, node), {}, 0, false, kRidge, kCorrectionRidge, {}});
@@ -233,7 +286,7 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
       gathered[i].maps.assign(cuts[i].taps.size(),
                               {graph::pointwise_geometry(), {}, 0, false, kRidge, kCorrectionRidge, {}});
   }
-  fill(set, calibration, shares, cuts, joints, gathered, progress, weights, reuse,
+  fill(set, calibration, shares, cuts, joints, gathered, progress, weights, reuse, Stretches::kChooseRidges,
        [](Gathered::Map& map) { map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge); });
   return gathered;
 }
@@ -242,23 +295,31 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
                             std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
                             const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse,
                             std::int64_t most_regressors) {
-  const c10::InferenceMode no_gradients;
-  Gathered gathered;
-  gathered.splice = plain.splice;
-  for (const Gathered::Map& map : plain.maps) {
-    Gathered::Map more{map.geometry, {}, map.channels, true, map.ridge, kCorrectionRidge, {}};
-    const std::int64_t most = most_channels(map, most_regressors);
-    if (map.channels > most)
-      more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
-    gathered.maps.push_back(std::move(more));
-  }
+  Gathered gathered = corrected(set, cut, joint, plain, most_regressors);
   fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, weights, reuse,
-       [](Gathered::Map& map) {
-         const auto [columns, all] = taken_by(map);
+       Stretches::kChooseRidges, [](Gathered::Map& map) {
+         const Taken taken = taken_by(map);
          map.correction_ridge =
-             best_correction_ridge(map.parts, columns, all, map.ridge, kCorrectionRidges).value_or(kCorrectionRidge);
+             best_correction_ridge(map.parts, taken.map, taken.by_correction(), map.ridge, kCorrectionRidges)
+                 .value_or(kCorrectionRidge);
        });
   return gathered;
+}
+
+std::vector<Side> choose_sides(const capture::ModelSet& set, const capture::Stores& calibration,
+                               std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                               const Gathered& plain, const std::vector<Side>& offered, std::size_t most,
+                               Progress& progress, const RowWeights& weights) {
+  if (offered.empty() || most == 0) return {};
+  Joint all = joint;
+  all.sides = offered;
+  Gathered gathered = corrected(set, cut, all, plain, kMostRegressorsTried);
+  // Nothing is reused: what all these layers hold would push out what other fits need.
+  fill(set, calibration, shares, {&cut, 1}, {&all, 1}, {&gathered, 1}, progress, weights, nullptr,
+       Stretches::kLastOneJudges, {});
+  std::vector<Side> chosen;
+  for (const std::size_t side : best_sides(gathered.maps, joint.rank, most)) chosen.push_back(offered[side]);
+  return chosen;
 }
 
 bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors) {

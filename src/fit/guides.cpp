@@ -275,7 +275,7 @@ double agreement_behind(const capture::ModelSet& set, const capture::Stores& cal
     requests.push_back({original, place, false});
   }
   std::vector<int> members{splice.receiver};
-  for (const graph::Override& one : splice.overrides) members.push_back(one.donor);
+  for (const graph::Source* one : splice.sources()) members.push_back(one->donor);
   const std::vector<graph::Splice> splices{splice};
   const graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false,

@@ -11,24 +11,10 @@ std::int64_t product(const std::vector<std::int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-/// What corrections of these maps add.
-struct CorrectedMap {
-  graph::ConvGeometry geometry;
-  std::int64_t inputs = 0, outputs = 0, places = 0;  ///< channels in and out, height * width of the result
-};
-void add_corrections(const std::vector<CorrectedMap>& maps, int rank, Joint& joint) {
-  if (rank == 0) return;
-  joint.rank = rank;
-  for (const CorrectedMap& map : maps) {
-    const std::int64_t elements = rank * (map.inputs * larger_kernel(map.geometry) + map.outputs);
-    joint.elements_added += elements;
-    joint.flops_added += (2 * elements + map.outputs) * map.places;
-  }
-}
-
-/// A tap's matrices are stored once, its products are computed for every frame.
+/// Matrices are stored once, their products are computed for every frame. None where coordinates are equal.
 void add_matrices(const graph::Alignment& alignment, const std::vector<std::int64_t>& from,
                   const std::vector<std::int64_t>& to, Joint& joint) {
+  if (alignment.identity()) return;
   const graph::Axis rows = graph::vertical(alignment, from[1], to[1]),
                     columns = graph::horizontal(alignment, from[2], to[2]);
   if (!columns.identity()) {
@@ -38,6 +24,34 @@ void add_matrices(const graph::Alignment& alignment, const std::vector<std::int6
   if (!rows.identity()) {
     if (joint.rows.insert(rows).second) joint.elements_added += rows.elements();
     joint.flops_added += 2 * from[0] * to[2] * rows.elements();
+  }
+}
+
+/// What corrections of these maps add.
+struct CorrectedMap {
+  graph::ConvGeometry geometry;
+  std::int64_t inputs = 0;            ///< channels
+  std::vector<std::int64_t> returns;  ///< [C,H,W]; height and width 0 where only their product is known
+  std::int64_t places = 0;            ///< height * width
+};
+void add_corrections(const capture::ModelSet& set, int receiver, const std::vector<CorrectedMap>& maps,
+                     const Options& options, Joint& joint) {
+  if (options.rank == 0) return;
+  joint.rank = options.rank;
+  const bool sizes_known = std::all_of(maps.begin(), maps.end(), [](auto& map) { return map.returns[1] > 0; });
+  if (sizes_known) joint.sides = options.sides;
+  for (const CorrectedMap& map : maps) {
+    const std::int64_t elements = options.rank * (map.inputs * larger_kernel(map.geometry) + map.returns[0]);
+    joint.elements_added += elements;
+    joint.flops_added += (2 * elements + map.returns[0]) * map.places;
+    for (const Side& side : joint.sides) {
+      const auto& given = set.models[static_cast<std::size_t>(side.donor)]
+                              ->program.layers[static_cast<std::size_t>(side.donor_layer)]
+                              .shape;
+      joint.elements_added += options.rank * given[0];
+      joint.flops_added += options.rank * (2 * given[0] + 1) * map.places;
+      add_matrices(alignment(set, receiver, side.donor), given, map.returns, joint);
+    }
   }
 }
 
@@ -66,7 +80,7 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
     joint.resample.push_back(!aligned.identity());
     joint.resize.push_back(aligned.identity() &&
                            (wanted.shape[1] != given.shape[1] || wanted.shape[2] != given.shape[2]));
-    if (!aligned.identity()) add_matrices(aligned, given.shape, wanted.shape, joint);
+    add_matrices(aligned, given.shape, wanted.shape, joint);
     channels_agree = channels_agree && wanted.shape[0] == given.shape[0];
   }
   if (options.refit) joint.refit_nodes = graph::refit_convolutions(receiver, layers);
@@ -101,9 +115,14 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
           for (const int parameter : taken_in->parameters)
             joint.bytes_taken_in += receiver.program.parameters[static_cast<std::size_t>(parameter)].bytes;
         }
-        corrected.push_back({geometry, geometry.weight_shape[1] + change, outputs, geometry.output_places});
+        std::vector<std::int64_t> returns{outputs, 0, 0};
+        if (geometry.layer >= 0) {
+          const auto& shape = receiver.program.layers[static_cast<std::size_t>(geometry.layer)].shape;
+          returns = {outputs, shape[1], shape[2]};
+        }
+        corrected.push_back({geometry, geometry.weight_shape[1] + change, returns, geometry.output_places});
       }
-      add_corrections(corrected, options.rank, joint);
+      add_corrections(set, cut.receiver, corrected, options, joint);
       joint.bytes_added = 4 * joint.elements_added;
       return joint;
     }
@@ -121,9 +140,9 @@ Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& op
     joint.gram_elements += given[0] * given[0];
     joint.elements_added += wanted[0] * given[0] + wanted[0];
     joint.flops_added += 2 * product(wanted) * given[0];
-    corrected.push_back({graph::pointwise_geometry(), given[0], wanted[0], wanted[1] * wanted[2]});
+    corrected.push_back({graph::pointwise_geometry(), given[0], wanted, wanted[1] * wanted[2]});
   }
-  add_corrections(corrected, options.rank, joint);
+  add_corrections(set, cut.receiver, corrected, options, joint);
   joint.bytes_added = 4 * joint.elements_added;
   return joint;
 }

@@ -23,6 +23,12 @@ std::int64_t channels_seen(const Gathered::Map& map) {
   return map.projection.defined() ? map.projection.size(0) : map.channels;
 }
 
+std::int64_t side_channels(const Gathered::Map& map) {
+  std::int64_t channels = 0;
+  for (const Gathered::Map::Beside& side : map.sides) channels += side.channels;
+  return channels;
+}
+
 }  // namespace
 
 Rows rows_of(const at::Tensor& weights, double floor, const std::vector<graph::Alignment>& aligned, std::int64_t height,
@@ -38,24 +44,38 @@ Rows rows_of(const at::Tensor& weights, double floor, const std::vector<graph::A
 
 std::int64_t count_of_regressors(const Gathered::Map& map) {
   if (!map.corrections) return values_seen(map);
-  const std::int64_t more = channels_seen(map) * larger_kernel(map.geometry);
+  const std::int64_t more = channels_seen(map) * larger_kernel(map.geometry) + side_channels(map);
   return map.projection.defined() ? values_seen(map) + more : more;
 }
 
-at::Tensor regressors_at(const at::Tensor& x, const Gathered::Map& map, const Positions& positions) {
+at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> sides, const Gathered::Map& map,
+                         std::int64_t height, std::int64_t width, const Positions& positions) {
   if (!map.corrections) return patches_at(x, map.geometry, positions);
   const graph::ConvGeometry larger = with_ring(map.geometry);
-  if (!map.projection.defined()) return patches_at(x, larger, positions);
-  const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(x.device(), at::kFloat), x.to(at::kFloat)});
-  return at::cat({patches_at(x, map.geometry, positions), patches_at(seen, larger, positions)}, 1);
+  std::vector<at::Tensor> parts;
+  if (map.projection.defined()) {
+    const at::Tensor seen = at::einsum("kc,bchw->bkhw", {map.projection.to(x.device(), at::kFloat), x.to(at::kFloat)});
+    parts = {patches_at(x, map.geometry, positions), patches_at(seen, larger, positions)};
+  } else {
+    parts = {patches_at(x, larger, positions)};
+  }
+  for (std::size_t i = 0; i < map.sides.size(); ++i) {
+    const graph::Source& source = map.sides[i].source;
+    const at::Tensor side = brought_to(sides[i], {source.rows, source.columns}, height, width);
+    parts.push_back(patches_at(side, graph::pointwise_geometry(), positions));
+  }
+  return parts.size() == 1 ? parts.front() : at::cat(parts, 1);
 }
 
-std::pair<at::Tensor, at::Tensor> taken_by(const Gathered::Map& map) {
+at::Tensor Taken::by_correction() const { return sides.numel() == 0 ? neighbourhood : at::cat({neighbourhood, sides}); }
+
+Taken taken_by(const Gathered::Map& map) {
   const bool projected = map.projection.defined();
-  const std::int64_t own = values_seen(map);
-  const at::Tensor more =
-      at::arange(channels_seen(map) * larger_kernel(map.geometry), at::kLong) + (projected ? own : 0);
-  return {projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels), more};
+  const std::int64_t own = values_seen(map), first = projected ? own : 0,
+                     neighbours = channels_seen(map) * larger_kernel(map.geometry);
+  return {projected ? at::arange(own, at::kLong) : inner_values(map.geometry, map.channels),
+          at::arange(first, first + neighbours, at::kLong),
+          at::arange(first + neighbours, first + neighbours + side_channels(map), at::kLong)};
 }
 
 }  // namespace repsim::fit

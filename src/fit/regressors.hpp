@@ -30,9 +30,19 @@ struct Rows {
 /// Of a map: what it sees, and what a correction sees beside it.
 [[nodiscard]] std::int64_t count_of_regressors(const Gathered::Map& map);
 /// Their values. @param x  [B,C,H,W], what the map reads
+/// @param sides  the donors' layers, one per map.sides
+/// @param height,width  of what the map returns
 /// @return [n, count_of_regressors()]
-[[nodiscard]] at::Tensor regressors_at(const at::Tensor& x, const Gathered::Map& map, const Positions& positions);
-/// Which of them the map takes, and which its correction does: int64, in the order of their weights.
-[[nodiscard]] std::pair<at::Tensor, at::Tensor> taken_by(const Gathered::Map& map);
+[[nodiscard]] at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> sides, const Gathered::Map& map,
+                                       std::int64_t height, std::int64_t width, const Positions& positions);
+
+/// Which of them the map takes, which its correction does from the neighbourhood, and which from its sides: int64, in
+/// the order of their weights.
+struct Taken {
+  at::Tensor map, neighbourhood, sides;
+
+  [[nodiscard]] at::Tensor by_correction() const;
+};
+[[nodiscard]] Taken taken_by(const Gathered::Map& map);
 
 }  // namespace repsim::fit

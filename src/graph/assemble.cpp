@@ -6,36 +6,13 @@
 #include <set>
 
 #include "graph_access.hpp"
-#include "repsim/base/error.hpp"
 #include "repsim/graph.hpp"
+#include "splices.hpp"
 
 namespace repsim::graph {
 namespace {
 
 namespace tj = torch::jit;
-
-/// Donors before receivers; among the ready ones, plan order.
-std::vector<int> execution_order(std::size_t count, std::span<const Splice> splices) {
-  std::vector<std::set<int>> needs(count);
-  for (const Splice& splice : splices) {
-    for (const Override& one : splice.overrides) needs[static_cast<std::size_t>(splice.receiver)].insert(one.donor);
-  }
-  std::vector<int> order;
-  std::vector<bool> done(count, false);
-  while (order.size() < count) {
-    const std::size_t before = order.size();
-    for (std::size_t i = 0; i < count && order.size() == before; ++i) {
-      const bool ready = std::all_of(needs[i].begin(), needs[i].end(),
-                                     [&](int donor) { return done[static_cast<std::size_t>(donor)]; });
-      if (!done[i] && ready) {
-        done[i] = true;
-        order.push_back(static_cast<int>(i));
-      }
-    }
-    if (order.size() == before) throw Error(ErrorKind::kInternal, "the shares form a cycle");
-  }
-  return order;
-}
 
 class Assembler {
  public:
@@ -101,9 +78,9 @@ class Assembler {
     for (auto receiver = order.rbegin(); receiver != order.rend(); ++receiver) {
       if (role(*receiver) == Role::kNone) continue;
       for (const Splice& splice : splices_) {
-        for (const Override& one : splice.overrides) {
-          if (splice.receiver == *receiver && role(one.donor) == Role::kNone)
-            roles_[static_cast<std::size_t>(one.donor)] = Role::kGives;
+        for (const Source* one : splice.sources()) {
+          if (splice.receiver == *receiver && role(one->donor) == Role::kNone)
+            roles_[static_cast<std::size_t>(one->donor)] = Role::kGives;
         }
       }
     }
@@ -145,7 +122,7 @@ class Assembler {
     }
     if (role(index) ==
         Role::kNone) {  // its tensors and matrices stay known: equal ones have the same name in all methods
-      for (std::size_t i = 0; splice && i < splice->overrides.size(); ++i) add_matrices(splice->overrides[i], index, i);
+      if (splice) add_all_matrices(*splice, index);
       return;
     }
     const std::vector<tj::Node*> nodes = top_nodes(*prepared.graph);
@@ -200,9 +177,9 @@ class Assembler {
       result.insert(result.end(), inputs.begin(), inputs.end());
     }
     for (const Splice& splice : splices_) {
-      for (const Override& one : splice.overrides) {
-        if (one.donor == index && role(splice.receiver) != Role::kNone)
-          result.push_back(program.layers[static_cast<std::size_t>(one.donor_layer)].op);
+      for (const Source* one : splice.sources()) {
+        if (one->donor == index && role(splice.receiver) != Role::kNone)
+          result.push_back(program.layers[static_cast<std::size_t>(one->donor_layer)].op);
       }
     }
     return result;
@@ -250,8 +227,8 @@ class Assembler {
       clone->replaceInput(1, parameter(index, path, refit.weight, {}, true));
       clone->replaceInput(2, parameter(index, bias, refit.bias, {}, true));
       if (!refit.correction.defined()) continue;
-      const std::string folder = adapter_folder(index) + ".refit" + std::to_string(position);
-      map[original->output()] = corrected(clone->output(), clone->input(0), refit.correction, geometry, index, folder);
+      map[original->output()] =
+          corrected(clone->output(), clone->input(0), refit.correction, geometry, index, refit_folder(index, position));
     }
   }
 
@@ -264,50 +241,82 @@ class Assembler {
     std::vector<std::int64_t> padding = geometry.padding;  // one ring more, so that the size stays
     for (std::size_t i = 0; i < padding.size(); ++i) padding[i] += geometry.dilation[i];
     tj::Value *none = graph_->insertConstant(c10::IValue()), *one = graph_->insertConstant(1);
+    const auto pointwise = [&](tj::Value* value, const std::string& path, const at::Tensor& weight) {
+      return graph_->insert(c10::aten::conv2d, {value, parameter(receiver, path, weight, {}, true), none, list({1, 1}),
+                                                list({0, 0}), list({1, 1}), one});
+    };
     tj::Value* down =
         graph_->insert(c10::aten::conv2d, {input, parameter(receiver, folder + ".down", correction.down, {}, true),
                                            none, list(geometry.stride), list(padding), list(geometry.dilation), one});
-    tj::Value* up =
-        graph_->insert(c10::aten::conv2d, {down, parameter(receiver, folder + ".up", correction.up, {}, true), none,
-                                           list({1, 1}), list({0, 0}), list({1, 1}), one});
-    return graph_->insert(c10::aten::add, {result, up});
+    for (std::size_t i = 0; i < correction.sides.size(); ++i) {
+      const SideInput& side = correction.sides[i];
+      const std::string path = side_folder(folder, i);
+      tj::Value* seen = pointwise(brought(side, receiver, path), path + ".weight", side.weight);
+      down = graph_->insert(c10::aten::add, {down, seen});
+    }
+    return graph_->insert(c10::aten::add, {result, pointwise(down, folder + ".up", correction.up)});
   }
 
   tj::Value* replacement(const Override& one, int receiver, std::size_t number) {
+    const std::string path = override_folder(receiver, number);
+    tj::Value* value = brought(one, receiver, path);
+    if (!one.weight.defined()) return value;
+    tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
+    tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
+    const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
+    tj::Value* adapted =
+        graph_->insert(c10::aten::conv2d, {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
+    if (!one.correction.defined()) return adapted;
+    return corrected(adapted, value, one.correction, pointwise_geometry(), receiver, path);
+  }
+
+  /// A donor's layer in the receiver's coordinates.
+  tj::Value* brought(const Source& one, int receiver, const std::string& path) {
     const Layer& source = model(one.donor).program.layers[static_cast<std::size_t>(one.donor_layer)];
     const std::vector<tj::Node*> nodes = top_nodes(*model(one.donor).graph);
     tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
-    const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
     // Columns first: a product from the right is one for all maps and channels.
-    const auto [columns, rows] = add_matrices(one, receiver, number);
+    const auto [columns, rows] = add_matrices(one, receiver, path);
     if (columns) value = graph_->insert(c10::aten::matmul, {value, columns});
     if (rows) value = graph_->insert(c10::aten::matmul, {rows, value});
-    if (one.height > 0) {
-      const bool pool = resizes_by_pooling(source.shape.at(1), source.shape.at(2), one.height, one.width);
-      tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
-      value = pool ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
-                   : graph_->insert(c10::aten::upsample_bilinear2d,
-                                    {value, size, graph_->insertConstant(false), graph_->insertConstant(c10::IValue()),
-                                     graph_->insertConstant(c10::IValue())});
-    }
-    if (one.weight.defined()) {
-      tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
-      tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
-      const auto pair = [&](std::int64_t v) { return graph_->insertConstant(c10::List<std::int64_t>({v, v})); };
-      tj::Value* adapted = graph_->insert(c10::aten::conv2d,
-                                          {value, weight, bias, pair(1), pair(0), pair(1), graph_->insertConstant(1)});
-      value = one.correction.defined() ? corrected(adapted, value, one.correction, pointwise_geometry(), receiver, path)
-                                       : adapted;
-    }
-    return value;
+    if (one.height == 0) return value;
+    const bool pool = resizes_by_pooling(source.shape.at(1), source.shape.at(2), one.height, one.width);
+    tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
+    return pool ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
+                : graph_->insert(c10::aten::upsample_bilinear2d,
+                                 {value, size, graph_->insertConstant(false), graph_->insertConstant(c10::IValue()),
+                                  graph_->insertConstant(c10::IValue())});
   }
 
-  /// The constant matrices of an adapter, columns and rows; null where it has none.
-  std::pair<tj::Value*, tj::Value*> add_matrices(const Override& one, int receiver, std::size_t number) {
-    const std::string path = adapter_folder(receiver) + "." + std::to_string(number);
+  /// The constant matrices of a source, columns and rows; null where it has none.
+  std::pair<tj::Value*, tj::Value*> add_matrices(const Source& one, int receiver, const std::string& path) {
     tj::Value* columns = one.columns.defined() ? matrix(receiver, path + ".columns", one.columns) : nullptr;
     tj::Value* rows = one.rows.defined() ? matrix(receiver, path + ".rows", one.rows) : nullptr;
     return {columns, rows};
+  }
+
+  /// In the order in which they would be met.
+  void add_all_matrices(const Splice& splice, int receiver) {
+    const auto of_sides = [&](const Correction& correction, const std::string& folder) {
+      for (std::size_t i = 0; i < correction.sides.size(); ++i)
+        add_matrices(correction.sides[i], receiver, side_folder(folder, i));
+    };
+    for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
+      const std::string folder = override_folder(receiver, i);
+      add_matrices(splice.overrides[i], receiver, folder);
+      of_sides(splice.overrides[i].correction, folder);
+    }
+    for (const ConvRefit& refit : splice.refits) of_sides(refit.correction, refit_folder(receiver, refit.node));
+  }
+
+  std::string override_folder(int receiver, std::size_t number) const {
+    return adapter_folder(receiver) + "." + std::to_string(number);
+  }
+  std::string refit_folder(int receiver, int node) const {
+    return adapter_folder(receiver) + ".refit" + std::to_string(node);
+  }
+  static std::string side_folder(const std::string& correction, std::size_t number) {
+    return correction + ".side" + std::to_string(number);
   }
 
   tj::Value* matrix(int receiver, const std::string& path, const at::Tensor& values) {

@@ -141,8 +141,12 @@ ConvGeometry convolution_geometry(const Prepared& model, int node) {
   // Ops are the nodes without the constants, in order; maps are float32.
   const auto op = static_cast<std::size_t>(
       std::count_if(nodes.begin(), nodes.begin() + node, [](auto* one) { return one->kind() != c10::prim::Constant; }));
-  if (!geometry.weight_shape.empty())
-    geometry.output_places = model.program.ops.at(op).output_bytes / 4 / geometry.weight_shape[0];
+  if (geometry.weight_shape.empty()) return geometry;
+  geometry.output_places = model.program.ops.at(op).output_bytes / 4 / geometry.weight_shape[0];
+  const int layer = model.program.ops[op].layer;
+  if (layer < 0) return geometry;
+  const auto& shape = model.program.layers[static_cast<std::size_t>(layer)].shape;
+  if (shape.size() == 3 && shape[1] * shape[2] == geometry.output_places) geometry.layer = layer;
   return geometry;
 }
 

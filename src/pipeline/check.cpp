@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kMaxSide = 8192;
 constexpr std::int64_t kMaxPad = 255;
 constexpr std::int64_t kMaxShares = 1'000'000;
-constexpr std::int64_t kMaxRank = 64;
+constexpr std::int64_t kMaxRank = 64, kMaxSideInputs = 16;
 constexpr std::int64_t kMaxFrames = 1'000'000;  // nobody waits for more, and a slip of the finger asks for it
 
 /// Where a complaint about a complete set of settings points to: the flag of the same meaning.
@@ -27,6 +27,7 @@ std::string flag_of(const std::string& field) {
                                                          {"merge.min_fidelity", "--min-fidelity"},
                                                          {"merge.adapters", "--adapters"},
                                                          {"merge.max_rank", "--max-rank"},
+                                                         {"merge.max_side_inputs", "--max-side-inputs"},
                                                          {"merge.layers", "--layers"},
                                                          {"merge.exclude", "--exclude"},
                                                          {"merge.share", "--share"},
@@ -143,6 +144,12 @@ void check_goals(const Settings& settings, const Complain& complain) {
   if (settings.max_rank < 0 || settings.max_rank > kMaxRank) {
     complain("merge.max_rank",
              "the value is " + std::to_string(settings.max_rank) + ", not 0 to " + std::to_string(kMaxRank), "");
+  }
+  if (settings.max_side_inputs < 0 || settings.max_side_inputs > kMaxSideInputs) {
+    complain(
+        "merge.max_side_inputs",
+        "the value is " + std::to_string(settings.max_side_inputs) + ", not 0 to " + std::to_string(kMaxSideInputs),
+        "");
   }
   if (!(settings.confidence >= 0 && settings.confidence < 1)) {
     complain("merge.confidence", "the value is " + number_text(settings.confidence) + ", not 0 (off) to below 1",

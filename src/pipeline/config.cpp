@@ -144,6 +144,7 @@ void read_merge(JsonReader& reader, Settings& out) {
   inner.optional("adapters", out.adapters, adapter_names());
   inner.optional("refit", out.refit);
   inner.optional("max_rank", out.max_rank);
+  inner.optional("max_side_inputs", out.max_side_inputs);
   std::vector<std::string> share;
   inner.optional("share", share);
   for (const std::string& text : share) {

@@ -70,6 +70,10 @@ report::Share share_of(const Workspace& work, const Accepted& accepted,
     replaced.residual = accepted.fitted.residuals[i];
     share.replaced.push_back(std::move(replaced));
   }
+  for (const fit::Side& side : accepted.joint.sides) {
+    const graph::Prepared& donor = work.prepared[at(side.donor)];
+    share.side_inputs.push_back({donor.name, donor.program.layers[at(side.donor_layer)].name});
+  }
   const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.receiver_layers);
   for (const int layer : removal.layers) share.removed_layers.push_back(receiver.layers[at(layer)].name);
   share.bytes_removed = removal.bytes + accepted.joint.bytes_taken_in;

@@ -143,7 +143,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   deduplicated.bytes = {};
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
   Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, room, progress});
-  Trials judge(settings, work, calibration, holdout, heads, room, progress);
+  Trials judge(settings, work, calibration, holdout, heads, signatures, room, progress);
   const auto refused = [&](const Accepted& share, double fidelity) {
     const std::string& receiver = work.prepared[at(share.candidate.receiver)].name;
     if (fidelity >= settings.min_fidelity_for(receiver)) return false;

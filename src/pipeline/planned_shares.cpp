@@ -32,26 +32,36 @@ class Planned {
     candidate.predicted_fidelity = share_.predicted_fidelity;
     for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
       const report::Replaced& one = share_.replaced[i];
-      const int taken = layer(candidate.receiver, one.receiver_layer, i, "receiver_layer");
+      const int taken = layer(candidate.receiver, one.receiver_layer, {"replaced", i, "receiver_layer"});
       if (std::count(candidate.receiver_layers.begin(), candidate.receiver_layers.end(), taken) > 0)
         fail(i, "receiver_layer", "'" + one.receiver_layer + "' is replaced twice", "remove one of the two");
       candidate.receiver_layers.push_back(taken);
       candidate.donors.push_back(model(report::donor_of(share_, one), "donor"));
-      candidate.donor_layers.push_back(layer(candidate.donors.back(), one.donor_layer, i, "donor_layer"));
+      candidate.donor_layers.push_back(layer(candidate.donors.back(), one.donor_layer, {"replaced", i, "donor_layer"}));
     }
     check_all_are_read(candidate);
     planned.options = options();
+    planned.options.sides = sides(candidate, planned.options.rank);
     planned.joint = fit::plan_joint(work_.set, cut_of(candidate), planned.options);
     check_joint(planned);
     return planned;
   }
 
+  /// An entry of one of the share's lists.
+  struct Field {
+    std::string list;  ///< "replaced", "side_inputs"
+    std::size_t entry = 0;
+    std::string key;
+  };
+  [[noreturn]] void fail(const Field& field, const std::string& problem, const std::string& remedy) const {
+    throw input_error(problem,
+                      edited_.where("shares[" + std::to_string(number_) + "]." + field.list + "[" +
+                                    std::to_string(field.entry) + "]." + field.key),
+                      remedy);
+  }
   [[noreturn]] void fail(std::size_t replaced, const std::string& key, const std::string& problem,
                          const std::string& remedy) const {
-    throw input_error(
-        problem,
-        edited_.where("shares[" + std::to_string(number_) + "].replaced[" + std::to_string(replaced) + "]." + key),
-        remedy);
+    fail({"replaced", replaced, key}, problem, remedy);
   }
 
  private:
@@ -68,24 +78,45 @@ class Planned {
     return static_cast<int>(found - work_.prepared.begin());
   }
 
-  int layer(int index, const std::string& name, std::size_t replaced, const std::string& key) const {
+  int layer(int index, const std::string& name, const Field& field) const {
     const graph::Program& program = prepared(index).program;
     const std::string of = "model '" + prepared(index).name + "'";
     const int found = graph::find_layer(program, name);
     if (found < 0) {
       for (const graph::NoLayer& other : program.others) {
-        if (other.name == name) fail(replaced, key, "'" + name + "' is no layer: " + other.reason, list_command(index));
+        if (other.name == name) fail(field, "'" + name + "' is no layer: " + other.reason, list_command(index));
       }
       std::vector<std::string> names;
       for (const graph::Layer& one : program.layers) names.push_back(one.name);
       const auto close = closest(name, names);
-      fail(replaced, key, of + " has no layer '" + name + "'",
-           close ? "did you mean '" + *close + "'?" : list_command(index));
+      fail(field, of + " has no layer '" + name + "'", close ? "did you mean '" + *close + "'?" : list_command(index));
     }
     const graph::Layer& layer = program.layers[at(found)];
     if (layer.shape.size() != 3 || layer.dtype != "Float")
-      fail(replaced, key, "'" + name + "' is no feature map [C,H,W] of float32", list_command(index));
+      fail(field, "'" + name + "' is no feature map [C,H,W] of float32", list_command(index));
     return found;
+  }
+
+  /// What corrections of this rank read besides.
+  std::vector<fit::Side> sides(const planner::Candidate& candidate, int rank) const {
+    std::vector<fit::Side> result;
+    for (std::size_t i = 0; i < share_.side_inputs.size(); ++i) {
+      const report::SideInput& one = share_.side_inputs[i];
+      const Field field{"side_inputs", i, "donor"};
+      if (rank == 0) {
+        fail(field, "corrections read it, and this share has none",
+             R"("correction_rank" above 0 in "replaced", or leave "side_inputs" out)");
+      }
+      const std::vector<std::string> names = donor_names(work_, candidate).all;
+      if (std::find(names.begin(), names.end(), one.donor) == names.end())
+        fail(field, "'" + one.donor + "' gives no layer to this share", did_you_mean(one.donor, names));
+      const int donor = model(one.donor, "donor");
+      const fit::Side side{donor, layer(donor, one.donor_layer, {"side_inputs", i, "donor_layer"})};
+      if (std::find(result.begin(), result.end(), side) != result.end())
+        fail({"side_inputs", i, "donor_layer"}, "'" + one.donor_layer + "' is there twice", "remove one of the two");
+      result.push_back(side);
+    }
+    return result;
   }
 
   std::string list_command(int index) const {
@@ -173,16 +204,21 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspa
     const std::vector<int> lost = column_of(settings, work, planned[giver].candidate).lost;
     for (std::size_t taker = 0; taker < planned.size(); ++taker) {
       const planner::Candidate& taken = planned[taker].candidate;
-      for (std::size_t i = 0; i < taken.donor_layers.size(); ++i) {
-        if (taken.donors[i] != planned[giver].candidate.receiver) continue;
-        if (!std::binary_search(lost.begin(), lost.end(), taken.donor_layers[i])) continue;
+      const report::Share &from = edited.plan.shares[taker], &gives = edited.plan.shares[giver];
+      const auto check = [&](const std::string& list, std::size_t entry, int donor, int layer,
+                             const std::string& name) {
+        if (donor != planned[giver].candidate.receiver || !std::binary_search(lost.begin(), lost.end(), layer)) return;
         Planned(edited, work, taker)
-            .fail(i, "donor_layer",
-                  "'" + edited.plan.shares[taker].replaced[i].donor_layer +
-                      "' is not what it was: " + edited.plan.shares[giver].receiver + " takes layers itself (shares[" +
+            .fail({list, entry, "donor_layer"},
+                  "'" + name + "' is not what it was: " + gives.receiver + " takes layers itself (shares[" +
                       std::to_string(giver) + "])",
                   "a layer behind its own replaced ones, or remove one of the two shares");
-      }
+      };
+      for (std::size_t i = 0; i < taken.donor_layers.size(); ++i)
+        check("replaced", i, taken.donors[i], taken.donor_layers[i], from.replaced[i].donor_layer);
+      const std::vector<fit::Side>& sides = planned[taker].options.sides;
+      for (std::size_t i = 0; i < sides.size(); ++i)
+        check("side_inputs", i, sides[i].donor, sides[i].donor_layer, from.side_inputs[i].donor_layer);
     }
   }
   return planned;

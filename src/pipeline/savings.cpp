@@ -61,9 +61,11 @@ std::int64_t latency_saved_ns(const Workspace& work, const fit::Cut& cut, const 
 
 std::int64_t corrections_ns(const fit::Joint& plain, const fit::Joint& corrected) {
   if (corrected.rank == plain.rank) return 0;
+  // Two convolutions and a sum; per side input at most a resize, a convolution and a sum.
   const auto maps = static_cast<std::int64_t>(std::max(corrected.refit_nodes.size(), corrected.linear.size()));
+  const auto operations = 3 * (1 + static_cast<std::int64_t>(corrected.sides.size()));
   return (corrected.flops_added - plain.flops_added) / graph::kFlopsPerNanosecond +
-         3 * maps * graph::kOverheadNanoseconds;
+         operations * maps * graph::kOverheadNanoseconds;
 }
 
 std::int64_t peak_of_all(const Workspace& work, const std::vector<fit::Cut>& cuts, const fit::Options& options) {

@@ -21,6 +21,7 @@ Json settings_to_json(const Settings& settings) {
                    {"adapters", settings.adapters},
                    {"refit", settings.refit},
                    {"max_rank", settings.max_rank},
+                   {"max_side_inputs", settings.max_side_inputs},
                    {"share", share},
                    {"layers", settings.layers},
                    {"exclude", settings.exclude},

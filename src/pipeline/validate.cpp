@@ -240,8 +240,8 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   for (Captured& one : signatures_of(job, work, video, stores[0], room, progress))
     signatures.push_back(std::move(one.file.signatures));
   const std::vector<verify::Head> heads = heads_of(work, video);
-  Trials glance(job, work, stores[1], stores[1], heads, room, progress);
-  Trials judge(job, work, stores[0], stores[2], heads, room, progress);
+  Trials glance(job, work, stores[1], stores[1], heads, signatures, room, progress);
+  Trials judge(job, work, stores[0], stores[2], heads, signatures, room, progress);
   const StudyInput input{settings,         work,   signatures, stores[0], positions, heads, truth,
                          sampling.holdout, glance, judge,      room,      progress};
 

@@ -158,6 +158,8 @@ std::string share_section(const Share& share) {
                      " added</span><span><b>" + human_count(share.flops_removed) + "</b> FLOPs removed, " +
                      human_count(share.flops_added) + " added</span><span><b>" + grouped(removed) +
                      "</b> layers gone</span></div>\n" + replaced_table(share);
+  if (const std::string sides = side_inputs_in_words(share); !sides.empty())
+    html += "<p class=\"note\">" + escaped("Beside the fitted maps, " + sides + ".") + "</p>\n";
   if (removed > 0) {
     html += "<details><summary>Layers that are gone</summary><ul class=\"layers\">\n";
     for (const std::string& layer : share.removed_layers) html += "<li>" + span("layer", layer) + "</li>\n";

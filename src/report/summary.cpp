@@ -63,12 +63,16 @@ std::string shares_table(const Plan& plan) {
       table.add_note("and " + counted(static_cast<std::int64_t>(share.replaced.size() - kReplacedShown), "more layer") +
                      ": see report.html");
     }
+    if (!share.side_inputs.empty()) {
+      table.add_note("its corrections also read " +
+                     counted(static_cast<std::int64_t>(share.side_inputs.size()), "more layer") + " of " +
+                     (is_mixed(share) ? std::string("its donors") : share.donor));
+    }
   }
   return table.text();
 }
 
 std::string milliseconds(std::int64_t nanoseconds) {
-  constexpr double kNanosecondsPerMillisecond = 1e6;
   return fixed(static_cast<double>(nanoseconds) / kNanosecondsPerMillisecond, 2) + " ms";
 }
 

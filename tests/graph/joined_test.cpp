@@ -45,7 +45,7 @@ TEST(Joined, ChangesByAShareAsTheJointGraphDoes) {
   const auto cuts = test::map_cuts(opened.program(0));
   ASSERT_GE(cuts.size(), 3U);
   for (const std::size_t index : {std::size_t{0}, cuts.size() / 2, cuts.size() - 1}) {
-    const Splice splice = test::random_splice(opened, 0, 1, cuts[index].layers, index + 1);
+    const Splice splice = test::random_splice(opened, 0, 1, cuts[index].layers, 3 * index + 1);
     JoinedShare share{0, {}};
     for (const Override& one : splice.overrides)
       share.taps.push_back({one.receiver_layer, 1, one.donor_layer, false, false, one.height > 0, true});

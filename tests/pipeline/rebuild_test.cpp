@@ -241,6 +241,44 @@ TEST_F(Rebuild, RefusesCyclesAndLayersThatADonorNoLongerComputes) {
               AllOf(HasSubstr("plan.json: shares[1].replaced[0].donor_layer"), HasSubstr("small takes layers itself")));
 }
 
+/// Corrections of rank 4, and what they read besides.
+void correct(Json& share, const Json& side_inputs) {
+  for (Json& one : share["replaced"]) one["correction_rank"] = 4;
+  share["side_inputs"] = side_inputs;
+}
+
+TEST_F(Rebuild, ReadsTheSideInputsThatAShareNames) {
+  const report::Share& first = made_->plan.shares[0];
+  const test::Opened donor = test::open_fixtures({first.donor});
+  const Json sides = Json::array({{{"donor", first.donor}, {"donor_layer", donor.program(0).layers[0].name}}});
+  const report::Rebuilt without = rebuilt([](Json& plan) { correct(plan["shares"][0], Json::array()); });
+  fs::remove(folder_ / "bundle.pt");
+  const report::Rebuilt with = rebuilt([&](Json& plan) { correct(plan["shares"][0], sides); });
+  EXPECT_EQ((with.parameter_bytes - without.parameter_bytes) % (4 * 4 * donor.program(0).layers[0].shape[0]), 0);
+  EXPECT_GT(with.parameter_bytes, without.parameter_bytes);
+  EXPECT_LT(with.shares[0].residual, without.shares[0].residual);
+}
+
+TEST_F(Rebuild, NamesTheFieldOfASideInputThatIsNone) {
+  const std::string donor = made_->plan.shares[0].donor;
+  const auto with = [&](const Json& side_inputs, int rank = 4) {
+    return [=](Json& plan) {
+      correct(plan["shares"][0], side_inputs);
+      for (Json& one : plan["shares"][0]["replaced"]) one["correction_rank"] = rank;
+    };
+  };
+  const std::string layer = test::open_fixtures({donor}).program(0).layers[0].name;
+  const Json good{{"donor", donor}, {"donor_layer", layer}};
+  EXPECT_THAT(error_of(with(Json::array({{{"donor", donor}, {"donor_layer", layer + "x"}}}))),
+              AllOf(HasSubstr("plan.json: shares[0].side_inputs[0].donor_layer"), HasSubstr(layer)));
+  EXPECT_THAT(error_of(with(Json::array({{{"donor", "nobody"}, {"donor_layer", layer}}}))),
+              HasSubstr("plan.json: shares[0].side_inputs[0].donor"));
+  EXPECT_THAT(error_of(with(Json::array({good, good}))),
+              AllOf(HasSubstr("plan.json: shares[0].side_inputs[1].donor_layer"), HasSubstr("twice")));
+  EXPECT_THAT(error_of(with(Json::array({good}), 0)), AllOf(HasSubstr("side_inputs[0]"), HasSubstr("correction")));
+  EXPECT_THAT(error_of(with(Json::array({{{"donor", donor}}}))), HasSubstr("side_inputs[0].donor_layer"));
+}
+
 // Where the convolutions behind a cut are solved again nothing is linear; where they cannot be, nothing is refitted.
 TEST_F(Rebuild, RefusesMeansThatTheLayersDoNotAllow) {
   const bool refit = made_->plan.shares[0].replaced[0].refit;
