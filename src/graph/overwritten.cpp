@@ -37,6 +37,19 @@ bool may_run_no_round(const tj::Node& loop) {
   return !most || !most->isInt() || most->toInt() < 1 || !begin || !begin->isBool() || !begin->toBool();
 }
 
+void find_loops(tj::Block* block, std::vector<const tj::Node*>& loops) {
+  for (tj::Node* node : block->nodes()) {
+    if (node->kind() == c10::prim::Loop) loops.push_back(node);
+    for (tj::Block* inner : node->blocks()) find_loops(inner, loops);
+  }
+}
+
+/// The node of the graph's own block that a node is, or is inside of.
+const tj::Node* outermost(const tj::Node* node, const tj::Graph& graph) {
+  while (node->owningBlock() != graph.block()) node = node->owningBlock()->owningNode();
+  return node;
+}
+
 void collect(const tj::Value* value, Origins& origins, std::unordered_set<const tj::Value*>& seen) {
   if (!seen.insert(value).second) return;
   const tj::Node* node = value->node();
@@ -87,8 +100,7 @@ std::unordered_set<const tj::Value*> overwritten_on_some_way(tj::Graph& graph) {
   std::vector<tj::Node*> writers;
   find_writers(graph.block(), writers);
   for (tj::Node* writer : writers) {
-    const tj::Node* top = writer;
-    while (top->owningBlock() != graph.block()) top = top->owningBlock()->owningNode();
+    const tj::Node* top = outermost(writer, graph);
     for (const tj::Value* written : written_tensors(*writer)) {
       const Origins origins = origins_of(written);
       if (!origins.steered) continue;
@@ -146,9 +158,27 @@ std::vector<tj::Value*> written_inputs(const tj::Node& node) {
 bool writes_behind_loops_of_no_round(tj::Graph& graph) {
   std::vector<tj::Node*> writers;
   find_writers(graph.block(), writers);
-  return std::any_of(writers.begin(), writers.end(), [](tj::Node* writer) {
+  std::vector<const tj::Node*> loops;
+  find_loops(graph.block(), loops);
+  std::erase_if(loops, [](const tj::Node* loop) { return !may_run_no_round(*loop); });
+  // What goes into such a loop may be what comes out of it: written behind it, both change.
+  const auto comes_out_of_one_before = [&](const tj::Node& writer, const Origins& origins) {
+    return std::any_of(loops.begin(), loops.end(), [&](const tj::Node* loop) {
+      if (!outermost(loop, graph)->isBefore(outermost(&writer, graph))) return false;
+      return std::any_of(loop->outputs().begin(), loop->outputs().end(), [&](const tj::Value* output) {
+        if (!is_tensor(output)) return false;
+        const Origins of_output = origins_of(output);
+        return std::any_of(of_output.values.begin(), of_output.values.end(),
+                           [&](const tj::Value* one) { return origins.values.count(one) > 0; });
+      });
+    });
+  };
+  return std::any_of(writers.begin(), writers.end(), [&](tj::Node* writer) {
     const std::vector<tj::Value*> written = written_tensors(*writer);
-    return std::any_of(written.begin(), written.end(), [](const tj::Value* one) { return origins_of(one).no_round; });
+    return std::any_of(written.begin(), written.end(), [&](const tj::Value* one) {
+      const Origins origins = origins_of(one);
+      return origins.no_round || comes_out_of_one_before(*writer, origins);
+    });
   });
 }
 

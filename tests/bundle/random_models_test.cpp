@@ -232,11 +232,15 @@ bool all_transparent(const Case& one) {
 
 /// "conv2d <- third relu, ...": what is replaced by what.
 std::string described(const test::Opened& opened, const graph::Splice& splice) {
+  const auto source = [&](const graph::Source& one) {
+    return opened.loaded[static_cast<std::size_t>(one.donor)].spec.name + " " +
+           opened.program(one.donor).layers[static_cast<std::size_t>(one.donor_layer)].name + ", ";
+  };
   std::string text;
   for (const graph::Override& one : splice.overrides) {
-    text += opened.program(splice.receiver).layers[static_cast<std::size_t>(one.receiver_layer)].name + " <- " +
-            opened.loaded[static_cast<std::size_t>(one.donor)].spec.name + " " +
-            opened.program(one.donor).layers[static_cast<std::size_t>(one.donor_layer)].name + ", ";
+    text += opened.program(splice.receiver).layers[static_cast<std::size_t>(one.receiver_layer)].name + " <- ";
+    text += source(one);
+    for (const graph::SideInput& side : one.correction.sides) text += "beside " + source(side);
   }
   return text;
 }
@@ -274,6 +278,7 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
     if (cuts.empty() || one.opened.program(1).layers.empty()) continue;
     const auto& cut = cuts[seed % cuts.size()].layers;
     const std::vector<graph::Splice> splices{test::random_splice(one.opened, 0, 1, cut, seed)};
+    SCOPED_TRACE(described(one.opened, splices[0]));
     const auto loaded = one.opened.pointers();
     const Written written = write(one.opened.set, loaded, splices, "{}");
     ASSERT_TRUE(write(one.opened.set, loaded, splices, "{}").bytes == written.bytes);
