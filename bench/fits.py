@@ -44,7 +44,7 @@ UNITS = ["2.3", "3.2", "3.5", "3.7", "4.1", "4.3"]  # a stage and a unit in it
 
 # What corrections of rank 8 behind the whole backbone read besides, as `repsim plan` chose it for this cut (its log with -v).
 SIDE_INPUTS = {
-    "fastestdet<-yolofastestv2": ["?"],
+    "fastestdet<-yolofastestv2": ["backbone.stage2.2:cat", "backbone.stage3.1:cat", "fpn.conv1x1_2.2", "backbone.stage3.5:cat", "backbone.stage3.2:cat"],
 }
 
 

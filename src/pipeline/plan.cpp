@@ -146,7 +146,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   Trials judge(settings, work, calibration, holdout, heads, signatures, room, progress);
   const auto refused = [&](const Accepted& share, double fidelity) {
     const std::string& receiver = work.prepared[at(share.candidate.receiver)].name;
-    if (fidelity >= settings.min_fidelity_for(receiver)) return false;
+    if (fidelity >= settings.min_fidelity_for(receiver) - (share.complete ? 0 : kReachOfMore)) return false;
     log::info(receiver + " keeps " + rounded(fidelity) + " only on the frames that judge: searching on");
     searching.refuse(share.candidate, fidelity);
     return true;
@@ -164,6 +164,12 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     // In memory first: the file is written and read back for what is likely to stay.
     for (const Accepted& share : found.shares)
       again = refused(share, judge.measured(share.candidate.receiver, splices_of(found.shares)).fidelity) || again;
+    // What is far off is not worth a fit with all that it may see.
+    const bool complete = std::all_of(found.shares.begin(), found.shares.end(), [](auto& one) { return one.complete; });
+    if (!again && !complete) {
+      searching.complete();
+      again = true;
+    }
     watch.lap("search");
     if (again) continue;
     written = bundle::write(work.set, bundle_check.models, splices_of(found.shares), manifest_of(work, found.shares));

@@ -33,6 +33,7 @@ Search::Search(const SearchInput& input) : state_(std::make_unique<State>(input)
 Search::~Search() = default;
 Found Search::run() { return state_->run(); }
 void Search::refuse(const planner::Candidate& share, double fidelity) { state_->refuse(share, fidelity); }
+void Search::complete() { state_->complete(); }
 
 Search::State::State(const SearchInput& input)
     : input_(input),
@@ -42,18 +43,15 @@ Search::State::State(const SearchInput& input)
 
 Found Search::State::run() {
   if (!found_columns_) find_columns();
-  // What was measured before is known, so another round costs what is new in it.
-  do {
-    best_ = {};
-    fitting_ = input_.settings.budget && input_.bytes_to_save > 0;
-    if (fitting_) {
-      keep_most_fidelity();
-      if (best_.columns.empty()) log::info("nothing found keeps the fidelity within the budget: saving what can be");
-      fitting_ = !best_.columns.empty();
-    }
-    const bool fits_as_it_is = input_.settings.budget && input_.bytes_to_save <= 0;
-    if (!fitting_ && !fits_as_it_is) save_most();
-  } while (!complete_best());
+  best_ = {};
+  fitting_ = input_.settings.budget && input_.bytes_to_save > 0;
+  if (fitting_) {
+    keep_most_fidelity();
+    if (best_.columns.empty()) log::info("nothing found keeps the fidelity within the budget: saving what can be");
+    fitting_ = !best_.columns.empty();
+  }
+  const bool fits_as_it_is = input_.settings.budget && input_.bytes_to_save <= 0;
+  if (!fitting_ && !fits_as_it_is) save_most();
   return result();
 }
 

@@ -20,6 +20,9 @@ struct Accepted {
   bool complete = true;  ///< false: its corrections have seen less than those that are kept (Trials::completed())
 };
 
+/// Fidelity that corrections bring at most by seeing all that they may.
+inline constexpr double kReachOfMore = 0.03;
+
 struct Found {
   std::vector<Accepted> shares;  ///< donors' shares first
   /// The fronts of each ordered pair, then of each receiver's mixed cuts, and what became of each; one more entry where
@@ -63,6 +66,11 @@ class Search {
   /// Finds the best combination; after refuse() the next best. What was measured before is not measured again.
   /// @throws Error{kInterrupted}
   [[nodiscard]] Found run();
+
+  /// Fits the shares of what run() returned last that are not complete once more, and measures them. What run() returns
+  /// now has them, as far as they still hold.
+  /// @throws Error{kInterrupted}
+  void complete();
 
   /// A share of what run() returned last fell below its target on the frames that judge.
   void refuse(const planner::Candidate& share, double fidelity);

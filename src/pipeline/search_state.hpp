@@ -26,6 +26,7 @@ class Search::State {
   explicit State(const SearchInput& input);
   Found run();
   void refuse(const planner::Candidate& share, double fidelity);
+  void complete();
 
  private:
   /// A column behind the columns of its donors, their donors and so on, donors first: all that decides how it does.
@@ -88,7 +89,6 @@ class Search::State {
   void gather_ahead(std::size_t column);
   void try_chain(const Chain& chain);
   bool complete(const Chain& chain);
-  bool complete_best();
   std::vector<graph::Splice> shares_before(const Chain& chain) const;
   void note(const Chain& chain, Trials::Measured measured, Trial& trial);
 

@@ -242,12 +242,9 @@ bool Search::State::complete(const Chain& chain) {
   return trial.holds;
 }
 
-/// The same for all of the best combination. False: it is none any more.
-bool Search::State::complete_best() {
+void Search::State::complete() {
   const std::map<int, std::size_t> of_receiver = by_receiver(best_.columns);
-  bool all = true;
-  for (const std::size_t column : best_.columns) all = complete(chain_of(of_receiver, column)) && all;
-  return all;
+  for (const std::size_t column : best_.columns) (void)complete(chain_of(of_receiver, column));
 }
 
 /// What a trial found.

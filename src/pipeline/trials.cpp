@@ -14,7 +14,6 @@ namespace {
 constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
 constexpr double kReach = 0.2;                   // fidelity that corrections may bring: more was never measured
-constexpr double kReachOfMore = 0.03;            // and corrections that see all channels beyond that
 constexpr double kReachOfSides = 0.02;           // and side inputs beyond that
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }

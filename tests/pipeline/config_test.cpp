@@ -65,7 +65,7 @@ TEST(Config, ReadsEveryKey) {
     "video": "v.avi", "frames": {"count": 99, "holdout": 0.25},
     "merge": {"min_fidelity": 0.8, "adapters": "none", "refit": false, "share": ["x<-two"], "layers": ["b.*"],
               "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "bytes", "budget": "1.5M",
-              "max_shares": 2, "donors": ["t*"], "keep": ["two"]},
+              "max_shares": 2, "max_rank": 16, "max_side_inputs": 3, "donors": ["t*"], "keep": ["two"]},
     "truth": "gt.txt", "threads": 2, "device": "cuda:1", "memory_limit": "1.5G",
     "seed": 11})");
   ASSERT_EQ(read.models.size(), 2U);
@@ -109,6 +109,8 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(read.objective, "bytes");
   EXPECT_EQ(read.budget, 1'500'000);
   EXPECT_EQ(read.max_shares, 2);
+  EXPECT_EQ(read.max_rank, 16);
+  EXPECT_EQ(read.max_side_inputs, 3);
   EXPECT_THAT(read.donors, ElementsAre("t*"));
   EXPECT_THAT(read.keep, ElementsAre("two"));
   EXPECT_EQ(read.truth, "gt.txt");
@@ -189,6 +191,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{R"({"merge": {"budget": 0}})", ": merge.budget", "not above 0"},
         Mistake{R"({"merge": {"budget": 5, "objective": "flops"}})", ": merge.budget", "flops"},
         Mistake{R"({"merge": {"max_shares": -1}})", ": merge.max_shares", "not 0"},
+        Mistake{R"({"merge": {"max_rank": 65}})", ": merge.max_rank", "not 0 to 64"},
+        Mistake{R"({"merge": {"max_side_inputs": 17}})", ": merge.max_side_inputs", "not 0 to 16"},
         Mistake{R"({"merge": {"donors": [""]}})", ": merge.donors", "empty"},
         Mistake{R"({"merge": {"confidence": 1}})", ": merge.confidence", "below 1"},
         Mistake{R"({"merge": {"max_minutes": -1}})", ": merge.max_minutes", "0 (no limit)"},
