@@ -2,7 +2,6 @@
 #include <torch/script.h>
 
 #include <map>
-#include <optional>
 #include <set>
 
 #include "plain/gram.hpp"
@@ -186,22 +185,20 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
       model.batchable ? std::vector<std::set<int>>(1) : sweeps(model.program, row_bytes);
   progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size() * parts.size()) * n);
   const auto input_of = [&](std::span<const std::int64_t> positions) {
-    std::vector<c10::IValue> inputs;
-    progress.spend("preprocess",
-                   [&] { inputs.push_back(model::make_input(store.spec(), frames_tensor(store, positions))); });
-    return inputs;
+    return progress.spend("preprocess", [&] {
+      return std::vector<c10::IValue>{model::make_input(store.spec(), frames_tensor(store, positions))};
+    });
   };
-  std::optional<graph::TapRunner> layers;
   // Two frames, so that a layer that is right for the first of a batch only is found.
   const std::vector<c10::IValue> example = input_of(std::span(minibatches[0]).first(model.batchable ? 2 : 1));
-  progress.spend("optimise", [&] { layers = graph::layer_runner(model, example); });
-  if (!layers->reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers->reason);
+  const graph::TapRunner layers = progress.spend("optimise", [&] { return graph::layer_runner(model, example); });
+  if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
   const auto run = [&](std::span<const std::int64_t> positions, const graph::TapSink& tap) {
     std::vector<c10::IValue> inputs = input_of(positions);
     double taps = 0;
     const double pass = seconds_of([&] {
-      layers->runner.run(std::move(inputs),
-                         [&](int layer, const at::Tensor& value) { taps += seconds_of([&] { tap(layer, value); }); });
+      layers.runner.run(std::move(inputs),
+                        [&](int layer, const at::Tensor& value) { taps += seconds_of([&] { tap(layer, value); }); });
     });
     progress.spent("forward", pass - taps);
     progress.spent("taps", taps);

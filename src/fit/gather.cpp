@@ -89,6 +89,7 @@ void add_rows(const Regression& one, const std::vector<at::Tensor>& values, cons
   map.channels = x.size(1);
   const std::int64_t height = y.size(2), width = y.size(3), regressors = count_of_regressors(map);
   std::vector<at::Tensor> sides;
+  sides.reserve(one.sides.size());
   for (const std::size_t side : one.sides) sides.push_back(values[side]);
   const Rows rows =
       rows_of(weights.of(height, width), weights.floor(), one.aligned, height, width, frames, regressors, positions);
@@ -206,8 +207,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
                        (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
                    frames);
     for (const auto& positions : capture::batches(frames, batch)) {
-      std::vector<at::Tensor> values;
-      progress.spend("forward", [&] { values = pass.values(); });
+      const std::vector<at::Tensor> values = progress.spend("forward", [&] { return pass.values(); });
       RunWeights of_run(weights, positions);
       progress.spend("sums", [&] {
         for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run, how);

@@ -151,6 +151,7 @@ std::string replaced_table(const Share& share) {
 
 std::string share_section(const Share& share) {
   const auto removed = static_cast<std::int64_t>(share.removed_layers.size());
+  const bool mixed = is_mixed(share);
   std::string html = "<section>\n<h3>" + escaped(title_of(share, kArrow)) + "</h3>\n" +
                      "<div class=\"facts\"><span><b>" + fidelity_text(share.measured_fidelity) +
                      "</b> fidelity, predicted " + fidelity_text(share.predicted_fidelity) + "</span><span><b>" +
@@ -158,8 +159,15 @@ std::string share_section(const Share& share) {
                      " added</span><span><b>" + human_count(share.flops_removed) + "</b> FLOPs removed, " +
                      human_count(share.flops_added) + " added</span><span><b>" + grouped(removed) +
                      "</b> layers gone</span></div>\n" + replaced_table(share);
-  if (const std::string sides = side_inputs_in_words(share); !sides.empty())
-    html += "<p class=\"note\">" + escaped("Beside the fitted maps, " + sides + ".") + "</p>\n";
+  if (!share.side_inputs.empty()) {
+    html += "<p class=\"muted\">The corrections of these maps also read ";
+    for (std::size_t i = 0; i < share.side_inputs.size(); ++i) {
+      html += i == 0 ? "" : ", ";
+      html += span("layer", share.side_inputs[i].donor_layer);
+      if (mixed) html += " of " + escaped(share.side_inputs[i].donor);
+    }
+    html += ".</p>\n";
+  }
   if (removed > 0) {
     html += "<details><summary>Layers that are gone</summary><ul class=\"layers\">\n";
     for (const std::string& layer : share.removed_layers) html += "<li>" + span("layer", layer) + "</li>\n";

@@ -238,11 +238,4 @@ std::string means_in_words(const Replaced& replaced) {
   return replaced.adapter + (replaced.refit ? ", refit" : "") + correction;
 }
 
-std::string side_inputs_in_words(const Share& share) {
-  std::string text;
-  for (const SideInput& side : share.side_inputs)
-    text += (text.empty() ? "its corrections also read " : ", ") + side.donor_layer + " of " + side.donor;
-  return text;
-}
-
 }  // namespace repsim::report

@@ -46,7 +46,4 @@ namespace repsim::report {
 /// "linear", "resize+linear, refit": how a representation is replaced.
 [[nodiscard]] std::string means_in_words(const Replaced& replaced);
 
-/// "its corrections also read stem.2 of plain, neck.1 of plain"; empty where they do not.
-[[nodiscard]] std::string side_inputs_in_words(const Share& share);
-
 }  // namespace repsim::report

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 namespace repsim {
 
@@ -29,10 +30,17 @@ class Progress {
   /// True once the user asked to stop (Ctrl-C).
   [[nodiscard]] virtual bool stop_requested() const = 0;
 
-  /// spent(part, what `work` takes).
+  /// spent(part, what `work` takes). @return what `work` does
   template <typename Work>
-  void spend(std::string_view part, const Work& work) {
-    spent(part, seconds_of(work));
+  auto spend(std::string_view part, const Work& work) {
+    if constexpr (std::is_void_v<decltype(work())>) {
+      spent(part, seconds_of(work));
+    } else {
+      const auto begin = std::chrono::steady_clock::now();
+      auto result = work();
+      spent(part, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      return result;
+    }
   }
 
   /// advance(1), then throws Error{kInterrupted} when the user asked to stop: call once per frame or minibatch.
