@@ -235,7 +235,7 @@ class Assembler {
   /// `result` of a convolution of `input` with what its correction adds.
   tj::Value* corrected(tj::Value* result, tj::Value* input, const Correction& correction, const ConvGeometry& geometry,
                        int receiver, const std::string& folder) {
-    const auto list = [&](std::vector<std::int64_t> values) {
+    const auto list = [&](const std::vector<std::int64_t>& values) {
       return graph_->insertConstant(c10::List<std::int64_t>(values));
     };
     std::vector<std::int64_t> padding = geometry.padding;  // one ring more, so that the size stays
