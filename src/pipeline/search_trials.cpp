@@ -170,8 +170,11 @@ bool Search::State::could_beat_the_best(std::size_t column, double saving_then) 
 /// what is better.
 bool Search::State::put_off(std::size_t column, const Trials::Measured& measured) {
   if (!measured.not_worth_it) return false;
-  put_off_.insert_or_assign(column, *measured.not_worth_it);
-  ++times_put_off_;
+  // Put off once more for the same reason nothing was learnt, and the search must turn to something else.
+  const auto [known, is_new] = put_off_.emplace(column, *measured.not_worth_it);
+  if (is_new || planner::saving_of(known->second, objective_) != planner::saving_of(*measured.not_worth_it, objective_))
+    ++times_put_off_;
+  known->second = *measured.not_worth_it;
   planner::Candidate& one = candidates_[column];
   const std::string without = rounded(measured.agreement.fidelity);
   one.reason = "keeps " + without + " without further corrections; with them another choice saves more";

@@ -124,5 +124,20 @@ TEST(Corrections, ThatArePutOffLoseNothing) {
   EXPECT_GT(put_off, 0);
 }
 
+// What is put off again and again must not keep the search from what is open.
+TEST(Corrections, ThatArePutOffLetTheSearchOfThreeModelsEnd) {
+  const test::TempFolder folder;
+  Settings settings = test::fixture_settings(folder, {"small", "wide", "shuffle"});
+  for (model::ModelSpec& model : settings.models) model.output.format = model::OutputFormat::kTensor;
+  settings.frames = 50;
+  settings.threads = 1;
+  SilentProgress silent;
+  for (const double target : {0.6, 0.7, 0.8}) {
+    settings.min_fidelity = target;
+    for (const report::Share& share : pipeline::plan(settings, folder / "out", true, silent).plan.shares)
+      EXPECT_GE(share.measured_fidelity, target) << share.receiver;
+  }
+}
+
 }  // namespace
 }  // namespace repsim::pipeline
