@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -98,6 +99,16 @@ class NormalEquations {
   enum class Products { kDouble, kFloat };
   explicit NormalEquations(Products products = Products::kDouble) : products_(products) {}
 
+  struct Sums {
+    std::int64_t rows = 0;
+    double total = 0;             ///< of the weights
+    at::Tensor shift_x, shift_y;  ///< [p], [q] float64
+    at::Tensor x, y;              ///< [p], [q] of the rows about the shift, times their weights; float64 like all below
+    at::Tensor xx, xy, yy;        ///< [p, p], [p, q], [q] of their products
+  };
+  /// Of rows that were added up elsewhere.
+  explicit NormalEquations(Sums sums) : products_(Products::kDouble), sums_(std::move(sums)) {}
+
   /// @param x  [rows, p], @param y  [rows, q]; any floating dtype, all on one device, where the sums are and solutions
   ///        will be
   /// @param weights  [rows] float64, 0 or more; undefined: 1 each
@@ -145,7 +156,7 @@ class NormalEquations {
   [[nodiscard]] double error_of(const LowRank& map, const at::Tensor& columns, const at::Tensor& more) const;
   /// R2 of y ~ x itself, nothing fitted; x and y have the same width.
   [[nodiscard]] double r2_unchanged() const;
-  [[nodiscard]] std::int64_t rows() const { return rows_; }
+  [[nodiscard]] std::int64_t rows() const { return sums_.rows; }
   /// Of the sums.
   [[nodiscard]] std::int64_t bytes() const;
 
@@ -166,9 +177,7 @@ class NormalEquations {
   void judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const;
 
   Products products_;
-  std::int64_t rows_ = 0;
-  double total_ = 0;  ///< of the weights
-  at::Tensor shift_x_, shift_y_, sum_x_, sum_y_, xx_, xy_, yy_;
+  Sums sums_;
 };
 
 /// A fitted cut; its tensors are on the CPU wherever it was fitted.
@@ -254,15 +263,18 @@ class Reuse {
   std::map<std::string, Entry> sums_;
 };
 
-/// The first half of fit() for several cuts of one receiver in one pass over the frames, in which donors and receiver
-/// run once. Without what corrections need.
+/// Per receiver the weights of its rows; for one that is missing, all are alike.
+using WeightsOf = std::map<int, RowWeights>;
+
+/// The first half of fit() for several cuts in one pass over the frames, in which every model runs once. Without what
+/// corrections need.
 /// @param joints  one per cut
 /// @param weights  always the same for a receiver where `reuse` is
 /// @param reuse  of these frames; null: everything is computed
 [[nodiscard]] std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
                                            std::span<const graph::Splice> shares, std::span<const Cut> cuts,
                                            std::span<const Joint> joints, Progress& progress,
-                                           const RowWeights& weights = {}, Reuse* reuse = nullptr);
+                                           const WeightsOf& weights = {}, Reuse* reuse = nullptr);
 /// The most values of a neighbourhood that a correction is regressed on: one that is kept, and one that a search tries.
 /// What a fit costs grows with their square.
 inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 1024;
@@ -304,6 +316,14 @@ struct Screening {
   std::vector<LayerPair> pairs;  ///< layers of four dimensions
 };
 
+/// What models return is of use to others than screen(), which runs them all.
+struct Outputs {
+  std::set<int> models;  ///< whose
+  /// What one of them returns for the next frames: all of them in order, in runs of set.batch() of that model alone.
+  /// Not called for a model that is in no pair, or runs in other batches for the sake of its pairs.
+  std::function<void(int model, const c10::IValue& output, std::int64_t frames)> take;
+};
+
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,
 /// at 64 positions per frame (evenly spaced over what both see). One pass over the frames, in which every model runs
 /// once; a second one for what cannot be run in batches.
@@ -312,6 +332,7 @@ struct Screening {
 /// @return per screening, per pair
 [[nodiscard]] std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
                                                       std::span<const Screening> screenings, const Options& options,
-                                                      Progress& progress, std::int64_t most_bytes = kUnlimited);
+                                                      Progress& progress, std::int64_t most_bytes = kUnlimited,
+                                                      const Outputs& outputs = {});
 
 }  // namespace repsim::fit

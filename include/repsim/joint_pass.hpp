@@ -66,6 +66,10 @@ class JointPass {
   /// written to.
   [[nodiscard]] std::vector<at::Tensor> values();
 
+  /// Instead, over all runs: what results() of this graph, and of others that compute the same, starts from goes into
+  /// the cache, as far as that has room.
+  void fill_cache();
+
  private:
   /// A value of this pass, and where it comes from in a run.
   struct Source {

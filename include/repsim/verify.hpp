@@ -25,6 +25,8 @@ struct Head {
   video::AffineMap to_frame;
   int group = 0;
   bool batchable = false;
+
+  [[nodiscard]] std::int64_t batch() const { return batchable ? video::kMinibatchFrames : 1; }  ///< frames per run
 };
 
 /// Computes the head's output for the frames at these positions.
@@ -38,6 +40,17 @@ using Forward = std::function<c10::IValue(std::span<const std::int64_t> position
 /// returns the same up to rounding there. An opaque model runs on the CPU.
 [[nodiscard]] Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared,
                                          const capture::ModelSet& set, const capture::Stores& stores, int group);
+
+/// The same, of any stores, by the optimised copy that capture runs, where there is one: rounded otherwise.
+/// @param example  frames to try the copy on
+[[nodiscard]] std::function<Forward(const capture::Stores&)> optimised_forward(const model::Loaded& model,
+                                                                               const graph::Prepared& prepared,
+                                                                               const capture::ModelSet& set,
+                                                                               const capture::Stores& example,
+                                                                               const Head& head);
+
+/// The same results, each computed once while they fit into some memory. Copies share them.
+[[nodiscard]] Forward remembered(Forward forward);
 
 /// Detections after NMS, relative to the video frame, of one output for `batch` frames.
 [[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch);
@@ -89,7 +102,8 @@ struct BundleCheck {
   std::vector<Head> heads;
   const capture::ModelSet* set = nullptr;
   const capture::Stores* frames = nullptr;  ///< clean frames per group
-  std::vector<Perturbed> perturbed;         ///< yardsticks; may be empty
+  std::vector<Forward> originals = {};      ///< on these frames, one per model; empty: they are run here
+  std::vector<Perturbed> perturbed;         ///< yardsticks, for which the optimised copies will do; may be empty
   std::optional<Truth> truth;
   std::int64_t truth_label = 0;  ///< used where the model's classes do not say which one is "person"
   std::uint64_t seed = 0;
@@ -104,7 +118,6 @@ struct BundleCheck {
 struct Latency {
   double separate_ms = 0, bundle_ms = 0;
 };
-[[nodiscard]] Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress& progress);
 
 /// Most bytes that a forward pass over one frame holds in new tensors at a time, its results included, its input and
 /// parameters not: what Torch's CPU allocator was asked for. A library's scratch memory of its own is not in it.
@@ -112,9 +125,15 @@ struct PeakMemory {
   std::int64_t separate_bytes = 0;  ///< of the models as loaded: the largest, since they run one after the other
   std::int64_t bundle_bytes = 0;
 };
-[[nodiscard]] PeakMemory measure_peak_memory(const BundleCheck& check);
 
-/// The same of any call on this thread: what it has allocated at its peak and not freed.
+struct RunCost {
+  Latency latency;
+  PeakMemory peak;
+};
+/// @param frames  that latency is measured on, after three more to warm up
+[[nodiscard]] RunCost measure_run_cost(const BundleCheck& check, std::int64_t frames, Progress& progress);
+
+/// The bytes of PeakMemory for any call on this thread: what it has allocated at its peak and not freed.
 [[nodiscard]] std::int64_t peak_allocated_bytes(const std::function<void()>& call);
 
 }  // namespace repsim::verify

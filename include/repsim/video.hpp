@@ -85,12 +85,15 @@ class FrameStore {
   /// The stored pixels of one frame: height*width*3 bytes, channels in the spec's order.
   [[nodiscard]] std::span<const std::uint8_t> pixels(std::int64_t position) const;
   [[nodiscard]] std::span<std::uint8_t> pixels(std::int64_t position);
+  /// The frames at these positions, not copied: the same pixels as here.
+  [[nodiscard]] FrameStore some(std::span<const std::int64_t> positions) const;
   /// Takes these frames' pages out of the process's memory; they stay in the file and come back when they are read.
   /// preprocess() and decode() do that with what they have done with.
   void release(std::span<const std::int64_t> positions) const;
 
  private:
   struct Impl;
+  explicit FrameStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -119,6 +119,12 @@ std::vector<at::Tensor> JointPass::values() {
   return next_values();
 }
 
+void JointPass::fill_cache() {
+  if (!cache_) throw Error(ErrorKind::kInternal, "a pass without a cache to fill");
+  begin(graph::tail_of(assembly_, cache_->numbers()).given);
+  while (next_ < runs_.size()) (void)next_values();
+}
+
 c10::IValue JointPass::results() {
   if (next_ == 0) {
     if (cache_) {

@@ -95,8 +95,9 @@ Fitted solve(const Gathered& gathered, const Joint& joint, const Options& option
 
 Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
            const Cut& cut, const Joint& joint, const Options& options, Progress& progress, const RowWeights& weights) {
+  const WeightsOf of_receiver{{cut.receiver, weights}};
   Gathered gathered =
-      std::move(gather(set, calibration, shares, {&cut, 1}, {&joint, 1}, progress, weights, nullptr).front());
+      std::move(gather(set, calibration, shares, {&cut, 1}, {&joint, 1}, progress, of_receiver, nullptr).front());
   if (joint.rank > 0)
     gathered = gather_corrections(set, calibration, shares, cut, joint, gathered, progress, weights, nullptr);
   return solve(gathered, joint, options);

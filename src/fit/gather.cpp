@@ -4,7 +4,6 @@
 
 #include "coordinates.hpp"
 #include "regressors.hpp"
-#include "repsim/base/error.hpp"
 #include "repsim/fit.hpp"
 #include "sides.hpp"
 
@@ -20,6 +19,7 @@ constexpr double kCorrectionRidges[] = {1e-4, 1e-3, 1e-2};  // each costs four s
 
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
+  std::size_t cut = 0;
   std::vector<graph::Alignment> aligned;  // of the donors whose maps it reads
   std::size_t x = 0, y = 0;               // indices of place requests
   std::vector<std::size_t> sides;         // likewise, one per side of the map
@@ -33,7 +33,7 @@ enum class Stretches {
   kLastOneJudges  ///< the sums stay two, those of the stretches before it and its own
 };
 
-std::string names_of(const capture::ModelSet& set, const std::vector<int>& models) {
+std::string names_of(const capture::ModelSet& set, const std::set<int>& models) {
   std::string names;
   for (const int model : models)
     names += (names.empty() ? "" : "+") + set.models[static_cast<std::size_t>(model)]->name;
@@ -106,22 +106,25 @@ void add_rows(const Regression& one, const std::vector<at::Tensor>& values, cons
 }
 
 /// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds
-/// the receiver as it is, which computes what the maps should return, and once more per cut with the donors' values in
-/// place, which computes what they will be given. Identical computations are shared by the assembly.
+/// the receivers as they are, which compute what the maps should return, and per cut one once more with the donors'
+/// values in place, which computes what they will be given. Identical computations are shared by the assembly.
+/// @param weights  one per cut
 /// @param finish  what is worked out of a map's sums once they are complete, before they are merged
 void fill(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
           std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered, Progress& progress,
-          const RowWeights& weights, Reuse* reuse, Stretches how, const std::function<void(Gathered::Map&)>& finish) {
-  const int receiver_index = cuts.front().receiver;
-  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(receiver_index)];
+          std::span<const RowWeights* const> weights, Reuse* reuse, Stretches how,
+          const std::function<void(Gathered::Map&)>& finish) {
   std::vector<const graph::Prepared*> models = set.models;
   std::vector<int> groups = set.groups;
   std::vector<graph::Splice> splices(shares.begin(), shares.end());
   std::vector<graph::PlaceRequest> requests;
   std::vector<Regression> regressions;
-  std::set<int> donors;
+  std::set<int> receivers, donors;
   for (std::size_t i = 0; i < cuts.size(); ++i) {
     const Cut& cut = cuts[i];
+    const int receiver_index = cut.receiver;
+    const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(receiver_index)];
+    receivers.insert(receiver_index);
     const auto copy = static_cast<int>(models.size());
     models.push_back(&receiver);
     groups.push_back(set.groups[static_cast<std::size_t>(receiver_index)]);
@@ -140,8 +143,13 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       // What is read and in whose view the rows lie; the rest of the key is known once the graph is.
       std::string key = (input ? "refit " : "adapter ") + std::to_string(receiver_index) + " from";
       for (const int donor : seen_by) key += " " + std::to_string(set.groups[static_cast<std::size_t>(donor)]);
-      regressions.push_back(
-          {alignments(set, receiver_index, seen_by), requests.size(), requests.size() + 1, {}, &map, std::move(key)});
+      regressions.push_back({i,
+                             alignments(set, receiver_index, seen_by),
+                             requests.size(),
+                             requests.size() + 1,
+                             {},
+                             &map,
+                             std::move(key)});
       requests.push_back({copy, place, input});
       requests.push_back({receiver_index, place, false});
       for (const Gathered::Map::Beside& side : map.sides) {
@@ -159,7 +167,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     }
   }
   std::vector<int> members(donors.begin(), donors.end());
-  members.push_back(receiver_index);
+  members.insert(members.end(), receivers.begin(), receivers.end());
   for (const graph::Splice& share : shares) {
     for (const graph::Source* one : share.sources()) members.push_back(one->donor);
   }
@@ -203,14 +211,17 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
   if (!regressions.empty()) {
     const std::int64_t frames = calibration.front().size();
     capture::JointPass pass(assembly, set, calibration, frames, batch, reuse ? &reuse->values : nullptr);
-    progress.begin("fit " + receiver.name + "<-" + names_of(set, {donors.begin(), donors.end()}) +
-                       (cuts.size() > 1 ? " (" + std::to_string(cuts.size()) + " cuts)" : ""),
-                   frames);
+    std::string task = "fit " + names_of(set, receivers);
+    if (receivers.size() == 1) task += "<-" + names_of(set, donors);
+    if (cuts.size() > 1) task += " (" + std::to_string(cuts.size()) + " cuts)";
+    progress.begin(task, frames);
     for (const auto& positions : capture::batches(frames, batch)) {
       const std::vector<at::Tensor> values = progress.spend("forward", [&] { return pass.values(); });
-      RunWeights of_run(weights, positions);
+      std::map<const RowWeights*, RunWeights> of_run;
+      for (const RowWeights* one : weights) of_run.try_emplace(one, *one, positions);
       progress.spend("sums", [&] {
-        for (const Regression& one : regressions) add_rows(one, values, positions, frames, of_run, how);
+        for (const Regression& one : regressions)
+          add_rows(one, values, positions, frames, of_run.at(weights[one.cut]), how);
       });
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
@@ -271,13 +282,16 @@ Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Joint& jo
 
 std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
                              std::span<const graph::Splice> shares, std::span<const Cut> cuts,
-                             std::span<const Joint> joints, Progress& progress, const RowWeights& weights,
+                             std::span<const Joint> joints, Progress& progress, const WeightsOf& weights,
                              Reuse* reuse) {
+  static const RowWeights kAlike;
   std::vector<Gathered> gathered(cuts.size());
+  std::vector<const RowWeights*> per_cut;
   if (cuts.empty()) return gathered;
-  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cuts.front().receiver)];
   for (std::size_t i = 0; i < cuts.size(); ++i) {
-    if (cuts[i].receiver != cuts.front().receiver) throw Error(ErrorKind::kInternal, "cuts of several receivers");
+    const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cuts[i].receiver)];
+    const auto own = weights.find(cuts[i].receiver);
+    per_cut.push_back(own == weights.end() ? &kAlike : &own->second);
     gathered[i].splice = without_maps(set, cuts[i]);
     for (const int node : joints[i].refit_nodes)
       gathered[i].maps.push_back(
@@ -286,7 +300,7 @@ std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores
       gathered[i].maps.assign(cuts[i].taps.size(),
                               {graph::pointwise_geometry(), {}, 0, false, kRidge, kCorrectionRidge, {}});
   }
-  fill(set, calibration, shares, cuts, joints, gathered, progress, weights, reuse, Stretches::kChooseRidges,
+  fill(set, calibration, shares, cuts, joints, gathered, progress, per_cut, reuse, Stretches::kChooseRidges,
        [](Gathered::Map& map) { map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge); });
   return gathered;
 }
@@ -296,7 +310,8 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
                             const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse,
                             std::int64_t most_regressors) {
   Gathered gathered = corrected(set, cut, joint, plain, most_regressors);
-  fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, weights, reuse,
+  const RowWeights* const of_cut = &weights;
+  fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, {&of_cut, 1}, reuse,
        Stretches::kChooseRidges, [](Gathered::Map& map) {
          const Taken taken = taken_by(map);
          map.correction_ridge =
@@ -314,8 +329,9 @@ std::vector<Side> choose_sides(const capture::ModelSet& set, const capture::Stor
   Joint all = joint;
   all.sides = offered;
   Gathered gathered = corrected(set, cut, all, plain, kMostRegressorsTried);
+  const RowWeights* const of_cut = &weights;
   // Nothing is reused: what all these layers hold would push out what other fits need.
-  fill(set, calibration, shares, {&cut, 1}, {&all, 1}, {&gathered, 1}, progress, weights, nullptr,
+  fill(set, calibration, shares, {&cut, 1}, {&all, 1}, {&gathered, 1}, progress, {&of_cut, 1}, nullptr,
        Stretches::kLastOneJudges, {});
   std::vector<Side> chosen;
   for (const std::size_t side : best_sides(gathered.maps, joint.rank, most)) chosen.push_back(offered[side]);

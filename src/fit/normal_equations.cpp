@@ -3,25 +3,12 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/fit.hpp"
+#include "symmetric.hpp"
 
 namespace repsim::fit {
 namespace {
 
 constexpr std::int64_t kFloatRows = 4096;  // whose products are taken in float32 at a time
-constexpr std::int64_t kColumns = 256;     // of a symmetric product at a time
-
-/// Adds weighted^T left, which is symmetric: what lies below the diagonal blocks is copied, not computed.
-void add_symmetric(at::Tensor& sum, const at::Tensor& weighted, const at::Tensor& left) {
-  const std::int64_t p = left.size(1);
-  for (std::int64_t begin = 0; begin < p; begin += kColumns) {
-    const std::int64_t count = std::min(kColumns, p - begin), behind = begin + count;
-    const at::Tensor rows = weighted.narrow(1, begin, count).t().mm(left.narrow(1, begin, p - begin));
-    sum.narrow(0, begin, count).narrow(1, begin, p - begin).add_(rows);
-    if (behind < p) {
-      sum.narrow(0, behind, p - behind).narrow(1, begin, count).add_(rows.narrow(1, count, p - behind).t());
-    }
-  }
-}
 
 /// (covariance + ridge) weight = right, ridge relative to the mean variance.
 at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, double ridge) {
@@ -43,22 +30,22 @@ at::Tensor solve_ridge(const at::Tensor& covariance, const at::Tensor& right, do
 
 void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weights) {
   if (x.size(0) == 0) return;
-  if (rows_ == 0) {
-    if (!shift_x_.defined()) {
-      shift_x_ = x.to(at::kDouble).mean(0);
-      shift_y_ = y.to(at::kDouble).mean(0);
+  if (sums_.rows == 0) {
+    if (!sums_.shift_x.defined()) {
+      sums_.shift_x = x.to(at::kDouble).mean(0);
+      sums_.shift_y = y.to(at::kDouble).mean(0);
     }
     const std::int64_t p = x.size(1), q = y.size(1);
-    sum_x_ = at::zeros({p}, shift_x_.options());
-    sum_y_ = at::zeros({q}, shift_x_.options());
-    xx_ = at::zeros({p, p}, shift_x_.options());
-    xy_ = at::zeros({p, q}, shift_x_.options());
-    yy_ = at::zeros({q}, shift_x_.options());
+    sums_.x = at::zeros({p}, sums_.shift_x.options());
+    sums_.y = at::zeros({q}, sums_.shift_x.options());
+    sums_.xx = at::zeros({p, p}, sums_.shift_x.options());
+    sums_.xy = at::zeros({p, q}, sums_.shift_x.options());
+    sums_.yy = at::zeros({q}, sums_.shift_x.options());
   }
-  rows_ += x.size(0);
-  total_ += weights.defined() ? weights.sum().item<double>() : static_cast<double>(x.size(0));
+  sums_.rows += x.size(0);
+  sums_.total += weights.defined() ? weights.sum().item<double>() : static_cast<double>(x.size(0));
   const at::ScalarType type = products_ == Products::kFloat ? at::kFloat : at::kDouble;
-  const at::Tensor shift_x = shift_x_.to(type), shift_y = shift_y_.to(type);
+  const at::Tensor shift_x = sums_.shift_x.to(type), shift_y = sums_.shift_y.to(type);
   const std::int64_t chunk = products_ == Products::kFloat ? kFloatRows : x.size(0);
   for (std::int64_t begin = 0; begin < x.size(0); begin += chunk) {
     const std::int64_t count = std::min(chunk, x.size(0) - begin);
@@ -70,67 +57,67 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Te
       weighted = left * column;
       weighted_right = right * column;
     }
-    sum_x_ += weighted.sum(0);
-    sum_y_ += weighted_right.sum(0);
-    yy_ += (weighted_right * right).sum(0);
-    add_symmetric(xx_, weighted, left);
-    xy_ += weighted.t().mm(right);
+    sums_.x += weighted.sum(0);
+    sums_.y += weighted_right.sum(0);
+    sums_.yy += (weighted_right * right).sum(0);
+    add_symmetric(sums_.xx, weighted, left);
+    sums_.xy += weighted.t().mm(right);
   }
 }
 
 std::int64_t NormalEquations::bytes() const {
   std::int64_t bytes = 0;
-  for (const at::Tensor* sum : {&shift_x_, &shift_y_, &sum_x_, &sum_y_, &xx_, &xy_, &yy_})
+  for (const at::Tensor* sum : {&sums_.shift_x, &sums_.shift_y, &sums_.x, &sums_.y, &sums_.xx, &sums_.xy, &sums_.yy})
     bytes += sum->defined() ? static_cast<std::int64_t>(sum->nbytes()) : 0;
   return bytes;
 }
 
 void NormalEquations::merge(const NormalEquations& other) {
-  if (other.rows_ == 0) return;
-  if (rows_ == 0) {
+  if (other.sums_.rows == 0) return;
+  if (sums_.rows == 0) {
     // Own sums, not the other's tensors, which it may still add to.
     *this = other;
-    for (at::Tensor* sum : {&sum_x_, &sum_y_, &xx_, &xy_, &yy_}) *sum = sum->clone();
+    for (at::Tensor* sum : {&sums_.x, &sums_.y, &sums_.xx, &sums_.xy, &sums_.yy}) *sum = sum->clone();
     return;
   }
-  xx_ += other.xx_;
-  xy_ += other.xy_;
-  yy_ += other.yy_;
-  if (!shift_x_.is_same(other.shift_x_)) {
+  sums_.xx += other.sums_.xx;
+  sums_.xy += other.sums_.xy;
+  sums_.yy += other.sums_.yy;
+  if (!sums_.shift_x.is_same(other.sums_.shift_x)) {
     // Sums about the other's shift, brought to this one: (x + d)(y + e)' = xy' + x e' + d y' + d e'.
-    const at::Tensor dx = other.shift_x_ - shift_x_, dy = other.shift_y_ - shift_y_;
-    xx_ += at::outer(other.sum_x_, dx) + at::outer(dx, other.sum_x_) + other.total_ * at::outer(dx, dx);
-    xy_ += at::outer(other.sum_x_, dy) + at::outer(dx, other.sum_y_) + other.total_ * at::outer(dx, dy);
-    yy_ += 2 * other.sum_y_ * dy + other.total_ * dy.square();
-    sum_x_ += other.total_ * dx;
-    sum_y_ += other.total_ * dy;
+    const at::Tensor dx = other.sums_.shift_x - sums_.shift_x, dy = other.sums_.shift_y - sums_.shift_y;
+    sums_.xx += at::outer(other.sums_.x, dx) + at::outer(dx, other.sums_.x) + other.sums_.total * at::outer(dx, dx);
+    sums_.xy += at::outer(other.sums_.x, dy) + at::outer(dx, other.sums_.y) + other.sums_.total * at::outer(dx, dy);
+    sums_.yy += 2 * other.sums_.y * dy + other.sums_.total * dy.square();
+    sums_.x += other.sums_.total * dx;
+    sums_.y += other.sums_.total * dy;
   }
-  sum_x_ += other.sum_x_;
-  sum_y_ += other.sum_y_;
-  total_ += other.total_;
-  rows_ += other.rows_;
+  sums_.x += other.sums_.x;
+  sums_.y += other.sums_.y;
+  sums_.total += other.sums_.total;
+  sums_.rows += other.sums_.rows;
 }
 
 NormalEquations NormalEquations::beside() const {
   NormalEquations result(products_);
-  result.shift_x_ = shift_x_;
-  result.shift_y_ = shift_y_;
+  result.sums_.shift_x = sums_.shift_x;
+  result.sums_.shift_y = sums_.shift_y;
   return result;
 }
 
 NormalEquations::Moments NormalEquations::moments() const {
-  if (rows_ == 0 || !(total_ > 0)) throw Error(ErrorKind::kInternal, "a regression without rows");
+  if (sums_.rows == 0 || !(sums_.total > 0)) throw Error(ErrorKind::kInternal, "a regression without rows");
   Moments result;
-  result.mean_x = sum_x_ / total_;
-  result.mean_y = sum_y_ / total_;
-  result.xx = xx_ / total_ - at::outer(result.mean_x, result.mean_x);
-  result.xy = xy_ / total_ - at::outer(result.mean_x, result.mean_y);
-  result.yy = yy_ / total_ - result.mean_y.square();
+  result.mean_x = sums_.x / sums_.total;
+  result.mean_y = sums_.y / sums_.total;
+  result.xx = sums_.xx / sums_.total - at::outer(result.mean_x, result.mean_x);
+  result.xy = sums_.xy / sums_.total - at::outer(result.mean_x, result.mean_y);
+  result.yy = sums_.yy / sums_.total - result.mean_y.square();
   return result;
 }
 
 at::Tensor NormalEquations::bias_of(const Moments& moments, const at::Tensor& weight) const {
-  return moments.mean_y + shift_y_ - weight.t().mv(moments.mean_x + shift_x_);
+  return moments.mean_y + sums_.shift_y - weight.t().mv(moments.mean_x + sums_.shift_x);
 }
 
 void NormalEquations::judge(const Moments& moments, const at::Tensor& weight, Solution& solution) const {
@@ -209,23 +196,23 @@ double NormalEquations::Solution::r2(std::int64_t begin, std::int64_t end) const
 /// @param quadratic  sum of squares of the map's values about the shift
 double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias, double quadratic) const {
   // y - Wx - b = (y - shift) - W (x - shift) - c
-  const at::Tensor c = bias - shift_y_ + weight.mv(shift_x_);
-  const at::Tensor squares =
-      yy_.sum() - 2 * (weight.t() * xy_).sum() + 2 * c.dot(weight.mv(sum_x_) - sum_y_) + total_ * c.dot(c);
+  const at::Tensor c = bias - sums_.shift_y + weight.mv(sums_.shift_x);
+  const at::Tensor squares = sums_.yy.sum() - 2 * (weight.t() * sums_.xy).sum() +
+                             2 * c.dot(weight.mv(sums_.x) - sums_.y) + sums_.total * c.dot(c);
   return squares.item<double>() + quadratic;
 }
 
 double NormalEquations::error_of(const at::Tensor& weight, const at::Tensor& bias) const {
-  if (rows_ == 0) return 0;
-  return error_of(weight, bias, (weight.mm(xx_) * weight).sum().item<double>());
+  if (sums_.rows == 0) return 0;
+  return error_of(weight, bias, (weight.mm(sums_.xx) * weight).sum().item<double>());
 }
 
 double NormalEquations::error_of(const LowRank& map, const at::Tensor& of_base, const at::Tensor& of_correction) const {
-  if (rows_ == 0) return 0;
-  const at::Tensor columns = of_base.to(xx_.device()), more = of_correction.to(xx_.device());
+  if (sums_.rows == 0) return 0;
+  const at::Tensor columns = of_base.to(sums_.xx.device()), more = of_correction.to(sums_.xx.device());
   const at::Tensor& base = map.base.weight;
-  const at::Tensor by_base = xx_.index_select(0, columns).index_select(1, columns);
-  const at::Tensor by_correction = map.down.mm(xx_.index_select(0, more));  // [rank, p]
+  const at::Tensor by_base = sums_.xx.index_select(0, columns).index_select(1, columns);
+  const at::Tensor by_correction = map.down.mm(sums_.xx.index_select(0, more));  // [rank, p]
   const at::Tensor across = by_correction.index_select(1, columns), within = by_correction.index_select(1, more);
   const at::Tensor quadratic = (base.mm(by_base) * base).sum() + 2 * (map.up.t().mm(base) * across).sum() +
                                (map.up.t().mm(map.up) * within.mm(map.down.t())).sum();
@@ -236,7 +223,7 @@ double NormalEquations::r2_unchanged() const {
   const Moments at = moments();
   const double variance_y = at.yy.sum().item<double>();
   if (!(variance_y > 0)) return 0;
-  const at::Tensor offset = at.mean_x + shift_x_ - at.mean_y - shift_y_;
+  const at::Tensor offset = at.mean_x + sums_.shift_x - at.mean_y - sums_.shift_y;
   const double error = (at.xx.diagonal() - 2 * at.xy.diagonal() + offset.square()).sum().item<double>() + variance_y;
   return 1.0 - error / variance_y;
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -6,11 +7,12 @@
 #include "repsim/base/log.hpp"
 #include "repsim/fit.hpp"
 #include "repsim/optimised.hpp"
+#include "symmetric.hpp"
 
 namespace repsim::fit {
 namespace {
 
-constexpr std::int64_t kScreenRowsPerFrame = 64;
+constexpr std::int64_t kRowsPerFrame = 64;
 
 using Size = std::pair<std::int64_t, std::int64_t>;
 
@@ -26,7 +28,8 @@ struct Sample {
 /// Pairs whose models run in equal batches, in one pass over the frames or in as few as memory allows.
 class Screen {
  public:
-  Screen(const capture::ModelSet& set, std::span<const Screening* const> screenings) : set_(set) {
+  Screen(const capture::ModelSet& set, std::span<const Screening* const> screenings, const Outputs& outputs)
+      : set_(set), outputs_(outputs) {
     for (const Screening* one : screenings) {
       for (const LayerPair& pair : one->pairs) add(*one, pair);
     }
@@ -35,32 +38,34 @@ class Screen {
   /// @return R2 of all pairs, in the order in which they were added
   std::vector<double> run(const capture::Stores& calibration, double ridge, std::int64_t most_bytes,
                           Progress& progress) {
-    // The copies that capture runs: it is ranks that are asked for, not last digits.
     std::vector<int> models;
-    for (const auto& [model, layers] : wanted_) {
+    for (const auto& [model, layers] : wanted_) models.push_back(model);
+    // Two frames, so that a copy that is right for the first of a batch only is found.
+    const std::vector<std::int64_t> run = capture::batches(calibration.front().size(), set_.batch(models)).front();
+    const std::span<const std::int64_t> few(run.data(), std::min<std::size_t>(run.size(), 2));
+    // The copies that capture runs: it is ranks that are asked for, not last digits.
+    for (const int model : models) {
       const graph::Prepared& prepared = *set_.models[static_cast<std::size_t>(model)];
-      const std::int64_t example[] = {0};
       const int of_group = group(model);
-      graph::TapRunner copy =
-          graph::layer_runner(prepared, capture::group_inputs(set_, calibration, {&of_group, 1}, example));
+      graph::TapRunner copy = graph::layer_runner(
+          prepared, capture::group_inputs(set_, calibration, {&of_group, 1}, few), outputs_.models.count(model) > 0);
       if (!copy.reason.empty()) log::debug(prepared.name + ": screened with the model as it is: " + copy.reason);
       runners_.emplace(model, std::move(copy.runner));
-      models.push_back(model);
     }
     const std::vector<std::vector<Entry*>> passes = in_passes(most_bytes);
     progress.begin("screen " + std::to_string(count_) + " pairs of layers",
                    calibration.front().size() * static_cast<std::int64_t>(passes.size()));
     std::vector<double> scores(count_);
     for (const std::vector<Entry*>& regressions : passes) {
-      sweep(regressions, calibration, set_.batch(models), progress);
+      const std::map<Sample, Rows> rows = sweep(regressions, calibration, set_.batch(models), progress);
       const c10::InferenceMode no_gradients;
       progress.spend("ridges", [&] {
         for (Entry* entry : regressions) {
-          const NormalEquations::Solution solution = entry->second.sums.solve(ridge);
+          const NormalEquations::Solution solution = sums_of(*entry, rows).solve(ridge);
           for (const Target& target : entry->second.targets) {
             for (const std::size_t pair : target.pairs) scores[pair] = solution.r2(target.begin, target.end);
           }
-          entry->second.sums = NormalEquations();
+          entry->second.xx = entry->second.xy = at::Tensor();
         }
       });
     }
@@ -74,6 +79,13 @@ class Screen {
     std::vector<graph::Alignment> aligned;
     Matrices matrices;  ///< of donor layers, where coordinates differ
   };
+  /// What all regressions with a layer have in common of it.
+  struct Rows {
+    at::Tensor shift;         ///< [C] float64
+    at::Tensor values;        ///< [rows, C] float32, of one run, about the shift
+    at::Tensor sum, squares;  ///< [C] float64, of these values over all runs
+    std::int64_t count = 0;   ///< over all runs
+  };
   /// Outputs begin..end of a regression: one receiver layer, for one pair or several.
   struct Target {
     Sample sample;
@@ -83,7 +95,7 @@ class Screen {
   /// Pairs with the same regressors are one regression, whoever the receivers are: their layers stand side by side.
   struct Regression {
     std::vector<Target> targets;
-    NormalEquations sums{NormalEquations::Products::kFloat};
+    at::Tensor xx, xy;  ///< float64 sums of products that were taken in float32 run by run
   };
   using Entry = std::pair<const Sample, Regression>;
 
@@ -119,7 +131,7 @@ class Screen {
   std::int64_t bytes_of(const Entry& entry) const {
     const std::int64_t given = layer(entry.first.model, entry.first.layer).shape[0],
                        taken = entry.second.targets.back().end;
-    return 8 * given * (given + taken) + 4 * video::kMinibatchFrames * kScreenRowsPerFrame * (given + 2 * taken);
+    return 8 * given * (given + taken) + 4 * video::kMinibatchFrames * kRowsPerFrame * (given + 2 * taken);
   }
 
   std::vector<std::vector<Entry*>> in_passes(std::int64_t most_bytes) {
@@ -138,55 +150,111 @@ class Screen {
   }
 
   /// One pass over the frames, of the models that these regressions need.
-  void sweep(const std::vector<Entry*>& regressions, const capture::Stores& calibration, std::int64_t batch,
-             Progress& progress) const {
-    std::set<Sample> needed;
+  /// @return the last run's values, and what was added up of all
+  std::map<Sample, Rows> sweep(const std::vector<Entry*>& regressions, const capture::Stores& calibration,
+                               std::int64_t batch, Progress& progress) {
+    std::map<Sample, Rows> rows;
     for (const Entry* entry : regressions) {
-      needed.insert(entry->first);
-      for (const Target& target : entry->second.targets) needed.insert(target.sample);
+      rows[entry->first];
+      for (const Target& target : entry->second.targets) rows[target.sample];
     }
     std::set<int> models, groups;
-    for (const Sample& sample : needed) {
+    for (const auto& [sample, unused] : rows) {
       models.insert(sample.model);
       groups.insert(group(sample.model));
     }
     for (const auto& positions : capture::batches(calibration.front().size(), batch)) {
-      std::map<Sample, at::Tensor> samples;
       std::map<int, c10::IValue> inputs;
       for (const int one : groups)
         inputs.emplace(one, capture::group_inputs(set_, calibration, {&one, 1}, positions).front());
-      progress.spend("forward", [&] {
-        for (const int model : models) {
-          const auto& layers = wanted_.at(model);
-          runners_.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
+      for (const int model : models) {
+        const auto& layers = wanted_.at(model);
+        const c10::IValue output = progress.spend("forward", [&] {
+          return runners_.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
             const auto found = layers.find(index);
             if (found == layers.end()) return;
             for (const auto& [sample, kind] : found->second) {
-              if (needed.count(sample) > 0) samples[sample] = rows_of(value, sample, kind);
+              if (const auto wanted = rows.find(sample); wanted != rows.end())
+                wanted->second.values = rows_of(value, sample, kind);
             }
           });
-        }
-      });
+        });
+        if (gives_output(model, batch)) outputs_.take(model, output, static_cast<std::int64_t>(positions.size()));
+      }
       const c10::InferenceMode no_gradients;
       progress.spend("sums", [&] {
-        for (Entry* entry : regressions) {
-          std::vector<at::Tensor> targets;
-          for (const Target& target : entry->second.targets) targets.push_back(samples.at(target.sample));
-          entry->second.sums.add(samples.at(entry->first), at::cat(targets, 1));
-        }
+        for (auto& [sample, one] : rows) centre(one);
+        for (Entry* entry : regressions) add_products(*entry, rows);
       });
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
+    has_run_.insert(models.begin(), models.end());
+    return rows;
+  }
+
+  /// In the first pass that a model takes part in, if it runs as it would alone.
+  bool gives_output(int model, std::int64_t batch) const {
+    return outputs_.models.count(model) > 0 && has_run_.count(model) == 0 && set_.batch({&model, 1}) == batch;
+  }
+
+  static void centre(Rows& rows) {
+    if (!rows.shift.defined()) {
+      rows.shift = rows.values.to(at::kDouble).mean(0);
+      rows.sum = at::zeros_like(rows.shift);
+      rows.squares = at::zeros_like(rows.shift);
+    }
+    rows.values.sub_(rows.shift.to(at::kFloat));
+    rows.sum += rows.values.sum(0);
+    rows.squares += rows.values.square().sum(0);
+    rows.count += rows.values.size(0);
+  }
+
+  static void add_products(Entry& entry, const std::map<Sample, Rows>& rows) {
+    Regression& regression = entry.second;
+    const at::Tensor& x = rows.at(entry.first).values;
+    if (!regression.xx.defined()) {
+      const at::TensorOptions options = x.options().dtype(at::kDouble);
+      regression.xx = at::zeros({x.size(1), x.size(1)}, options);
+      regression.xy = at::zeros({x.size(1), regression.targets.back().end}, options);
+    }
+    add_symmetric(regression.xx, x, x);
+    const at::Tensor across = x.t();
+    for (const Target& target : regression.targets)
+      regression.xy.narrow(1, target.begin, target.end - target.begin).add_(across.mm(rows.at(target.sample).values));
+  }
+
+  static NormalEquations sums_of(const Entry& entry, const std::map<Sample, Rows>& rows) {
+    const Rows& x = rows.at(entry.first);
+    std::vector<at::Tensor> shifts, sums, squares;
+    for (const Target& target : entry.second.targets) {
+      const Rows& y = rows.at(target.sample);
+      shifts.push_back(y.shift);
+      sums.push_back(y.sum);
+      squares.push_back(y.squares);
+    }
+    NormalEquations::Sums all;
+    all.rows = x.count;
+    all.total = static_cast<double>(x.count);
+    all.shift_x = x.shift;
+    all.shift_y = at::cat(shifts);
+    all.x = x.sum;
+    all.y = at::cat(sums);
+    all.xx = entry.second.xx;
+    all.xy = entry.second.xy;
+    all.yy = at::cat(squares);
+    return NormalEquations(std::move(all));
   }
 
   static at::Tensor rows_of(const at::Tensor& value, const Sample& sample, const Kind& kind) {
     const auto [height, width] = sample.size;
     const at::Tensor map = brought_to(value, kind.matrices, height, width);
     const at::Tensor rows = rows_in_view(positions_of(map), kind.aligned, height, width);
-    return matrix(every_position(rows, kScreenRowsPerFrame)).clone();
+    return matrix(every_position(rows, kRowsPerFrame)).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   }
 
   const capture::ModelSet& set_;
+  const Outputs& outputs_;
+  std::set<int> has_run_;                                        // models, in an earlier pass
   std::map<int, std::map<int, std::map<Sample, Kind>>> wanted_;  // per model and layer
   std::map<Sample, Regression> regressions_;                     // by what is given
   std::map<int, graph::Runner> runners_;                         // of all models that are wanted
@@ -197,7 +265,7 @@ class Screen {
 
 std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capture::Stores& calibration,
                                         std::span<const Screening> screenings, const Options& options,
-                                        Progress& progress, std::int64_t most_bytes) {
+                                        Progress& progress, std::int64_t most_bytes, const Outputs& outputs) {
   std::vector<std::vector<double>> scores(screenings.size());
   for (const bool batchable : {true, false}) {
     std::vector<std::size_t> chosen;
@@ -209,7 +277,7 @@ std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capt
       together.push_back(&screenings[i]);
     }
     if (together.empty()) continue;
-    Screen pass(set, together);
+    Screen pass(set, together, outputs);
     const std::vector<double> found = pass.run(calibration, options.ridge.value_or(kRidge), most_bytes, progress);
     auto from = found.begin();
     for (const std::size_t i : chosen) {

@@ -15,10 +15,10 @@ namespace repsim::pipeline {
 
 /// None of it changes what a run finds.
 struct Room {
-  std::int64_t calibration_values = std::int64_t{768} << 20;  ///< layers' values that fits have in common
+  std::int64_t calibration_values = std::int64_t{512} << 20;  ///< layers' values that fits have in common
   std::int64_t sums = std::int64_t{256} << 20;                ///< of maps from the same values to the same values
-  std::int64_t frame_values = std::int64_t{96} << 20;         ///< layers' values that measuring has in common
-  std::size_t together = 16;                                  ///< cuts whose sums are gathered in one pass
+  std::int64_t frame_values = std::int64_t{352} << 20;        ///< layers' values that measuring has in common
+  std::size_t together = 32;                                  ///< cuts whose sums are gathered in one pass
   std::int64_t screening = kUnlimited;                        ///< see fit::screen()
   std::int64_t rows = kUnlimited;                             ///< see capture::signatures()
 };

@@ -55,7 +55,7 @@ Judging split(const std::vector<std::int64_t>& holdout) {
 }
 
 Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes& tasks, const report::Plan& plan,
-              const Json& origins, const verify::Latency& latency, const verify::PeakMemory& peak) {
+              const Json& origins, const verify::RunCost& cost) {
   Json json;
   json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", torch_version()}};
   json["machine"] = {
@@ -65,12 +65,13 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes&
   json["signatures"] = origins;
   json["peak_rss_bytes"] = peak_resident_bytes();
   json["memory_limit_bytes"] = settings.memory_limit ? Json(*settings.memory_limit) : Json();
-  json["latency_ms_per_frame"] = {{"separate_models", latency.separate_ms}, {"bundle", latency.bundle_ms}};
+  json["latency_ms_per_frame"] = {{"separate_models", cost.latency.separate_ms}, {"bundle", cost.latency.bundle_ms}};
   const auto beside = [](std::int64_t predicted, std::int64_t measured) {
     return Json{{"predicted", predicted}, {"measured", measured}};
   };
-  json["peak_activation_bytes"] = {{"separate_models", beside(plan.before.peak_activation_bytes, peak.separate_bytes)},
-                                   {"bundle", beside(plan.after.peak_activation_bytes, peak.bundle_bytes)}};
+  json["peak_activation_bytes"] = {
+      {"separate_models", beside(plan.before.peak_activation_bytes, cost.peak.separate_bytes)},
+      {"bundle", beside(plan.after.peak_activation_bytes, cost.peak.bundle_bytes)}};
   return json;
 }
 
@@ -143,10 +144,18 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   deduplicated.bytes = {};
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
   Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, room, progress});
-  Trials judge(settings, work, calibration, holdout, heads, signatures, room, progress);
+  // The search judges on the frames of the check: what the originals say there serves both, where there is memory.
+  if (!settings.memory_limit && device.is_cpu()) {
+    for (std::size_t i = 0; i < heads.size(); ++i)
+      bundle_check.originals.push_back(
+          verify::remembered(verify::original_forward(work.loaded[i], work.set, holdout, heads[i].group)));
+  }
+  Room for_judging = room;
+  for_judging.frame_values /= 4;  // few shares come so far
+  Trials judge(settings, work, calibration, holdout, heads, signatures, for_judging, progress, bundle_check.originals);
   const auto refused = [&](const Accepted& share, double fidelity) {
     const std::string& receiver = work.prepared[at(share.candidate.receiver)].name;
-    if (fidelity >= settings.min_fidelity_for(receiver) - (share.complete ? 0 : kReachOfMore)) return false;
+    if (fidelity >= settings.min_fidelity_for(receiver) - share.reach) return false;
     log::info(receiver + " keeps " + rounded(fidelity) + " only on the frames that judge: searching on");
     searching.refuse(share.candidate, fidelity);
     return true;
@@ -165,7 +174,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     for (const Accepted& share : found.shares)
       again = refused(share, judge.measured(share.candidate.receiver, splices_of(found.shares)).fidelity) || again;
     // What is far off is not worth a fit with all that it may see.
-    const bool complete = std::all_of(found.shares.begin(), found.shares.end(), [](auto& one) { return one.complete; });
+    const bool complete =
+        std::all_of(found.shares.begin(), found.shares.end(), [](const Accepted& one) { return one.reach == 0; });
     if (!again && !complete) {
       searching.complete();
       again = true;
@@ -198,9 +208,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
       if (share.receiver == outcome.plan.models[i].name) share.measured_fidelity = verdicts[i].fidelity.value;
     }
   }
-  const verify::Latency latency =
-      verify::measure_latency(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
-  const verify::PeakMemory peak = verify::measure_peak_memory(bundle_check);
+  const verify::RunCost cost =
+      verify::measure_run_cost(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
   watch.lap("latency");
   write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(outcome.plan)));
   write_file_atomically(staged.path("similarity.json"),
@@ -208,7 +217,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_file_atomically(staged.path("report.html"), report::html(outcome.plan, matrices));
   watch.lap("report");
   write_file_atomically(staged.path("run.json"),
-                        repsim::to_text(run_json(settings, watch, progress, outcome.plan, origins, latency, peak)));
+                        repsim::to_text(run_json(settings, watch, progress, outcome.plan, origins, cost)));
   staged.commit();
   limit.judge();
   return outcome;

@@ -40,7 +40,8 @@ std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, 
                                                       const std::vector<similarity::Signatures>& signatures,
                                                       const capture::Stores& calibration,
                                                       const std::vector<Direction>& directions,
-                                                      std::int64_t screening_bytes, Progress& progress) {
+                                                      std::int64_t screening_bytes, const fit::Outputs& outputs,
+                                                      Progress& progress) {
   const fit::Options options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
   std::vector<fit::Screening> screenings;
@@ -63,7 +64,7 @@ std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, 
     screenings.push_back(std::move(one));
   }
   const std::vector<std::vector<double>> r2 =
-      fit::screen(work.set, calibration, screenings, options, progress, screening_bytes);
+      fit::screen(work.set, calibration, screenings, options, progress, screening_bytes, outputs);
   std::vector<std::vector<Replacement>> result(directions.size());
   for (std::size_t i = 0; i < screenings.size(); ++i) {
     for (std::size_t k = 0; k < screenings[i].pairs.size(); ++k) {

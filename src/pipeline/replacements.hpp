@@ -29,12 +29,13 @@ std::vector<bool> usable_layers(const Settings& settings, const graph::Program& 
 
 /// Donor layers short-listed by S and rated by the R2 of a linear map, for every layer of the receivers that may be
 /// replaced.
-/// @param screening_bytes  see fit::screen()
+/// @param screening_bytes,outputs  see fit::screen()
 /// @return per direction, in the order of the receiver's layers, the donor's of highest S first
 std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, const Workspace& work,
                                                       const std::vector<similarity::Signatures>& signatures,
                                                       const capture::Stores& calibration,
                                                       const std::vector<Direction>& directions,
-                                                      std::int64_t screening_bytes, Progress& progress);
+                                                      std::int64_t screening_bytes, const fit::Outputs& outputs,
+                                                      Progress& progress);
 
 }  // namespace repsim::pipeline

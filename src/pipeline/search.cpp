@@ -71,7 +71,7 @@ void Search::State::refuse(const planner::Candidate& share, double fidelity) {
   std::erase_if(untried_, [&](std::size_t column) {
     if (group(column) != of) return false;
     status_[column] = Status::kOpen;
-    candidates_[column].reason.clear();
+    if (!candidate(column).measured_fidelity) candidates_[column].reason.clear();
     return true;
   });
 }
@@ -80,8 +80,8 @@ void Search::State::find_columns() {
   std::map<int, std::vector<Replacement>> by_receiver;
   const std::vector<Direction> considered = directions(input_.settings, input_.work);
   const std::vector<std::vector<Replacement>> replacements =
-      replacements_of(input_.settings, input_.work, input_.signatures, input_.calibration, considered,
-                      input_.room.screening, input_.progress);
+      replacements_of(input_.settings, input_.work, input_.signatures, measuring_.tried(), considered,
+                      input_.room.screening, measuring_.wanted_of(considered), input_.progress);
   input_.progress.begin("candidates", static_cast<std::int64_t>(considered.size()));
   for (std::size_t i = 0; i < considered.size(); ++i) {
     const int receiver = index_of(input_.work, considered[i].receiver);

@@ -12,16 +12,15 @@
 
 namespace repsim::pipeline {
 
-/// A share that was fitted and kept its receiver above the asked fidelity.
+/// A share that was fitted and kept its receiver above the asked fidelity, or may do so.
 struct Accepted {
   planner::Candidate candidate;
   fit::Fitted fitted;
   fit::Joint joint;
-  bool complete = true;  ///< false: its corrections have seen less than those that are kept (Trials::completed())
+  /// Fidelity that it may gain at most by being fitted on all that it may see, as what is kept is
+  /// (Trials::completed()); 0: it was.
+  double reach = 0;
 };
-
-/// Fidelity that corrections bring at most by seeing all that they may.
-inline constexpr double kReachOfMore = 0.03;
 
 struct Found {
   std::vector<Accepted> shares;  ///< donors' shares first
@@ -67,8 +66,8 @@ class Search {
   /// @throws Error{kInterrupted}
   [[nodiscard]] Found run();
 
-  /// Fits the shares of what run() returned last that are not complete once more, and measures them. What run() returns
-  /// now has them, as far as they still hold.
+  /// Fits the shares of what run() returned last that may gain by it on all that they may see, and measures them again.
+  /// What run() returns now has them, as far as they hold.
   /// @throws Error{kInterrupted}
   void complete();
 

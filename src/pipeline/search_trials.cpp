@@ -132,20 +132,33 @@ bool Search::State::trials_left(const Group& of) {
   return trials_of_[of] < input_.settings.max_trials + std::min(refused_of_[of], input_.settings.max_trials);
 }
 
-/// One pass over the frames gathers what several candidates of a receiver need: this one, and those that promise most
-/// of what may be tried next.
+/// One pass over the frames gathers what several candidates need: this one, and those that promise most of what may be
+/// tried next, for the same receiver or with the same models the other way round.
 void Search::State::gather_ahead(std::size_t column) {
   if (measuring_.gathered(candidate(column))) return;
+  const auto models_of = [&](std::size_t i) {
+    std::set<int> models{columns_[i].receiver};
+    for (const planner::Given& given : columns_[i].given) models.insert(given.donor);
+    return models;
+  };
+  const std::set<int> models = models_of(column);
   std::vector<std::pair<double, std::size_t>> next;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    const bool open = i != column && columns_[i].receiver == columns_[column].receiver && status_[i] == Status::kOpen &&
-                      !candidate(i).measured_fidelity && trials_left(group(i));
+    const bool together = columns_[i].receiver == columns_[column].receiver || models_of(i) == models;
+    const bool open = i != column && together && status_[i] == Status::kOpen && !candidate(i).measured_fidelity &&
+                      trials_left(group(i));
     if (open && !measuring_.gathered(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
   }
   std::sort(next.begin(), next.end());
+  // Receivers take turns: what one may save says nothing about another.
+  std::map<int, std::size_t> taken{{columns_[column].receiver, 1}};
+  std::vector<std::pair<std::size_t, std::size_t>> in_turns;
+  for (const auto& [promise, i] : next) in_turns.emplace_back(taken[columns_[i].receiver]++, i);
+  std::stable_sort(in_turns.begin(), in_turns.end(), [](auto& a, auto& b) { return a.first < b.first; });
   std::vector<planner::Candidate> together{candidate(column)};
-  for (std::size_t i = 0; i < next.size() && together.size() < input_.room.together; ++i)
-    together.push_back(candidate(next[i].second));
+  for (std::size_t i = 0; i < in_turns.size() && together.size() < input_.room.together; ++i)
+    together.push_back(candidate(in_turns[i].second));
+  release_free_memory();
   // What cannot be computed fails again when it is tried, alone.
   try {
     measuring_.gather(together);
@@ -185,11 +198,11 @@ bool Search::State::put_off(std::size_t column, const Trials::Measured& measured
 void Search::State::try_chain(const Chain& chain) {
   const std::size_t column = chain.back();
   if (!trials_left(group(column))) {
-    if (chain.size() == 1) {
-      untried_.push_back(column);
+    if (chain.size() == 1) untried_.push_back(column);
+    // What was measured on donors that take has its reason.
+    if (chain.size() == 1 && !candidate(column).measured_fidelity)
       candidates_[column].reason = "not tried: --max-trials " + std::to_string(input_.settings.max_trials) +
                                    " reached for " + (group(column).second < 0 ? "these donors mixed" : "this pair");
-    }
     drop_untried(chain);
     out_of_trials_ = true;
     return;
@@ -204,7 +217,7 @@ void Search::State::try_chain(const Chain& chain) {
   Trial trial;
   // One candidate that cannot be computed is no reason to lose the others.
   try {
-    release_free_memory();
+    if (input_.settings.memory_limit) release_free_memory();
     if (chain.size() == 1) gather_ahead(column);
     Trials::Measured measured = measuring_.run(candidates_[entry], shares_before(chain), [&](auto& corrected) {
       return fitting_ || chain.size() > 1 ||
@@ -235,11 +248,11 @@ std::vector<graph::Splice> Search::State::shares_before(const Chain& chain) cons
   return before;
 }
 
-/// A search tries corrections on less than they may see. What is kept, and what others are fitted on, sees all: whether
-/// it then still holds.
+/// A search tries fits on less than they may see. What is kept, and what others are fitted on, sees all: whether it
+/// then holds.
 bool Search::State::complete(const Chain& chain) {
   Trial& trial = trials_.at(chain);
-  if (!trial.holds || trial.accepted->complete) return trial.holds;
+  if (!trial.holds || trial.accepted->reach == 0) return trial.holds;
   note(chain, measuring_.completed(*trial.accepted, shares_before(chain)), trial);
   if (!trial.holds) drop(chain);
   return trial.holds;
@@ -257,19 +270,26 @@ void Search::State::note(const Chain& chain, Trials::Measured measured, Trial& t
   one = measured.accepted.candidate;  // what corrections add is known now
   one.measured_fidelity = agreement.fidelity;
   trial.fidelity = agreement.fidelity;
-  trial.holds = agreement.low >= target(chain.back());
+  const double wanted_fidelity = target(chain.back());
+  const bool reached = agreement.low >= wanted_fidelity;
+  trial.holds = agreement.low >= wanted_fidelity - measured.accepted.reach;
   std::string kept = rounded(agreement.fidelity);
   if (input_.settings.confidence > 0) kept += " (lower end " + rounded(agreement.low) + ")";
   const std::string on = on_donors_that_take(chain);
-  const std::string wanted = rounded(target(chain.back()));
+  const std::string wanted = rounded(wanted_fidelity);
   std::vector<std::string> names;
   for (const int layer : one.receiver_layers)
     names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
   log::info(described(one) + " at " + joined(names) + on + ": saves " +
             saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " + predicted_text(one) +
-            ", measured " + kept + (trial.holds ? ": holds" : ": below " + wanted));
-  one.reason = trial.holds ? "keeps the fidelity" + on + ", another choice is better"
-                           : "measured fidelity " + kept + on + " is below " + wanted;
+            ", measured " + kept + (reached ? ": holds" : (trial.holds ? ": near " : ": below ") + wanted));
+  if (reached) {
+    one.reason = "keeps the fidelity" + on + ", another choice is better";
+  } else if (trial.holds) {
+    one.reason = "measured fidelity " + kept + on + " is near " + wanted + ", another choice is better";
+  } else {
+    one.reason = "measured fidelity " + kept + on + " is below " + wanted;
+  }
   trial.accepted = std::make_shared<const Accepted>(std::move(measured.accepted));
 }
 

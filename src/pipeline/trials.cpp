@@ -14,7 +14,10 @@ namespace {
 constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
 constexpr double kReach = 0.2;                   // fidelity that corrections may bring: more was never measured
+constexpr double kReachOfMore = 0.03;            // that they bring by seeing all that they may
 constexpr double kReachOfSides = 0.02;           // and side inputs beyond that
+constexpr double kReachOfFrames = 0.01;          // that all frames bring a fit without corrections
+constexpr std::int64_t kTriedFrames = 96;        // that trials are fitted on at most
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -26,6 +29,15 @@ std::string rounded(double value) {
   return text;
 }
 
+namespace {
+
+void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::RowWeights& weights) {
+  for (model::Detections& one : model::decode(output, head.output, head.input, frames))
+    weights.boxes.push_back(std::move(one));
+}
+
+}  // namespace
+
 fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
                             int receiver, Progress& progress) {
   fit::RowWeights weights;
@@ -35,25 +47,51 @@ fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibr
   const auto inputs = [&](std::span<const std::int64_t> positions) {
     return capture::group_inputs(work.set, calibration, {&head.group, 1}, positions);
   };
-  const auto runs = capture::batches(frames, head.batchable ? video::kMinibatchFrames : 1);
+  const auto runs = capture::batches(frames, head.batch());
   const std::span<const std::int64_t> few(runs.front().data(), std::min<std::size_t>(runs.front().size(), 2));
   // A weight need not be right to the last digit: the copy that capture runs will do.
   const graph::TapRunner copy = graph::layer_runner(work.prepared[at(receiver)], inputs(few), /*keep_output=*/true);
   for (const auto& positions : runs) {
     const auto batch = static_cast<std::int64_t>(positions.size());
-    for (model::Detections& one : model::decode(copy.runner.run(inputs(positions)), head.output, head.input, batch))
-      weights.boxes.push_back(std::move(one));
+    add_boxes(head, copy.runner.run(inputs(positions)), batch, weights);
     progress.step(batch);
   }
   progress.end();
   return weights;
 }
 
-const fit::RowWeights& Trials::weights(int receiver) {
-  const auto found = weights_.find(receiver);
-  if (found != weights_.end()) return found->second;
-  return weights_.emplace(receiver, row_weights(work_, calibration_, heads_[at(receiver)], receiver, progress_))
-      .first->second;
+const fit::WeightsOf& Trials::weights_with(int receiver) {
+  if (weights_.count(receiver) == 0)
+    weights_.emplace(receiver, row_weights(work_, calibration_, heads_[at(receiver)], receiver, progress_));
+  return weights_;
+}
+
+void Trials::choose_tried() {
+  const std::int64_t frames = calibration_.front().size();
+  if (frames <= kTriedFrames) return;
+  std::vector<std::int64_t> positions;
+  for (std::int64_t i = 0; i < kTriedFrames; ++i) positions.push_back(i * frames / kTriedFrames);
+  for (const video::FrameStore& store : calibration_) some_.push_back(store.some(positions));
+}
+
+const fit::WeightsOf& Trials::weights_tried(int receiver) {
+  if (some_.empty()) return weights_with(receiver);
+  if (weights_of_some_.count(receiver) == 0)
+    weights_of_some_.emplace(receiver, row_weights(work_, some_, heads_[at(receiver)], receiver, progress_));
+  return weights_of_some_;
+}
+
+fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
+  fit::Outputs outputs;
+  for (const Direction& direction : directions) {
+    const int receiver = index_of(work_, direction.receiver);
+    if (heads_[at(receiver)].output.format != model::OutputFormat::kTensor) outputs.models.insert(receiver);
+  }
+  outputs.take = [this](int model, const c10::IValue& output, std::int64_t frames) {
+    fit::WeightsOf& weights = some_.empty() ? weights_ : weights_of_some_;
+    progress_.spend("detections", [&] { add_boxes(heads_[at(model)], output, frames, weights[model]); });
+  };
+  return outputs;
 }
 
 Trials::Key Trials::key(const planner::Candidate& candidate) {
@@ -74,28 +112,67 @@ void Trials::gather(const std::vector<planner::Candidate>& candidates) {
   }
   for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
   // The sums stay in what is reused; run() finds them there.
-  (void)fit::gather(work_.set, calibration_, {}, cuts, joints, progress_, weights(candidates.front().receiver),
-                    &on_calibration_);
+  for (const planner::Candidate& one : candidates) (void)weights_tried(one.receiver);
+  const std::vector<fit::Gathered> gathered =
+      fit::gather(work_.set, tried(), {}, cuts, joints, progress_, weights_tried(cuts.front().receiver), &on_tried_);
+  std::vector<graph::Splice> splices;
+  for (std::size_t i = 0; i < cuts.size(); ++i)
+    splices.push_back(fit::solve(gathered[i], joints[i], fit_options(settings_)).splice);
+  compute_ahead(std::move(splices));
 }
 
-/// One candidate on its donors' shares: what its fits have in common.
+/// One pass over the frames that measure computes what the tails of these shares start from.
+void Trials::compute_ahead(std::vector<graph::Splice> splices) {
+  if (on_frames_.most_bytes() == 0 || splices.size() < 2) return;
+  std::vector<const graph::Prepared*> models = work_.set.models;
+  std::vector<int> groups = work_.set.groups, copies, involved;
+  for (graph::Splice& splice : splices) {
+    const auto receiver = at(splice.receiver);
+    involved.push_back(splice.receiver);
+    for (const graph::Source* one : splice.sources()) involved.push_back(one->donor);
+    copies.push_back(static_cast<int>(models.size()));
+    splice.receiver = copies.back();
+    models.push_back(work_.set.models[receiver]);
+    groups.push_back(work_.set.groups[receiver]);
+  }
+  const graph::Assembly assembly = graph::assemble(models, groups, splices, copies);
+  progress_.begin("measure " + std::to_string(splices.size()) + " cuts: what they share", 0);
+  progress_.spend("forward", [&] {
+    capture::JointPass(assembly, work_.set, frames_, frames_.front().size(), work_.set.batch(involved), &on_frames_)
+        .fill_cache();
+  });
+  progress_.end();
+}
+
+/// One candidate on its donors' shares, fitted on the frames that trials see or on all: what its fits have in common.
 class Trials::Attempt {
  public:
-  Attempt(Trials& trials, const planner::Candidate& candidate, const std::vector<graph::Splice>& before)
+  enum class Effort { kTried, kKept };
+  /// @param savings_with  the joint that the candidate's savings allow for; null: one without corrections
+  Attempt(Trials& trials, const planner::Candidate& candidate, const std::vector<graph::Splice>& before, Effort effort,
+          const fit::Joint* savings_with = nullptr)
       : trials_(trials),
         candidate_(candidate),
         before_(before),
+        stores_(effort == Effort::kTried ? trials.tried() : trials.calibration_),
+        weights_(effort == Effort::kTried ? trials.weights_tried(candidate.receiver)
+                                          : trials.weights_with(candidate.receiver)),
+        reuse_(&stores_ == &trials.tried() ? &trials.on_tried_ : nullptr),
+        most_regressors_(effort == Effort::kTried ? fit::kMostRegressorsTried : fit::kMostRegressors),
         cut_(cut_of(candidate)),
         plain_(fit::plan_joint(trials.work_.set, cut_, fit_options(trials.settings_))),
-        rows_(trials.weights(candidate.receiver)),
-        sums_(std::move(fit::gather(trials.work_.set, trials.calibration_, before, {&cut_, 1}, {&plain_, 1},
-                                    trials.progress_, rows_, &trials.on_calibration_)
-                            .front())) {}
+        sums_(std::move(
+            fit::gather(trials.work_.set, stores_, before, {&cut_, 1}, {&plain_, 1}, trials.progress_, weights_, reuse_)
+                .front())) {
+    if (savings_with != nullptr) add_savings(*savings_with, candidate_);
+  }
 
   [[nodiscard]] const fit::Gathered& plain_sums() const { return sums_; }
-  /// Whether corrections that are kept see more than those that a search tries.
-  [[nodiscard]] bool sees_more() const {
-    return fit::sees_more(sums_, fit::kMostRegressorsTried, fit::kMostRegressors);
+  /// What a fit of this joint may gain by being made with all that it may see.
+  [[nodiscard]] double reach(const fit::Joint& joint) const {
+    const bool all_frames = &stores_ == &trials_.calibration_;
+    if (joint.rank == 0) return all_frames ? 0 : kReachOfFrames;
+    return all_frames && !fit::sees_more(sums_, most_regressors_, fit::kMostRegressors) ? 0 : kReachOfMore;
   }
 
   /// The candidate joined like this, and what it then saves; nothing is fitted.
@@ -104,50 +181,56 @@ class Trials::Attempt {
     options.rank = rank;
     options.sides = std::move(sides);
     Accepted accepted{candidate_, {}, fit::plan_joint(trials_.work_.set, cut_, options)};
-    const std::int64_t bytes = accepted.joint.bytes_added - plain_.bytes_added;
-    accepted.candidate.bytes_saved -= bytes;
-    accepted.candidate.flops_saved -= accepted.joint.flops_added - plain_.flops_added;
-    accepted.candidate.memory_saved -= bytes;
-    accepted.candidate.latency_saved_ns -= corrections_ns(plain_, accepted.joint);
+    add_savings(accepted.joint, accepted.candidate, -1);
     return accepted;
   }
   [[nodiscard]] bool saves(const Accepted& accepted) const {
     return planner::saving_of(accepted.candidate, objective_of(trials_.settings_)) > 0;
   }
 
-  [[nodiscard]] fit::Gathered corrections(const fit::Joint& joint, std::int64_t most_regressors) const {
-    return fit::gather_corrections(trials_.work_.set, trials_.calibration_, before_, cut_, joint, sums_,
-                                   trials_.progress_, rows_, &trials_.on_calibration_, most_regressors);
+  [[nodiscard]] fit::Gathered corrections(const fit::Joint& joint) const {
+    return fit::gather_corrections(trials_.work_.set, stores_, before_, cut_, joint, sums_, trials_.progress_,
+                                   weights_.at(candidate_.receiver), reuse_, most_regressors_);
   }
 
   /// More layers that corrections of this joint are to read.
   [[nodiscard]] std::vector<fit::Side> sides_for(const fit::Joint& joint) const {
     const std::vector<fit::Side> offered =
         offered_sides(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
-    return fit::choose_sides(trials_.work_.set, trials_.calibration_, before_, cut_, joint, sums_, offered,
-                             static_cast<std::size_t>(trials_.settings_.max_side_inputs), trials_.progress_, rows_);
+    return fit::choose_sides(trials_.work_.set, stores_, before_, cut_, joint, sums_, offered,
+                             static_cast<std::size_t>(trials_.settings_.max_side_inputs), trials_.progress_,
+                             weights_.at(candidate_.receiver));
   }
 
-  /// With corrections on all that they may see.
-  [[nodiscard]] Measured completed(Accepted accepted) const {
-    const fit::Gathered sums = corrections(accepted.joint, fit::kMostRegressors);
-    accepted.complete = true;
+  /// As the candidate is joined there.
+  [[nodiscard]] Measured measured(Accepted accepted) const {
+    if (accepted.joint.rank == 0) return measured(std::move(accepted), sums_);
+    const fit::Gathered sums = corrections(accepted.joint);
     return measured(std::move(accepted), sums);
   }
 
   [[nodiscard]] Measured measured(Accepted accepted, const fit::Gathered& sums) const {
     accepted.fitted = fit::solve(sums, accepted.joint, fit_options(trials_.settings_));
+    accepted.reach = reach(accepted.joint);
     std::vector<graph::Splice> splices = before_;
     splices.push_back(accepted.fitted.splice);
     const Agreement agreement = trials_.measured(candidate_.receiver, splices);
     log::debug("with " + described(accepted.joint) + ": " + rounded(agreement.fidelity) + ", R2 " +
                rounded(1 - accepted.fitted.residuals.front()) + "; " +
-               report::human_bytes(trials_.on_calibration_.values.bytes() + trials_.on_frames_.bytes()) +
-               " of values kept");
+               report::human_bytes(trials_.on_tried_.values.bytes() + trials_.on_frames_.bytes()) + " of values kept");
     return {std::move(accepted), agreement};
   }
 
  private:
+  /// Adds what this joint costs beyond one without corrections to a candidate's savings, so many times.
+  void add_savings(const fit::Joint& joint, planner::Candidate& candidate, std::int64_t times = 1) const {
+    const std::int64_t bytes = joint.bytes_added - plain_.bytes_added;
+    candidate.bytes_saved += times * bytes;
+    candidate.flops_saved += times * (joint.flops_added - plain_.flops_added);
+    candidate.memory_saved += times * bytes;
+    candidate.latency_saved_ns += times * corrections_ns(plain_, joint);
+  }
+
   [[nodiscard]] std::string described(const fit::Joint& joint) const {
     if (joint.rank == 0) return "no corrections";
     std::string text = "corrections of rank " + std::to_string(joint.rank);
@@ -160,18 +243,20 @@ class Trials::Attempt {
   }
 
   Trials& trials_;
-  const planner::Candidate& candidate_;
+  planner::Candidate candidate_;  // its savings those without corrections
   const std::vector<graph::Splice>& before_;
+  const capture::Stores& stores_;
+  const fit::WeightsOf& weights_;
+  fit::Reuse* const reuse_;
+  const std::int64_t most_regressors_;
   const fit::Cut cut_;
   const fit::Joint plain_;
-  const fit::RowWeights& rows_;
   const fit::Gathered sums_;
 };
 
 Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vector<graph::Splice>& before,
                              const Worth& worth) {
-  const double target = settings_.min_fidelity_for(work_.prepared[at(candidate.receiver)].name);
-  const Attempt attempt(*this, candidate, before);
+  const Attempt attempt(*this, candidate, before, Attempt::Effort::kTried);
   std::optional<Measured> best;
   std::optional<fit::Gathered> sums;  // what one rank needs serves all
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
@@ -182,37 +267,43 @@ Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vec
       best->not_worth_it = accepted.candidate;
       return std::move(*best);
     }
-    if (rank == kLeastRank) sums = attempt.corrections(accepted.joint, fit::kMostRegressorsTried);
+    if (rank == kLeastRank) sums = attempt.corrections(accepted.joint);
     Measured trial = attempt.measured(std::move(accepted), rank == 0 ? attempt.plain_sums() : *sums);
     if (!best || trial.agreement.low > best->agreement.low) best = std::move(trial);
-    if (best->agreement.low >= target || best->agreement.low < target - kReach) break;
+    if (best->agreement.low >= target(candidate) || best->agreement.low < target(candidate) - kReach) break;
   }
-  if (best->accepted.joint.rank == 0) return std::move(*best);
-  best->accepted.complete = !attempt.sees_more();
-  if (best->agreement.low >= target || best->agreement.low < target - kReachOfMore) return std::move(*best);
-  if (!best->accepted.complete) best = attempt.completed(best->accepted);
-  if (settings_.max_side_inputs == 0 || best->agreement.low >= target || best->agreement.low < target - kReachOfSides)
-    return std::move(*best);
-  const fit::Joint& joint = best->accepted.joint;
-  Accepted accepted = attempt.joined(joint.rank, attempt.sides_for(joint));
-  if (accepted.joint.sides.empty() || !attempt.saves(accepted) || !worth(accepted.candidate)) return std::move(*best);
-  Measured trial = attempt.completed(std::move(accepted));
-  if (trial.agreement.low > best->agreement.low) best = std::move(trial);
+  const bool sides = best->accepted.joint.rank > 0 && settings_.max_side_inputs > 0;
+  if (sides && best->agreement.low < target(candidate))
+    best->accepted.reach = std::max(best->accepted.reach, kReachOfSides);
   return std::move(*best);
 }
 
 Trials::Measured Trials::completed(const Accepted& accepted, const std::vector<graph::Splice>& before) {
-  return Attempt(*this, accepted.candidate, before).completed(accepted);
+  const double wanted = target(accepted.candidate);
+  const Attempt kept(*this, accepted.candidate, before, Attempt::Effort::kKept, &accepted.joint);
+  Measured best = kept.measured(accepted);
+  const fit::Joint& joint = best.accepted.joint;
+  if (joint.rank == 0 || settings_.max_side_inputs == 0 || best.agreement.low >= wanted ||
+      best.agreement.low < wanted - kReachOfSides)
+    return best;
+  Accepted more = kept.joined(joint.rank, kept.sides_for(joint));
+  if (more.joint.sides.empty() || !kept.saves(more)) return best;
+  Measured trial = kept.measured(std::move(more));
+  return trial.agreement.low > best.agreement.low ? trial : best;
 }
 
 const verify::Reference& Trials::reference(int receiver) {
   const auto known = references_.find(receiver);
   if (known != references_.end()) return known->second;
-  const verify::Head& head = heads_[at(receiver)];
-  const verify::Forward original = verify::original_on_device(work_.loaded[at(receiver)], work_.prepared[at(receiver)],
-                                                              work_.set, frames_, head.group);
-  return references_.emplace(receiver, verify::reference(head, original, frames_.front().size(), progress_))
-      .first->second;
+  verify::Reference found =
+      verify::reference(heads_[at(receiver)], original(receiver), frames_.front().size(), progress_);
+  return references_.emplace(receiver, std::move(found)).first->second;
+}
+
+verify::Forward Trials::original(int receiver) const {
+  if (!originals_.empty()) return originals_[at(receiver)];
+  return verify::original_on_device(work_.loaded[at(receiver)], work_.prepared[at(receiver)], work_.set, frames_,
+                                    heads_[at(receiver)].group);
 }
 
 verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& splices) {
@@ -225,12 +316,11 @@ verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& s
   const std::vector<int> wanted{receiver};
   const graph::Assembly assembly = graph::assemble(work_.set.models, work_.set.groups, splices, wanted);
   const std::int64_t frames = frames_.front().size();
-  capture::JointPass pass(assembly, work_.set, frames_, frames, head.batchable ? video::kMinibatchFrames : 1,
-                          &on_frames_);
-  const verify::Forward original = verify::original_on_device(work_.loaded[at(receiver)], work_.prepared[at(receiver)],
-                                                              work_.set, frames_, head.group);
-  const verify::Forward merged = [&](std::span<const std::int64_t>) { return pass.results(); };
-  return verify::measure(head, reference(receiver), original, merged, frames, progress_);
+  capture::JointPass pass(assembly, work_.set, frames_, frames, head.batch(), &on_frames_);
+  const verify::Forward merged = [&](std::span<const std::int64_t>) {
+    return progress_.spend("forward", [&] { return pass.results(); });
+  };
+  return verify::measure(head, reference(receiver), original(receiver), merged, frames, progress_);
 }
 
 Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splices) {

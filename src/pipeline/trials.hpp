@@ -27,12 +27,14 @@ struct Agreement {
 fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
                             int receiver, Progress& progress);
 
-/// Fits shares and measures them on frames that fitted nothing.
+/// Fits shares and measures them on frames that fitted nothing. Of many calibration frames a trial is fitted on some,
+/// what is kept on all.
 class Trials {
  public:
   Trials(const Settings& settings, const Workspace& work, const capture::Stores& calibration,
          const capture::Stores& frames, const std::vector<verify::Head>& heads,
-         const std::vector<similarity::Signatures>& signatures, const Room& room, Progress& progress)
+         const std::vector<similarity::Signatures>& signatures, const Room& room, Progress& progress,
+         std::vector<verify::Forward> originals = {})
       : settings_(settings),
         work_(work),
         signatures_(signatures),
@@ -40,8 +42,11 @@ class Trials {
         frames_(frames),
         heads_(heads),
         progress_(progress),
-        on_calibration_(room.calibration_values, room.sums),
-        on_frames_(room.frame_values) {}
+        originals_(std::move(originals)),
+        on_tried_(room.calibration_values, room.sums),
+        on_frames_(room.frame_values) {
+    choose_tried();
+  }
 
   struct Measured {
     Accepted accepted;  ///< the candidate, fitted, its savings less what its corrections add
@@ -53,27 +58,29 @@ class Trials {
   using Worth = std::function<bool(const planner::Candidate&)>;
 
   /// Fits without corrections first; where that misses the target, with the least rank of 4, 8, 16, ... up to
-  /// --max-rank that reaches it, else with the best of these. Corrections are tried on a thousand values, and on all
-  /// that they may see where that could make the difference; where the target is barely missed then, they read up to
-  /// --max-side-inputs more of the donors' layers.
+  /// --max-rank that reaches it, else with the best of these. On some of the frames, corrections on a thousand values.
   /// Nothing is fitted that leaves the candidate without a saving, or `worth` says no to.
   /// @param before  shares of the donors, of their donors and so on: the candidate is fitted on what they really
   ///                produce
   /// @throws Error{kInput} where this candidate cannot be computed; Error{kInterrupted}
   Measured run(const planner::Candidate& candidate, const std::vector<graph::Splice>& before, const Worth& worth);
 
-  /// What run() returned, with corrections on all that they may see: what is kept.
+  /// What run() returned, fitted on all frames, corrections on all values that they may see; where these barely miss
+  /// the target, they read up to --max-side-inputs more of the donors' layers: what is kept.
   Measured completed(const Accepted& accepted, const std::vector<graph::Splice>& before);
 
-  /// What run() needs first of these candidates of one receiver, on donors that take nothing, in one pass over the
-  /// frames. It is kept while it fits into memory.
+  /// What run() needs first of these candidates, on donors that take nothing, in one pass over the frames that fit and
+  /// one over those that measure. It is kept while it fits into memory.
   void gather(const std::vector<planner::Candidate>& candidates);
 
   /// Whether gather() was given a candidate, or cannot have it together with others.
   [[nodiscard]] bool gathered(const planner::Candidate& candidate) const;
 
   /// row_weights(), worked out once per receiver.
-  const fit::RowWeights& weights(int receiver);
+  const fit::RowWeights& weights(int receiver) { return weights_with(receiver).at(receiver); }
+
+  /// What trials of these receivers need of a pass over tried() that is made anyway.
+  fit::Outputs wanted_of(const std::vector<Direction>& directions);
 
   /// How well one receiver agrees with its original in the joint graph of these shares.
   Agreement measured(int receiver, const std::vector<graph::Splice>& splices);
@@ -84,7 +91,19 @@ class Trials {
   /// What a receiver's original finds, worked out once.
   const verify::Reference& reference(int receiver);
 
+  /// The frames that trials are fitted on.
+  const capture::Stores& tried() const { return some_.empty() ? calibration_ : some_; }
+
  private:
+  verify::Forward original(int receiver) const;
+  double target(const planner::Candidate& candidate) const {
+    return settings_.min_fidelity_for(work_.prepared[static_cast<std::size_t>(candidate.receiver)].name);
+  }
+  void choose_tried();
+  void compute_ahead(std::vector<graph::Splice> splices);
+  /// row_weights() on all frames and on those that trials are fitted on, with those of this receiver.
+  const fit::WeightsOf& weights_with(int receiver);
+  const fit::WeightsOf& weights_tried(int receiver);
   class Attempt;
 
   const Settings& settings_;
@@ -94,12 +113,14 @@ class Trials {
   const capture::Stores& frames_;
   const std::vector<verify::Head>& heads_;
   Progress& progress_;
-  std::map<int, verify::Reference> references_;  // what the originals find, per model
-  std::map<int, fit::RowWeights> weights_;       // likewise
+  const std::vector<verify::Forward> originals_;  // on the frames that measure; empty: as they run on the device
+  std::map<int, verify::Reference> references_;   // what the originals find, per model
+  capture::Stores some_;                          // calibration frames that trials are fitted on; empty: all are
+  fit::WeightsOf weights_, weights_of_some_;      // on all, on those; of the models that were asked for
   using Key = std::vector<std::vector<int>>;
   static Key key(const planner::Candidate& candidate);
   std::set<Key> gathered_;
-  fit::Reuse on_calibration_;
+  fit::Reuse on_tried_;
   capture::ValueCache on_frames_;
 };
 

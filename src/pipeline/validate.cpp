@@ -169,8 +169,9 @@ class DirectionStudy {
       taps.push_back(cut_of(cut));
       joints.push_back(fit::plan_joint(input_.work.set, taps.back(), options_));
     }
-    const std::vector<fit::Gathered> gathered = fit::gather(input_.work.set, input_.calibration, {}, taps, joints,
-                                                            input_.progress, input_.judge.weights(receiver_));
+    const fit::WeightsOf weights{{receiver_, input_.judge.weights(receiver_)}};
+    const std::vector<fit::Gathered> gathered =
+        fit::gather(input_.work.set, input_.calibration, {}, taps, joints, input_.progress, weights);
     std::vector<fit::Fitted> fitted;
     for (std::size_t i = 0; i < cuts.size(); ++i) fitted.push_back(fit::solve(gathered[i], joints[i], options_));
     return fitted;

@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <chrono>
 #include <fstream>
-#include <map>
 #include <numeric>
 
 #include "load_bundle.hpp"
@@ -11,31 +9,6 @@
 
 namespace repsim::verify {
 namespace {
-
-constexpr std::int64_t kMostRemembered = std::int64_t{64} << 20;  // bytes of one model's results, or of the bundle's
-
-/// A model that is run once for all that is asked of it, while the results fit.
-class Remembered {
- public:
-  explicit Remembered(Forward forward) : forward_(std::move(forward)) {}
-
-  c10::IValue operator()(std::span<const std::int64_t> positions) {
-    const std::vector<std::int64_t> key(positions.begin(), positions.end());
-    if (const auto known = results_.find(key); known != results_.end()) return known->second;
-    const c10::IValue result = forward_(positions);
-    std::int64_t bytes = 0;
-    for (const at::Tensor& tensor : model::tensors_of(result)) bytes += static_cast<std::int64_t>(tensor.nbytes());
-    if (bytes > kMostRemembered - bytes_) return result;
-    bytes_ += bytes;
-    // A copy: a model may return what its next run writes to.
-    return results_.emplace(key, result.deepcopy()).first->second;
-  }
-
- private:
-  Forward forward_;
-  std::map<std::vector<std::int64_t>, c10::IValue> results_;  // by the positions of a run
-  std::int64_t bytes_ = 0;
-};
 
 /// The whole bundle, which returns a tuple with one result per model.
 Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) {
@@ -88,12 +61,6 @@ Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference
   return accuracy;
 }
 
-double yardstick(const Head& head, const Reference& own, const Forward& clean, const model::Loaded& model,
-                 const BundleCheck& check, const Perturbed& perturbed, std::int64_t frames, Progress& progress) {
-  const Forward changed = original_forward(model, *check.set, perturbed.stores, head.group);
-  return measure(head, own, clean, changed, frames, progress).fidelity;
-}
-
 }  // namespace
 
 double TruthTargets::average_precision(std::span<const Detections> found) const {
@@ -130,7 +97,7 @@ torch::jit::Module load_bundle(const std::string& path) {
 }
 
 std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) {
-  Remembered bundle(bundle_forward(check, *check.frames));
+  const Forward bundle = remembered(bundle_forward(check, *check.frames));
   const std::vector<std::int64_t>& indices = check.frames->front().frames();
   const auto frames = static_cast<std::int64_t>(indices.size());
   const bool batchable =
@@ -143,8 +110,9 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     head.batchable = batchable;
     Verdict& verdict = verdicts.emplace_back();
     verdict.fidelity.bit_identical = true;
-    Remembered remembered(original_forward(*check.models[i], *check.set, *check.frames, head.group));
-    const Forward original = [&](std::span<const std::int64_t> positions) { return remembered(positions); };
+    const Forward original = check.originals.empty()
+                                 ? remembered(original_forward(*check.models[i], *check.set, *check.frames, head.group))
+                                 : check.originals[i];
     // Both outputs of a batch are compared as they are; the original's are kept for the reading of detections.
     const Forward merged = [&](std::span<const std::int64_t> positions) {
       const c10::IValue result = bundle(positions).toTupleRef().elements()[i];
@@ -160,8 +128,11 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     // The same bits are the same on any frames.
     if (!own.targets.empty() && !verdict.fidelity.bit_identical)
       verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, kDraws, check.seed);
+    std::function<Forward(const capture::Stores&)> yardstick;
+    if (!check.perturbed.empty())
+      yardstick = optimised_forward(*check.models[i], *check.set->models[i], *check.set, *check.frames, head);
     for (const Perturbed& perturbed : check.perturbed) {
-      const double value = yardstick(head, own, original, *check.models[i], check, perturbed, frames, progress);
+      const double value = measure(head, own, original, yardstick(perturbed.stores), frames, progress).fidelity;
       if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;
       if (perturbed.kind == video::Perturbation::kJpeg80) verdict.fidelity.jpeg80 = value;
       if (perturbed.kind == video::Perturbation::kShiftOnePixel) verdict.fidelity.shift_one_pixel = value;
@@ -171,42 +142,6 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     }
   }
   return verdicts;
-}
-
-Latency measure_latency(const BundleCheck& check, std::int64_t frames, Progress& progress) {
-  using Clock = std::chrono::steady_clock;
-  torch::jit::Module bundle = load_bundle(check.bundle_path);
-  std::vector<int> groups(check.set->specs.size());
-  std::iota(groups.begin(), groups.end(), 0);
-  std::vector<double> separate, together;
-  std::vector<torch::jit::Module> originals;
-  for (const model::Loaded* model : check.models) originals.push_back(model->module.deepcopy());
-  progress.begin("latency", frames + 3);
-  for (std::int64_t i = -3; i < frames; ++i) {  // three runs to warm up: the executor specialises itself
-    const std::int64_t position = std::max<std::int64_t>(0, i) % check.frames->front().size();
-    const std::vector<std::int64_t> positions{position};
-    const c10::InferenceMode no_gradients;
-    const auto inputs = capture::group_inputs(*check.set, *check.frames, groups, positions);
-    const auto begin = Clock::now();
-    for (std::size_t m = 0; m < originals.size(); ++m) {
-      (void)originals[m].forward({inputs[static_cast<std::size_t>(check.heads[m].group)]});
-    }
-    const auto middle = Clock::now();
-    (void)bundle.forward(inputs);
-    const auto end = Clock::now();
-    if (i >= 0) {
-      separate.push_back(std::chrono::duration<double, std::milli>(middle - begin).count());
-      together.push_back(std::chrono::duration<double, std::milli>(end - middle).count());
-    }
-    progress.step();
-  }
-  progress.end();
-  const auto median = [](std::vector<double> values) {
-    if (values.empty()) return 0.0;
-    std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-    return values[values.size() / 2];
-  };
-  return {median(separate), median(together)};
 }
 
 }  // namespace repsim::verify

@@ -6,11 +6,9 @@
 namespace repsim::verify {
 namespace {
 
-std::int64_t batch_of(const Head& head) { return head.batchable ? video::kMinibatchFrames : 1; }
-
 std::vector<Detections> detect(const Head& head, const Forward& forward, std::int64_t frames, Progress& progress) {
   std::vector<Detections> found;
-  for (const auto& positions : capture::batches(frames, batch_of(head))) {
+  for (const auto& positions : capture::batches(frames, head.batch())) {
     const auto batch = static_cast<std::int64_t>(positions.size());
     for (Detections& one : read_detections(head, forward(positions), batch)) found.push_back(std::move(one));
     progress.step(batch);
@@ -32,26 +30,6 @@ std::span<const float> values_of(const at::Tensor& tensor) {
 }
 
 }  // namespace
-
-Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
-                         int group) {
-  // A copy: a model that writes to itself must not change what others read.
-  return [module = model.module.deepcopy(), &set, &stores, group](std::span<const std::int64_t> positions) mutable {
-    const c10::InferenceMode no_gradients;
-    const std::vector<int> groups{group};
-    return module.forward(capture::group_inputs(set, stores, groups, positions));
-  };
-}
-
-Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
-                           const capture::Stores& stores, int group) {
-  if (prepared.device.is_cpu() || !prepared.transparent) return original_forward(model, set, stores, group);
-  const auto runner = std::make_shared<graph::Runner>(*prepared.graph, prepared.parameters, std::vector<graph::Place>{},
-                                                      /*keep_output=*/true, prepared.device);
-  return [runner, &set, &stores, group](std::span<const std::int64_t> positions) {
-    return runner->run(capture::group_inputs(set, stores, {&group, 1}, positions));
-  };
-}
 
 std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch) {
   std::vector<Detections> frames = model::decode(output, head.output, head.input, batch);
@@ -96,7 +74,7 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
     }
   } else {
     TensorAgreement agreement;
-    for (const auto& positions : capture::batches(frames, batch_of(head))) {
+    for (const auto& positions : capture::batches(frames, head.batch())) {
       const auto own = float_outputs(original(positions)), other = float_outputs(merged(positions));
       if (own.size() != other.size())
         throw Error(ErrorKind::kInternal, "merged and original return different structures");

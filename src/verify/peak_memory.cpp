@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
-#include "load_bundle.hpp"
 #include "repsim/verify.hpp"
 
 namespace repsim::verify {
@@ -34,14 +32,6 @@ class Recorder : public c10::MemoryReportingInfoBase {
   std::int64_t in_use_ = 0, peak_ = 0;
 };
 
-constexpr int kWarmUps = 3;  // the graph executor specialises itself
-
-std::int64_t peak_of(torch::jit::Module& module, const std::vector<c10::IValue>& inputs) {
-  const c10::InferenceMode no_gradients;
-  for (int i = 0; i < kWarmUps; ++i) (void)module.forward(inputs);
-  return peak_allocated_bytes([&] { (void)module.forward(inputs); });
-}
-
 }  // namespace
 
 std::int64_t peak_allocated_bytes(const std::function<void()>& call) {
@@ -51,22 +41,6 @@ std::int64_t peak_allocated_bytes(const std::function<void()>& call) {
     call();
   }
   return recorder->peak();
-}
-
-PeakMemory measure_peak_memory(const BundleCheck& check) {
-  std::vector<int> groups(check.set->specs.size());
-  std::iota(groups.begin(), groups.end(), 0);
-  const std::vector<std::int64_t> first{0};
-  const std::vector<c10::IValue> inputs = capture::group_inputs(*check.set, *check.frames, groups, first);
-  PeakMemory peak;
-  for (std::size_t i = 0; i < check.models.size(); ++i) {
-    torch::jit::Module module = check.models[i]->module.deepcopy();
-    peak.separate_bytes =
-        std::max(peak.separate_bytes, peak_of(module, {inputs[static_cast<std::size_t>(check.heads[i].group)]}));
-  }
-  torch::jit::Module bundle = load_bundle(check.bundle_path);
-  peak.bundle_bytes = peak_of(bundle, inputs);
-  return peak;
 }
 
 }  // namespace repsim::verify

@@ -5,6 +5,8 @@
 #include <array>
 #include <cerrno>
 #include <limits>
+#include <memory>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -108,7 +110,10 @@ struct FrameStore::Impl {
         spec(checked(input)),
         frame_bytes(static_cast<std::size_t>(spec.width * spec.height * kChannels)),
         levels(levels_of(spec)),
-        mapping(total_bytes()) {}
+        slots(frames.size()),
+        mapping(std::make_shared<Mapping>(total_bytes())) {
+    std::iota(slots.begin(), slots.end(), std::size_t{0});
+  }
 
   static const model::InputSpec& checked(const model::InputSpec& input) {
     check_spec(input);
@@ -125,18 +130,20 @@ struct FrameStore::Impl {
     if (position < 0 || position >= std::ssize(frames)) {
       throw Error(ErrorKind::kInternal, "no stored frame has the position " + std::to_string(position));
     }
-    return {mapping.data() + static_cast<std::size_t>(position) * frame_bytes, frame_bytes};
+    return {mapping->data() + slots[static_cast<std::size_t>(position)] * frame_bytes, frame_bytes};
   }
 
   std::vector<std::int64_t> frames;
   model::InputSpec spec;
   std::size_t frame_bytes;
   Levels levels;
-  Mapping mapping;
+  std::vector<std::size_t> slots;  // per frame, where in the mapping it lies
+  std::shared_ptr<Mapping> mapping;
 };
 
 FrameStore::FrameStore(std::vector<std::int64_t> frames, const model::InputSpec& spec)
     : impl_(std::make_unique<Impl>(std::move(frames), spec)) {}
+FrameStore::FrameStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 FrameStore::~FrameStore() = default;
 FrameStore::FrameStore(FrameStore&&) noexcept = default;
 FrameStore& FrameStore::operator=(FrameStore&&) noexcept = default;
@@ -163,10 +170,21 @@ void FrameStore::preprocess(std::span<const std::int64_t> positions, float* out)
   release(positions);
 }
 
+FrameStore FrameStore::some(std::span<const std::int64_t> positions) const {
+  auto some = std::make_unique<Impl>(*impl_);
+  some->frames.clear();
+  some->slots.clear();
+  for (const std::int64_t position : positions) {
+    some->frames.push_back(impl_->frames.at(static_cast<std::size_t>(position)));
+    some->slots.push_back(impl_->slots[static_cast<std::size_t>(position)]);
+  }
+  return FrameStore(std::move(some));
+}
+
 void FrameStore::release(std::span<const std::int64_t> positions) const {
   for (const std::int64_t position : positions) {
     const std::span<std::uint8_t> frame = impl_->pixels(position);
-    impl_->mapping.release(static_cast<std::size_t>(frame.data() - impl_->mapping.data()), frame.size());
+    impl_->mapping->release(static_cast<std::size_t>(frame.data() - impl_->mapping->data()), frame.size());
   }
 }
 

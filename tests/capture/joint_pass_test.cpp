@@ -139,6 +139,36 @@ TEST(JointPass, ThatIsLeftLeavesNothing) {
   EXPECT_EQ(cache.bytes(), 0);
 }
 
+// One pass for two cuts, each in a copy of the receiver: what either starts from is there, and is what it would be.
+TEST(JointPass, FillsTheCacheForOthers) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const Stores stores = test::picture_stores(opened.set, kFrames);
+  const auto cuts = test::map_cuts(opened.program(0));
+  const std::vector<int> wanted{0}, copies{2, 3};
+  std::vector<const graph::Prepared*> models = opened.set.models;
+  std::vector<int> groups = opened.set.groups;
+  std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts.front().layers, 1),
+                                     test::random_splice(opened, 0, 1, cuts.back().layers, 2)};
+  for (std::size_t i = 0; i < splices.size(); ++i) {
+    splices[i].receiver = copies[i];
+    models.push_back(models[0]);
+    groups.push_back(groups[0]);
+  }
+  ValueCache cache(std::int64_t{1} << 30), none(0);
+  JointPass(graph::assemble(models, groups, splices, copies), opened.set, stores, kFrames, 16, &cache).fill_cache();
+  const std::int64_t bytes = cache.bytes();
+  EXPECT_GT(bytes, 0);
+  for (graph::Splice& splice : splices) {
+    splice.receiver = 0;
+    const graph::Assembly alone = graph::assemble(opened.set.models, opened.set.groups, {&splice, 1}, wanted);
+    const auto results = all_results(alone, opened.set, stores, 16, &cache),
+               expected = all_results(alone, opened.set, stores, 16, &none);
+    for (std::size_t run = 0; run < expected.size(); ++run)
+      EXPECT_TRUE(test::same_bits(results[run], expected[run])) << run;
+    EXPECT_EQ(cache.bytes(), bytes);
+  }
+}
+
 /// Counts the passes over frames.
 class Passes : public SilentProgress {
  public:

@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/error_matcher.hpp"
 #include "fixtures/fixtures.hpp"
+#include "repsim/optimised.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -197,6 +200,74 @@ TEST_F(Twins, ScreenFindsTheSameInSeveralPasses) {
   const std::vector<Screening> asked{{0, 1, {{0, 0}, {1, 0}, {1, 1}, {2, 2}}}, {1, 0, {{0, 0}, {2, 1}}}};
   const auto at_once = screen(opened.set, stores, asked, {}, silent);
   EXPECT_EQ(screen(opened.set, stores, asked, {}, silent, /*most_bytes=*/0), at_once);
+}
+
+/// What screen() regresses of a layer, taken another way: 64 places per frame or somewhat more, evenly spaced.
+at::Tensor screened_rows(const test::Opened& opened, const capture::Stores& stores, int model, int layer) {
+  const graph::Layer& wanted = opened.program(model).layers[static_cast<std::size_t>(layer)];
+  const std::vector<graph::Place> places{graph::place_of(wanted)};
+  const graph::Prepared& prepared = opened.prepared[static_cast<std::size_t>(model)];
+  const graph::Runner runner(*prepared.graph, prepared.parameters, places, /*keep_output=*/false);
+  std::vector<at::Tensor> rows;
+  const auto& store = stores[static_cast<std::size_t>(opened.set.groups[static_cast<std::size_t>(model)])];
+  for (std::int64_t frame = 0; frame < store.size(); ++frame) {
+    runner.run({test::input_of(store, {frame})}, [&](int, const at::Tensor& value) {
+      const at::Tensor all = value.permute({0, 2, 3, 1}).reshape({-1, value.size(1)});
+      const std::int64_t stride = std::max<std::int64_t>(1, all.size(0) / 64);
+      rows.push_back(all.slice(0, stride / 2, all.size(0), stride).clone());
+    });
+  }
+  return at::cat(rows);
+}
+
+TEST_F(Twins, ScreenEqualsALeastSquaresLibrary) {
+  // Donor layers that explain several, and layers that stand on both sides.
+  const std::vector<Screening> asked{{0, 1, {{0, 0}, {1, 1}, {2, 2}}}, {1, 0, {{0, 0}, {1, 2}, {2, 2}}}};
+  Options options;
+  options.ridge = 1e-3;
+  const auto r2 = screen(opened.set, stores, asked, options, silent);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    for (std::size_t k = 0; k < asked[i].pairs.size(); ++k) {
+      const at::Tensor x = screened_rows(opened, stores, asked[i].donor, asked[i].pairs[k].donor_layer),
+                       y = screened_rows(opened, stores, asked[i].receiver, asked[i].pairs[k].receiver_layer);
+      ASSERT_EQ(x.size(0), y.size(0));
+      EXPECT_NEAR(r2[i][k], reference(x, y, 1e-3).r2, 1e-5) << i << " " << k;
+    }
+  }
+}
+
+// Each model's output once and in order, whatever memory allows; none of a model that its partner keeps from its own
+// batches.
+TEST(Screen, HandsOnWhatModelsReturn) {
+  const test::Opened opened = test::open_fixtures({"small", "wide", "one_frame"});
+  ASSERT_FALSE(opened.prepared[2].batchable);
+  const capture::Stores stores = test::picture_stores(opened.set, 20);
+  const std::vector<Screening> asked{{0, 1, {{0, 0}, {1, 1}}}, {1, 2, {{0, 0}}}, {2, 0, {{0, 1}}}};
+  SilentProgress silent;
+  for (const std::int64_t most_bytes : {std::int64_t{0}, kUnlimited}) {
+    std::map<int, std::vector<c10::IValue>> found;
+    std::map<int, std::int64_t> frames;
+    const Outputs outputs{{0, 2}, [&](int model, const c10::IValue& output, std::int64_t count) {
+                            found[model].push_back(output.deepcopy());
+                            frames[model] += count;
+                          }};
+    const auto r2 = screen(opened.set, stores, asked, {}, silent, most_bytes, outputs);
+    EXPECT_EQ(r2, screen(opened.set, stores, asked, {}, silent));
+    ASSERT_EQ(found.size(), 2U);
+    for (const int model : {0, 2}) {
+      EXPECT_EQ(frames[model], 20);
+      const graph::Prepared& prepared = opened.prepared[static_cast<std::size_t>(model)];
+      const auto runs = capture::batches(20, opened.set.batch({&model, 1}));
+      ASSERT_EQ(found[model].size(), runs.size());
+      const auto inputs = [&](const std::vector<std::int64_t>& positions) {
+        return capture::group_inputs(opened.set, stores, {&opened.set.groups[static_cast<std::size_t>(model)], 1},
+                                     positions);
+      };
+      const graph::TapRunner alone = graph::layer_runner(prepared, inputs({0}), /*keep_output=*/true);
+      for (std::size_t run = 0; run < runs.size(); ++run)
+        EXPECT_TRUE(test::same_bits(found[model][run], alone.runner.run(inputs(runs[run])))) << model << " " << run;
+    }
+  }
 }
 
 TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {

@@ -295,6 +295,32 @@ TEST_P(Corrected, CutsAreGatheredTogetherAsAlone) {
   }
 }
 
+TEST(Gather, TakesCutsOfTwoReceiversTogetherAsAlone) {
+  const test::Opened opened = test::open_fixtures({"small", "wide"});
+  const capture::Stores stores = test::picture_stores(opened.set, 20);
+  const std::vector<Cut> cuts{{0, {{1, 1, 1}}}, {1, {{1, 0, 1}}}, {0, {{0, 1, 0}}}};
+  WeightsOf weights;
+  for (const int receiver : {0, 1}) {
+    for (int frame = 0; frame < 20; ++frame)
+      weights[receiver].boxes.push_back({{0.2 + 0.3 * receiver, 0.1, 0.5 + 0.3 * receiver, 0.6, 0.9, 0}});
+  }
+  std::vector<Joint> joints;
+  joints.reserve(cuts.size());
+  for (const Cut& one : cuts) joints.push_back(plan_joint(opened.set, one, {}));
+  SilentProgress silent;
+  Reuse reuse(std::int64_t{1} << 28, std::int64_t{1} << 28);
+  for (Reuse* kept : {static_cast<Reuse*>(nullptr), &reuse}) {
+    const std::vector<Gathered> together = gather(opened.set, stores, {}, cuts, joints, silent, weights, kept);
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      const Fitted one = solve(together[i], joints[i], {}),
+                   alone = fit(opened.set, stores, {}, cuts[i], joints[i], {}, silent, weights.at(cuts[i].receiver)),
+                   alike = fit(opened.set, stores, {}, cuts[i], joints[i], {}, silent);
+      EXPECT_EQ(one.residuals, alone.residuals);
+      EXPECT_NE(one.residuals, alike.residuals);
+    }
+  }
+}
+
 /// Two models with so many channels at the cut that a correction sees combinations of them.
 model::Loaded broad(const std::string& name, std::uint64_t seed) {
   test::Random random(seed);

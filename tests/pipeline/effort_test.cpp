@@ -88,6 +88,32 @@ TEST(SideInputs, AreReadWhereCorrectionsBarelyMiss) {
   EXPECT_EQ(rebuild(again, silent).sha256, plan.bundle_sha256);
 }
 
+// Beyond 96 calibration frames trials are fitted on some of them, and what is kept on all: what the plan says of a
+// share is what a fit on all frames makes.
+TEST(Trials, OfManyFramesAreKeptAsFittedOnAll) {
+  const test::TempFolder folder;
+  Settings settings = test::fixture_settings(folder, {"small", "wide"});
+  test::write_avi(folder / "video.avi", 160, test::patches);
+  settings.frames = 160;
+  settings.threads = 1;
+  settings.min_fidelity = 0;
+  SilentProgress silent;
+  const report::Plan plan = pipeline::plan(settings, folder / "out", true, silent).plan;
+  ASSERT_GT(plan.calibration_frames.size(), 96U);
+  ASSERT_GE(plan.shares.size(), 1U);
+  RebuildSettings again;
+  again.plan = folder / "out/plan.json";
+  again.out = folder / "again.pt";
+  again.threads = 1;
+  const report::Rebuilt rebuilt = rebuild(again, silent);
+  EXPECT_EQ(rebuilt.sha256, plan.bundle_sha256);
+  for (std::size_t i = 0; i < plan.shares.size(); ++i) {
+    double worst = -1;
+    for (const report::Replaced& one : plan.shares[i].replaced) worst = std::max(worst, one.residual);
+    EXPECT_NEAR(rebuilt.shares[i].residual, worst, 1e-9);
+  }
+}
+
 // A fit that was measured at one target is as good at a lower one, so no plan may save less than any of them.
 TEST(Corrections, ThatArePutOffLoseNothing) {
   const test::TempFolder folder;

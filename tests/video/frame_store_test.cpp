@@ -134,6 +134,21 @@ TEST(FrameStore, KeepsItsFramesWhenMoved) {
   EXPECT_EQ(other.pixels(1)[2], 0);
 }
 
+TEST(FrameStore, SomeOfItsFramesAreThoseFrames) {
+  std::optional<FrameStore> store(std::in_place, std::vector<std::int64_t>{10, 20, 30, 40}, spec_of(2, 1));
+  for (std::int64_t frame = 0; frame < 4; ++frame) store->pixels(frame)[1] = static_cast<std::uint8_t>(50 + frame);
+  const std::vector<std::int64_t> every_second{1, 3};
+  FrameStore some = store->some(every_second);
+  EXPECT_THAT(some.frames(), ElementsAre(20, 40));
+  EXPECT_EQ(some.spec(), store->spec());
+  EXPECT_EQ(preprocessed(some, {1, 0}), preprocessed(*store, {3, 1}));
+  const std::vector<std::int64_t> last{1};
+  EXPECT_EQ(preprocessed(some.some(last), {0}), preprocessed(*store, {3}));
+  store.reset();
+  EXPECT_EQ(std::as_const(some).pixels(0)[1], 51);
+  EXPECT_THAT(test::error_text([&] { (void)some.pixels(2); }), HasSubstr("position 2"));
+}
+
 TEST(FrameStore, MayBeEmpty) {
   const FrameStore store({}, spec_of(4, 4));
   EXPECT_EQ(store.size(), 0);

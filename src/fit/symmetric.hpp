@@ -1,0 +1,11 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace repsim::fit {
+
+/// Adds weighted^T left, which is symmetric, to `sum` [p, p]: what lies below the diagonal blocks is copied, not
+/// computed.
+void add_symmetric(at::Tensor& sum, const at::Tensor& weighted, const at::Tensor& left);
+
+}  // namespace repsim::fit

@@ -1,0 +1,81 @@
+#include <map>
+
+#include "repsim/optimised.hpp"
+#include "repsim/verify.hpp"
+
+namespace repsim::verify {
+namespace {
+
+constexpr std::int64_t kMostRemembered = std::int64_t{64} << 20;  // bytes of one model's results, or of the bundle's
+
+class Remembered {
+ public:
+  explicit Remembered(Forward forward) : forward_(std::move(forward)) {}
+
+  c10::IValue run(std::span<const std::int64_t> positions) {
+    const std::vector<std::int64_t> key(positions.begin(), positions.end());
+    if (const auto known = results_.find(key); known != results_.end()) return known->second;
+    const c10::IValue result = forward_(positions);
+    std::int64_t bytes = 0;
+    for (const at::Tensor& tensor : model::tensors_of(result)) bytes += static_cast<std::int64_t>(tensor.nbytes());
+    if (bytes > kMostRemembered - bytes_) return result;
+    bytes_ += bytes;
+    // A copy: a model may return what its next run writes to.
+    return results_.emplace(key, result.deepcopy()).first->second;
+  }
+
+ private:
+  Forward forward_;
+  std::map<std::vector<std::int64_t>, c10::IValue> results_;  // by the positions of a run
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
+                         int group) {
+  // A copy: a model that writes to itself must not change what others read.
+  return [module = model.module.deepcopy(), &set, &stores, group](std::span<const std::int64_t> positions) mutable {
+    const c10::InferenceMode no_gradients;
+    const std::vector<int> groups{group};
+    return module.forward(capture::group_inputs(set, stores, groups, positions));
+  };
+}
+
+Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
+                           const capture::Stores& stores, int group) {
+  if (prepared.device.is_cpu() || !prepared.transparent) return original_forward(model, set, stores, group);
+  const auto runner = std::make_shared<graph::Runner>(*prepared.graph, prepared.parameters, std::vector<graph::Place>{},
+                                                      /*keep_output=*/true, prepared.device);
+  return [runner, &set, &stores, group](std::span<const std::int64_t> positions) {
+    return runner->run(capture::group_inputs(set, stores, {&group, 1}, positions));
+  };
+}
+
+std::function<Forward(const capture::Stores&)> optimised_forward(const model::Loaded& model,
+                                                                 const graph::Prepared& prepared,
+                                                                 const capture::ModelSet& set,
+                                                                 const capture::Stores& example, const Head& head) {
+  const int group = head.group;
+  if (!prepared.transparent) {
+    return [&model, &set, group](const capture::Stores& stores) { return original_forward(model, set, stores, group); };
+  }
+  // Two frames, so that a copy that is right for the first of a batch only is found.
+  const std::vector<std::int64_t> run = capture::batches(example.front().size(), head.batch()).front();
+  const std::span<const std::int64_t> few(run.data(), std::min<std::size_t>(run.size(), 2));
+  const auto copy = std::make_shared<graph::TapRunner>(
+      graph::layer_runner(prepared, capture::group_inputs(set, example, {&group, 1}, few), /*keep_output=*/true));
+  return [copy, &set, group](const capture::Stores& stores) -> Forward {
+    return [copy, &set, &stores, group](std::span<const std::int64_t> positions) {
+      return copy->runner.run(capture::group_inputs(set, stores, {&group, 1}, positions));
+    };
+  };
+}
+
+Forward remembered(Forward forward) {
+  return [results = std::make_shared<Remembered>(std::move(forward))](std::span<const std::int64_t> positions) {
+    return results->run(positions);
+  };
+}
+
+}  // namespace repsim::verify
