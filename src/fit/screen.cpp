@@ -4,6 +4,7 @@
 
 #include "coordinates.hpp"
 #include "patches.hpp"
+#include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/fit.hpp"
 #include "repsim/optimised.hpp"
@@ -150,7 +151,7 @@ class Screen {
   }
 
   /// One pass over the frames, of the models that these regressions need.
-  /// @return the last run's values, and what was added up of all
+  /// @return what was added up of all
   std::map<Sample, Rows> sweep(const std::vector<Entry*>& regressions, const capture::Stores& calibration,
                                std::int64_t batch, Progress& progress) {
     std::map<Sample, Rows> rows;
@@ -185,6 +186,7 @@ class Screen {
       progress.spend("sums", [&] {
         for (auto& [sample, one] : rows) centre(one);
         for (Entry* entry : regressions) add_products(*entry, rows);
+        for (auto& [sample, one] : rows) one.values = at::Tensor();
       });
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
@@ -198,6 +200,7 @@ class Screen {
   }
 
   static void centre(Rows& rows) {
+    if (!rows.values.defined()) throw Error(ErrorKind::kInternal, "a layer that is screened was not computed");
     if (!rows.shift.defined()) {
       rows.shift = rows.values.to(at::kDouble).mean(0);
       rows.sum = at::zeros_like(rows.shift);

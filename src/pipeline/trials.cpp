@@ -264,6 +264,7 @@ Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vec
     if (accepted.joint.rank != rank) break;  // nothing is fitted that a correction could stand beside
     if (rank > 0 && !attempt.saves(accepted)) break;
     if (rank > 0 && !worth(accepted.candidate)) {
+      if (best->agreement.low >= target(candidate) - best->accepted.reach) break;  // it may hold as it is
       best->not_worth_it = accepted.candidate;
       return std::move(*best);
     }
