@@ -4,7 +4,6 @@
 
 #include "columns.hpp"
 #include "repsim/base/log.hpp"
-#include "repsim/optimised.hpp"
 #include "savings.hpp"
 #include "side_inputs.hpp"
 
@@ -21,6 +20,11 @@ constexpr std::int64_t kTriedFrames = 96;        // that trials are fitted on at
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
+void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::RowWeights& weights) {
+  for (model::Detections& one : model::decode(output, head.output, head.input, frames))
+    weights.boxes.push_back(std::move(one));
+}
+
 }  // namespace
 
 std::string rounded(double value) {
@@ -29,31 +33,18 @@ std::string rounded(double value) {
   return text;
 }
 
-namespace {
-
-void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::RowWeights& weights) {
-  for (model::Detections& one : model::decode(output, head.output, head.input, frames))
-    weights.boxes.push_back(std::move(one));
-}
-
-}  // namespace
-
 fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
                             int receiver, Progress& progress) {
   fit::RowWeights weights;
   if (head.output.format == model::OutputFormat::kTensor) return weights;
   const std::int64_t frames = calibration.front().size();
   progress.begin("detections of " + head.name, frames);
-  const auto inputs = [&](std::span<const std::int64_t> positions) {
-    return capture::group_inputs(work.set, calibration, {&head.group, 1}, positions);
-  };
-  const auto runs = capture::batches(frames, head.batch());
-  const std::span<const std::int64_t> few(runs.front().data(), std::min<std::size_t>(runs.front().size(), 2));
   // A weight need not be right to the last digit: the copy that capture runs will do.
-  const graph::TapRunner copy = graph::layer_runner(work.prepared[at(receiver)], inputs(few), /*keep_output=*/true);
-  for (const auto& positions : runs) {
+  const verify::Forward forward = verify::optimised_forward(work.loaded[at(receiver)], work.prepared[at(receiver)],
+                                                            work.set, calibration, head)(calibration);
+  for (const auto& positions : capture::batches(frames, head.batch())) {
     const auto batch = static_cast<std::int64_t>(positions.size());
-    add_boxes(head, copy.runner.run(inputs(positions)), batch, weights);
+    add_boxes(head, forward(positions), batch, weights);
     progress.step(batch);
   }
   progress.end();
@@ -111,8 +102,8 @@ void Trials::gather(const std::vector<planner::Candidate>& candidates) {
     joints.push_back(fit::plan_joint(work_.set, cuts.back(), fit_options(settings_)));
   }
   for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
-  // The sums stay in what is reused; run() finds them there.
   for (const planner::Candidate& one : candidates) (void)weights_tried(one.receiver);
+  // The sums stay in what is reused; run() finds them there.
   const std::vector<fit::Gathered> gathered =
       fit::gather(work_.set, tried(), {}, cuts, joints, progress_, weights_tried(cuts.front().receiver), &on_tried_);
   std::vector<graph::Splice> splices;
