@@ -37,6 +37,11 @@ using Stores = std::vector<video::FrameStore>;
 
 /// Positions 0..frames-1 in consecutive runs of at most `batch`.
 [[nodiscard]] std::vector<std::vector<std::int64_t>> batches(std::int64_t frames, std::int64_t batch);
+/// The beginning of the first of these runs: two frames where it has as many, so that a copy of a model that is right
+/// for the first of a batch only is found on them.
+[[nodiscard]] inline std::span<const std::int64_t> frames_to_try(const std::vector<std::vector<std::int64_t>>& runs) {
+  return {runs.front().data(), std::min<std::size_t>(runs.front().size(), 2)};
+}
 
 /// The minibatches of the signature: whole ones of 16 frames only, each strided over all frames (neighbouring frames
 /// are near-copies): minibatch k takes k, k+K, k+2K, ... of K minibatches.

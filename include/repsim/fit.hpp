@@ -131,6 +131,8 @@ class NormalEquations {
   };
   /// @param ridge  relative to the mean variance of x; a singular system gets the minimum-norm direction only
   [[nodiscard]] Solution solve(double ridge) const;
+  /// The same for several ridges, each without what it explains.
+  [[nodiscard]] std::vector<Solution> solve_several(std::span<const double> ridges) const;
   /// A map from some of the regressors, and beside it one of low rank: y ~ base x[columns] + up down x[more] + bias.
   struct LowRank {
     Solution base;    ///< weight [q, columns]; the rest is that of the whole
@@ -143,6 +145,10 @@ class NormalEquations {
   /// @param columns,more  int64, of the regressors that the base and the correction take; they may overlap
   [[nodiscard]] LowRank solve_low_rank(const at::Tensor& columns, const at::Tensor& more, std::int64_t rank,
                                        double ridge, double correction_ridge) const;
+  /// The same for several ranks, at the cost of little more than one.
+  [[nodiscard]] std::vector<LowRank> solve_low_ranks(const at::Tensor& columns, const at::Tensor& more,
+                                                     std::span<const std::int64_t> ranks, double ridge,
+                                                     double correction_ridge) const;
   /// The same for several ridges of the correction, each without what its base explains.
   [[nodiscard]] std::vector<LowRank> solve_low_ranks(const at::Tensor& columns, const at::Tensor& more,
                                                      std::int64_t rank, double ridge,
@@ -169,7 +175,7 @@ class NormalEquations {
 
  private:
   [[nodiscard]] std::vector<LowRank> low_ranks(const Moments& all, const at::Tensor& columns, const at::Tensor& more,
-                                               std::int64_t rank, double ridge,
+                                               std::span<const std::int64_t> ranks, double ridge,
                                                std::span<const double> correction_ridges) const;
   [[nodiscard]] double error_of(const at::Tensor& weight, const at::Tensor& bias, double quadratic) const;
   [[nodiscard]] at::Tensor bias_of(const Moments& moments, const at::Tensor& weight) const;
@@ -252,6 +258,13 @@ class Reuse {
   /// Drops what was used longest ago until it fits.
   void keep(const std::string& key, const Gathered::Map& map);
 
+  /// The sums of a cut that was asked for before, as far as they are still kept: no graph needs to be put together to
+  /// find them.
+  /// @return per map; nothing where one is missing
+  [[nodiscard]] std::optional<std::vector<const Gathered::Map*>> find_cut(const std::string& question);
+  /// @param keys  of the sums that answer it, one per map
+  void keep_cut(const std::string& question, std::vector<std::string> keys) { cuts_[question] = std::move(keys); }
+
  private:
   struct Entry {
     Gathered::Map map;
@@ -261,6 +274,7 @@ class Reuse {
   std::int64_t most_sum_bytes_, sum_bytes_ = 0;
   std::uint64_t now_ = 0;
   std::map<std::string, Entry> sums_;
+  std::map<std::string, std::vector<std::string>> cuts_;
 };
 
 /// Per receiver the weights of its rows; for one that is missing, all are alike.
@@ -277,7 +291,7 @@ using WeightsOf = std::map<int, RowWeights>;
                                            const WeightsOf& weights = {}, Reuse* reuse = nullptr);
 /// The most values of a neighbourhood that a correction is regressed on: one that is kept, and one that a search tries.
 /// What a fit costs grows with their square.
-inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 1024;
+inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 768;
 
 /// The same of one cut with what corrections of any rank need. A neighbourhood of so many channels that it has more
 /// than `most_regressors` values is regressed on the principal directions of the channels only.
@@ -304,6 +318,28 @@ inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 102
 /// The second half.
 /// @param joint  of rank 0, or of any rank where corrections were gathered
 [[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);
+/// The same for joints that differ in their rank alone, which is above 0.
+[[nodiscard]] std::vector<Fitted> solve(const Gathered& gathered, std::span<const Joint> joints,
+                                        const Options& options);
+
+/// Some of the frames that fit a cut.
+struct Part {
+  const capture::Stores& frames;
+  const RowWeights& weights;  ///< of the rows of the cut's receiver on these frames
+  Reuse* reuse = nullptr;     ///< of these frames
+};
+/// Each part is gathered by itself and the sums are added up: what is known of one is not computed again. Ridges are
+/// chosen on the first part.
+[[nodiscard]] Gathered gather(const capture::ModelSet& set, std::span<const Part> parts,
+                              std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                              Progress& progress);
+[[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, std::span<const Part> parts,
+                                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                                          const Gathered& plain, Progress& progress,
+                                          std::int64_t most_regressors = kMostRegressors);
+[[nodiscard]] Fitted fit(const capture::ModelSet& set, std::span<const Part> parts,
+                         std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                         const Options& options, Progress& progress);
 
 /// Layers of two models.
 struct LayerPair {

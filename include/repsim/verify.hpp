@@ -36,10 +36,10 @@ using Forward = std::function<c10::IValue(std::span<const std::int64_t> position
 [[nodiscard]] Forward original_forward(const model::Loaded& model, const capture::ModelSet& set,
                                        const capture::Stores& stores, int group);
 
-/// The same where the model is captured and measured: on another device than the CPU by its prepared graph, which
-/// returns the same up to rounding there. An opaque model runs on the CPU.
-[[nodiscard]] Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared,
-                                         const capture::ModelSet& set, const capture::Stores& stores, int group);
+/// The same by the prepared graph, which prepare() found to return the same bits, as merged models are run while they
+/// are measured; on another device than the CPU the same up to rounding. An opaque model runs as loaded, on the CPU.
+[[nodiscard]] Forward prepared_forward(const model::Loaded& model, const graph::Prepared& prepared,
+                                       const capture::ModelSet& set, const capture::Stores& stores, int group);
 
 /// The same, of any stores, by the optimised copy that capture runs, where there is one: rounded otherwise.
 /// @param example  frames to try the copy on
@@ -98,7 +98,8 @@ struct TruthTargets {
 /// What a bundle file is checked with.
 struct BundleCheck {
   std::string bundle_path;
-  std::vector<const model::Loaded*> models;  ///< the originals, in plan order
+  std::optional<torch::jit::Module> bundle = {};  ///< that file, where it is loaded already
+  std::vector<const model::Loaded*> models;       ///< the originals, in plan order
   std::vector<Head> heads;
   const capture::ModelSet* set = nullptr;
   const capture::Stores* frames = nullptr;  ///< clean frames per group
@@ -108,6 +109,9 @@ struct BundleCheck {
   std::int64_t truth_label = 0;  ///< used where the model's classes do not say which one is "person"
   std::uint64_t seed = 0;
 };
+
+/// A bundle as plain torch::jit loads it. @throws Error{kInput}
+[[nodiscard]] torch::jit::Module load_bundle(const std::string& path);
 
 /// Loads the file with plain torch::jit and runs it beside the originals on the same frames.
 /// @return per model

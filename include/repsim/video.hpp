@@ -110,6 +110,28 @@ struct Request {
 [[nodiscard]] std::vector<FrameStore> decode(const VideoInfo& video, std::span<const Request> requests,
                                              Progress& progress);
 
+/// decode() of which some requests are complete at once, while the others are decoded in a thread behind other work.
+class DecodeBehind {
+ public:
+  /// Decodes until `first` is complete, one pass for both; `later` may want frames among those.
+  /// @throws as decode() does
+  DecodeBehind(const VideoInfo& video, std::span<const Request> first, std::span<const Request> later,
+               Progress& progress);
+  /// Gives up what is not decoded yet.
+  ~DecodeBehind();
+  DecodeBehind(const DecodeBehind&) = delete;
+  DecodeBehind& operator=(const DecodeBehind&) = delete;
+
+  /// In the order of the requests; to be taken once.
+  [[nodiscard]] std::vector<FrameStore> first();
+  /// Waits for them; to be taken once. @throws as decode() does
+  [[nodiscard]] std::vector<FrameStore> later(Progress& progress);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 /// Maps a point of the model's input (relative, 0..1) to the video frame (relative, 0..1): inverse of the resize. 0 and
 /// 1 are the outer edges of the outer pixels. Letterbox borders map to outside of 0..1.
 struct AffineMap {

@@ -56,10 +56,8 @@ void JointPass::begin(const std::vector<graph::FixedValue>& values) {
     taps.push_back(value.place);
   }
   if (!taps.empty()) {
-    // Two frames, so that a value that is right for the first of a batch only is found.
-    const std::span<const std::int64_t> few(runs_.front().data(), std::min<std::size_t>(runs_.front().size(), 2));
     graph::TapRunner fastest =
-        graph::joint_runner(assembly_, taps, group_inputs(set_, stores_, assembly_.input_groups, few));
+        graph::joint_runner(assembly_, taps, group_inputs(set_, stores_, assembly_.input_groups, frames_to_try(runs_)));
     if (!fastest.reason.empty()) log::debug("a joint graph runs as it is: " + fastest.reason);
     compute_ = std::make_unique<graph::Runner>(std::move(fastest.runner));
   }

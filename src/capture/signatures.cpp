@@ -189,8 +189,8 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
       return std::vector<c10::IValue>{model::make_input(store.spec(), frames_tensor(store, positions))};
     });
   };
-  // Two frames, so that a layer that is right for the first of a batch only is found.
-  const std::vector<c10::IValue> example = input_of(std::span(minibatches[0]).first(model.batchable ? 2 : 1));
+  const std::vector<c10::IValue> example =
+      input_of(model.batchable ? frames_to_try(minibatches) : frames_to_try(minibatches).first(1));
   const graph::TapRunner layers = progress.spend("optimise", [&] { return graph::layer_runner(model, example); });
   if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
   const auto run = [&](std::span<const std::int64_t> positions, const graph::TapSink& tap) {

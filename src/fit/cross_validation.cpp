@@ -46,10 +46,8 @@ NormalEquations merged(std::span<const NormalEquations> parts) {
 std::optional<double> best_ridge(std::span<const NormalEquations> parts, std::span<const double> ridges) {
   return strongest(parts, ridges, 1, [&](const NormalEquations& rest, const NormalEquations& judged) {
     std::vector<double> errors;
-    for (const double ridge : ridges) {
-      const NormalEquations::Solution solution = rest.solve(ridge);
-      errors.push_back(judged.error_of(solution.weight, solution.bias));
-    }
+    for (const NormalEquations::Solution& one : rest.solve_several(ridges))
+      errors.push_back(judged.error_of(one.weight, one.bias));
     return errors;
   });
 }

@@ -1,6 +1,7 @@
 #include <ATen/ops/einsum.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "regressors.hpp"
 #include "repsim/base/error.hpp"
@@ -24,21 +25,33 @@ struct Solved {
   graph::Correction correction;
   double r2 = 0;
 };
+/// One per rank; these are all 0, or all above it and different.
 /// @param behind  what the map takes in
-Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
-                 const std::optional<graph::Normalisation>& behind) {
+std::vector<Solved> solve_map(const Gathered::Map& map, std::span<const std::int64_t> ranks, const Options& options,
+                              const std::optional<graph::Normalisation>& behind) {
   const std::int64_t height = map.geometry.weight_shape[2], width = map.geometry.weight_shape[3];
-  Solved solved;
-  NormalEquations::Solution solution;
   const auto scaled = [&](const at::Tensor& weight) {
     return behind ? weight.to(at::kCPU) * behind->scale.unsqueeze(1) : weight;
   };
-  if (rank > 0) {
-    if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
-    const Taken taken = taken_by(map);
-    NormalEquations::LowRank low =
-        merged(map.parts).solve_low_rank(taken.map, taken.by_correction(), rank, options.ridge.value_or(map.ridge),
-                                         options.correction_ridge.value_or(map.correction_ridge));
+  const auto without_correction = [&](const NormalEquations::Solution& solution) {
+    Solved solved;
+    solved.weight = kernel(scaled(solution.weight), height, width);
+    const at::Tensor bias = solution.bias.to(at::kCPU);
+    solved.bias = (behind ? bias * behind->scale + behind->shift : bias).to(at::kFloat);
+    solved.r2 = solution.r2();
+    return solved;
+  };
+  const double ridge = options.ridge.value_or(map.ridge);
+  std::vector<Solved> results;
+  if (ranks.front() == 0) {
+    results.push_back(without_correction(merged(map.parts).solve(ridge)));
+    return results;
+  }
+  if (!map.corrections) throw Error(ErrorKind::kInternal, "a correction without what it is fitted on");
+  const Taken taken = taken_by(map);
+  for (const NormalEquations::LowRank& low : merged(map.parts).solve_low_ranks(
+           taken.map, taken.by_correction(), ranks, ridge, options.correction_ridge.value_or(map.correction_ridge))) {
+    Solved& solved = results.emplace_back(without_correction(low.base));
     std::int64_t begin = taken.neighbourhood.size(0);
     at::Tensor down = low.down.narrow(1, 0, begin);
     if (map.projection.defined()) {  // from combinations of channels back to channels
@@ -52,54 +65,93 @@ Solved solve_map(const Gathered::Map& map, int rank, const Options& options,
       solved.correction.sides.push_back({side.source, kernel(low.down.narrow(1, begin, side.channels), 1, 1)});
       begin += side.channels;
     }
-    solution = std::move(low.base);
-  } else {
-    solution = merged(map.parts).solve(options.ridge.value_or(map.ridge));
   }
-  solved.weight = kernel(scaled(solution.weight), height, width);
-  const at::Tensor bias = solution.bias.to(at::kCPU);
-  solved.bias = (behind ? bias * behind->scale + behind->shift : bias).to(at::kFloat);
-  solved.r2 = solution.r2();
-  return solved;
+  return results;
+}
+
+/// @param of_part  what one part gives
+Gathered added_up(std::span<const Part> parts, const std::function<Gathered(const Part&)>& of_part) {
+  const c10::InferenceMode no_gradients;
+  Gathered all = of_part(parts.front());
+  for (const Part& part : parts.subspan(1)) {
+    const Gathered more = of_part(part);
+    for (std::size_t i = 0; i < all.maps.size(); ++i)
+      all.maps[i].parts = {merged(std::vector<NormalEquations>{merged(all.maps[i].parts), merged(more.maps[i].parts)})};
+  }
+  return all;
 }
 
 }  // namespace
 
 Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options) {
+  return std::move(solve(gathered, {&joint, 1}, options).front());
+}
+
+std::vector<Fitted> solve(const Gathered& gathered, std::span<const Joint> joints, const Options& options) {
   const c10::InferenceMode no_gradients;
-  Fitted fitted;
-  fitted.splice = gathered.splice;
-  double worst = 0;
+  const Joint& joint = joints.front();
+  std::vector<std::int64_t> ranks;
+  for (const Joint& one : joints) ranks.push_back(one.rank);
+  std::vector<Fitted> results(joints.size());
+  std::vector<double> worst(joints.size(), 0.0);
+  for (Fitted& fitted : results) fitted.splice = gathered.splice;
   for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
     if (joint.refit_nodes.empty() && !joint.linear[i]) {
-      fitted.residuals.push_back(1.0 - merged(gathered.maps[i].parts).r2_unchanged());
+      const double residual = 1.0 - merged(gathered.maps[i].parts).r2_unchanged();
+      for (Fitted& fitted : results) fitted.residuals.push_back(residual);
       continue;
     }
     const auto behind = joint.refit_nodes.empty() ? std::nullopt : joint.normalisations.at(i);
-    const Solved solved = solve_map(gathered.maps[i], joint.rank, options, behind);
-    if (!joint.refit_nodes.empty()) {
-      fitted.splice.refits.push_back(
-          {joint.refit_nodes[i], solved.weight, solved.bias, solved.correction, behind ? behind->node : -1});
-      worst = std::max(worst, 1.0 - solved.r2);
-    } else {
-      graph::Override& one = fitted.splice.overrides[i];
-      one.weight = solved.weight;
-      one.bias = solved.bias;
-      one.correction = solved.correction;
-      fitted.residuals.push_back(1.0 - solved.r2);
+    const std::vector<Solved> solved = solve_map(gathered.maps[i], ranks, options, behind);
+    for (std::size_t k = 0; k < results.size(); ++k) {
+      Fitted& fitted = results[k];
+      const Solved& map = solved.at(k);
+      if (!joint.refit_nodes.empty()) {
+        fitted.splice.refits.push_back(
+            {joint.refit_nodes[i], map.weight, map.bias, map.correction, behind ? behind->node : -1});
+        worst[k] = std::max(worst[k], 1.0 - map.r2);
+      } else {
+        graph::Override& one = fitted.splice.overrides[i];
+        one.weight = map.weight;
+        one.bias = map.bias;
+        one.correction = map.correction;
+        fitted.residuals.push_back(1.0 - map.r2);
+      }
     }
   }
-  if (!joint.refit_nodes.empty()) fitted.residuals.assign(gathered.splice.overrides.size(), worst);
-  return fitted;
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    if (!joint.refit_nodes.empty()) results[k].residuals.assign(gathered.splice.overrides.size(), worst[k]);
+  }
+  return results;
+}
+
+Gathered gather(const capture::ModelSet& set, std::span<const Part> parts, std::span<const graph::Splice> shares,
+                const Cut& cut, const Joint& joint, Progress& progress) {
+  return added_up(parts, [&](const Part& part) {
+    const WeightsOf weights{{cut.receiver, part.weights}};
+    return std::move(gather(set, part.frames, shares, {&cut, 1}, {&joint, 1}, progress, weights, part.reuse).front());
+  });
+}
+
+Gathered gather_corrections(const capture::ModelSet& set, std::span<const Part> parts,
+                            std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                            const Gathered& plain, Progress& progress, std::int64_t most_regressors) {
+  return added_up(parts, [&](const Part& part) {
+    return gather_corrections(set, part.frames, shares, cut, joint, plain, progress, part.weights, part.reuse,
+                              most_regressors);
+  });
 }
 
 Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
            const Cut& cut, const Joint& joint, const Options& options, Progress& progress, const RowWeights& weights) {
-  const WeightsOf of_receiver{{cut.receiver, weights}};
-  Gathered gathered =
-      std::move(gather(set, calibration, shares, {&cut, 1}, {&joint, 1}, progress, of_receiver, nullptr).front());
-  if (joint.rank > 0)
-    gathered = gather_corrections(set, calibration, shares, cut, joint, gathered, progress, weights, nullptr);
+  const Part all{calibration, weights};
+  return fit(set, {&all, 1}, shares, cut, joint, options, progress);
+}
+
+Fitted fit(const capture::ModelSet& set, std::span<const Part> parts, std::span<const graph::Splice> shares,
+           const Cut& cut, const Joint& joint, const Options& options, Progress& progress) {
+  Gathered gathered = gather(set, parts, shares, cut, joint, progress);
+  if (joint.rank > 0) gathered = gather_corrections(set, parts, shares, cut, joint, gathered, progress);
   return solve(gathered, joint, options);
 }
 

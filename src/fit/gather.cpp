@@ -105,6 +105,30 @@ void add_rows(const Regression& one, const std::vector<at::Tensor>& values, cons
                       patches_at(y, graph::pointwise_geometry(), rows.positions), rows.weights);
 }
 
+/// Which sums a cut needs, but for what `shares` change.
+std::string question_of(const Cut& cut, const Joint& joint, const Gathered& gathered) {
+  std::string text = std::to_string(cut.receiver);
+  for (const Tap& tap : cut.taps)
+    text += " " + std::to_string(tap.receiver_layer) + "<-" + std::to_string(tap.donor) + "." +
+            std::to_string(tap.donor_layer);
+  for (const int node : joint.refit_nodes) text += " refit " + std::to_string(node);
+  for (const Side& side : joint.sides)
+    text += " beside " + std::to_string(side.donor) + "." + std::to_string(side.donor_layer);
+  for (const Gathered::Map& map : gathered.maps)
+    text += map.corrections ? " corrected " + std::to_string(seen_by(map)) : " plain";
+  return text;
+}
+
+/// Whether all that these cuts need is known; it is in `gathered` then.
+bool found_in(Reuse& reuse, std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered) {
+  for (std::size_t i = 0; i < cuts.size(); ++i) {
+    const auto maps = reuse.find_cut(question_of(cuts[i], joints[i], gathered[i]));
+    if (!maps) return false;
+    for (std::size_t k = 0; k < maps->size(); ++k) gathered[i].maps[k] = *(*maps)[k];
+  }
+  return true;
+}
+
 /// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds
 /// the receivers as they are, which compute what the maps should return, and per cut one once more with the donors'
 /// values in place, which computes what they will be given. Identical computations are shared by the assembly.
@@ -114,6 +138,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
           std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered, Progress& progress,
           std::span<const RowWeights* const> weights, Reuse* reuse, Stretches how,
           const std::function<void(Gathered::Map&)>& finish) {
+  if (reuse && shares.empty() && found_in(*reuse, cuts, joints, gathered)) return;
   std::vector<const graph::Prepared*> models = set.models;
   std::vector<int> groups = set.groups;
   std::vector<graph::Splice> splices(shares.begin(), shares.end());
@@ -180,6 +205,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     const std::vector<graph::FixedValue> values = graph::fixed_places(assembly, reuse->values.numbers());
     std::vector<Regression> open;
     std::vector<graph::Place> places(assembly.places.size());
+    std::vector<std::vector<std::string>> keys(cuts.size());
     for (Regression& one : regressions) {
       const int x = values[one.x].number, y = values[one.y].number;
       one.key += ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " + std::to_string(batch);
@@ -190,6 +216,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
         one.key += " beside " + std::to_string(values[side].number);
       }
       if (!fixed) one.key.clear();
+      keys[one.cut].push_back(one.key);
       if (!one.key.empty()) {
         if (const Gathered::Map* known = reuse->find(one.key)) {
           *one.map = *known;
@@ -207,6 +234,10 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     }
     regressions = std::move(open);
     assembly.places = std::move(places);
+    for (std::size_t i = 0; i < cuts.size() && shares.empty(); ++i) {
+      if (std::all_of(keys[i].begin(), keys[i].end(), [](const std::string& key) { return !key.empty(); }))
+        reuse->keep_cut(question_of(cuts[i], joints[i], gathered[i]), std::move(keys[i]));
+    }
   }
   if (!regressions.empty()) {
     const std::int64_t frames = calibration.front().size();

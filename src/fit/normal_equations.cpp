@@ -46,22 +46,29 @@ void NormalEquations::add(const at::Tensor& x, const at::Tensor& y, const at::Te
   sums_.total += weights.defined() ? weights.sum().item<double>() : static_cast<double>(x.size(0));
   const at::ScalarType type = products_ == Products::kFloat ? at::kFloat : at::kDouble;
   const at::Tensor shift_x = sums_.shift_x.to(type), shift_y = sums_.shift_y.to(type);
+  // Both sides of a product by the root of the weight: rows are written once, not once with and once without.
+  at::Tensor roots;
+  if (weights.defined()) roots = weights.to(x.device()).sqrt().to(type);
   const std::int64_t chunk = products_ == Products::kFloat ? kFloatRows : x.size(0);
   for (std::int64_t begin = 0; begin < x.size(0); begin += chunk) {
     const std::int64_t count = std::min(chunk, x.size(0) - begin);
-    const at::Tensor left = x.narrow(0, begin, count).to(type) - shift_x,
-                     right = y.narrow(0, begin, count).to(type) - shift_y;
-    at::Tensor weighted = left, weighted_right = right;
-    if (weights.defined()) {
-      const at::Tensor column = weights.narrow(0, begin, count).to(x.device(), type).unsqueeze(1);
-      weighted = left * column;
-      weighted_right = right * column;
+    const auto about = [&](const at::Tensor& rows, const at::Tensor& shift) {
+      return rows.narrow(0, begin, count).to(type, /*non_blocking=*/false, /*copy=*/true).sub_(shift);
+    };
+    const at::Tensor left = about(x, shift_x), right = about(y, shift_y);
+    if (roots.defined()) {
+      const at::Tensor root = roots.narrow(0, begin, count);
+      left.mul_(root.unsqueeze(1));
+      right.mul_(root.unsqueeze(1));
+      sums_.x += left.t().mv(root);
+      sums_.y += right.t().mv(root);
+    } else {
+      sums_.x += left.sum(0);
+      sums_.y += right.sum(0);
     }
-    sums_.x += weighted.sum(0);
-    sums_.y += weighted_right.sum(0);
-    sums_.yy += (weighted_right * right).sum(0);
-    add_symmetric(sums_.xx, weighted, left);
-    sums_.xy += weighted.t().mm(right);
+    sums_.yy += right.square().sum(0);
+    add_symmetric(sums_.xx, left);
+    sums_.xy += left.t().mm(right);
   }
 }
 
@@ -135,24 +142,42 @@ NormalEquations::Solution NormalEquations::solve(double ridge) const {
   return solution;
 }
 
+std::vector<NormalEquations::Solution> NormalEquations::solve_several(std::span<const double> ridges) const {
+  const Moments at = moments();
+  std::vector<Solution> solutions;
+  for (const double ridge : ridges) {
+    const at::Tensor weight = solve_ridge(at.xx, at.xy, ridge);
+    solutions.push_back({weight.t().contiguous(), bias_of(at, weight), {}, {}});
+  }
+  return solutions;
+}
+
 NormalEquations::LowRank NormalEquations::solve_low_rank(const at::Tensor& of_base, const at::Tensor& of_correction,
                                                          std::int64_t rank, double ridge,
                                                          double correction_ridge) const {
+  return std::move(solve_low_ranks(of_base, of_correction, {&rank, 1}, ridge, correction_ridge).front());
+}
+
+std::vector<NormalEquations::LowRank> NormalEquations::solve_low_ranks(const at::Tensor& of_base,
+                                                                       const at::Tensor& of_correction,
+                                                                       std::span<const std::int64_t> ranks,
+                                                                       double ridge, double correction_ridge) const {
   const Moments all = moments();
-  LowRank result = std::move(low_ranks(all, of_base, of_correction, rank, ridge, {&correction_ridge, 1}).front());
-  judge(all, result.both.t(), result.base);
-  return result;
+  std::vector<LowRank> results = low_ranks(all, of_base, of_correction, ranks, ridge, {&correction_ridge, 1});
+  for (LowRank& one : results) judge(all, one.both.t(), one.base);
+  return results;
 }
 
 std::vector<NormalEquations::LowRank> NormalEquations::solve_low_ranks(
     const at::Tensor& of_base, const at::Tensor& of_correction, std::int64_t rank, double ridge,
     std::span<const double> correction_ridges) const {
-  return low_ranks(moments(), of_base, of_correction, rank, ridge, correction_ridges);
+  return low_ranks(moments(), of_base, of_correction, {&rank, 1}, ridge, correction_ridges);
 }
 
+/// One per ridge and, for each of these, per rank.
 std::vector<NormalEquations::LowRank> NormalEquations::low_ranks(const Moments& all, const at::Tensor& of_base,
-                                                                 const at::Tensor& of_correction, std::int64_t rank,
-                                                                 double ridge,
+                                                                 const at::Tensor& of_correction,
+                                                                 std::span<const std::int64_t> ranks, double ridge,
                                                                  std::span<const double> correction_ridges) const {
   const at::Tensor columns = of_base.to(all.xx.device()), more = of_correction.to(all.xx.device());
   const at::Tensor some = all.xx.index_select(0, columns);  // [columns, p]
@@ -167,16 +192,18 @@ std::vector<NormalEquations::LowRank> NormalEquations::low_ranks(const Moments& 
     const double strength = one * covariance.diagonal().mean().item<double>();
     const at::Tensor fitted = full.t().mm(left_over) - strength * full.t().mm(full);
     const at::Tensor vectors = std::get<1>(at::linalg_eigh(fitted));  // ascending
-    const std::int64_t kept = std::min(rank, vectors.size(1));
-    LowRank& result = results.emplace_back();
-    result.up = vectors.narrow(1, vectors.size(1) - kept, kept).contiguous();
-    result.down = full.mm(result.up).t().contiguous();
-    at::Tensor weight = at::zeros_like(all.xy);
-    weight.index_add_(0, more, result.down.t().mm(result.up.t()));
-    weight.index_add_(0, columns, base);
-    result.base.weight = base.t().contiguous();
-    result.base.bias = bias_of(all, weight);
-    result.both = weight.t().contiguous();
+    for (const std::int64_t rank : ranks) {
+      const std::int64_t kept = std::min(rank, vectors.size(1));
+      LowRank& result = results.emplace_back();
+      result.up = vectors.narrow(1, vectors.size(1) - kept, kept).contiguous();
+      result.down = full.mm(result.up).t().contiguous();
+      at::Tensor weight = at::zeros_like(all.xy);
+      weight.index_add_(0, more, result.down.t().mm(result.up.t()));
+      weight.index_add_(0, columns, base);
+      result.base.weight = base.t().contiguous();
+      result.base.bias = bias_of(all, weight);
+      result.both = weight.t().contiguous();
+    }
   }
   return results;
 }

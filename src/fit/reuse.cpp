@@ -25,4 +25,15 @@ void Reuse::keep(const std::string& key, const Gathered::Map& map) {
   sums_[key] = {map, bytes, ++now_};
 }
 
+std::optional<std::vector<const Gathered::Map*>> Reuse::find_cut(const std::string& question) {
+  const auto found = cuts_.find(question);
+  if (found == cuts_.end()) return std::nullopt;
+  std::vector<const Gathered::Map*> maps;
+  for (const std::string& key : found->second) {
+    maps.push_back(find(key));
+    if (maps.back() == nullptr) return std::nullopt;
+  }
+  return maps;
+}
+
 }  // namespace repsim::fit

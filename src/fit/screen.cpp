@@ -41,9 +41,8 @@ class Screen {
                           Progress& progress) {
     std::vector<int> models;
     for (const auto& [model, layers] : wanted_) models.push_back(model);
-    // Two frames, so that a copy that is right for the first of a batch only is found.
-    const std::vector<std::int64_t> run = capture::batches(calibration.front().size(), set_.batch(models)).front();
-    const std::span<const std::int64_t> few(run.data(), std::min<std::size_t>(run.size(), 2));
+    const auto runs = capture::batches(calibration.front().size(), set_.batch(models));
+    const std::span<const std::int64_t> few = capture::frames_to_try(runs);
     // The copies that capture runs: it is ranks that are asked for, not last digits.
     for (const int model : models) {
       const graph::Prepared& prepared = *set_.models[static_cast<std::size_t>(model)];
@@ -58,9 +57,11 @@ class Screen {
                    calibration.front().size() * static_cast<std::int64_t>(passes.size()));
     std::vector<double> scores(count_);
     for (const std::vector<Entry*>& regressions : passes) {
+      find_mirrors(regressions);
       const std::map<Sample, Rows> rows = sweep(regressions, calibration, set_.batch(models), progress);
       const c10::InferenceMode no_gradients;
       progress.spend("ridges", [&] {
+        for (Entry* entry : regressions) mirror(entry->second);
         for (Entry* entry : regressions) {
           const NormalEquations::Solution solution = sums_of(*entry, rows).solve(ridge);
           for (const Target& target : entry->second.targets) {
@@ -87,11 +88,15 @@ class Screen {
     at::Tensor sum, squares;  ///< [C] float64, of these values over all runs
     std::int64_t count = 0;   ///< over all runs
   };
+  struct Regression;
   /// Outputs begin..end of a regression: one receiver layer, for one pair or several.
   struct Target {
     Sample sample;
     std::int64_t begin = 0, end = 0;
     std::vector<std::size_t> pairs;
+    /// The same products are those of a regression the other way round, which takes them; null: none does.
+    const Target* mirror = nullptr;
+    const Regression* mirrored_by = nullptr;
   };
   /// Pairs with the same regressors are one regression, whoever the receivers are: their layers stand side by side.
   struct Regression {
@@ -148,6 +153,33 @@ class Screen {
       passes.back().push_back(&entry);
     }
     return passes;
+  }
+
+  /// Where two models take from each other, x y' and y x' are the same products: one of the two is enough.
+  static void find_mirrors(const std::vector<Entry*>& regressions) {
+    std::map<Sample, const Regression*> by_given;
+    for (const Entry* entry : regressions) by_given.emplace(entry->first, &entry->second);
+    for (Entry* entry : regressions) {
+      for (Target& target : entry->second.targets) {
+        const auto other = by_given.find(target.sample);
+        if (other == by_given.end() || !(target.sample < entry->first)) continue;
+        const std::vector<Target>& back = other->second->targets;
+        const auto found =
+            std::find_if(back.begin(), back.end(), [&](const Target& one) { return one.sample == entry->first; });
+        if (found == back.end()) continue;
+        target.mirror = &*found;
+        target.mirrored_by = other->second;
+      }
+    }
+  }
+
+  static void mirror(Regression& regression) {
+    for (const Target& target : regression.targets) {
+      if (target.mirror == nullptr) continue;
+      const auto [begin, end] = std::pair(target.mirror->begin, target.mirror->end);
+      regression.xy.narrow(1, target.begin, target.end - target.begin)
+          .copy_(target.mirrored_by->xy.narrow(1, begin, end - begin).t());
+    }
   }
 
   /// One pass over the frames, of the models that these regressions need.
@@ -220,10 +252,14 @@ class Screen {
       regression.xx = at::zeros({x.size(1), x.size(1)}, options);
       regression.xy = at::zeros({x.size(1), regression.targets.back().end}, options);
     }
-    add_symmetric(regression.xx, x, x);
-    const at::Tensor across = x.t();
-    for (const Target& target : regression.targets)
-      regression.xy.narrow(1, target.begin, target.end - target.begin).add_(across.mm(rows.at(target.sample).values));
+    add_symmetric(regression.xx, x);
+    for (const Target& target : regression.targets) {
+      if (target.mirror != nullptr) continue;
+      const at::Tensor& y = rows.at(target.sample).values;
+      // Always taken the same way round, so that it does not matter who takes them.
+      const at::Tensor products = target.sample < entry.first ? y.t().mm(x).t() : x.t().mm(y);
+      regression.xy.narrow(1, target.begin, target.end - target.begin).add_(products);
+    }
   }
 
   static NormalEquations sums_of(const Entry& entry, const std::map<Sample, Rows>& rows) {

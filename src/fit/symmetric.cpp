@@ -9,14 +9,14 @@ constexpr std::int64_t kColumns = 256;  // at a time
 
 }  // namespace
 
-void add_symmetric(at::Tensor& sum, const at::Tensor& weighted, const at::Tensor& left) {
-  const std::int64_t p = left.size(1);
+void add_symmetric(at::Tensor& sum, const at::Tensor& rows) {
+  const std::int64_t p = rows.size(1);
   for (std::int64_t begin = 0; begin < p; begin += kColumns) {
     const std::int64_t count = std::min(kColumns, p - begin), behind = begin + count;
-    const at::Tensor rows = weighted.narrow(1, begin, count).t().mm(left.narrow(1, begin, p - begin));
-    sum.narrow(0, begin, count).narrow(1, begin, p - begin).add_(rows);
+    const at::Tensor block = rows.narrow(1, begin, count).t().mm(rows.narrow(1, begin, p - begin));
+    sum.narrow(0, begin, count).narrow(1, begin, p - begin).add_(block);
     if (behind < p) {
-      sum.narrow(0, behind, p - behind).narrow(1, begin, count).add_(rows.narrow(1, count, p - behind).t());
+      sum.narrow(0, behind, p - behind).narrow(1, begin, count).add_(block.narrow(1, count, p - behind).t());
     }
   }
 }

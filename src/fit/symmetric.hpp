@@ -4,8 +4,7 @@
 
 namespace repsim::fit {
 
-/// Adds weighted^T left, which is symmetric, to `sum` [p, p]: what lies below the diagonal blocks is copied, not
-/// computed.
-void add_symmetric(at::Tensor& sum, const at::Tensor& weighted, const at::Tensor& left);
+/// Adds rows^T rows, which is symmetric, to `sum` [p, p]: what lies below the diagonal blocks is copied, not computed.
+void add_symmetric(at::Tensor& sum, const at::Tensor& rows);
 
 }  // namespace repsim::fit

@@ -2,6 +2,7 @@
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/remove_dropout.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include "graph_access.hpp"
 #include "passes/passes.hpp"
@@ -17,6 +18,8 @@ namespace tj = torch::jit;
 
 c10::IValue forward_as_loaded(const model::Loaded& model, const at::Tensor& frames) {
   const c10::InferenceMode no_gradients;
+  // Specialising a graph pays off after many runs only, and takes longer than these few.
+  const tj::GraphOptimizerEnabledGuard as_it_is(false);
   // Copies: what a model writes into itself or its input must change neither the bundle nor the next run.
   tj::Module module = model.module.deepcopy();
   return module.forward({model::make_input(*model.spec.input, frames.clone())});

@@ -21,6 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::int64_t kLatencyFrames = 12;  // each is run by both sides: a median of so many
+
 /// Seconds per stage, for run.json.
 class Stopwatch {
  public:
@@ -99,17 +101,15 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   if (settings.truth) truth = verify::read_motchallenge(*settings.truth, video.width, video.height, 0);
   const std::vector<video::Perturbation> kinds{video::Perturbation::kJpeg95, video::Perturbation::kJpeg80,
                                                video::Perturbation::kShiftOnePixel};
-  std::vector<video::Request> requests = group_requests(work.set, sampling.calibration);
+  std::vector<video::Request> requests = group_requests(work.set, judging.selection);
   const auto more = [&](const std::vector<video::Request>& others) {
     requests.insert(requests.end(), others.begin(), others.end());
   };
-  more(group_requests(work.set, judging.selection));
   more(group_requests(work.set, judging.holdout));
   for (const video::Perturbation kind : kinds) more(group_requests(work.set, judging.holdout, kind));
-  std::vector<capture::Stores> stores =
-      split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
-  const capture::Stores calibration = std::move(stores[0]), selection = std::move(stores[1]),
-                        holdout = std::move(stores[2]);
+  // What judges is decoded behind the capture of what calibrates.
+  video::DecodeBehind decoding(video, group_requests(work.set, sampling.calibration), requests, progress);
+  const capture::Stores calibration = decoding.first();
   watch.lap("decode");
 
   std::vector<similarity::Signatures> signatures;
@@ -119,6 +119,9 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     signatures.push_back(std::move(one.file.signatures));
   }
   watch.lap("capture");
+  std::vector<capture::Stores> stores = split_by_groups(decoding.later(progress), work.set.specs.size());
+  const capture::Stores selection = std::move(stores[0]), holdout = std::move(stores[1]);
+  watch.lap("decode");
   std::vector<similarity::Matrix> matrices;
   for (std::size_t i = 0; i < signatures.size(); ++i) {
     for (std::size_t j = i + 1; j < signatures.size(); ++j) {
@@ -137,7 +140,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   bundle_check.heads = heads;
   bundle_check.set = &work.set;
   bundle_check.frames = &holdout;
-  for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 3])});
+  for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 2])});
   bundle_check.truth = std::move(truth);
   bundle_check.seed = settings.seed;
   bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
@@ -188,6 +191,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     bundle_sha256 = sha256(written.bytes);
     written.bytes = {};  // as large as all models, and read back from disk
     release_free_memory();
+    bundle_check.bundle = verify::load_bundle(bundle_check.bundle_path);
     watch.lap("bundle");
     verdicts = verify::check_bundle(bundle_check, progress);
     watch.lap("verify");
@@ -209,7 +213,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     }
   }
   const verify::RunCost cost =
-      verify::measure_run_cost(bundle_check, std::min<std::int64_t>(20, holdout.front().size()), progress);
+      verify::measure_run_cost(bundle_check, std::min(kLatencyFrames, holdout.front().size()), progress);
   watch.lap("latency");
   write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(outcome.plan)));
   write_file_atomically(staged.path("similarity.json"),

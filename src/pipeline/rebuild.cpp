@@ -3,6 +3,7 @@
 
 #include "columns.hpp"
 #include "edited_plan.hpp"
+#include "fit_frames.hpp"
 #include "manifest.hpp"
 #include "open_plan.hpp"
 #include "repsim/base/atomic_file.hpp"
@@ -40,14 +41,13 @@ std::vector<Accepted> refitted(const Workspace& work, const std::vector<PlannedS
                                const capture::Stores& calibration, const std::vector<verify::Head>& heads,
                                Progress& progress) {
   std::vector<std::optional<Accepted>> fitted(shares.size());
+  FitFrames frames(work, calibration, heads, progress);
   for (const std::size_t index : donors_first(shares)) {
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
     for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one]->fitted.splice);
-    const auto receiver = static_cast<std::size_t>(share.candidate.receiver);
-    const fit::RowWeights weights = row_weights(work, calibration, heads[receiver], share.candidate.receiver, progress);
-    fit::Fitted refit =
-        fit::fit(work.set, calibration, before, cut_of(share.candidate), share.joint, share.options, progress, weights);
+    fit::Fitted refit = fit::fit(work.set, frames.parts(share.candidate.receiver, nullptr), before,
+                                 cut_of(share.candidate), share.joint, share.options, progress);
     fitted[index] = Accepted{share.candidate, std::move(refit), share.joint};
   }
   std::vector<Accepted> accepted;

@@ -16,14 +16,8 @@ constexpr double kReach = 0.2;                   // fidelity that corrections ma
 constexpr double kReachOfMore = 0.03;            // that they bring by seeing all that they may
 constexpr double kReachOfSides = 0.02;           // and side inputs beyond that
 constexpr double kReachOfFrames = 0.01;          // that all frames bring a fit without corrections
-constexpr std::int64_t kTriedFrames = 96;        // that trials are fitted on at most
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
-void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::RowWeights& weights) {
-  for (model::Detections& one : model::decode(output, head.output, head.input, frames))
-    weights.boxes.push_back(std::move(one));
-}
 
 }  // namespace
 
@@ -33,45 +27,6 @@ std::string rounded(double value) {
   return text;
 }
 
-fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
-                            int receiver, Progress& progress) {
-  fit::RowWeights weights;
-  if (head.output.format == model::OutputFormat::kTensor) return weights;
-  const std::int64_t frames = calibration.front().size();
-  progress.begin("detections of " + head.name, frames);
-  // A weight need not be right to the last digit: the copy that capture runs will do.
-  const verify::Forward forward = verify::optimised_forward(work.loaded[at(receiver)], work.prepared[at(receiver)],
-                                                            work.set, calibration, head)(calibration);
-  for (const auto& positions : capture::batches(frames, head.batch())) {
-    const auto batch = static_cast<std::int64_t>(positions.size());
-    add_boxes(head, forward(positions), batch, weights);
-    progress.step(batch);
-  }
-  progress.end();
-  return weights;
-}
-
-const fit::WeightsOf& Trials::weights_with(int receiver) {
-  if (weights_.count(receiver) == 0)
-    weights_.emplace(receiver, row_weights(work_, calibration_, heads_[at(receiver)], receiver, progress_));
-  return weights_;
-}
-
-void Trials::choose_tried() {
-  const std::int64_t frames = calibration_.front().size();
-  if (frames <= kTriedFrames) return;
-  std::vector<std::int64_t> positions;
-  for (std::int64_t i = 0; i < kTriedFrames; ++i) positions.push_back(i * frames / kTriedFrames);
-  for (const video::FrameStore& store : calibration_) some_.push_back(store.some(positions));
-}
-
-const fit::WeightsOf& Trials::weights_tried(int receiver) {
-  if (some_.empty()) return weights_with(receiver);
-  if (weights_of_some_.count(receiver) == 0)
-    weights_of_some_.emplace(receiver, row_weights(work_, some_, heads_[at(receiver)], receiver, progress_));
-  return weights_of_some_;
-}
-
 fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
   fit::Outputs outputs;
   for (const Direction& direction : directions) {
@@ -79,8 +34,7 @@ fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
     if (heads_[at(receiver)].output.format != model::OutputFormat::kTensor) outputs.models.insert(receiver);
   }
   outputs.take = [this](int model, const c10::IValue& output, std::int64_t frames) {
-    fit::WeightsOf& weights = some_.empty() ? weights_ : weights_of_some_;
-    progress_.spend("detections", [&] { add_boxes(heads_[at(model)], output, frames, weights[model]); });
+    fit_on_.take(model, output, frames);
   };
   return outputs;
 }
@@ -102,10 +56,10 @@ void Trials::gather(const std::vector<planner::Candidate>& candidates) {
     joints.push_back(fit::plan_joint(work_.set, cuts.back(), fit_options(settings_)));
   }
   for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
-  for (const planner::Candidate& one : candidates) (void)weights_tried(one.receiver);
+  for (const planner::Candidate& one : candidates) (void)fit_on_.weights_tried(one.receiver);
   // The sums stay in what is reused; run() finds them there.
-  const std::vector<fit::Gathered> gathered =
-      fit::gather(work_.set, tried(), {}, cuts, joints, progress_, weights_tried(cuts.front().receiver), &on_tried_);
+  const std::vector<fit::Gathered> gathered = fit::gather(work_.set, fit_on_.tried(), {}, cuts, joints, progress_,
+                                                          fit_on_.weights_tried(cuts.front().receiver), &on_tried_);
   std::vector<graph::Splice> splices;
   for (std::size_t i = 0; i < cuts.size(); ++i)
     splices.push_back(fit::solve(gathered[i], joints[i], fit_options(settings_)).splice);
@@ -145,23 +99,19 @@ class Trials::Attempt {
       : trials_(trials),
         candidate_(candidate),
         before_(before),
-        stores_(effort == Effort::kTried ? trials.tried() : trials.calibration_),
-        weights_(effort == Effort::kTried ? trials.weights_tried(candidate.receiver)
-                                          : trials.weights_with(candidate.receiver)),
-        reuse_(&stores_ == &trials.tried() ? &trials.on_tried_ : nullptr),
+        effort_(effort),
+        parts_(effort == Effort::kTried ? trials.fit_on_.part_tried(candidate.receiver, &trials.on_tried_)
+                                        : trials.fit_on_.parts(candidate.receiver, &trials.on_tried_)),
         most_regressors_(effort == Effort::kTried ? fit::kMostRegressorsTried : fit::kMostRegressors),
         cut_(cut_of(candidate)),
         plain_(fit::plan_joint(trials.work_.set, cut_, fit_options(trials.settings_))),
-        sums_(std::move(
-            fit::gather(trials.work_.set, stores_, before, {&cut_, 1}, {&plain_, 1}, trials.progress_, weights_, reuse_)
-                .front())) {
+        sums_(fit::gather(trials.work_.set, parts_, before, cut_, plain_, trials.progress_)) {
     if (savings_with != nullptr) add_savings(*savings_with, candidate_);
   }
 
-  [[nodiscard]] const fit::Gathered& plain_sums() const { return sums_; }
   /// What a fit of this joint may gain by being made with all that it may see.
   [[nodiscard]] double reach(const fit::Joint& joint) const {
-    const bool all_frames = &stores_ == &trials_.calibration_;
+    const bool all_frames = effort_ == Effort::kKept || trials_.fit_on_.all_tried();
     if (joint.rank == 0) return all_frames ? 0 : kReachOfFrames;
     return all_frames && !fit::sees_more(sums_, most_regressors_, fit::kMostRegressors) ? 0 : kReachOfMore;
   }
@@ -180,28 +130,29 @@ class Trials::Attempt {
   }
 
   [[nodiscard]] fit::Gathered corrections(const fit::Joint& joint) const {
-    return fit::gather_corrections(trials_.work_.set, stores_, before_, cut_, joint, sums_, trials_.progress_,
-                                   weights_.at(candidate_.receiver), reuse_, most_regressors_);
+    return fit::gather_corrections(trials_.work_.set, parts_, before_, cut_, joint, sums_, trials_.progress_,
+                                   most_regressors_);
   }
 
   /// More layers that corrections of this joint are to read.
   [[nodiscard]] std::vector<fit::Side> sides_for(const fit::Joint& joint) const {
     const std::vector<fit::Side> offered =
         offered_sides(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
-    return fit::choose_sides(trials_.work_.set, stores_, before_, cut_, joint, sums_, offered,
+    return fit::choose_sides(trials_.work_.set, trials_.fit_on_.all(), before_, cut_, joint, sums_, offered,
                              static_cast<std::size_t>(trials_.settings_.max_side_inputs), trials_.progress_,
-                             weights_.at(candidate_.receiver));
+                             trials_.fit_on_.weights_all(candidate_.receiver));
   }
 
   /// As the candidate is joined there.
   [[nodiscard]] Measured measured(Accepted accepted) const {
-    if (accepted.joint.rank == 0) return measured(std::move(accepted), sums_);
-    const fit::Gathered sums = corrections(accepted.joint);
-    return measured(std::move(accepted), sums);
+    const fit::Options options = fit_options(trials_.settings_);
+    fit::Fitted fitted = accepted.joint.rank == 0 ? fit::solve(sums_, accepted.joint, options)
+                                                  : fit::solve(corrections(accepted.joint), accepted.joint, options);
+    return measured(std::move(accepted), std::move(fitted));
   }
 
-  [[nodiscard]] Measured measured(Accepted accepted, const fit::Gathered& sums) const {
-    accepted.fitted = fit::solve(sums, accepted.joint, fit_options(trials_.settings_));
+  [[nodiscard]] Measured measured(Accepted accepted, fit::Fitted fitted) const {
+    accepted.fitted = std::move(fitted);
     accepted.reach = reach(accepted.joint);
     std::vector<graph::Splice> splices = before_;
     splices.push_back(accepted.fitted.splice);
@@ -210,6 +161,21 @@ class Trials::Attempt {
                rounded(1 - accepted.fitted.residuals.front()) + "; " +
                report::human_bytes(trials_.on_tried_.values.bytes() + trials_.on_frames_.bytes()) + " of values kept");
     return {std::move(accepted), agreement};
+  }
+
+  /// Fits with corrections, by rank: what one needs serves all.
+  [[nodiscard]] std::map<int, fit::Fitted> corrected() const {
+    std::vector<fit::Joint> joints;
+    for (int rank = kLeastRank; rank <= trials_.settings_.max_rank; rank *= 2) {
+      joints.push_back(joined(rank).joint);
+      if (joints.back().rank == rank) continue;
+      joints.pop_back();
+      break;
+    }
+    std::vector<fit::Fitted> fitted = fit::solve(corrections(joints.front()), joints, fit_options(trials_.settings_));
+    std::map<int, fit::Fitted> by_rank;
+    for (std::size_t i = 0; i < joints.size(); ++i) by_rank.emplace(joints[i].rank, std::move(fitted[i]));
+    return by_rank;
   }
 
  private:
@@ -236,9 +202,8 @@ class Trials::Attempt {
   Trials& trials_;
   planner::Candidate candidate_;  // its savings those without corrections
   const std::vector<graph::Splice>& before_;
-  const capture::Stores& stores_;
-  const fit::WeightsOf& weights_;
-  fit::Reuse* const reuse_;
+  const Effort effort_;
+  const std::vector<fit::Part> parts_;
   const std::int64_t most_regressors_;
   const fit::Cut cut_;
   const fit::Joint plain_;
@@ -249,7 +214,7 @@ Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vec
                              const Worth& worth) {
   const Attempt attempt(*this, candidate, before, Attempt::Effort::kTried);
   std::optional<Measured> best;
-  std::optional<fit::Gathered> sums;  // what one rank needs serves all
+  std::map<int, fit::Fitted> corrected;
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
     Accepted accepted = attempt.joined(rank);
     if (accepted.joint.rank != rank) break;  // nothing is fitted that a correction could stand beside
@@ -259,8 +224,9 @@ Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vec
       best->not_worth_it = accepted.candidate;
       return std::move(*best);
     }
-    if (rank == kLeastRank) sums = attempt.corrections(accepted.joint);
-    Measured trial = attempt.measured(std::move(accepted), rank == 0 ? attempt.plain_sums() : *sums);
+    if (rank == kLeastRank) corrected = attempt.corrected();
+    Measured trial = rank == 0 ? attempt.measured(std::move(accepted))
+                               : attempt.measured(std::move(accepted), std::move(corrected.at(rank)));
     if (!best || trial.agreement.low > best->agreement.low) best = std::move(trial);
     if (best->agreement.low >= target(candidate) || best->agreement.low < target(candidate) - kReach) break;
   }
@@ -294,8 +260,8 @@ const verify::Reference& Trials::reference(int receiver) {
 
 verify::Forward Trials::original(int receiver) const {
   if (!originals_.empty()) return originals_[at(receiver)];
-  return verify::original_on_device(work_.loaded[at(receiver)], work_.prepared[at(receiver)], work_.set, frames_,
-                                    heads_[at(receiver)].group);
+  return verify::prepared_forward(work_.loaded[at(receiver)], work_.prepared[at(receiver)], work_.set, frames_,
+                                  heads_[at(receiver)].group);
 }
 
 verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& splices) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "fit_frames.hpp"
 #include "memory.hpp"
 #include "repsim/joint_pass.hpp"
 #include "search.hpp"
@@ -22,11 +23,6 @@ struct Agreement {
   double low = 0;  ///< lower end of the bootstrap interval that the settings ask for, else the fidelity
 };
 
-/// Where a receiver's own detections lie on the calibration frames; all places alike for raw outputs.
-/// @throws Error{kInterrupted}
-fit::RowWeights row_weights(const Workspace& work, const capture::Stores& calibration, const verify::Head& head,
-                            int receiver, Progress& progress);
-
 /// Fits shares and measures them on frames that fitted nothing. Of many calibration frames a trial is fitted on some,
 /// what is kept on all.
 class Trials {
@@ -38,15 +34,13 @@ class Trials {
       : settings_(settings),
         work_(work),
         signatures_(signatures),
-        calibration_(calibration),
+        fit_on_(work, calibration, heads, progress),
         frames_(frames),
         heads_(heads),
         progress_(progress),
         originals_(std::move(originals)),
         on_tried_(room.calibration_values, room.sums),
-        on_frames_(room.frame_values) {
-    choose_tried();
-  }
+        on_frames_(room.frame_values) {}
 
   struct Measured {
     Accepted accepted;  ///< the candidate, fitted, its savings less what its corrections add
@@ -58,7 +52,7 @@ class Trials {
   using Worth = std::function<bool(const planner::Candidate&)>;
 
   /// Fits without corrections first; where that misses the target, with the least rank of 4, 8, 16, ... up to
-  /// --max-rank that reaches it, else with the best of these. On some of the frames, corrections on a thousand values.
+  /// --max-rank that reaches it, else with the best of these. On some of the frames, corrections on few values.
   /// Nothing is fitted that leaves the candidate without a saving, or `worth` says no to.
   /// @param before  shares of the donors, of their donors and so on: the candidate is fitted on what they really
   ///                produce
@@ -76,8 +70,8 @@ class Trials {
   /// Whether gather() was given a candidate, or cannot have it together with others.
   [[nodiscard]] bool gathered(const planner::Candidate& candidate) const;
 
-  /// row_weights(), worked out once per receiver.
-  const fit::RowWeights& weights(int receiver) { return weights_with(receiver).at(receiver); }
+  /// Of the rows of all frames that fit.
+  const fit::RowWeights& weights(int receiver) { return fit_on_.weights_all(receiver); }
 
   /// What trials of these receivers need of a pass over tried() that is made anyway.
   fit::Outputs wanted_of(const std::vector<Direction>& directions);
@@ -92,31 +86,25 @@ class Trials {
   const verify::Reference& reference(int receiver);
 
   /// The frames that trials are fitted on.
-  const capture::Stores& tried() const { return some_.empty() ? calibration_ : some_; }
+  const capture::Stores& tried() const { return fit_on_.tried(); }
 
  private:
   verify::Forward original(int receiver) const;
   double target(const planner::Candidate& candidate) const {
     return settings_.min_fidelity_for(work_.prepared[static_cast<std::size_t>(candidate.receiver)].name);
   }
-  void choose_tried();
   void compute_ahead(std::vector<graph::Splice> splices);
-  /// row_weights() on all frames and on those that trials are fitted on, with those of this receiver.
-  const fit::WeightsOf& weights_with(int receiver);
-  const fit::WeightsOf& weights_tried(int receiver);
   class Attempt;
 
   const Settings& settings_;
   const Workspace& work_;
   const std::vector<similarity::Signatures>& signatures_;
-  const capture::Stores& calibration_;
+  FitFrames fit_on_;
   const capture::Stores& frames_;
   const std::vector<verify::Head>& heads_;
   Progress& progress_;
   const std::vector<verify::Forward> originals_;  // on the frames that measure; empty: as they run on the device
   std::map<int, verify::Reference> references_;   // what the originals find, per model
-  capture::Stores some_;                          // calibration frames that trials are fitted on; empty: all are
-  fit::WeightsOf weights_, weights_of_some_;      // on all, on those; of the models that were asked for
   using Key = std::vector<std::vector<int>>;
   static Key key(const planner::Candidate& candidate);
   std::set<Key> gathered_;

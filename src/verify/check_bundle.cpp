@@ -2,7 +2,6 @@
 #include <fstream>
 #include <numeric>
 
-#include "load_bundle.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/verify.hpp"
@@ -14,7 +13,7 @@ namespace {
 Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) {
   std::vector<int> groups(check.set->specs.size());
   std::iota(groups.begin(), groups.end(), 0);
-  return [module = load_bundle(check.bundle_path), groups, &check,
+  return [module = check.bundle ? *check.bundle : load_bundle(check.bundle_path), groups, &check,
           &stores](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
     const c10::IValue result = module.forward(capture::group_inputs(*check.set, stores, groups, positions));

@@ -42,9 +42,9 @@ Forward original_forward(const model::Loaded& model, const capture::ModelSet& se
   };
 }
 
-Forward original_on_device(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
-                           const capture::Stores& stores, int group) {
-  if (prepared.device.is_cpu() || !prepared.transparent) return original_forward(model, set, stores, group);
+Forward prepared_forward(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
+                         const capture::Stores& stores, int group) {
+  if (!prepared.transparent) return original_forward(model, set, stores, group);
   const auto runner = std::make_shared<graph::Runner>(*prepared.graph, prepared.parameters, std::vector<graph::Place>{},
                                                       /*keep_output=*/true, prepared.device);
   return [runner, &set, &stores, group](std::span<const std::int64_t> positions) {
@@ -60,9 +60,8 @@ std::function<Forward(const capture::Stores&)> optimised_forward(const model::Lo
   if (!prepared.transparent) {
     return [&model, &set, group](const capture::Stores& stores) { return original_forward(model, set, stores, group); };
   }
-  // Two frames, so that a copy that is right for the first of a batch only is found.
-  const std::vector<std::int64_t> run = capture::batches(example.front().size(), head.batch()).front();
-  const std::span<const std::int64_t> few(run.data(), std::min<std::size_t>(run.size(), 2));
+  const auto runs = capture::batches(example.front().size(), head.batch());
+  const std::span<const std::int64_t> few = capture::frames_to_try(runs);
   const auto copy = std::make_shared<graph::TapRunner>(
       graph::layer_runner(prepared, capture::group_inputs(set, example, {&group, 1}, few), /*keep_output=*/true));
   return [copy, &set, group](const capture::Stores& stores) -> Forward {

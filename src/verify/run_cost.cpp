@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "load_bundle.hpp"
 #include "repsim/verify.hpp"
 
 namespace repsim::verify {
@@ -20,7 +19,7 @@ double median(std::vector<double> values) {
 
 RunCost measure_run_cost(const BundleCheck& check, std::int64_t frames, Progress& progress) {
   const c10::InferenceMode no_gradients;
-  torch::jit::Module bundle = load_bundle(check.bundle_path);
+  torch::jit::Module bundle = check.bundle ? *check.bundle : load_bundle(check.bundle_path);
   std::vector<torch::jit::Module> originals;
   for (const model::Loaded* model : check.models) originals.push_back(model->module.deepcopy());
   std::vector<int> groups(check.set->specs.size());

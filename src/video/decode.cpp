@@ -1,5 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -134,39 +138,96 @@ const char* to_string(Perturbation perturbation) {
 }
 
 std::vector<FrameStore> decode(const VideoInfo& video, std::span<const Request> requests, Progress& progress) {
-  std::vector<Filling> fillings;
-  fillings.reserve(requests.size());
-  std::int64_t last = -1;
-  for (const Request& request : requests) {
-    fillings.emplace_back(video, request);
-    if (!request.frames.empty()) last = std::max(last, request.frames.back());
+  return DecodeBehind(video, requests, {}, progress).first();
+}
+
+struct DecodeBehind::Impl {
+  Impl(const VideoInfo& of, std::span<const Request> of_first, std::span<const Request> of_later)
+      : video(of), reader(of.path) {
+    first.reserve(of_first.size());
+    later.reserve(of_later.size());
+    for (const Request& request : of_first) first.emplace_back(video, request);
+    for (const Request& request : of_later) later.emplace_back(video, request);
   }
-  Reader reader(video.path);
-  progress.begin("decode frames", last + 1);
-  while (reader.index() < last) {
-    if (!reader.next()) {
-      throw input_error("the video ends after " + std::to_string(reader.index() + 1) + " frames, but frame " +
-                            std::to_string(last) + " was asked for",
-                        video.path, "if the file was changed meanwhile, start again");
+
+  /// The last frame that any of these requests wants.
+  static std::int64_t last_of(std::span<const Request> requests) {
+    std::int64_t last = -1;
+    for (const Request& request : requests) {
+      if (!request.frames.empty()) last = std::max(last, request.frames.back());
     }
-    const std::int64_t index = reader.index();
-    if (std::any_of(fillings.begin(), fillings.end(), [&](const Filling& f) { return f.wants(index); })) {
-      PerturbedFrame frame(checked_frame(reader, video));
-      try {
-        for (Filling& filling : fillings) {
-          while (filling.wants(index)) filling.take(frame);
-        }
-      } catch (const cv::Exception& error) {
-        throw reader.frame_error(index, "cannot be resized or recompressed: " + error.err);
+    return last;
+  }
+
+  void decode_to(std::int64_t last, const std::vector<Filling*>& fillings, const std::function<void()>& step) {
+    while (reader.index() < last) {
+      if (!reader.next()) {
+        throw input_error("the video ends after " + std::to_string(reader.index() + 1) + " frames, but frame " +
+                              std::to_string(last) + " was asked for",
+                          video.path, "if the file was changed meanwhile, start again");
       }
+      const std::int64_t index = reader.index();
+      if (std::any_of(fillings.begin(), fillings.end(), [&](const Filling* f) { return f->wants(index); })) {
+        PerturbedFrame frame(checked_frame(reader, video));
+        try {
+          for (Filling* filling : fillings) {
+            while (filling->wants(index)) filling->take(frame);
+          }
+        } catch (const cv::Exception& error) {
+          throw reader.frame_error(index, "cannot be resized or recompressed: " + error.err);
+        }
+      }
+      step();
     }
-    progress.step();
   }
+
+  static std::vector<FrameStore> finish(std::vector<Filling>& fillings) {
+    std::vector<FrameStore> stores;
+    stores.reserve(fillings.size());
+    for (Filling& filling : fillings) stores.push_back(filling.finish());
+    return stores;
+  }
+
+  const VideoInfo video;
+  Reader reader;
+  std::vector<Filling> first, later;
+  std::atomic<bool> given_up = false;
+  std::future<void> rest;
+};
+
+DecodeBehind::DecodeBehind(const VideoInfo& video, std::span<const Request> first, std::span<const Request> later,
+                           Progress& progress)
+    : impl_(std::make_unique<Impl>(video, first, later)) {
+  const std::int64_t last = Impl::last_of(first), last_of_all = std::max(last, Impl::last_of(later));
+  std::vector<Filling*> open;
+  for (Filling& filling : impl_->later) open.push_back(&filling);
+  std::vector<Filling*> all = open;
+  for (Filling& filling : impl_->first) all.push_back(&filling);
+  progress.begin("decode frames", last + 1);
+  impl_->decode_to(last, all, [&] { progress.step(); });
   progress.end();
-  std::vector<FrameStore> stores;
-  stores.reserve(fillings.size());
-  for (Filling& filling : fillings) stores.push_back(filling.finish());
-  return stores;
+  if (later.empty()) return;
+  impl_->rest = std::async(std::launch::async, [impl = impl_.get(), last_of_all, open] {
+    impl->decode_to(last_of_all, open, [impl] {
+      if (impl->given_up) throw Error(ErrorKind::kInterrupted, "decoding is given up");
+    });
+  });
+}
+
+DecodeBehind::~DecodeBehind() {
+  impl_->given_up = true;
+  if (impl_->rest.valid()) impl_->rest.wait();
+}
+
+std::vector<FrameStore> DecodeBehind::first() { return Impl::finish(impl_->first); }
+
+std::vector<FrameStore> DecodeBehind::later(Progress& progress) {
+  if (impl_->later.empty()) return {};
+  progress.begin("decode the rest", 0);
+  while (impl_->rest.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) progress.step(0);
+  impl_->rest.get();
+  progress.end();
+  return Impl::finish(impl_->later);
 }
 
 }  // namespace repsim::video

@@ -211,6 +211,17 @@ TEST(Reuse, GivesTheSameSumsWithoutAnotherPass) {
                           corrected));
   }
   EXPECT_EQ(passes.count, 2);  // one for all plain sums, one for the corrections
+  // Of two parts only the one that is not known is run, and its sums are added.
+  const std::vector<std::int64_t> few{0, 1, 2, 3};
+  Stores more;
+  for (const video::FrameStore& store : stores) more.push_back(store.some(few));
+  const fit::RowWeights alike;
+  const std::vector<fit::Part> parts{{stores, alike, &reuse}, {more, alike}};
+  const fit::Gathered both = fit::gather(opened.set, parts, {}, cut, joint, passes);
+  EXPECT_EQ(passes.count, 3);
+  EXPECT_EQ(both.maps[0].parts[0].rows(), plain.maps[0].parts[0].rows() * (kFrames + 4) / kFrames);
+  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, passes, {}, &reuse)[0], plain));
+  EXPECT_EQ(passes.count, 3);
   fit::Reuse nothing(0, 0);
   EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, cuts, joints, passes, {}, &nothing)[2], plain));
 }

@@ -273,6 +273,61 @@ TEST_P(Corrected, ShareExplainsMoreTheHigherTheRank) {
   }
 }
 
+// What solving has in common for all ranks is done once, and changes no bit.
+TEST_P(Corrected, SharesOfSeveralRanksAreSolvedTogetherAsAlone) {
+  std::vector<Joint> joints;
+  for (const int rank : {2, 4, 6}) joints.push_back(plan_joint(opened.set, cut, options(rank)));
+  const Joint without = plan_joint(opened.set, cut, options(0));
+  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&without, 1}, silent);
+  const Gathered gathered = gather_corrections(opened.set, stores, {}, cut, joints[0], plain.front(), silent);
+  const std::vector<Fitted> together = solve(gathered, joints, options(0));
+  ASSERT_EQ(together.size(), joints.size());
+  for (std::size_t i = 0; i < joints.size(); ++i) {
+    const Fitted alone = solve(gathered, joints[i], options(0));
+    EXPECT_EQ(together[i].residuals, alone.residuals);
+    const auto same = [&](const graph::Correction& a, const graph::Correction& b) {
+      ASSERT_EQ(a.defined(), b.defined());
+      if (!a.defined()) return;
+      EXPECT_EQ(a.down.size(0), joints[i].rank);
+      EXPECT_TRUE(at::equal(a.down, b.down));
+      EXPECT_TRUE(at::equal(a.up, b.up));
+    };
+    ASSERT_EQ(together[i].splice.refits.size(), alone.splice.refits.size());
+    for (std::size_t k = 0; k < alone.splice.refits.size(); ++k)
+      same(together[i].splice.refits[k].correction, alone.splice.refits[k].correction);
+    for (std::size_t k = 0; k < alone.splice.overrides.size(); ++k)
+      same(together[i].splice.overrides[k].correction, alone.splice.overrides[k].correction);
+  }
+}
+
+// With ridges that are given, rows in two parts are the same rows.
+TEST_P(Corrected, PartsOfTheFramesFitAsAllOfThem) {
+  const std::int64_t frames = stores.front().size();
+  std::vector<std::int64_t> first_at, second_at;
+  for (std::int64_t i = 0; i < frames; ++i) (i % 3 == 0 ? first_at : second_at).push_back(i);
+  capture::Stores first, second;
+  for (const video::FrameStore& store : stores) {
+    first.push_back(store.some(first_at));
+    second.push_back(store.some(second_at));
+  }
+  const RowWeights alike;
+  const std::vector<Part> parts{{first, alike}, {second, alike}};
+  for (const int rank : {0, 4}) {
+    Options given = options(rank);
+    given.ridge = given.correction_ridge = 1e-3;
+    const Joint joint = plan_joint(opened.set, cut, given);
+    const Fitted all = fit(opened.set, stores, {}, cut, joint, given, silent),
+                 in_parts = fit(opened.set, parts, {}, cut, joint, given, silent);
+    ASSERT_EQ(in_parts.residuals.size(), all.residuals.size());
+    for (std::size_t k = 0; k < all.residuals.size(); ++k)
+      EXPECT_NEAR(in_parts.residuals[k], all.residuals[k], 1e-6) << rank;
+    for (std::size_t k = 0; k < all.splice.refits.size(); ++k) {
+      const at::Tensor &a = in_parts.splice.refits[k].weight, &b = all.splice.refits[k].weight;
+      EXPECT_LT(largest(a - b), 1e-5 * largest(b)) << rank;
+    }
+  }
+}
+
 // One pass for several cuts changes no bit of any: a plan is fitted so, and fitted again one by one.
 TEST_P(Corrected, CutsAreGatheredTogetherAsAlone) {
   const std::vector<Cut> cuts{cut, {0, {cut.taps[0]}}, {0, {cut.taps[1]}}};

@@ -272,5 +272,40 @@ TEST_F(Decode, StopsWithinAFrame) {
   EXPECT_EQ(progress.done, 5);
 }
 
+TEST_F(Decode, BehindOtherWorkGivesTheSamePixels) {
+  const VideoInfo info = striped(120);
+  const std::vector<Request> first{{{0, 7, 40}, spec_of(32, 24)}, {{1, 41}, spec_of(64, 48)}},
+      later{{{3, 40, 41, 119}, spec_of(32, 24)},
+            {{99, 100}, spec_of(32, 24), Perturbation::kJpeg80},
+            {{}, spec_of(8, 8)}};
+  Recorder progress;
+  DecodeBehind decoding(info, first, later, progress);
+  EXPECT_EQ(progress.done, 42);
+  std::vector<Request> all = first;
+  all.insert(all.end(), later.begin(), later.end());
+  const std::vector<FrameStore> expected = decode(info, all, progress_);
+  std::vector<FrameStore> found = decoding.first();
+  ASSERT_EQ(found.size(), first.size());
+  for (FrameStore& store : decoding.later(progress_)) found.push_back(std::move(store));
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].frames(), expected[i].frames());
+    for (std::int64_t k = 0; k < found[i].size(); ++k)
+      EXPECT_EQ(largest_difference(image_of(found[i], k), image_of(expected[i], k)), 0) << i << " " << k;
+  }
+}
+
+TEST_F(Decode, BehindOtherWorkIsGivenUpOrFailsWhereItIsAskedFor) {
+  VideoInfo info = striped(60);
+  const std::vector<Request> first{{{0}, spec_of(8, 8)}}, later{{{59}, spec_of(8, 8)}}, beyond{{{60}, spec_of(8, 8)}};
+  {
+    const DecodeBehind decoding(info, first, later, progress_);
+  }
+  DecodeBehind decoding(info, first, beyond, progress_);
+  EXPECT_EQ(decoding.first().size(), 1U);
+  EXPECT_THAT(test::error_text([&] { (void)decoding.later(progress_); }), HasSubstr("ends after 60 frames"));
+  EXPECT_TRUE(DecodeBehind(info, first, {}, progress_).later(progress_).empty());
+}
+
 }  // namespace
 }  // namespace repsim::video

@@ -1,0 +1,95 @@
+#include "fit_frames.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+constexpr std::int64_t kTriedFrames = 96;  // that trials are fitted on at most
+
+void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::RowWeights& weights) {
+  for (model::Detections& one : model::decode(output, head.output, head.input, frames))
+    weights.boxes.push_back(std::move(one));
+}
+
+fit::RowWeights row_weights(const Workspace& work, const capture::Stores& frames, const verify::Head& head,
+                            int receiver, Progress& progress) {
+  fit::RowWeights weights;
+  if (head.output.format == model::OutputFormat::kTensor) return weights;
+  const std::int64_t count = frames.front().size();
+  progress.begin("detections of " + head.name, count);
+  const auto model = static_cast<std::size_t>(receiver);
+  // A weight need not be right to the last digit: the copy that capture runs will do.
+  const verify::Forward forward =
+      verify::optimised_forward(work.loaded[model], work.prepared[model], work.set, frames, head)(frames);
+  for (const auto& positions : capture::batches(count, head.batch())) {
+    const auto batch = static_cast<std::int64_t>(positions.size());
+    add_boxes(head, forward(positions), batch, weights);
+    progress.step(batch);
+  }
+  progress.end();
+  return weights;
+}
+
+}  // namespace
+
+FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, const std::vector<verify::Head>& heads,
+                     Progress& progress)
+    : work_(work), calibration_(calibration), heads_(heads), progress_(progress) {
+  const std::int64_t frames = calibration.front().size();
+  if (frames <= kTriedFrames) return;
+  for (std::int64_t i = 0; i < kTriedFrames; ++i) tried_at_.push_back(i * frames / kTriedFrames);
+  for (std::int64_t position = 0, next = 0; position < frames; ++position) {
+    const bool tried = next < kTriedFrames && tried_at_[static_cast<std::size_t>(next)] == position;
+    if (tried) ++next;
+    if (!tried) rest_at_.push_back(position);
+  }
+  for (const video::FrameStore& store : calibration) {
+    tried_.push_back(store.some(tried_at_));
+    rest_.push_back(store.some(rest_at_));
+  }
+}
+
+const fit::WeightsOf& FitFrames::weights_tried(int receiver) {
+  if (weights_tried_.count(receiver) == 0) {
+    weights_tried_.emplace(
+        receiver, row_weights(work_, tried(), heads_[static_cast<std::size_t>(receiver)], receiver, progress_));
+  }
+  return weights_tried_;
+}
+
+const fit::RowWeights& FitFrames::weights_rest(int receiver) {
+  if (weights_rest_.count(receiver) == 0) {
+    weights_rest_.emplace(receiver,
+                          row_weights(work_, rest_, heads_[static_cast<std::size_t>(receiver)], receiver, progress_));
+  }
+  return weights_rest_.at(receiver);
+}
+
+const fit::RowWeights& FitFrames::weights_all(int receiver) {
+  const fit::RowWeights& tried = weights_tried(receiver).at(receiver);
+  if (all_tried() || tried.boxes.empty()) return tried;
+  const auto [all, is_new] = weights_all_.try_emplace(receiver, tried);
+  if (!is_new) return all->second;
+  const fit::RowWeights& rest = weights_rest(receiver);
+  std::vector<model::Detections>& boxes = all->second.boxes;
+  boxes.resize(tried.boxes.size() + rest.boxes.size());
+  for (std::size_t i = 0; i < tried_at_.size(); ++i) boxes[static_cast<std::size_t>(tried_at_[i])] = tried.boxes[i];
+  for (std::size_t i = 0; i < rest_at_.size(); ++i) boxes[static_cast<std::size_t>(rest_at_[i])] = rest.boxes[i];
+  return all->second;
+}
+
+void FitFrames::take(int model, const c10::IValue& output, std::int64_t frames) {
+  progress_.spend("detections",
+                  [&] { add_boxes(heads_[static_cast<std::size_t>(model)], output, frames, weights_tried_[model]); });
+}
+
+std::vector<fit::Part> FitFrames::part_tried(int receiver, fit::Reuse* reuse) {
+  return {{tried(), weights_tried(receiver).at(receiver), reuse}};
+}
+
+std::vector<fit::Part> FitFrames::parts(int receiver, fit::Reuse* reuse) {
+  std::vector<fit::Part> parts = part_tried(receiver, reuse);
+  if (!all_tried()) parts.push_back({rest_, weights_rest(receiver)});
+  return parts;
+}
+
+}  // namespace repsim::pipeline

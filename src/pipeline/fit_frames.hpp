@@ -1,0 +1,49 @@
+#pragma once
+
+#include <vector>
+
+#include "repsim/fit.hpp"
+#include "repsim/verify.hpp"
+#include "workspace.hpp"
+
+namespace repsim::pipeline {
+
+/// The frames that fit, in two parts: those that a search tries its fits on, and the rest, which what is kept is fitted
+/// on besides. Few frames are one part. With the weights of their rows: where a receiver's own detections lie; all
+/// places alike for raw outputs.
+class FitFrames {
+ public:
+  FitFrames(const Workspace& work, const capture::Stores& calibration, const std::vector<verify::Head>& heads,
+            Progress& progress);
+
+  [[nodiscard]] const capture::Stores& all() const { return calibration_; }
+  [[nodiscard]] const capture::Stores& tried() const { return tried_.empty() ? calibration_ : tried_; }
+  [[nodiscard]] bool all_tried() const { return tried_.empty(); }
+
+  /// Weights of the rows of tried(), with those of this receiver; each is worked out once.
+  /// @throws Error{kInterrupted}
+  const fit::WeightsOf& weights_tried(int receiver);
+  const fit::RowWeights& weights_all(int receiver);
+
+  /// What a model returns for the next frames of tried(), in order: nothing is run for its weights then.
+  void take(int model, const c10::IValue& output, std::int64_t frames);
+
+  /// What a fit of this receiver that is kept sees.
+  /// @param reuse  of tried()
+  std::vector<fit::Part> parts(int receiver, fit::Reuse* reuse);
+  /// What one that is tried sees.
+  std::vector<fit::Part> part_tried(int receiver, fit::Reuse* reuse);
+
+ private:
+  const fit::RowWeights& weights_rest(int receiver);
+
+  const Workspace& work_;
+  const capture::Stores& calibration_;
+  const std::vector<verify::Head>& heads_;
+  Progress& progress_;
+  std::vector<std::int64_t> tried_at_, rest_at_;  // positions of all()
+  capture::Stores tried_, rest_;                  // empty: all are tried
+  fit::WeightsOf weights_tried_, weights_rest_, weights_all_;
+};
+
+}  // namespace repsim::pipeline
