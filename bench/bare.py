@@ -1,6 +1,6 @@
 """One forward pass of models as a Python script makes it: torch as it comes, the C library's defaults.
 
-    bench/run --plan calls it: bare.py INPUTS.npy OUT.json FRAMES THREADS A.pt B.pt ...
+    bench/run --plan calls it: bare.py INPUTS.npy OUT.json WIDTHxHEIGHT FRAMES THREADS A.pt B.pt ...
 
 repsim_bench keeps freed memory in the process, as repsim does, also where it runs the models as loaded: that is the
 faster pass, and what figures are relative to. This is the one that others see.
@@ -18,10 +18,11 @@ BATCH = 16
 
 
 def main():
-    inputs, out, frames, threads, *paths = sys.argv[1:]
+    inputs, out, size, frames, threads, *paths = sys.argv[1:]
+    width, height = map(int, size.split("x"))
     torch.set_num_threads(int(threads))
     clock = time.process_time if int(threads) == 1 else time.perf_counter
-    batches = torch.from_numpy(np.load(inputs)).split(BATCH)
+    batches = torch.from_numpy(np.load(inputs)).float().reshape(-1, 3, height, width).split(BATCH)
     best = []
     with torch.inference_mode():
         for path in paths:

@@ -190,7 +190,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     bundle_bytes = static_cast<std::int64_t>(written.bytes.size());
     bundle_sha256 = sha256(written.bytes);
     written.bytes = {};  // as large as all models, and read back from disk
-    release_free_memory();
+    if (settings.memory_limit) release_free_memory();
     bundle_check.bundle = verify::load_bundle(bundle_check.bundle_path);
     watch.lap("bundle");
     verdicts = verify::check_bundle(bundle_check, progress);
