@@ -48,20 +48,15 @@ FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, 
   }
 }
 
-const fit::WeightsOf& FitFrames::weights_tried(int receiver) {
-  if (weights_tried_.count(receiver) == 0) {
-    weights_tried_.emplace(
-        receiver, row_weights(work_, tried(), heads_[static_cast<std::size_t>(receiver)], receiver, progress_));
-  }
-  return weights_tried_;
+const fit::RowWeights& FitFrames::weights_of(const capture::Stores& part, fit::WeightsOf& known, int receiver) {
+  if (known.count(receiver) == 0)
+    known.emplace(receiver, row_weights(work_, part, heads_[static_cast<std::size_t>(receiver)], receiver, progress_));
+  return known.at(receiver);
 }
 
-const fit::RowWeights& FitFrames::weights_rest(int receiver) {
-  if (weights_rest_.count(receiver) == 0) {
-    weights_rest_.emplace(receiver,
-                          row_weights(work_, rest_, heads_[static_cast<std::size_t>(receiver)], receiver, progress_));
-  }
-  return weights_rest_.at(receiver);
+const fit::WeightsOf& FitFrames::weights_tried(int receiver) {
+  (void)weights_of(tried(), weights_tried_, receiver);
+  return weights_tried_;
 }
 
 const fit::RowWeights& FitFrames::weights_all(int receiver) {
@@ -69,7 +64,7 @@ const fit::RowWeights& FitFrames::weights_all(int receiver) {
   if (all_tried() || tried.boxes.empty()) return tried;
   const auto [all, is_new] = weights_all_.try_emplace(receiver, tried);
   if (!is_new) return all->second;
-  const fit::RowWeights& rest = weights_rest(receiver);
+  const fit::RowWeights& rest = weights_of(rest_, weights_rest_, receiver);
   std::vector<model::Detections>& boxes = all->second.boxes;
   boxes.resize(tried.boxes.size() + rest.boxes.size());
   for (std::size_t i = 0; i < tried_at_.size(); ++i) boxes[static_cast<std::size_t>(tried_at_[i])] = tried.boxes[i];
@@ -88,7 +83,7 @@ std::vector<fit::Part> FitFrames::part_tried(int receiver, fit::Reuse* reuse) {
 
 std::vector<fit::Part> FitFrames::parts(int receiver, fit::Reuse* reuse) {
   std::vector<fit::Part> parts = part_tried(receiver, reuse);
-  if (!all_tried()) parts.push_back({rest_, weights_rest(receiver)});
+  if (!all_tried()) parts.push_back({rest_, weights_of(rest_, weights_rest_, receiver)});
   return parts;
 }
 

@@ -35,7 +35,7 @@ class FitFrames {
   std::vector<fit::Part> part_tried(int receiver, fit::Reuse* reuse);
 
  private:
-  const fit::RowWeights& weights_rest(int receiver);
+  const fit::RowWeights& weights_of(const capture::Stores& part, fit::WeightsOf& known, int receiver);
 
   const Workspace& work_;
   const capture::Stores& calibration_;

@@ -158,7 +158,6 @@ void Search::State::gather_ahead(std::size_t column) {
   std::vector<planner::Candidate> together{candidate(column)};
   for (std::size_t i = 0; i < in_turns.size() && together.size() < input_.room.together; ++i)
     together.push_back(candidate(in_turns[i].second));
-  if (input_.settings.memory_limit) release_free_memory();
   // What cannot be computed fails again when it is tried, alone.
   try {
     measuring_.gather(together);

@@ -103,7 +103,7 @@ class Trials {
   const capture::Stores& frames_;
   const std::vector<verify::Head>& heads_;
   Progress& progress_;
-  const std::vector<verify::Forward> originals_;  // on the frames that measure; empty: as they run on the device
+  const std::vector<verify::Forward> originals_;  // on the frames that measure; empty: as they are prepared
   std::map<int, verify::Reference> references_;   // what the originals find, per model
   using Key = std::vector<std::vector<int>>;
   static Key key(const planner::Candidate& candidate);
