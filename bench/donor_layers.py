@@ -3,7 +3,7 @@
 
     python bench/donor_layers.py --real FOLDER --truth pets09-s2l1.txt [--doc PART.md]
 
-The first convolution behind the cut is fitted on 256 frames of the first half of vtest.avi, as docs/fitting.md says: ridge
+The first convolution behind the cut is fitted on 256 frames of the first half of vtest.avi, as docs/internals/fitting.md says: ridge
 regression, rows weighted by the detector's own boxes, a low-rank 3x3 correction of what is left over. Beside the three layers
 that the convolution reads it is given others that the donor computes anyway: its convolution reads them (1x1), or the
 correction's first convolution does (1x1 beside its 3x3), brought to size as by repsim. Judged on frames 400:795:4 by

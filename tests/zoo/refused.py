@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What repsim says of files that it cannot take: a table of messages, docs/refused.md.
+"""What repsim says of files that it cannot take: a table of messages, docs/research/refused.md.
 
-    python tests/zoo/refused.py --repsim build/release/bin/repsim --work FOLDER [--doc docs/refused.md]
+    python tests/zoo/refused.py --repsim build/release/bin/repsim --work FOLDER [--doc docs/research/refused.md]
 
 Needs torch. Every file is made here; `repsim inspect` has to end with exit code 3 and a message with a remedy, else this ends
 with 1.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The small models of tests/fixtures in one bundle without shares, opened by plain torch: the very outputs of the originals.
 
-    .venv/bin/python tests/zoo/small_models.py --binary build/release/bin/repsim [--doc docs/zoo.md --tests .../repsim_torch_tests]
+    .venv/bin/python tests/zoo/small_models.py --binary build/release/bin/repsim [--doc docs/research/zoo.md --tests .../repsim_torch_tests]
 
 Structure and types count too: named tuples with their fields, dictionaries with their keys in order, None where the original has
 None. The code inside has to stay readable: the originals' names, and not much more text than they have. --doc also inspects

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Real detector architectures with random weights through the repsim binary; the outcome as a table, docs/zoo.md.
+"""Real detector architectures with random weights through the repsim binary; the outcome as a table, docs/research/zoo.md.
 
-    python tests/zoo/zoo.py --repsim build/release/bin/repsim --work FOLDER [--only NAME ...] [--doc docs/zoo.md]
+    python tests/zoo/zoo.py --repsim build/release/bin/repsim --work FOLDER [--only NAME ...] [--doc docs/research/zoo.md]
 
 Needs torch of the binary's version with torchvision and ultralytics (whose license is AGPL: a tool of this test, never a part
 of repsim) and the demo's video. For every model: export; `inspect`; a plan that may share nothing, whose bundle has
