@@ -103,7 +103,7 @@ class Race {
   std::vector<Runner> runners_;
 };
 
-/// Reads a buffer that no cache holds: what the taps could reach at best.
+/// Reads a buffer that no cache holds: what the replacements could reach at best.
 double read_bandwidth() {
   const at::Tensor buffer = at::ones({std::int64_t{1} << 26}, at::kFloat);
   double best = 1e30;

@@ -30,7 +30,7 @@ struct Written {
 /// Builds the bundle: forward takes one argument per input group and returns a tuple with each model's own structure,
 /// in plan order; run_<identifier> computes one model alone, from the groups that it and its donors need. Plain
 /// operators only, but for those that the models bring from other libraries. The same arguments give the same bytes.
-/// @param loaded   the models as loaded, for those that are carried whole
+/// @param loaded   the models as loaded, for those that are opaque
 /// @param manifest content of repsim.json inside the archive
 [[nodiscard]] Written write(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded,
                             std::span<const graph::Splice> splices, const std::string& manifest);

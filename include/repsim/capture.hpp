@@ -30,7 +30,7 @@ struct ModelSet {
 /// Stored frames of all groups, the same video frames in each.
 using Stores = std::vector<video::FrameStore>;
 
-/// Arguments of a joint graph for frames at `positions`, one per group in `groups`.
+/// Arguments of a merged graph for frames at `positions`, one per group in `groups`.
 [[nodiscard]] std::vector<c10::IValue> group_inputs(const ModelSet& set, const Stores& stores,
                                                     std::span<const int> groups,
                                                     std::span<const std::int64_t> positions);

@@ -13,40 +13,41 @@
 #include "repsim/base/progress.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/graph.hpp"
-#include "repsim/joint_pass.hpp"
+#include "repsim/merged_pass.hpp"
 #include "repsim/resample.hpp"
 
 /// Adapters and refits in closed form, on unlabelled calibration frames.
 namespace repsim::fit {
 
 /// A receiver layer and the donor layer that is to replace it.
-struct Tap {
-  int receiver_layer = -1;
-  int donor = -1;  ///< a model; may differ from tap to tap
-  int donor_layer = -1;
+struct Replacement {
+  LayerIndex receiver_layer = -1;
+  ModelIndex donor = -1;  ///< a model; may differ from replacement to replacement
+  LayerIndex donor_layer = -1;
 };
 
 /// A cut of one receiver, fed by one donor or by several.
 struct Cut {
-  int receiver = -1;
-  std::vector<Tap> taps;
+  ModelIndex receiver = -1;
+  std::vector<Replacement> replacements;
 
-  [[nodiscard]] std::vector<int> donors() const;  ///< each once, ascending
+  [[nodiscard]] std::vector<ModelIndex> donors() const;  ///< each once, ascending
 };
 
 /// Another layer of one of a cut's donors, which corrections read beside what their maps do.
-struct Side {
-  int donor = -1, donor_layer = -1;
+struct DonorLayer {
+  ModelIndex donor = -1;
+  LayerIndex donor_layer = -1;
 
-  [[nodiscard]] bool operator==(const Side&) const = default;
+  [[nodiscard]] bool operator==(const DonorLayer&) const = default;
 };
 
 struct Options {
   bool linear =
       true;  ///< 1x1 adapters may be fitted; else layers are at most resized or resampled (channels must agree)
-  bool refit = true;        ///< the first convolutions after the cut may be solved again instead
-  int rank = 0;             ///< channels of the correction beside each linear map; 0: none (graph::Correction)
-  std::vector<Side> sides;  ///< that these corrections read
+  bool refit = true;  ///< the first convolutions after the cut may be solved again instead
+  int rank = 0;       ///< channels of the correction beside each linear map; 0: none (graph::Correction)
+  std::vector<DonorLayer> auxiliary_inputs;  ///< that these corrections read
   /// Strength relative to the mean variance of the regressors, of maps and of corrections (whose many regressors say
   /// nearly the same). Not set: per map the one that explains parts of the calibration frames best that it was not
   /// fitted on.
@@ -58,7 +59,7 @@ inline constexpr double kRidge = 1e-4, kCorrectionRidge = 1e-3;
 
 /// How much the places of a receiver's input matter: `floor`, and inside a box of its own detections the score more.
 /// What is fitted where nothing is ever found takes expressiveness from where something is.
-struct RowWeights {
+struct SampleWeights {
   std::vector<model::Detections> boxes;  ///< per calibration frame, relative to the model's input; empty: all alike
   double floor = 0.1;
 
@@ -68,27 +69,29 @@ struct RowWeights {
 };
 
 /// How a cut would be joined, before anything is fitted.
-struct Joint {
+struct Attachment {
   bool possible = false;         ///< false: channels differ and neither adapters nor a refit are allowed or possible
   std::vector<int> refit_nodes;  ///< convolutions to solve again; empty: adapters in place
-  std::vector<bool> linear;      ///< per tap: a 1x1 convolution is added
-  std::vector<bool> resize;  ///< per tap: the maps have different sizes, and both models see the same part of the frame
-  std::vector<bool> resample;  ///< per tap: receiver and donor see different parts; constant matrices line the maps up
-  int rank = 0;                ///< of the corrections
-  std::vector<Side> sides;     ///< that they read; none where the size of what a map returns is not known
+  std::vector<bool> linear;      ///< per replacement: a 1x1 convolution is added
+  std::vector<bool>
+      resize;  ///< per replacement: the maps have different sizes, and both models see the same part of the frame
+  std::vector<bool>
+      resample;  ///< per replacement: receiver and donor see different parts; constant matrices line the maps up
+  int rank = 0;  ///< of the corrections
+  std::vector<DonorLayer> auxiliary_inputs;  ///< that they read; none where the size of what a map returns is not known
   /// Per convolution of refit_nodes: the batch normalisation behind it that its new weights take in.
   std::vector<std::optional<graph::Normalisation>> normalisations;
   std::set<graph::Axis> rows,
-      columns;                   ///< the distinct matrices of the resampled taps; some may be in the bundle already
+      columns;  ///< the distinct matrices of the resampled replacements; some may be in the bundle already
   std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
   std::int64_t flops_added = 0;  ///< per frame
   /// Of the normalisations that are taken in, and so gone beside what the cut removes.
-  std::int64_t bytes_taken_in = 0, flops_taken_in = 0;
+  std::int64_t bytes_folded = 0, flops_folded = 0;
   std::int64_t gram_elements = 0;  ///< of the Gram matrices of its maps' regressors, without corrections
 };
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
-[[nodiscard]] Joint plan_joint(const capture::ModelSet& set, const Cut& cut, const Options& options);
+[[nodiscard]] Attachment plan_attachment(const capture::ModelSet& set, const Cut& cut, const Options& options);
 
 /// Running sums of a linear regression y ~ W x + b in float64, about a fixed shift so that no digits are lost.
 class NormalEquations {
@@ -189,7 +192,8 @@ class NormalEquations {
 /// A fitted cut; its tensors are on the CPU wherever it was fitted.
 struct Fitted {
   graph::Splice splice;
-  std::vector<double> residuals;  ///< per tap: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)
+  std::vector<double>
+      residuals;  ///< per replacement: 1 - R2 on calibration frames, of its adapter or of the refit (the worst)
 };
 
 /// What calibration frames say about a cut: sums, whose size does not depend on the number of frames.
@@ -208,10 +212,10 @@ struct Gathered {
       graph::Source source;
       std::int64_t channels = 0;
     };
-    std::vector<Beside> sides = {};  ///< that the correction sees besides
+    std::vector<Beside> auxiliary_inputs = {};  ///< that the correction sees besides
   };
-  graph::Splice splice;   ///< where the taps' values come from and how they are brought to size; no map yet
-  std::vector<Map> maps;  ///< one per refitted convolution, or per tap
+  graph::Splice splice;   ///< where the replacements' values come from and how they are brought to size; no map yet
+  std::vector<Map> maps;  ///< one per refitted convolution, or per replacement
 };
 
 /// Sums of all parts.
@@ -233,17 +237,17 @@ struct Gathered {
 
 /// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
 /// the donor's (adapter), or the output of the first convolutions on their input after replacement, jointly over all
-/// taps (refit, then joined with the batch normalisation behind it, which is exact), positions of all frames as rows,
-/// without those whose centre lies where the tap's donor (adapter) or one of the donors (refit) does not see. Sums in
-/// float64, rows in the order of the frames: deterministic. With a rank, what the map leaves over is regressed on a
-/// neighbourhood that is larger by a ring of one, and of that the directions of most explained variance are kept
-/// (reduced-rank regression, Izenman 1975). Sides are regressors beside the neighbourhood.
+/// replacements (refit, then joined with the batch normalisation behind it, which is exact), positions of all frames as
+/// rows, without those whose centre lies where the replacement's donor (adapter) or one of the donors (refit) does not
+/// see. Sums in float64, rows in the order of the frames: deterministic. With a rank, what the map leaves over is
+/// regressed on a neighbourhood that is larger by a ring of one, and of that the directions of most explained variance
+/// are kept (reduced-rank regression, Izenman 1975). Sides are regressors beside the neighbourhood.
 /// @param shares  shares that are already part of the merged model: the donors' layers are what they make of them
 /// @param weights  of the rows; residuals are weighted alike
 /// @throws Error{kInterrupted}
 [[nodiscard]] Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration,
-                         std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                         const Options& options, Progress& progress, const RowWeights& weights = {});
+                         std::span<const graph::Splice> shares, const Cut& cut, const Attachment& attachment,
+                         const Options& options, Progress& progress, const SampleWeights& weights = {});
 
 /// What the cuts of one run have in common on the same calibration frames: layers' values, and the sums of maps from
 /// the same values to the same values. Kept while it fits into memory; results are the same without it.
@@ -278,16 +282,16 @@ class Reuse {
 };
 
 /// Per receiver the weights of its rows; for one that is missing, all are alike.
-using WeightsOf = std::map<int, RowWeights>;
+using WeightsOf = std::map<int, SampleWeights>;
 
 /// The first half of fit() for several cuts in one pass over the frames, in which every model runs once. Without what
 /// corrections need.
-/// @param joints  one per cut
+/// @param attachments  one per cut
 /// @param weights  always the same for a receiver where `reuse` is
 /// @param reuse  of these frames; null: everything is computed
 [[nodiscard]] std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
                                            std::span<const graph::Splice> shares, std::span<const Cut> cuts,
-                                           std::span<const Joint> joints, Progress& progress,
+                                           std::span<const Attachment> attachments, Progress& progress,
                                            const WeightsOf& weights = {}, Reuse* reuse = nullptr);
 /// The most values of a neighbourhood that a correction is regressed on: one that is kept, and one that a search tries.
 /// What a fit costs grows with their square.
@@ -295,60 +299,63 @@ inline constexpr std::int64_t kMostRegressors = 4096, kMostRegressorsTried = 768
 
 /// The same of one cut with what corrections of any rank need. A neighbourhood of so many channels that it has more
 /// than `most_regressors` values is regressed on the principal directions of the channels only.
-/// @param joint  its sides are seen, its rank does not matter
+/// @param attachment  its sides are seen, its rank does not matter
 /// @param plain  what gather() has of this cut
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
-                                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                                          const Gathered& plain, Progress& progress, const RowWeights& weights = {},
-                                          Reuse* reuse = nullptr, std::int64_t most_regressors = kMostRegressors);
+                                          std::span<const graph::Splice> shares, const Cut& cut,
+                                          const Attachment& attachment, const Gathered& plain, Progress& progress,
+                                          const SampleWeights& weights = {}, Reuse* reuse = nullptr,
+                                          std::int64_t most_regressors = kMostRegressors);
 /// The layers, of `offered`, that corrections should read: of those left always the one that takes most off the error
-/// per weight, as long as that is more than what the weakest channel of a correction of joint.rank takes off per
+/// per weight, as long as that is more than what the weakest channel of a correction of attachment.rank takes off per
 /// weight. Fitted on the first three of the four stretches of the calibration frames, judged on the last; summed over
 /// the cut's maps, each relative to the variance of what it returns.
-/// @param joint  of a rank above 0, without sides
+/// @param attachment  of a rank above 0, without sides
 /// @param plain  what gather() has of this cut
 /// @param most  of them
 /// @return in the order in which they were taken
-[[nodiscard]] std::vector<Side> choose_sides(const capture::ModelSet& set, const capture::Stores& calibration,
-                                             std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                                             const Gathered& plain, const std::vector<Side>& offered, std::size_t most,
-                                             Progress& progress, const RowWeights& weights = {});
+[[nodiscard]] std::vector<DonorLayer> choose_auxiliary_inputs(const capture::ModelSet& set,
+                                                              const capture::Stores& calibration,
+                                                              std::span<const graph::Splice> shares, const Cut& cut,
+                                                              const Attachment& attachment, const Gathered& plain,
+                                                              const std::vector<DonorLayer>& offered, std::size_t most,
+                                                              Progress& progress, const SampleWeights& weights = {});
 /// Whether gather_corrections() of this cut depends on `most_regressors` between those two.
 [[nodiscard]] bool sees_more(const Gathered& plain, std::int64_t most_regressors, std::int64_t more_regressors);
 /// The second half.
-/// @param joint  of rank 0, or of any rank where corrections were gathered
-[[nodiscard]] Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options);
-/// The same for joints that differ in their rank alone, which is above 0.
-[[nodiscard]] std::vector<Fitted> solve(const Gathered& gathered, std::span<const Joint> joints,
+/// @param attachment  of rank 0, or of any rank where corrections were gathered
+[[nodiscard]] Fitted solve(const Gathered& gathered, const Attachment& attachment, const Options& options);
+/// The same for attachments that differ in their rank alone, which is above 0.
+[[nodiscard]] std::vector<Fitted> solve(const Gathered& gathered, std::span<const Attachment> attachments,
                                         const Options& options);
 
 /// Some of the frames that fit a cut.
 struct Part {
   const capture::Stores& frames;
-  const RowWeights& weights;  ///< of the rows of the cut's receiver on these frames
-  Reuse* reuse = nullptr;     ///< of these frames
+  const SampleWeights& weights;  ///< of the rows of the cut's receiver on these frames
+  Reuse* reuse = nullptr;        ///< of these frames
 };
 /// Each part is gathered by itself and the sums are added up: what is known of one is not computed again. Ridges are
 /// chosen on the first part.
 [[nodiscard]] Gathered gather(const capture::ModelSet& set, std::span<const Part> parts,
-                              std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                              std::span<const graph::Splice> shares, const Cut& cut, const Attachment& attachment,
                               Progress& progress);
 [[nodiscard]] Gathered gather_corrections(const capture::ModelSet& set, std::span<const Part> parts,
-                                          std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                                          const Gathered& plain, Progress& progress,
+                                          std::span<const graph::Splice> shares, const Cut& cut,
+                                          const Attachment& attachment, const Gathered& plain, Progress& progress,
                                           std::int64_t most_regressors = kMostRegressors);
 [[nodiscard]] Fitted fit(const capture::ModelSet& set, std::span<const Part> parts,
-                         std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                         std::span<const graph::Splice> shares, const Cut& cut, const Attachment& attachment,
                          const Options& options, Progress& progress);
 
 /// Layers of two models.
 struct LayerPair {
-  int receiver_layer = -1, donor_layer = -1;
+  LayerIndex receiver_layer = -1, donor_layer = -1;
 };
 
 /// What screen() is asked about two models.
 struct Screening {
-  int receiver = -1, donor = -1;
+  ModelIndex receiver = -1, donor = -1;
   std::vector<LayerPair> pairs;  ///< layers of four dimensions
 };
 
@@ -357,7 +364,7 @@ struct Outputs {
   std::set<int> models;  ///< whose
   /// What one of them returns for the next frames: all of them in order, in runs of set.batch() of that model alone.
   /// Not called for a model that is in no pair, or runs in other batches for the sake of its pairs.
-  std::function<void(int model, const c10::IValue& output, std::int64_t frames)> take;
+  std::function<void(ModelIndex model, const c10::IValue& output, std::int64_t frames)> take;
 };
 
 /// R2 of the 1x1 ridge regression of each receiver layer on its donor layer, brought into the receiver's coordinates,

@@ -13,7 +13,7 @@
 #include "repsim/model.hpp"
 #include "repsim/program.hpp"
 
-/// Models as flat functional graphs: preparation, layers, running with taps, joining several models into one graph.
+/// Models as flat functional graphs: preparation, layers, running with probes, joining several models into one graph.
 /// Everything that knows torch::jit's intermediate representation is in this stage and in bundle.
 namespace repsim::graph {
 
@@ -21,7 +21,7 @@ namespace repsim::graph {
 /// order; it returns what the model returns, bit for bit.
 struct Prepared {
   std::string name;
-  bool transparent = true;  ///< false: the model is carried whole; graph is empty, program has no ops
+  bool rewritable = true;  ///< false: the model is opaque; graph is empty, program has no ops
   std::string opaque_reason;
   std::shared_ptr<torch::jit::Graph> graph;  ///< treat as constant: copy before any edit
   std::vector<c10::IValue> parameters;       ///< values of program.parameters
@@ -43,19 +43,19 @@ struct Prepared {
 [[nodiscard]] std::string content_hash(const at::Tensor& tensor);
 
 /// What a first run with example frames tells of a model.
-struct DryRun {
+struct TraceRun {
   c10::IValue output;  ///< for one example frame
   bool batchable = false;
 };
 /// Runs forward as loaded on example frames, at batch 1 and 2.
 /// @throws Error{kInput} when forward raises: message, and the input that it was given; when the same frame twice gives
 ///         two outputs
-[[nodiscard]] DryRun dry_run(const model::Loaded& model);
+[[nodiscard]] TraceRun dry_run(const model::Loaded& model);
 
 /// Inlines, folds what is constant in evaluation mode, lifts parameters to graph inputs, removes in-place writes where
 /// that is exact, names the layers. A model that does not allow this (writes to its own attributes, calls that cannot
 /// be inlined, ...) or whose prepared graph does not return the very bits of the original is opaque, with the reason.
-[[nodiscard]] Prepared prepare(const model::Loaded& model, const DryRun& dry);
+[[nodiscard]] Prepared prepare(const model::Loaded& model, const TraceRun& dry);
 
 /// A value in a graph by position: output `output` of node number `node` of the top block (0-based).
 struct Place {
@@ -64,34 +64,34 @@ struct Place {
 };
 [[nodiscard]] inline Place place_of(const Layer& layer) { return {layer.node, layer.output}; }
 
-/// Receives tapped tensors while the graph runs; `tap` is the index in the list of places. The tensor is only valid
+/// Receives tapped tensors while the graph runs; `probe` is the index in the list of places. The tensor is only valid
 /// during the call: it may be overwritten or freed afterwards.
-using TapSink = std::function<void(int tap, const at::Tensor& value)>;
+using ProbeSink = std::function<void(int probe, const at::Tensor& value)>;
 
-/// A graph compiled once, run many times, with taps at given places. Runs without the graph executor's profiling, so
+/// A graph compiled once, run many times, with probes at given places. Runs without the graph executor's profiling, so
 /// that every run does the same, and without gradients unless they are asked for.
 class Runner {
  public:
   /// @param graph  copied, not changed (torch's copy() is not const)
-  /// @param taps  places in it; each fires right after its producer, in execution order
-  /// @param keep_output  false: only what the taps need is computed, run returns None
+  /// @param probes  places in it; each fires right after its producer, in execution order
+  /// @param keep_output  false: only what the probes need is computed, run returns None
   /// @param device  of the computation, wherever the graph and its parameters were made: parameters, constants and the
   ///        tensors that operations make are brought there, and so are inputs. What is tapped lies there
-  Runner(torch::jit::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output,
+  Runner(torch::jit::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> probes, bool keep_output,
          at::Device device = at::kCPU);
   /// @param inputs  the graph's inputs before the parameters
   /// @return on the CPU
   /// @throws Error{kInput} when an operation fails
-  c10::IValue run(std::vector<c10::IValue> inputs, const TapSink& sink = {}) const;
+  c10::IValue run(std::vector<c10::IValue> inputs, const ProbeSink& sink = {}) const;
 
   /// The same, left on the device, so that the result can be differentiated with respect to what was tapped: the sink
   /// gets the values that the graph goes on with and may keep them. Parameters count as variables, so that values
   /// behind one can be differentiated whatever the inputs are.
-  c10::IValue run_differentiable(std::vector<c10::IValue> inputs, const TapSink& sink) const;
+  c10::IValue run_differentiable(std::vector<c10::IValue> inputs, const ProbeSink& sink) const;
 
  private:
   c10::IValue interpret(std::vector<c10::IValue> inputs, const std::vector<c10::IValue>& parameters,
-                        const TapSink& sink) const;
+                        const ProbeSink& sink) const;
 
   torch::jit::Code code_;
   at::Device device_;
@@ -100,8 +100,8 @@ class Runner {
 
 /// A donor's layer as something of the receiver reads it.
 struct Source {
-  int donor = -1;  ///< index of the donor in the list of models
-  int donor_layer = -1;
+  ModelIndex donor = -1;  ///< index of the donor in the list of models
+  LayerIndex donor_layer = -1;
   std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
   /// Constant matrices that bring the map into the receiver's coordinates instead: rows [H, donor's H] from the left,
   /// columns [donor's W, W] from the right (see repsim/resample.hpp); undefined: none in this direction. Sources with
@@ -110,7 +110,7 @@ struct Source {
 };
 
 /// Another of the donor's layers, brought to the size of a correction's result.
-struct SideInput : Source {
+struct AuxiliaryInput : Source {
   at::Tensor weight;  ///< 1x1 convolution [rank, C, 1, 1], whose result is added to that of Correction::down
 };
 
@@ -119,16 +119,16 @@ struct SideInput : Source {
 struct Correction {
   at::Tensor down;  ///< [rank, C_in, kh + 2, kw + 2] for a map of kernel kh x kw; undefined: none
   at::Tensor up;    ///< [C_out, rank, 1, 1]
-  std::vector<SideInput> sides = {};
+  std::vector<AuxiliaryInput> auxiliary_inputs = {};
 
   [[nodiscard]] bool defined() const { return down.defined(); }
 };
 
 /// A receiver layer whose value comes from a donor layer.
 struct Override : Source {
-  int receiver_layer = -1;     ///< index in the receiver's program.layers
-  at::Tensor weight, bias;     ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
-  Correction correction = {};  ///< of this convolution
+  LayerIndex receiver_layer = -1;  ///< index in the receiver's program.layers
+  at::Tensor weight, bias;         ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
+  Correction correction = {};      ///< of this convolution
 };
 
 /// A convolution of the receiver that gets other weights.
@@ -141,7 +141,7 @@ struct ConvRefit {
 
 /// One receiver with its replaced layers.
 struct Splice {
-  int receiver = -1;
+  ModelIndex receiver = -1;
   std::vector<Override> overrides;
   std::vector<ConvRefit> refits;
 
@@ -151,7 +151,7 @@ struct Splice {
 
 /// Where a parameter of an assembled graph lives: an attribute path below the model's name.
 struct AssembledParameter {
-  int model = -1;
+  ModelIndex model = -1;
   std::string path;  ///< "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
   c10::IValue value;
   bool added = false;     ///< adapter, refitted weight or constant matrix
@@ -166,7 +166,7 @@ struct Assembly {
   std::shared_ptr<torch::jit::Graph> graph;
   std::vector<int> input_groups;               ///< groups that are inputs of the graph, ascending
   std::vector<AssembledParameter> parameters;  ///< in the order of the graph's inputs after the groups
-  std::vector<int> models;                     ///< whose results the graph returns
+  std::vector<ModelIndex> models;              ///< whose results the graph returns
   /// Where the layers asked for ended up, per request; node -1 when nothing computes it any more.
   std::vector<Place> places;
   at::Device device = at::kCPU;  ///< where its models run, all on the same
@@ -176,7 +176,7 @@ struct Assembly {
 
 /// A value to be found in the assembled graph.
 struct PlaceRequest {
-  int model = -1;
+  ModelIndex model = -1;
   Place place;         ///< in the model's prepared graph; its value after overrides
   bool input = false;  ///< the node's first input instead of its output
 };
@@ -190,9 +190,9 @@ struct PlaceRequest {
                                 std::span<const Splice> splices, std::span<const int> wanted,
                                 std::span<const PlaceRequest> requests = {});
 
-/// Ops and parameters of a joint graph, without layers: for the accounting of what the bundle computes and holds.
+/// Ops and parameters of a merged graph, without layers: for the accounting of what the bundle computes and holds.
 /// @param images  one value per input group of the assembly, for one frame
-[[nodiscard]] Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images);
+[[nodiscard]] Program describe_merged(const Assembly& assembly, const std::vector<c10::IValue>& images);
 
 /// Nodes of dense convolutions (groups 1) that are the first linear operations after the layers `cut`: reached from
 /// them only through operations that treat channels alike (concatenation, pooling, upsampling, element-wise
@@ -207,7 +207,7 @@ struct ConvGeometry {
   int bias_parameter = -1;    ///< likewise; -1: none
   bool has_bias = false;
   std::int64_t output_places = 0;  ///< height * width of the result; 0: unknown
-  int layer = -1;  ///< of which it is a part: what it returns has that layer's height and width; -1: none
+  LayerIndex layer = -1;  ///< of which it is a part: what it returns has that layer's height and width; -1: none
 };
 [[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
 /// That of an adapter: 1x1, nothing around.
@@ -216,7 +216,7 @@ struct ConvGeometry {
 /// A batch normalisation by constants that a convolution can take in: scale * x + shift per channel.
 struct Normalisation {
   int node = -1;                ///< of the top block
-  int op = -1;                  ///< of the program
+  OpIndex op = -1;              ///< of the program
   at::Tensor scale, shift;      ///< float64 [C]
   std::vector<int> parameters;  ///< of the program, ascending: those that nothing else reads
 };

@@ -33,25 +33,25 @@ enum class Between {
 /// then. Whether the values agree is the caller's to check.
 [[nodiscard]] Optimised optimise(torch::jit::Graph& graph, const std::vector<c10::IValue>& parameters,
                                  std::span<const Place> places, Between between, bool keep_output);
-/// The same of a transparent model with its layers as places, kept, and its output.
+/// The same of a rewritable model with its layers as places, kept, and its output.
 [[nodiscard]] Optimised optimise(const Prepared& model);
 
 /// Computes values of a graph, nothing behind them.
-struct TapRunner {
-  Runner runner;       ///< taps: the places asked for
+struct ProbeRunner {
+  Runner runner;       ///< probes: the places asked for
   std::string reason;  ///< empty: the optimised copy runs; else why the graph runs as it is
 };
 inline constexpr double kLayerTolerance = 1e-4;
 
-/// The layers of a transparent model, by its optimised copy where that works: on an example every layer's values equal
+/// The layers of a rewritable model, by its optimised copy where that works: on an example every layer's values equal
 /// those of the model as it is, to `kLayerTolerance` of the layer's largest.
 /// @param example  the graph's inputs before the parameters, for few frames: all their layers are in memory at once
 /// @param keep_output  the model's result is computed, too, and returned by Runner::run()
-[[nodiscard]] TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example,
-                                     bool keep_output = false);
+[[nodiscard]] ProbeRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example,
+                                       bool keep_output = false);
 
-/// The same of places in a joint graph.
-[[nodiscard]] TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
-                                     const std::vector<c10::IValue>& example);
+/// The same of places in a merged graph.
+[[nodiscard]] ProbeRunner merged_runner(const Assembly& assembly, const std::vector<Place>& places,
+                                        const std::vector<c10::IValue>& example);
 
 }  // namespace repsim::graph

@@ -14,22 +14,22 @@ namespace repsim::planner {
 
 /// Layers of a receiver that are replaced together, and what disappears.
 struct DepthCut {
-  std::vector<int> layers;  ///< ascending; everything upstream of them that nothing else needs goes
+  std::vector<LayerIndex> layers;  ///< ascending; everything upstream of them that nothing else needs goes
   graph::Removal removal;
 };
 
 /// Cuts swept along the depth: for every prefix of the layers in execution order, the layers of the prefix that
 /// something behind it still reads. A backbone that feeds three pyramid levels is one cut with three replaced layers.
 /// @param replaceable  per layer: may be replaced (dtype, rank, the user's globs)
-/// @param most_taps    cuts with more replaced layers are left out
+/// @param most_replacements    cuts with more replaced layers are left out
 /// Only cuts that remove parameters; one per set of removed ops.
 [[nodiscard]] std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable,
-                                               int most_taps);
+                                               int most_replacements);
 
 /// One donor layer that could stand in for a receiver layer. The offers of a layer may come from several donors.
 struct Offer {
-  int donor = -1;  ///< a model
-  int donor_layer = -1;
+  ModelIndex donor = -1;  ///< a model
+  LayerIndex donor_layer = -1;
   std::int64_t cost = 0;   ///< what the replacement is expected to harm, in units of 1 / kCostUnits
   std::int64_t added = 0;  ///< what it adds itself, in the units of CutProblem's worths; 0 or more
 };
@@ -47,10 +47,11 @@ struct CutProblem {
 
 /// A set of replaced layers, each with one of its offers.
 struct ExactCut {
-  std::vector<int> layers;                ///< ascending; each is still read by something that stays
-  std::vector<int> donors, donor_layers;  ///< per replaced layer
-  std::int64_t cost = 0;                  ///< sum over the offers taken
-  std::int64_t saving = 0;                ///< worth of what disappears minus what the offers add
+  std::vector<LayerIndex> layers;  ///< ascending; each is still read by something that stays
+  std::vector<ModelIndex> donors;
+  std::vector<LayerIndex> donor_layers;  ///< per replaced layer
+  std::int64_t cost = 0;                 ///< sum over the offers taken
+  std::int64_t saving = 0;               ///< worth of what disappears minus what the offers add
 
   [[nodiscard]] bool operator==(const ExactCut&) const = default;
 };
@@ -85,7 +86,7 @@ struct ExactCut {
 /// Donor layers worth a closer look for one receiver layer: the `most` of highest S among those of the same height and
 /// width, and the one of highest S of any other size. Layers without a defined S are left out. Ties by layer order.
 [[nodiscard]] std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
-                                         const graph::Program& donor, int receiver_layer,
+                                         const graph::Program& donor, LayerIndex receiver_layer,
                                          const std::vector<bool>& givable, int most);
 
 /// What a plan saves as much as it can of.
@@ -93,10 +94,12 @@ enum class Objective { kBytes, kFlops, kLatency, kPeakMemory };
 
 /// A cut with its donor layers, before or after it was measured.
 struct Candidate {
-  int receiver = -1;
-  std::vector<int> receiver_layers, donors, donor_layers;  ///< layer by layer; donors may differ (a mixed candidate)
-  double similarity = 0;                                   ///< smallest S over the layers
-  double r2 = 0;                                           ///< 0..1: the worst over the layers
+  ModelIndex receiver = -1;
+  std::vector<LayerIndex> receiver_layers;
+  std::vector<ModelIndex> donors;
+  std::vector<LayerIndex> donor_layers;  ///< layer by layer; donors may differ (a mixed candidate)
+  double similarity = 0;                 ///< smallest S over the layers
+  double r2 = 0;                         ///< 0..1: the worst over the layers
   /// 0..1: r2, until measured candidates of the same models say what such ones keep; then with the interval that is to
   /// hold what would be measured nine times in ten.
   double predicted_fidelity = 0;
@@ -140,33 +143,33 @@ struct Candidate {
                                                     Objective objective = Objective::kBytes);
 
 /// What one model gives to a column.
-struct Given {
-  int donor = -1;
-  std::vector<int> layers;  ///< ascending
+struct Supplied {
+  ModelIndex donor = -1;
+  std::vector<LayerIndex> layers;  ///< ascending
 };
 
 /// One possible share in the choice of shares for many models.
-struct Column {
-  int receiver = -1;
-  double value = 0;          ///< what it is worth; only columns of value above 0 are chosen
-  std::vector<Given> given;  ///< what it takes: at least one donor, each once
-  std::vector<int> lost;     ///< layers that the receiver cannot give any more, ascending
+struct ShareOption {
+  ModelIndex receiver = -1;
+  double value = 0;                     ///< what it is worth; only columns of value above 0 are chosen
+  std::vector<Supplied> supplied;       ///< what it takes: at least one donor, each once
+  std::vector<LayerIndex> unavailable;  ///< layers that the receiver cannot give any more, ascending
 };
 
 /// Choose at most one column per receiver. A donor that is a receiver itself gives only what its own column leaves it;
 /// nobody takes, over any number of models, from itself.
 struct Choice {
   int models = 0;
-  std::vector<Column> columns;
+  std::vector<ShareOption> options;
   /// Sets of columns of which not all may be chosen: a column, and columns of models that it takes from, directly or
   /// over others.
-  std::vector<std::vector<std::size_t>> banned;
+  std::vector<std::vector<std::size_t>> nogoods;
   int max_shares = -1;                    ///< -1: any number
   std::int64_t most_steps = 400'000'000;  ///< of the search, of a few ns each: no time, so that equal runs agree
 };
 
 struct Chosen {
-  std::vector<std::size_t> columns;  ///< ascending by receiver
+  std::vector<std::size_t> options;  ///< ascending by receiver
   double value = 0;                  ///< their sum
   double bound = 0;                  ///< no choice is worth more; equals value (up to rounding) unless out of steps
   bool proven = true;                ///< false: most_steps was reached

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "repsim/base/index.hpp"
+
 namespace repsim::graph {
 
 /// A tensor that belongs to the model (parameter or buffer), as the graph uses it.
@@ -23,7 +25,7 @@ struct Op {
   std::string module;             ///< module path, "" for the root's own code
   std::vector<int> inputs;        ///< ops whose results this one needs, ascending; order of memory writes included
   std::vector<int> parameters;    ///< indices into Program::parameters, ascending
-  int layer = -1;                 ///< the layer (fused block) this op belongs to, -1: none
+  LayerIndex layer = -1;          ///< the layer (fused block) this op belongs to, -1: none
   std::int64_t flops = 0;         ///< per frame; a multiply-add counts as 2
   std::int64_t output_bytes = 0;  ///< per frame, of fresh memory (0 for views)
   bool reads_input = false;       ///< takes the model's input directly
@@ -35,7 +37,7 @@ struct Layer {
   std::string kind;                 ///< "conv", "add", "cat", "pool", ...
   std::vector<std::int64_t> shape;  ///< per frame, without the batch dimension: C,H,W
   std::string dtype;
-  int op = -1;                  ///< the op whose result the representation is
+  OpIndex op = -1;              ///< the op whose result the representation is
   std::int64_t parameters = 0;  ///< elements, of the block's own ops
   std::int64_t bytes = 0;       ///< of these parameters
   std::int64_t flops = 0;       ///< per frame
@@ -47,7 +49,7 @@ struct Layer {
 };
 
 /// A place that looks like a layer but is none, and why.
-struct NoLayer {
+struct RejectedLayer {
   std::string name;
   std::string reason;
 };
@@ -57,7 +59,7 @@ struct Program {
   std::vector<Op> ops;
   std::vector<Parameter> parameters;
   std::vector<Layer> layers;  ///< in execution order
-  std::vector<NoLayer> others;
+  std::vector<RejectedLayer> others;
   std::vector<int> results;                 ///< ops that make what the model returns
   std::int64_t unused_parameter_bytes = 0;  ///< in the file, never read by forward
 };
@@ -76,9 +78,9 @@ struct Program {
 /// What disappears when layers are replaced: everything upstream of them that nothing else needs. What the results did
 /// not need in the first place is not counted.
 struct Removal {
-  std::vector<int> ops;         ///< ascending
-  std::vector<int> layers;      ///< layers whose op disappears, ascending; the replaced ones included
-  std::vector<int> parameters;  ///< ascending; used by no op any more
+  std::vector<int> ops;            ///< ascending
+  std::vector<LayerIndex> layers;  ///< layers whose op disappears, ascending; the replaced ones included
+  std::vector<int> parameters;     ///< ascending; used by no op any more
   std::int64_t elements = 0;
   std::int64_t bytes = 0;
   std::int64_t flops = 0;  ///< per frame
@@ -123,20 +125,20 @@ inline constexpr std::int64_t kOverheadNanoseconds = 5'000;  ///< per op: dispat
 [[nodiscard]] std::int64_t total_latency_ns(const Program& program);
 
 /// A receiver's layer that comes from a donor's, and the ops that bring it over, in this order.
-struct JoinedTap {
-  int receiver_layer = -1;
-  int donor = -1;  ///< index of the donor's program
-  int donor_layer = -1;
+struct MergedReplacement {
+  LayerIndex receiver_layer = -1;
+  ModelIndex donor = -1;  ///< index of the donor's program
+  LayerIndex donor_layer = -1;
   bool columns = false, rows = false;  ///< products with constant matrices
   bool resize = false;                 ///< pooling or interpolation
   bool linear = false;                 ///< 1x1 convolution
 };
 
 /// One receiver with its replaced layers, as plain data.
-struct JoinedShare {
-  int receiver = -1;
-  std::vector<JoinedTap> taps;
-  std::vector<int> taken_in = {};  ///< the receiver's ops that the one in front of each does as well
+struct MergedShare {
+  ModelIndex receiver = -1;
+  std::vector<MergedReplacement> replacements;
+  std::vector<int> folded = {};  ///< the receiver's ops that the one in front of each does as well
 };
 
 /// Several programs as the one that a bundle runs: donors before receivers, else in their order; of each what its
@@ -144,7 +146,8 @@ struct JoinedShare {
 /// computations that are identical in several programs stand as often as they do there (ops do not say enough to tell),
 /// and convolutions that are refitted keep their sizes.
 /// @throws Error{kInternal} when the shares form a cycle
-[[nodiscard]] Program joined(const std::vector<const Program*>& programs, const std::vector<JoinedShare>& shares);
+[[nodiscard]] Program merged_program(const std::vector<const Program*>& programs,
+                                     const std::vector<MergedShare>& shares);
 
 /// Index of a layer by name, -1 when there is none.
 [[nodiscard]] int find_layer(const Program& program, const std::string& name);

@@ -31,7 +31,7 @@ struct ModelEntry {
   model::OutputSpec output;   ///< resolved: never auto
   std::string format_reason;  ///< how the format was recognised
   std::string run_method;     ///< "run_<identifier>"
-  bool transparent = true;    ///< false: carried whole, nothing can be taken or replaced
+  bool rewritable = true;     ///< false: opaque, nothing can be taken or replaced
   std::string opaque_reason;
   std::int64_t layers = 0, parameters = 0, bytes = 0, flops = 0;
   Fidelity fidelity;
@@ -51,7 +51,7 @@ struct Replaced {
 };
 
 /// Another of a donor's layers, which the corrections of a share read.
-struct SideInput {
+struct AuxiliaryInput {
   std::string donor, donor_layer;
 };
 
@@ -60,7 +60,7 @@ struct Share {
   std::string donor;                ///< gives most of the replaced layers; of equals the first in plan order
   std::vector<std::string> donors;  ///< all that give, in plan order
   std::vector<Replaced> replaced;
-  std::vector<SideInput> side_inputs;  ///< none in older plans
+  std::vector<AuxiliaryInput> auxiliary_inputs;  ///< none in older plans
   std::vector<std::string> removed_layers;
   std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
   std::int64_t bytes_added = 0;                     ///< of adapters, and of refitted convolutions beyond what they had
@@ -137,7 +137,7 @@ struct Rebuilt {
   };
   struct Model {
     std::string name;
-    Fidelity fidelity;            ///< of the bundle now, without yardsticks
+    Fidelity fidelity;            ///< of the bundle now, without baselines
     double planned_fidelity = 0;  ///< that the plan states
     double min_fidelity = 0;
     [[nodiscard]] bool holds() const { return fidelity.value >= min_fidelity; }
@@ -179,7 +179,7 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 [[nodiscard]] std::string summary(const Plan& plan);
 
 /// Why one model is what it is in this plan, for a terminal: its Pareto front, every candidate with prediction,
-/// measurement and verdict, what was not tried, and what else binds it (what it gives, --keep, carried whole).
+/// measurement and verdict, what was not tried, and what else binds it (what it gives, --keep, opaque).
 /// At most 100 columns, final newline.
 /// @param model  a name of plan.models
 [[nodiscard]] std::string explanation(const Plan& plan, const std::string& model);

@@ -13,8 +13,8 @@ namespace repsim::pipeline {
 
 /// One model's signatures, and where they came from.
 struct Captured {
-  capture::SignatureFile file;  ///< without layers where the model is carried whole
-  std::string origin;           ///< "captured", "cache", or "none": the model is carried whole
+  capture::SignatureFile file;  ///< without layers where the model is opaque
+  std::string origin;           ///< "captured", "cache", or "none": the model is opaque
   std::string opaque_reason;    ///< why it is
 };
 
@@ -26,7 +26,7 @@ struct Captured {
 
 /// `repsim capture`: the signatures of the only model in `settings`, also as a file.
 /// @param out  the file; empty: only into the cache. An existing one is replaced with `force` only
-/// @throws Error{kInput} too where the model is carried whole: it has no layers
+/// @throws Error{kInput} too where the model is opaque: it has no layers
 [[nodiscard]] Captured capture_to_file(const Settings& settings, const std::filesystem::path& out, bool force,
                                        Progress& progress);
 

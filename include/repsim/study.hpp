@@ -6,7 +6,7 @@
 #include "repsim/pipeline.hpp"
 #include "repsim/validation.hpp"
 
-/// The correlation study: how well guides foretell what merged models keep, on models and video of the user's own.
+/// The correlation study: how well predictors foretell what merged models keep, on models and video of the user's own.
 namespace repsim::pipeline {
 
 struct StudySettings {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "repsim/base/json_io.hpp"
-#include "repsim/guide.hpp"
+#include "repsim/predictor.hpp"
 
 /// What `repsim validate` found, as plain data, and its forms: validation.json, validation.csv, validation.html, the
 /// terminal's tables.
@@ -19,11 +19,11 @@ struct StudiedCut {
   std::size_t direction = 0;  ///< in Validation::directions
   std::vector<std::string> receiver_layers, donor_layers;
   bool equal_depth = false;
-  planner::GuideValues guides{};
+  planner::PredictorValues predictors{};
   double fidelity = 0;             ///< on hold-out frames
   std::optional<double> accuracy;  ///< AP50 of persons on them, with ground truth
-  /// Per entry of planner::kPredictors, foretold from other cuts of the same direction, and from other pairs of models
-  /// (NaN: there is none).
+  /// Per entry of planner::kCombinedPredictors, foretold from other cuts of the same direction, and from other pairs of
+  /// models (NaN: there is none).
   std::vector<planner::Predicted> from_other_cuts, from_other_pairs;
 };
 
@@ -34,14 +34,14 @@ struct StudiedDirection {
   std::vector<std::string> skipped;    ///< cuts that could not be computed, and why
 };
 
-/// How well guides go along with what was measured, over some of the cuts.
+/// How well predictors go along with what was measured, over some of the cuts.
 struct CorrelationTable {
   std::string receiver, donor;  ///< both empty: all directions pooled
   std::string subset;           ///< "all", "equal-depth", "fidelity-above-0.8"
   std::string against;          ///< "fidelity", "accuracy"
   std::int64_t cuts = 0;
   struct Row {
-    std::string guide;  ///< key of a guide or of a predictor (foretold from other cuts of the same direction)
+    std::string predictor;  ///< key of a predictor or of a predictor (foretold from other cuts of the same direction)
     planner::Correlation pearson, spearman;
   };
   std::vector<Row> rows;
@@ -50,7 +50,7 @@ struct CorrelationTable {
 /// How good predictions are, out of sample.
 struct PredictionTable {
   std::string receiver, donor;  ///< both empty: all directions pooled
-  std::string predictor;        ///< key in planner::kPredictors
+  std::string combined;         ///< key in planner::kCombinedPredictors
   std::string learned_from;     ///< "other-cuts", "few-trials", "other-pairs"
   std::int64_t cuts = 0;
   planner::Correlation pearson;
@@ -87,7 +87,7 @@ void fill_tables(Validation& validation);
 [[nodiscard]] Json to_json(const Validation& validation);
 /// One row per cut, with a line of titles (RFC 4180; layers of a cut separated by spaces).
 [[nodiscard]] std::string to_csv(const Validation& validation);
-/// One self-contained page: tables and a scatter plot per guide.
+/// One self-contained page: tables and a scatter plot per predictor.
 [[nodiscard]] std::string html(const Validation& validation);
 /// The tables for a terminal.
 [[nodiscard]] std::string summary(const Validation& validation);

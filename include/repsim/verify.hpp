@@ -104,7 +104,7 @@ struct BundleCheck {
   const capture::ModelSet* set = nullptr;
   const capture::Stores* frames = nullptr;  ///< clean frames per group
   std::vector<Forward> originals = {};      ///< on these frames, one per model; empty: they are run here
-  std::vector<Perturbed> perturbed;         ///< yardsticks, for which the optimised copies will do; may be empty
+  std::vector<Perturbed> perturbed;         ///< baselines, for which the optimised copies will do; may be empty
   std::optional<Truth> truth;
   std::int64_t truth_label = 0;  ///< used where the model's classes do not say which one is "person"
   std::uint64_t seed = 0;

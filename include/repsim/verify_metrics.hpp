@@ -39,7 +39,7 @@ struct Interval {
 struct Fidelity {
   double value = 0;   ///< 0..1
   Interval interval;  ///< 90 % bootstrap over frames; equal ends where it is not defined (format tensor)
-  double jpeg95 = 0, jpeg80 = 0, shift_one_pixel = 0;  ///< yardsticks: the original against itself on changed frames
+  double jpeg95 = 0, jpeg80 = 0, shift_one_pixel = 0;  ///< baselines: the original against itself on changed frames
   std::int64_t frames = 0;
   std::int64_t own_detections = 0;  ///< of score >= threshold; 0 for format tensor
   bool bit_identical = false;       ///< every output tensor equals the original's, bit for bit, on these frames

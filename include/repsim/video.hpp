@@ -51,7 +51,7 @@ inline constexpr std::int64_t kMinibatchFrames = 16;
 /// minibatch) would be left; the remedy names a --frames that works, where there is one
 [[nodiscard]] Sampling sample_frames(const VideoInfo& video, std::int64_t count, double holdout);
 
-/// Small known changes of the decoded frame, before it is resized: the yardsticks of fidelity.
+/// Small known changes of the decoded frame, before it is resized: the baselines of fidelity.
 enum class Perturbation {
   kNone,
   kJpeg95,         ///< compressed as JPEG of quality 95 and read again

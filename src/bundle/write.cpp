@@ -33,7 +33,7 @@ class Tree {
   void place(const graph::AssembledParameter& parameter, bool is_buffer) {
     const c10::IValue& value = parameter.value;
     if (paths_.count(value.internalToPointer()) > 0) return;
-    std::string path = identifiers_[static_cast<std::size_t>(parameter.model)] + "." + parameter.path;
+    std::string path = identifiers_[parameter.model] + "." + parameter.path;
     while (!taken_.insert(path).second) path += "_";
     paths_[value.internalToPointer()] = path;
     const auto dot = path.rfind('.');
@@ -110,13 +110,13 @@ class Writer {
     std::vector<int> all(set_.models.size());
     std::iota(all.begin(), all.end(), 0);
     for (const int index : all) {
-      if (model(index).transparent) continue;
-      whole_.emplace(index, loaded_[at(index)]->module.deepcopy());  // gets others' tensors further down
-      tree_.root().register_module(identifiers_[at(index)], whole_.at(index));
+      if (model(index).rewritable) continue;
+      whole_.emplace(index, loaded_[index]->module.deepcopy());  // gets others' tensors further down
+      tree_.root().register_module(identifiers_[index], whole_.at(index));
     }
     add_method("forward", all, /*all_inputs=*/true);
     share_with_whole_models();
-    for (const int index : all) add_method("run_" + identifiers_[at(index)], {index}, /*all_inputs=*/false);
+    for (const int index : all) add_method("run_" + identifiers_[index], {index}, /*all_inputs=*/false);
 
     Written written;
     count(written);
@@ -135,29 +135,29 @@ class Writer {
     return result;
   }
 
-  const graph::Prepared& model(int index) const { return *set_.models[at(index)]; }
+  const graph::Prepared& model(int index) const { return *set_.models[index]; }
 
   bool is_buffer(const graph::AssembledParameter& parameter) {
     if (parameter.added) return parameter.constant;
     auto& names = parameter_names_[parameter.model];
     if (names.empty()) {
-      for (const auto& named : loaded_[at(parameter.model)]->module.named_parameters()) names.insert(named.name);
+      for (const auto& named : loaded_[parameter.model]->module.named_parameters()) names.insert(named.name);
     }
     return names.count(parameter.path) == 0;
   }
 
-  void add_method(const std::string& name, const std::vector<int>& members, bool all_inputs) {
-    std::vector<int> transparent;
+  void add_method(const std::string& name, const std::vector<ModelIndex>& members, bool all_inputs) {
+    std::vector<int> rewritable;
     for (const int index : members) {
-      if (model(index).transparent) transparent.push_back(index);
+      if (model(index).rewritable) rewritable.push_back(index);
     }
-    graph::Assembly assembly = graph::assemble(set_.models, set_.groups, splices_, transparent);
+    graph::Assembly assembly = graph::assemble(set_.models, set_.groups, splices_, rewritable);
     const std::shared_ptr<tj::Graph> graph = assembly.graph;
 
     // Inputs: the groups that the members need, and for forward the others too: its signature is one per group.
     std::set<int> wanted(assembly.input_groups.begin(), assembly.input_groups.end());
     for (const int index : members) {
-      if (!model(index).transparent) wanted.insert(set_.groups[at(index)]);
+      if (!model(index).rewritable) wanted.insert(set_.groups[index]);
     }
     for (int group = 0; all_inputs && group < static_cast<int>(set_.specs.size()); ++group) wanted.insert(group);
     std::map<int, tj::Value*> image;
@@ -167,7 +167,7 @@ class Writer {
         ++next;
       } else {
         tj::Value* added = graph->insertInput(position, "x" + std::to_string(group));
-        const bool list = set_.specs[at(group)].kind == model::InputKind::kList;
+        const bool list = set_.specs[group].kind == model::InputKind::kList;
         added->setType(list ? c10::TypePtr(c10::ListType::ofTensors()) : c10::TypePtr(c10::TensorType::get()));
       }
       image[group] = graph->inputs()[position++];
@@ -204,20 +204,20 @@ class Writer {
     }
     while (graph->inputs().size() > first_parameter) graph->eraseInput(graph->inputs().size() - 1);
 
-    // Results in plan order; models that are carried whole are called.
+    // Results in plan order; models that are opaque are called.
     std::vector<tj::Value*> results;
     std::size_t computed = 0;
     tj::WithInsertPoint guard(graph->block());
     for (const int index : members) {
-      if (model(index).transparent) {
+      if (model(index).rewritable) {
         results.push_back(graph->outputs()[computed++]);
         continue;
       }
-      const auto& method = loaded_[at(index)]->module.get_method("forward");
-      tj::Value* callee = reader.get(identifiers_[at(index)]);
+      const auto& method = loaded_[index]->module.get_method("forward");
+      tj::Value* callee = reader.get(identifiers_[index]);
       // By position: what the model calls its own `self` is its business.
       // With a picture of its own, since nobody knows whether it writes into it.
-      tj::Value* picture = image.at(set_.groups[at(index)]);
+      tj::Value* picture = image.at(set_.groups[index]);
       if (picture->type()->isSubtypeOf(*c10::TensorType::get())) picture = graph->insert(c10::aten::clone, {picture});
       const std::vector<tj::NamedValue> arguments{callee, picture};
       const tj::MatchedSchema matched =
@@ -231,7 +231,7 @@ class Writer {
     tree_.root().type()->addMethod(tree_.unit()->create_function(qualified, graph));
   }
 
-  /// Models that are carried whole take the parameters that another model has bit by bit. Their buffers stay their own:
+  /// Models that are opaque take the parameters that another model has bit by bit. Their buffers stay their own:
   /// such a model may write to them.
   void share_with_whole_models() {
     for (auto& [index, whole] : whole_) {
@@ -267,7 +267,7 @@ class Writer {
       const graph::Program& program = model(index).program;
       std::set<int> live;
       std::vector<int> cut;
-      std::set<int> refitted, taken_in;
+      std::set<int> refitted, folded;
       for (const graph::Splice& splice : splices_) {
         if (splice.receiver != index) continue;
         for (const graph::Override& one : splice.overrides) cut.push_back(one.receiver_layer);
@@ -275,7 +275,7 @@ class Writer {
           refitted.insert(refit.node);
           if (refit.normalisation < 0) continue;
           const std::vector<int> gone = graph::normalisation_behind(model(index), refit.node)->parameters;
-          taken_in.insert(gone.begin(), gone.end());
+          folded.insert(gone.begin(), gone.end());
         }
       }
       const std::vector<bool> alive = graph::live_ops(program, cut);
@@ -287,8 +287,8 @@ class Writer {
         live.erase(geometry.weight_parameter);
         live.erase(geometry.bias_parameter);
       }
-      for (const int parameter : taken_in) live.erase(parameter);
-      for (const int parameter : live) live_bytes += program.parameters[static_cast<std::size_t>(parameter)].bytes;
+      for (const int parameter : folded) live.erase(parameter);
+      for (const int parameter : live) live_bytes += program.parameters[parameter].bytes;
       live_tensors += static_cast<std::int64_t>(live.size());
     }
     written.deduplicated = live_tensors - stored_tensors_ + shared_with_whole_;

@@ -75,7 +75,7 @@ GramPart products_of(const at::Tensor& value) {
   std::vector<GramPart> parts(static_cast<std::size_t>(segments));
   at::parallel_for(0, segments, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t segment = begin; segment < end; ++segment) {
-      parts[static_cast<std::size_t>(segment)] =
+      parts[segment] =
           centred_products(first, stride, n, segment * kSegment, std::min(features, (segment + 1) * kSegment));
     }
   });
@@ -113,8 +113,7 @@ GramPart products_on_device(const at::Tensor& value) {
 }  // namespace
 
 std::int64_t ModelSet::batch(std::span<const int> members) const {
-  const bool all = std::all_of(members.begin(), members.end(),
-                               [&](int member) { return models[static_cast<std::size_t>(member)]->batchable; });
+  const bool all = std::all_of(members.begin(), members.end(), [&](int member) { return models[member]->batchable; });
   return all ? video::kMinibatchFrames : 1;
 }
 
@@ -141,8 +140,7 @@ std::vector<std::vector<std::int64_t>> strided_minibatches(std::int64_t frames) 
   const std::int64_t count = frames / video::kMinibatchFrames;
   std::vector<std::vector<std::int64_t>> result(static_cast<std::size_t>(count));
   for (std::int64_t k = 0; k < count; ++k) {
-    for (std::int64_t i = 0; i < video::kMinibatchFrames; ++i)
-      result[static_cast<std::size_t>(k)].push_back(k + i * count);
+    for (std::int64_t i = 0; i < video::kMinibatchFrames; ++i) result[k].push_back(k + i * count);
   }
   return result;
 }
@@ -171,7 +169,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
                                   std::int64_t row_bytes) {
   const auto minibatches = strided_minibatches(store.size());
   if (minibatches.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
-  if (!model.transparent) throw Error(ErrorKind::kInternal, "a model that is carried whole has no signatures");
+  if (!model.rewritable) throw Error(ErrorKind::kInternal, "a model that is carried whole has no signatures");
   constexpr std::int64_t n = video::kMinibatchFrames;
   constexpr std::int64_t per_minibatch = n * (n - 1) / 2;
 
@@ -191,31 +189,31 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
   };
   const std::vector<c10::IValue> example =
       input_of(model.batchable ? frames_to_try(minibatches) : frames_to_try(minibatches).first(1));
-  const graph::TapRunner layers = progress.spend("optimise", [&] { return graph::layer_runner(model, example); });
+  const graph::ProbeRunner layers = progress.spend("optimise", [&] { return graph::layer_runner(model, example); });
   if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
-  const auto run = [&](std::span<const std::int64_t> positions, const graph::TapSink& tap) {
+  const auto run = [&](std::span<const std::int64_t> positions, const graph::ProbeSink& probe) {
     std::vector<c10::IValue> inputs = input_of(positions);
-    double taps = 0;
+    double probes = 0;
     const double pass = seconds_of([&] {
-      layers.runner.run(std::move(inputs),
-                        [&](int layer, const at::Tensor& value) { taps += seconds_of([&] { tap(layer, value); }); });
+      layers.runner.run(std::move(inputs), [&](LayerIndex layer, const at::Tensor& value) {
+        probes += seconds_of([&] { probe(layer, value); });
+      });
     });
-    progress.spent("forward", pass - taps);
-    progress.spent("taps", taps);
+    progress.spent("forward", pass - probes);
+    progress.spent("taps", probes);
   };
 
   std::vector<double> gram(static_cast<std::size_t>(n * n));
-  const auto finish = [&](std::size_t minibatch, int layer, const at::Tensor& rows) {
+  const auto finish = [&](std::size_t minibatch, LayerIndex layer, const at::Tensor& rows) {
     centred_gram(rows, gram.data());
     similarity::u_centred_upper(gram.data(), n,
                                 result.values.data() + static_cast<std::int64_t>(layer) * result.length +
                                     static_cast<std::int64_t>(minibatch) * per_minibatch);
   };
   for (std::size_t k = 0; k < minibatches.size(); ++k) {
-    for (const std::int64_t position : minibatches[k])
-      result.frames.push_back(store.frames()[static_cast<std::size_t>(position)]);
+    for (const std::int64_t position : minibatches[k]) result.frames.push_back(store.frames()[position]);
     if (model.batchable) {
-      run(minibatches[k], [&](int layer, const at::Tensor& value) { finish(k, layer, value); });
+      run(minibatches[k], [&](LayerIndex layer, const at::Tensor& value) { finish(k, layer, value); });
       progress.step(n);
       continue;
     }
@@ -224,7 +222,7 @@ similarity::Signatures signatures(const graph::Prepared& model, const video::Fra
       std::map<int, at::Tensor> rows;
       for (std::int64_t i = 0; i < n; ++i) {
         const auto one = std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1);
-        run(one, [&](int layer, const at::Tensor& value) {
+        run(one, [&](LayerIndex layer, const at::Tensor& value) {
           if (part.count(layer) == 0) return;
           at::Tensor& buffer = rows[layer];
           if (!buffer.defined()) buffer = rows_like(value, n);

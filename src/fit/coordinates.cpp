@@ -17,12 +17,10 @@ at::Tensor weights_of(const graph::Axis& axis) {
 
 }  // namespace
 
-graph::Alignment alignment(const capture::ModelSet& set, int receiver, int donor) {
+graph::Alignment alignment(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor) {
   if (set.views.empty()) return {};
   if (set.views.size() != set.specs.size()) throw Error(ErrorKind::kInternal, "a view is missing");
-  const auto view = [&](int model) {
-    return set.views[static_cast<std::size_t>(set.groups[static_cast<std::size_t>(model)])];
-  };
+  const auto view = [&](ModelIndex model) { return set.views[set.groups[model]]; };
   const video::AffineMap to = view(receiver), from = view(donor);
   if (to == from) return {};
   // Receiver's input -> frame -> donor's input.
@@ -30,9 +28,10 @@ graph::Alignment alignment(const capture::ModelSet& set, int receiver, int donor
           (to.offset_y - from.offset_y) / from.scale_y};
 }
 
-std::vector<graph::Alignment> alignments(const capture::ModelSet& set, int receiver, const std::vector<int>& donors) {
+std::vector<graph::Alignment> alignments(const capture::ModelSet& set, ModelIndex receiver,
+                                         const std::vector<ModelIndex>& donors) {
   std::vector<graph::Alignment> result;
-  for (const int donor : donors) {
+  for (const ModelIndex donor : donors) {
     const graph::Alignment one = alignment(set, receiver, donor);
     if (std::find(result.begin(), result.end(), one) == result.end()) result.push_back(one);
   }
@@ -48,9 +47,9 @@ Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::I
   return result;
 }
 
-graph::Source source_of(const capture::ModelSet& set, int receiver, int donor, int donor_layer, at::IntArrayRef to) {
-  const auto& from =
-      set.models[static_cast<std::size_t>(donor)]->program.layers[static_cast<std::size_t>(donor_layer)].shape;
+graph::Source source_of(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor, LayerIndex donor_layer,
+                        at::IntArrayRef to) {
+  const auto& from = set.models[donor]->program.layers[donor_layer].shape;
   const graph::Alignment aligned = alignment(set, receiver, donor);
   graph::Source source{donor, donor_layer, 0, 0, {}, {}};
   if (!aligned.identity()) {
@@ -71,7 +70,7 @@ at::Tensor Matrices::apply(const at::Tensor& map) const {
   return value;
 }
 
-at::Tensor brought_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height, std::int64_t width) {
+at::Tensor resample_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height, std::int64_t width) {
   if (matrices.rows.defined() || matrices.columns.defined()) return matrices.apply(map);
   if (map.size(2) == height && map.size(3) == width) return map;
   return graph::resizes_by_pooling(map.size(2), map.size(3), height, width)

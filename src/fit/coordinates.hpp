@@ -13,11 +13,11 @@ namespace repsim::fit {
 
 /// Identity where set.views is empty or both models' views are equal.
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
-[[nodiscard]] graph::Alignment alignment(const capture::ModelSet& set, int receiver, int donor);
+[[nodiscard]] graph::Alignment alignment(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor);
 
 /// The same for several donors: those that differ, each once, identity where it is among them.
-[[nodiscard]] std::vector<graph::Alignment> alignments(const capture::ModelSet& set, int receiver,
-                                                       const std::vector<int>& donors);
+[[nodiscard]] std::vector<graph::Alignment> alignments(const capture::ModelSet& set, ModelIndex receiver,
+                                                       const std::vector<ModelIndex>& donors);
 
 /// The matrices of one override or of one sample of a donor layer.
 struct Matrices {
@@ -30,12 +30,12 @@ struct Matrices {
 [[nodiscard]] Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to);
 
 /// A donor's layer as it is brought to a map of the receiver. @param to  [C,H,W] of that map; C does not matter
-[[nodiscard]] graph::Source source_of(const capture::ModelSet& set, int receiver, int donor, int donor_layer,
-                                      at::IntArrayRef to);
+[[nodiscard]] graph::Source source_of(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor,
+                                      LayerIndex donor_layer, at::IntArrayRef to);
 
 /// A donor's map in the size of a receiver's: by its matrices where there are any, else by the resize of adapters.
-[[nodiscard]] at::Tensor brought_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height,
-                                    std::int64_t width);
+[[nodiscard]] at::Tensor resample_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height,
+                                     std::int64_t width);
 
 /// Rows of [B, H*W, C] whose cell's centre all donors see; all of them where there is none, or where coordinates are
 /// equal.

@@ -61,9 +61,10 @@ std::vector<Solved> solve_map(const Gathered::Map& map, std::span<const std::int
     }
     solved.correction.down = kernel(down, height + 2, width + 2);
     solved.correction.up = kernel(scaled(low.up), 1, 1);
-    for (const Gathered::Map::Beside& side : map.sides) {
-      solved.correction.sides.push_back({side.source, kernel(low.down.narrow(1, begin, side.channels), 1, 1)});
-      begin += side.channels;
+    for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) {
+      solved.correction.auxiliary_inputs.push_back(
+          {auxiliary.source, kernel(low.down.narrow(1, begin, auxiliary.channels), 1, 1)});
+      begin += auxiliary.channels;
     }
   }
   return results;
@@ -83,32 +84,32 @@ Gathered added_up(std::span<const Part> parts, const std::function<Gathered(cons
 
 }  // namespace
 
-Fitted solve(const Gathered& gathered, const Joint& joint, const Options& options) {
-  return std::move(solve(gathered, {&joint, 1}, options).front());
+Fitted solve(const Gathered& gathered, const Attachment& attachment, const Options& options) {
+  return std::move(solve(gathered, {&attachment, 1}, options).front());
 }
 
-std::vector<Fitted> solve(const Gathered& gathered, std::span<const Joint> joints, const Options& options) {
+std::vector<Fitted> solve(const Gathered& gathered, std::span<const Attachment> attachments, const Options& options) {
   const c10::InferenceMode no_gradients;
-  const Joint& joint = joints.front();
+  const Attachment& attachment = attachments.front();
   std::vector<std::int64_t> ranks;
-  for (const Joint& one : joints) ranks.push_back(one.rank);
-  std::vector<Fitted> results(joints.size());
-  std::vector<double> worst(joints.size(), 0.0);
+  for (const Attachment& one : attachments) ranks.push_back(one.rank);
+  std::vector<Fitted> results(attachments.size());
+  std::vector<double> worst(attachments.size(), 0.0);
   for (Fitted& fitted : results) fitted.splice = gathered.splice;
   for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
-    if (joint.refit_nodes.empty() && !joint.linear[i]) {
+    if (attachment.refit_nodes.empty() && !attachment.linear[i]) {
       const double residual = 1.0 - merged(gathered.maps[i].parts).r2_unchanged();
       for (Fitted& fitted : results) fitted.residuals.push_back(residual);
       continue;
     }
-    const auto behind = joint.refit_nodes.empty() ? std::nullopt : joint.normalisations.at(i);
+    const auto behind = attachment.refit_nodes.empty() ? std::nullopt : attachment.normalisations.at(i);
     const std::vector<Solved> solved = solve_map(gathered.maps[i], ranks, options, behind);
     for (std::size_t k = 0; k < results.size(); ++k) {
       Fitted& fitted = results[k];
       const Solved& map = solved.at(k);
-      if (!joint.refit_nodes.empty()) {
+      if (!attachment.refit_nodes.empty()) {
         fitted.splice.refits.push_back(
-            {joint.refit_nodes[i], map.weight, map.bias, map.correction, behind ? behind->node : -1});
+            {attachment.refit_nodes[i], map.weight, map.bias, map.correction, behind ? behind->node : -1});
         worst[k] = std::max(worst[k], 1.0 - map.r2);
       } else {
         graph::Override& one = fitted.splice.overrides[i];
@@ -120,39 +121,41 @@ std::vector<Fitted> solve(const Gathered& gathered, std::span<const Joint> joint
     }
   }
   for (std::size_t k = 0; k < results.size(); ++k) {
-    if (!joint.refit_nodes.empty()) results[k].residuals.assign(gathered.splice.overrides.size(), worst[k]);
+    if (!attachment.refit_nodes.empty()) results[k].residuals.assign(gathered.splice.overrides.size(), worst[k]);
   }
   return results;
 }
 
 Gathered gather(const capture::ModelSet& set, std::span<const Part> parts, std::span<const graph::Splice> shares,
-                const Cut& cut, const Joint& joint, Progress& progress) {
+                const Cut& cut, const Attachment& attachment, Progress& progress) {
   return added_up(parts, [&](const Part& part) {
     const WeightsOf weights{{cut.receiver, part.weights}};
-    return std::move(gather(set, part.frames, shares, {&cut, 1}, {&joint, 1}, progress, weights, part.reuse).front());
+    return std::move(
+        gather(set, part.frames, shares, {&cut, 1}, {&attachment, 1}, progress, weights, part.reuse).front());
   });
 }
 
 Gathered gather_corrections(const capture::ModelSet& set, std::span<const Part> parts,
-                            std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
+                            std::span<const graph::Splice> shares, const Cut& cut, const Attachment& attachment,
                             const Gathered& plain, Progress& progress, std::int64_t most_regressors) {
   return added_up(parts, [&](const Part& part) {
-    return gather_corrections(set, part.frames, shares, cut, joint, plain, progress, part.weights, part.reuse,
+    return gather_corrections(set, part.frames, shares, cut, attachment, plain, progress, part.weights, part.reuse,
                               most_regressors);
   });
 }
 
 Fitted fit(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
-           const Cut& cut, const Joint& joint, const Options& options, Progress& progress, const RowWeights& weights) {
+           const Cut& cut, const Attachment& attachment, const Options& options, Progress& progress,
+           const SampleWeights& weights) {
   const Part all{calibration, weights};
-  return fit(set, {&all, 1}, shares, cut, joint, options, progress);
+  return fit(set, {&all, 1}, shares, cut, attachment, options, progress);
 }
 
 Fitted fit(const capture::ModelSet& set, std::span<const Part> parts, std::span<const graph::Splice> shares,
-           const Cut& cut, const Joint& joint, const Options& options, Progress& progress) {
-  Gathered gathered = gather(set, parts, shares, cut, joint, progress);
-  if (joint.rank > 0) gathered = gather_corrections(set, parts, shares, cut, joint, gathered, progress);
-  return solve(gathered, joint, options);
+           const Cut& cut, const Attachment& attachment, const Options& options, Progress& progress) {
+  Gathered gathered = gather(set, parts, shares, cut, attachment, progress);
+  if (attachment.rank > 0) gathered = gather_corrections(set, parts, shares, cut, attachment, gathered, progress);
+  return solve(gathered, attachment, options);
 }
 
 }  // namespace repsim::fit

@@ -2,10 +2,10 @@
 #include <functional>
 #include <map>
 
+#include "auxiliary_inputs.hpp"
 #include "coordinates.hpp"
 #include "regressors.hpp"
 #include "repsim/fit.hpp"
-#include "sides.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -20,23 +20,22 @@ constexpr double kCorrectionRidges[] = {1e-4, 1e-3, 1e-2};  // each costs four s
 /// One linear map to be fitted: from the value at one place to the value at another.
 struct Regression {
   std::size_t cut = 0;
-  std::vector<graph::Alignment> aligned;  // of the donors whose maps it reads
-  std::size_t x = 0, y = 0;               // indices of place requests
-  std::vector<std::size_t> sides;         // likewise, one per side of the map
+  std::vector<graph::Alignment> aligned;      // of the donors whose maps it reads
+  std::size_t x = 0, y = 0;                   // indices of place requests
+  std::vector<std::size_t> auxiliary_inputs;  // likewise, one per side of the map
   Gathered::Map* map = nullptr;
   std::string key = {};  // of Reuse; empty: none
 };
 
 /// What becomes of the stretches of the calibration frames.
-enum class Stretches {
+enum class Blocks {
   kChooseRidges,  ///< each judges the others, where their sums are not too large for that; then they are one
   kLastOneJudges  ///< the sums stay two, those of the stretches before it and its own
 };
 
 std::string names_of(const capture::ModelSet& set, const std::set<int>& models) {
   std::string names;
-  for (const int model : models)
-    names += (names.empty() ? "" : "+") + set.models[static_cast<std::size_t>(model)]->name;
+  for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + set.models[model]->name;
   return names;
 }
 
@@ -48,15 +47,17 @@ std::int64_t most_channels(const Gathered::Map& map, std::int64_t most_regressor
   return std::max<std::int64_t>(1, most_regressors / larger_kernel(map.geometry));
 }
 
-/// Where the taps' values come from, brought to size; no map yet.
+/// Where the replacements' values come from, brought to size; no map yet.
 graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut) {
   graph::Splice splice;
   splice.receiver = cut.receiver;
-  const graph::Program& receiver = set.models[static_cast<std::size_t>(cut.receiver)]->program;
-  for (const Tap& tap : cut.taps) {
-    const auto& shape = receiver.layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
-    splice.overrides.push_back(
-        {source_of(set, cut.receiver, tap.donor, tap.donor_layer, shape), tap.receiver_layer, {}, {}});
+  const graph::Program& receiver = set.models[cut.receiver]->program;
+  for (const Replacement& replacement : cut.replacements) {
+    const auto& shape = receiver.layers[replacement.receiver_layer].shape;
+    splice.overrides.push_back({source_of(set, cut.receiver, replacement.donor, replacement.donor_layer, shape),
+                                replacement.receiver_layer,
+                                {},
+                                {}});
   }
   return splice;
 }
@@ -64,7 +65,7 @@ graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut) {
 /// Weights of one run's rows, worked out once for all maps of a size.
 class RunWeights {
  public:
-  RunWeights(const RowWeights& weights, const std::vector<std::int64_t>& positions)
+  RunWeights(const SampleWeights& weights, const std::vector<std::int64_t>& positions)
       : weights_(weights), positions_(positions) {}
   [[nodiscard]] double floor() const { return weights_.floor; }
   const at::Tensor& of(std::int64_t height, std::int64_t width) {
@@ -74,7 +75,7 @@ class RunWeights {
   }
 
  private:
-  const RowWeights& weights_;
+  const SampleWeights& weights_;
   const std::vector<std::int64_t>& positions_;
   std::map<std::pair<std::int64_t, std::int64_t>, at::Tensor> known_;
 };
@@ -82,63 +83,64 @@ class RunWeights {
 /// Adds one run's rows to the sums of a map.
 /// @param values  by place request
 void add_rows(const Regression& one, const std::vector<at::Tensor>& values, const std::vector<std::int64_t>& positions,
-              std::int64_t frames, RunWeights& weights, Stretches how) {
+              std::int64_t frames, RunWeights& weights, Blocks how) {
   const c10::InferenceMode no_gradients;
   Gathered::Map& map = *one.map;
   const at::Tensor &x = values[one.x], &y = values[one.y];
   map.channels = x.size(1);
   const std::int64_t height = y.size(2), width = y.size(3), regressors = count_of_regressors(map);
-  std::vector<at::Tensor> sides;
-  sides.reserve(one.sides.size());
-  for (const std::size_t side : one.sides) sides.push_back(values[side]);
+  std::vector<at::Tensor> auxiliary_inputs;
+  auxiliary_inputs.reserve(one.auxiliary_inputs.size());
+  for (const std::size_t auxiliary : one.auxiliary_inputs) auxiliary_inputs.push_back(values[auxiliary]);
   const Rows rows =
       rows_of(weights.of(height, width), weights.floor(), one.aligned, height, width, frames, regressors, positions);
   // A batch belongs to the part in which it begins.
-  const std::size_t parts = how == Stretches::kLastOneJudges || regressors * regressors <= kMostInParts ? kParts : 1;
+  const std::size_t parts = how == Blocks::kLastOneJudges || regressors * regressors <= kMostInParts ? kParts : 1;
   const auto products = map.corrections ? NormalEquations::Products::kFloat : NormalEquations::Products::kDouble;
   std::size_t part = static_cast<std::size_t>(positions.front()) * parts / static_cast<std::size_t>(frames);
-  if (how == Stretches::kLastOneJudges) part = part + 1 < parts ? 0 : 1;
-  map.parts.resize(how == Stretches::kLastOneJudges ? 2 : parts, NormalEquations(products));
+  if (how == Blocks::kLastOneJudges) part = part + 1 < parts ? 0 : 1;
+  map.parts.resize(how == Blocks::kLastOneJudges ? 2 : parts, NormalEquations(products));
   // About one shift, so that parts are merged by adding them up.
   if (part > 0 && map.parts[part].rows() == 0) map.parts[part] = map.parts[part - 1].beside();
-  map.parts[part].add(regressors_at(x, sides, map, height, width, rows.positions),
+  map.parts[part].add(regressors_at(x, auxiliary_inputs, map, height, width, rows.positions),
                       patches_at(y, graph::pointwise_geometry(), rows.positions), rows.weights);
 }
 
 /// Which sums a cut needs, but for what `shares` change.
-std::string question_of(const Cut& cut, const Joint& joint, const Gathered& gathered) {
+std::string cache_key(const Cut& cut, const Attachment& attachment, const Gathered& gathered) {
   std::string text = std::to_string(cut.receiver);
-  for (const Tap& tap : cut.taps)
-    text += " " + std::to_string(tap.receiver_layer) + "<-" + std::to_string(tap.donor) + "." +
-            std::to_string(tap.donor_layer);
-  for (const int node : joint.refit_nodes) text += " refit " + std::to_string(node);
-  for (const Side& side : joint.sides)
-    text += " beside " + std::to_string(side.donor) + "." + std::to_string(side.donor_layer);
+  for (const Replacement& replacement : cut.replacements)
+    text += " " + std::to_string(replacement.receiver_layer) + "<-" + std::to_string(replacement.donor) + "." +
+            std::to_string(replacement.donor_layer);
+  for (const int node : attachment.refit_nodes) text += " refit " + std::to_string(node);
+  for (const DonorLayer& auxiliary : attachment.auxiliary_inputs)
+    text += " beside " + std::to_string(auxiliary.donor) + "." + std::to_string(auxiliary.donor_layer);
   for (const Gathered::Map& map : gathered.maps)
     text += map.corrections ? " corrected " + std::to_string(seen_by(map)) : " plain";
   return text;
 }
 
 /// Whether all that these cuts need is known; it is in `gathered` then.
-bool found_in(Reuse& reuse, std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered) {
+bool found_in(Reuse& reuse, std::span<const Cut> cuts, std::span<const Attachment> attachments,
+              std::span<Gathered> gathered) {
   for (std::size_t i = 0; i < cuts.size(); ++i) {
-    const auto maps = reuse.find_cut(question_of(cuts[i], joints[i], gathered[i]));
+    const auto maps = reuse.find_cut(cache_key(cuts[i], attachments[i], gathered[i]));
     if (!maps) return false;
     for (std::size_t k = 0; k < maps->size(); ++k) gathered[i].maps[k] = *(*maps)[k];
   }
   return true;
 }
 
-/// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The joint graph holds
+/// The pass over the frames that fills the sums of `gathered`, but for those that `reuse` has. The merged graph holds
 /// the receivers as they are, which compute what the maps should return, and per cut one once more with the donors'
 /// values in place, which computes what they will be given. Identical computations are shared by the assembly.
 /// @param weights  one per cut
 /// @param finish  what is worked out of a map's sums once they are complete, before they are merged
 void fill(const capture::ModelSet& set, const capture::Stores& calibration, std::span<const graph::Splice> shares,
-          std::span<const Cut> cuts, std::span<const Joint> joints, std::span<Gathered> gathered, Progress& progress,
-          std::span<const RowWeights* const> weights, Reuse* reuse, Stretches how,
+          std::span<const Cut> cuts, std::span<const Attachment> attachments, std::span<Gathered> gathered,
+          Progress& progress, std::span<const SampleWeights* const> weights, Reuse* reuse, Blocks how,
           const std::function<void(Gathered::Map&)>& finish) {
-  if (reuse && shares.empty() && found_in(*reuse, cuts, joints, gathered)) return;
+  if (reuse && shares.empty() && found_in(*reuse, cuts, attachments, gathered)) return;
   std::vector<const graph::Prepared*> models = set.models;
   std::vector<int> groups = set.groups;
   std::vector<graph::Splice> splices(shares.begin(), shares.end());
@@ -147,27 +149,27 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
   std::set<int> receivers, donors;
   for (std::size_t i = 0; i < cuts.size(); ++i) {
     const Cut& cut = cuts[i];
-    const int receiver_index = cut.receiver;
-    const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(receiver_index)];
+    const ModelIndex receiver_index = cut.receiver;
+    const graph::Prepared& receiver = *set.models[receiver_index];
     receivers.insert(receiver_index);
     const auto copy = static_cast<int>(models.size());
     models.push_back(&receiver);
-    groups.push_back(set.groups[static_cast<std::size_t>(receiver_index)]);
+    groups.push_back(set.groups[receiver_index]);
     splices.push_back(gathered[i].splice);
     splices.back().receiver = copy;
-    for (const int donor : cut.donors()) donors.insert(donor);
-    for (const Side& side : joints[i].sides) donors.insert(side.donor);
+    for (const ModelIndex donor : cut.donors()) donors.insert(donor);
+    for (const DonorLayer& auxiliary : attachments[i].auxiliary_inputs) donors.insert(auxiliary.donor);
     std::size_t number = 0;
     const auto regress = [&](const graph::Place& place, bool input, const std::vector<int>& from) {
       Gathered::Map& map = gathered[i].maps.at(number++);
       std::vector<int> seen_by = from;
-      for (const Gathered::Map::Beside& side : map.sides) {
-        if (std::find(seen_by.begin(), seen_by.end(), side.source.donor) == seen_by.end())
-          seen_by.push_back(side.source.donor);
+      for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) {
+        if (std::find(seen_by.begin(), seen_by.end(), auxiliary.source.donor) == seen_by.end())
+          seen_by.push_back(auxiliary.source.donor);
       }
       // What is read and in whose view the rows lie; the rest of the key is known once the graph is.
       std::string key = (input ? "refit " : "adapter ") + std::to_string(receiver_index) + " from";
-      for (const int donor : seen_by) key += " " + std::to_string(set.groups[static_cast<std::size_t>(donor)]);
+      for (const ModelIndex donor : seen_by) key += " " + std::to_string(set.groups[donor]);
       regressions.push_back({i,
                              alignments(set, receiver_index, seen_by),
                              requests.size(),
@@ -177,21 +179,20 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
                              std::move(key)});
       requests.push_back({copy, place, input});
       requests.push_back({receiver_index, place, false});
-      for (const Gathered::Map::Beside& side : map.sides) {
-        regressions.back().sides.push_back(requests.size());
-        const graph::Program& donor = set.models[static_cast<std::size_t>(side.source.donor)]->program;
-        const graph::Layer& layer = donor.layers[static_cast<std::size_t>(side.source.donor_layer)];
-        requests.push_back({side.source.donor, graph::place_of(layer), false});
+      for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) {
+        regressions.back().auxiliary_inputs.push_back(requests.size());
+        const graph::Program& donor = set.models[auxiliary.source.donor]->program;
+        const graph::Layer& layer = donor.layers[auxiliary.source.donor_layer];
+        requests.push_back({auxiliary.source.donor, graph::place_of(layer), false});
       }
     };
-    for (const int node : joints[i].refit_nodes) regress({node, 0}, true, cut.donors());
-    if (!joints[i].refit_nodes.empty()) continue;
-    for (const Tap& tap : cut.taps) {
-      regress(graph::place_of(receiver.program.layers[static_cast<std::size_t>(tap.receiver_layer)]), false,
-              {tap.donor});
+    for (const int node : attachments[i].refit_nodes) regress({node, 0}, true, cut.donors());
+    if (!attachments[i].refit_nodes.empty()) continue;
+    for (const Replacement& replacement : cut.replacements) {
+      regress(graph::place_of(receiver.program.layers[replacement.receiver_layer]), false, {replacement.donor});
     }
   }
-  std::vector<int> members(donors.begin(), donors.end());
+  std::vector<ModelIndex> members(donors.begin(), donors.end());
   members.insert(members.end(), receivers.begin(), receivers.end());
   for (const graph::Splice& share : shares) {
     for (const graph::Source* one : share.sources()) members.push_back(one->donor);
@@ -202,7 +203,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
   std::map<std::string, Gathered::Map*> first;  // of maps that are alike
   std::vector<std::pair<Gathered::Map*, Gathered::Map*>> alike;
   if (reuse) {
-    const std::vector<graph::FixedValue> values = graph::fixed_places(assembly, reuse->values.numbers());
+    const std::vector<graph::InvariantValue> values = graph::invariant_places(assembly, reuse->values.numbers());
     std::vector<Regression> open;
     std::vector<graph::Place> places(assembly.places.size());
     std::vector<std::vector<std::string>> keys(cuts.size());
@@ -211,9 +212,9 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       one.key += ": " + std::to_string(x) + " to " + std::to_string(y) + " in runs of " + std::to_string(batch);
       if (one.map->corrections) one.key += " corrected " + std::to_string(seen_by(*one.map));
       bool fixed = x >= 0 && y >= 0;
-      for (const std::size_t side : one.sides) {
-        fixed = fixed && values[side].number >= 0;
-        one.key += " beside " + std::to_string(values[side].number);
+      for (const std::size_t auxiliary : one.auxiliary_inputs) {
+        fixed = fixed && values[auxiliary].number >= 0;
+        one.key += " beside " + std::to_string(values[auxiliary].number);
       }
       if (!fixed) one.key.clear();
       keys[one.cut].push_back(one.key);
@@ -229,27 +230,27 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
         }
       }
       for (const std::size_t place : {one.x, one.y}) places[place] = assembly.places[place];
-      for (const std::size_t place : one.sides) places[place] = assembly.places[place];
+      for (const std::size_t place : one.auxiliary_inputs) places[place] = assembly.places[place];
       open.push_back(std::move(one));
     }
     regressions = std::move(open);
     assembly.places = std::move(places);
     for (std::size_t i = 0; i < cuts.size() && shares.empty(); ++i) {
       if (std::all_of(keys[i].begin(), keys[i].end(), [](const std::string& key) { return !key.empty(); }))
-        reuse->keep_cut(question_of(cuts[i], joints[i], gathered[i]), std::move(keys[i]));
+        reuse->keep_cut(cache_key(cuts[i], attachments[i], gathered[i]), std::move(keys[i]));
     }
   }
   if (!regressions.empty()) {
     const std::int64_t frames = calibration.front().size();
-    capture::JointPass pass(assembly, set, calibration, frames, batch, reuse ? &reuse->values : nullptr);
+    capture::MergedPass pass(assembly, set, calibration, frames, batch, reuse ? &reuse->values : nullptr);
     std::string task = "fit " + names_of(set, receivers);
     if (receivers.size() == 1) task += "<-" + names_of(set, donors);
     if (cuts.size() > 1) task += " (" + std::to_string(cuts.size()) + " cuts)";
     progress.begin(task, frames);
     for (const auto& positions : capture::batches(frames, batch)) {
       const std::vector<at::Tensor> values = progress.spend("forward", [&] { return pass.values(); });
-      std::map<const RowWeights*, RunWeights> of_run;
-      for (const RowWeights* one : weights) of_run.try_emplace(one, *one, positions);
+      std::map<const SampleWeights*, RunWeights> of_run;
+      for (const SampleWeights* one : weights) of_run.try_emplace(one, *one, positions);
       progress.spend("sums", [&] {
         for (const Regression& one : regressions)
           add_rows(one, values, positions, frames, of_run.at(weights[one.cut]), how);
@@ -259,7 +260,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
     progress.spend("ridges", [&] {
       const c10::InferenceMode no_gradients;
       for (const Regression& one : regressions) {
-        if (how == Stretches::kLastOneJudges) continue;
+        if (how == Blocks::kLastOneJudges) continue;
         finish(*one.map);
         one.map->parts = {merged(one.map->parts)};
       }
@@ -274,18 +275,18 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
 
 /// Height and width of what each map returns, as [C,H,W].
 std::vector<std::vector<std::int64_t>> returned(const capture::ModelSet& set, const Cut& cut, const Gathered& plain) {
-  const graph::Program& receiver = set.models[static_cast<std::size_t>(cut.receiver)]->program;
+  const graph::Program& receiver = set.models[cut.receiver]->program;
   std::vector<std::vector<std::int64_t>> shapes;
   for (std::size_t i = 0; i < plain.maps.size(); ++i) {
     const int refitted = plain.maps[i].geometry.layer;
-    const int layer = refitted >= 0 ? refitted : cut.taps.at(i).receiver_layer;
-    shapes.push_back(receiver.layers[static_cast<std::size_t>(layer)].shape);
+    const LayerIndex layer = refitted >= 0 ? refitted : cut.replacements.at(i).receiver_layer;
+    shapes.push_back(receiver.layers[layer].shape);
   }
   return shapes;
 }
 
 /// The maps of `plain` with what corrections see besides; no sums yet.
-Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Joint& joint, const Gathered& plain,
+Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Attachment& attachment, const Gathered& plain,
                    std::int64_t most_regressors) {
   const c10::InferenceMode no_gradients;
   Gathered gathered;
@@ -297,13 +298,14 @@ Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Joint& jo
       more.projection = merged(map.parts).principal_directions(middle_values(map.geometry, map.channels), most);
     gathered.maps.push_back(std::move(more));
   }
-  if (joint.sides.empty()) return gathered;
+  if (attachment.auxiliary_inputs.empty()) return gathered;
   const std::vector<std::vector<std::int64_t>> shapes = returned(set, cut, plain);
   for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
-    for (const Side& side : joint.sides) {
-      const graph::Program& donor = set.models[static_cast<std::size_t>(side.donor)]->program;
-      gathered.maps[i].sides.push_back({source_of(set, cut.receiver, side.donor, side.donor_layer, shapes[i]),
-                                        donor.layers[static_cast<std::size_t>(side.donor_layer)].shape[0]});
+    for (const DonorLayer& auxiliary : attachment.auxiliary_inputs) {
+      const graph::Program& donor = set.models[auxiliary.donor]->program;
+      gathered.maps[i].auxiliary_inputs.push_back(
+          {source_of(set, cut.receiver, auxiliary.donor, auxiliary.donor_layer, shapes[i]),
+           donor.layers[auxiliary.donor_layer].shape[0]});
     }
   }
   return gathered;
@@ -313,37 +315,37 @@ Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Joint& jo
 
 std::vector<Gathered> gather(const capture::ModelSet& set, const capture::Stores& calibration,
                              std::span<const graph::Splice> shares, std::span<const Cut> cuts,
-                             std::span<const Joint> joints, Progress& progress, const WeightsOf& weights,
+                             std::span<const Attachment> attachments, Progress& progress, const WeightsOf& weights,
                              Reuse* reuse) {
-  static const RowWeights kAlike;
+  static const SampleWeights kAlike;
   std::vector<Gathered> gathered(cuts.size());
-  std::vector<const RowWeights*> per_cut;
+  std::vector<const SampleWeights*> per_cut;
   if (cuts.empty()) return gathered;
   for (std::size_t i = 0; i < cuts.size(); ++i) {
-    const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(cuts[i].receiver)];
+    const graph::Prepared& receiver = *set.models[cuts[i].receiver];
     const auto own = weights.find(cuts[i].receiver);
     per_cut.push_back(own == weights.end() ? &kAlike : &own->second);
     gathered[i].splice = without_maps(set, cuts[i]);
-    for (const int node : joints[i].refit_nodes)
+    for (const int node : attachments[i].refit_nodes)
       gathered[i].maps.push_back(
           {graph::convolution_geometry(receiver, node), {}, 0, false, kRidge, kCorrectionRidge, {}});
-    if (joints[i].refit_nodes.empty())
-      gathered[i].maps.assign(cuts[i].taps.size(),
+    if (attachments[i].refit_nodes.empty())
+      gathered[i].maps.assign(cuts[i].replacements.size(),
                               {graph::pointwise_geometry(), {}, 0, false, kRidge, kCorrectionRidge, {}});
   }
-  fill(set, calibration, shares, cuts, joints, gathered, progress, per_cut, reuse, Stretches::kChooseRidges,
+  fill(set, calibration, shares, cuts, attachments, gathered, progress, per_cut, reuse, Blocks::kChooseRidges,
        [](Gathered::Map& map) { map.ridge = best_ridge(map.parts, kRidges).value_or(kRidge); });
   return gathered;
 }
 
 Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores& calibration,
-                            std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                            const Gathered& plain, Progress& progress, const RowWeights& weights, Reuse* reuse,
+                            std::span<const graph::Splice> shares, const Cut& cut, const Attachment& attachment,
+                            const Gathered& plain, Progress& progress, const SampleWeights& weights, Reuse* reuse,
                             std::int64_t most_regressors) {
-  Gathered gathered = corrected(set, cut, joint, plain, most_regressors);
-  const RowWeights* const of_cut = &weights;
-  fill(set, calibration, shares, {&cut, 1}, {&joint, 1}, {&gathered, 1}, progress, {&of_cut, 1}, reuse,
-       Stretches::kChooseRidges, [](Gathered::Map& map) {
+  Gathered gathered = corrected(set, cut, attachment, plain, most_regressors);
+  const SampleWeights* const of_cut = &weights;
+  fill(set, calibration, shares, {&cut, 1}, {&attachment, 1}, {&gathered, 1}, progress, {&of_cut, 1}, reuse,
+       Blocks::kChooseRidges, [](Gathered::Map& map) {
          const Taken taken = taken_by(map);
          map.correction_ridge =
              best_correction_ridge(map.parts, taken.map, taken.by_correction(), map.ridge, kCorrectionRidges)
@@ -352,20 +354,22 @@ Gathered gather_corrections(const capture::ModelSet& set, const capture::Stores&
   return gathered;
 }
 
-std::vector<Side> choose_sides(const capture::ModelSet& set, const capture::Stores& calibration,
-                               std::span<const graph::Splice> shares, const Cut& cut, const Joint& joint,
-                               const Gathered& plain, const std::vector<Side>& offered, std::size_t most,
-                               Progress& progress, const RowWeights& weights) {
+std::vector<DonorLayer> choose_auxiliary_inputs(const capture::ModelSet& set, const capture::Stores& calibration,
+                                                std::span<const graph::Splice> shares, const Cut& cut,
+                                                const Attachment& attachment, const Gathered& plain,
+                                                const std::vector<DonorLayer>& offered, std::size_t most,
+                                                Progress& progress, const SampleWeights& weights) {
   if (offered.empty() || most == 0) return {};
-  Joint all = joint;
-  all.sides = offered;
+  Attachment all = attachment;
+  all.auxiliary_inputs = offered;
   Gathered gathered = corrected(set, cut, all, plain, kMostRegressorsTried);
-  const RowWeights* const of_cut = &weights;
+  const SampleWeights* const of_cut = &weights;
   // Nothing is reused: what all these layers hold would push out what other fits need.
   fill(set, calibration, shares, {&cut, 1}, {&all, 1}, {&gathered, 1}, progress, {&of_cut, 1}, nullptr,
-       Stretches::kLastOneJudges, {});
-  std::vector<Side> chosen;
-  for (const std::size_t side : best_sides(gathered.maps, joint.rank, most)) chosen.push_back(offered[side]);
+       Blocks::kLastOneJudges, {});
+  std::vector<DonorLayer> chosen;
+  for (const std::size_t auxiliary : best_auxiliary_inputs(gathered.maps, attachment.rank, most))
+    chosen.push_back(offered[auxiliary]);
   return chosen;
 }
 

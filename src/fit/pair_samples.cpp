@@ -7,21 +7,21 @@
 namespace repsim::fit {
 namespace {
 
-const graph::Layer& layer_of(const capture::ModelSet& set, int model, int layer) {
-  return set.models[static_cast<std::size_t>(model)]->program.layers[static_cast<std::size_t>(layer)];
+const graph::Layer& layer_of(const capture::ModelSet& set, ModelIndex model, LayerIndex layer) {
+  return set.models[model]->program.layers[layer];
 }
 
 }  // namespace
 
-PairSamples::PairSamples(const capture::ModelSet& set, int receiver, int donor, const std::vector<LayerPair>& pairs,
-                         std::int64_t most_rows)
+PairSamples::PairSamples(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor,
+                         const std::vector<LayerPair>& pairs, std::int64_t most_rows)
     : set_(set),
       pairs_(pairs),
       receiver_(receiver),
       donor_(donor),
       most_rows_(most_rows),
       aligned_(alignment(set, receiver, donor)) {
-  const auto request = [&](std::map<int, std::size_t>& known, int model, int layer) {
+  const auto request = [&](std::map<int, std::size_t>& known, ModelIndex model, LayerIndex layer) {
     if (known.emplace(layer, requests_.size()).second)
       requests_.push_back({model, graph::place_of(layer_of(set, model, layer)), false});
   };
@@ -58,7 +58,7 @@ at::Tensor PairSamples::rows(const Key& key, const at::Tensor& value) const {
   const auto [height, width] = key.second;
   const auto found = resampled_.find(key);
   const Matrices matrices = found == resampled_.end() ? Matrices{} : found->second;
-  return chosen(positions_of(brought_to(value, matrices, height, width)), key.second);
+  return chosen(positions_of(resample_to(value, matrices, height, width)), key.second);
 }
 
 at::Tensor PairSamples::chosen(const at::Tensor& positions, MapSize size) const {

@@ -20,7 +20,7 @@ using MapSize = std::pair<std::int64_t, std::int64_t>;
 class PairSamples {
  public:
   /// @param pairs  layers of four dimensions; outlives the object
-  PairSamples(const capture::ModelSet& set, int receiver, int donor, const std::vector<LayerPair>& pairs,
+  PairSamples(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor, const std::vector<LayerPair>& pairs,
               std::int64_t most_rows);
 
   /// A layer's values in one size; rows of pairs with equal keys are equal.

@@ -7,7 +7,7 @@
 #include <ATen/ops/remainder.h>
 
 #include "coordinates.hpp"
-#include "thinning.hpp"
+#include "subsampling.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -25,7 +25,7 @@ std::int64_t channels_seen(const Gathered::Map& map) {
 
 std::int64_t side_channels(const Gathered::Map& map) {
   std::int64_t channels = 0;
-  for (const Gathered::Map::Beside& side : map.sides) channels += side.channels;
+  for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) channels += auxiliary.channels;
   return channels;
 }
 
@@ -37,7 +37,7 @@ Rows rows_of(const at::Tensor& weights, double floor, const std::vector<graph::A
   const at::Tensor places = every_position(rows_in_view(all, aligned, height, width), kMaxRowsPerFrame).flatten();
   const std::int64_t each = places.size(0);
   const at::Tensor seen = weights.index_select(1, places);
-  const Thinned thinned = thin(seen, floor, thinning(frames * each, regressors), run);
+  const Subsampled thinned = subsample(seen, floor, subsampling(frames * each, regressors), run);
   const at::Tensor rows = thinned.rows.defined() ? thinned.rows : at::arange(seen.numel(), at::kLong);
   return {{rows.floor_divide(each), places.index_select(0, rows.remainder(each))}, thinned.weights};
 }
@@ -48,7 +48,7 @@ std::int64_t count_of_regressors(const Gathered::Map& map) {
   return map.projection.defined() ? values_seen(map) + more : more;
 }
 
-at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> sides, const Gathered::Map& map,
+at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> auxiliary_inputs, const Gathered::Map& map,
                          std::int64_t height, std::int64_t width, const Positions& positions) {
   if (!map.corrections) return patches_at(x, map.geometry, positions);
   const graph::ConvGeometry larger = with_ring(map.geometry);
@@ -59,15 +59,17 @@ at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> sides,
   } else {
     parts = {patches_at(x, larger, positions)};
   }
-  for (std::size_t i = 0; i < map.sides.size(); ++i) {
-    const graph::Source& source = map.sides[i].source;
-    const at::Tensor side = brought_to(sides[i], {source.rows, source.columns}, height, width);
-    parts.push_back(patches_at(side, graph::pointwise_geometry(), positions));
+  for (std::size_t i = 0; i < map.auxiliary_inputs.size(); ++i) {
+    const graph::Source& source = map.auxiliary_inputs[i].source;
+    const at::Tensor auxiliary = resample_to(auxiliary_inputs[i], {source.rows, source.columns}, height, width);
+    parts.push_back(patches_at(auxiliary, graph::pointwise_geometry(), positions));
   }
   return parts.size() == 1 ? parts.front() : at::cat(parts, 1);
 }
 
-at::Tensor Taken::by_correction() const { return sides.numel() == 0 ? neighbourhood : at::cat({neighbourhood, sides}); }
+at::Tensor Taken::by_correction() const {
+  return auxiliary_inputs.numel() == 0 ? neighbourhood : at::cat({neighbourhood, auxiliary_inputs});
+}
 
 Taken taken_by(const Gathered::Map& map) {
   const bool projected = map.projection.defined();

@@ -20,7 +20,7 @@ struct Rows {
 };
 /// Positions of the map, of large ones about 1024 a frame, that receiver and donors see, thinned where the regression
 /// has many more rows than regressors.
-/// @param weights  of the map's cells, float64 [B, height * width]; floor: see RowWeights
+/// @param weights  of the map's cells, float64 [B, height * width]; floor: see SampleWeights
 /// @param frames  of all runs
 /// @param run  positions of this run's frames among all
 [[nodiscard]] Rows rows_of(const at::Tensor& weights, double floor, const std::vector<graph::Alignment>& aligned,
@@ -33,13 +33,14 @@ struct Rows {
 /// @param sides  the donors' layers, one per map.sides
 /// @param height,width  of what the map returns
 /// @return [n, count_of_regressors()]
-[[nodiscard]] at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> sides, const Gathered::Map& map,
-                                       std::int64_t height, std::int64_t width, const Positions& positions);
+[[nodiscard]] at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> auxiliary_inputs,
+                                       const Gathered::Map& map, std::int64_t height, std::int64_t width,
+                                       const Positions& positions);
 
 /// Which of them the map takes, which its correction does from the neighbourhood, and which from its sides: int64, in
 /// the order of their weights.
 struct Taken {
-  at::Tensor map, neighbourhood, sides;
+  at::Tensor map, neighbourhood, auxiliary_inputs;
 
   [[nodiscard]] at::Tensor by_correction() const;
 };

@@ -19,7 +19,8 @@ using Size = std::pair<std::int64_t, std::int64_t>;
 
 /// A layer's values brought to a size, at the cells that a receiver and a donor of two input groups both see.
 struct Sample {
-  int model = -1, layer = -1;
+  ModelIndex model = -1;
+  LayerIndex layer = -1;
   Size size;
   std::pair<int, int> groups;  ///< of receiver and donor; equal coordinates: -1, -1
 
@@ -39,15 +40,15 @@ class Screen {
   /// @return R2 of all pairs, in the order in which they were added
   std::vector<double> run(const capture::Stores& calibration, double ridge, std::int64_t most_bytes,
                           Progress& progress) {
-    std::vector<int> models;
+    std::vector<ModelIndex> models;
     for (const auto& [model, layers] : wanted_) models.push_back(model);
     const auto runs = capture::batches(calibration.front().size(), set_.batch(models));
     const std::span<const std::int64_t> few = capture::frames_to_try(runs);
     // The copies that capture runs: it is ranks that are asked for, not last digits.
-    for (const int model : models) {
-      const graph::Prepared& prepared = *set_.models[static_cast<std::size_t>(model)];
+    for (const ModelIndex model : models) {
+      const graph::Prepared& prepared = *set_.models[model];
       const int of_group = group(model);
-      graph::TapRunner copy = graph::layer_runner(
+      graph::ProbeRunner copy = graph::layer_runner(
           prepared, capture::group_inputs(set_, calibration, {&of_group, 1}, few), outputs_.models.count(model) > 0);
       if (!copy.reason.empty()) log::debug(prepared.name + ": screened with the model as it is: " + copy.reason);
       runners_.emplace(model, std::move(copy.runner));
@@ -105,10 +106,8 @@ class Screen {
   };
   using Entry = std::pair<const Sample, Regression>;
 
-  const graph::Layer& layer(int model, int index) const {
-    return set_.models[static_cast<std::size_t>(model)]->program.layers[static_cast<std::size_t>(index)];
-  }
-  int group(int model) const { return set_.groups[static_cast<std::size_t>(model)]; }
+  const graph::Layer& layer(ModelIndex model, int index) const { return set_.models[model]->program.layers[index]; }
+  int group(ModelIndex model) const { return set_.groups[model]; }
 
   void add(const Screening& screening, const LayerPair& pair) {
     const graph::Alignment aligned = alignment(set_, screening.receiver, screening.donor);
@@ -200,7 +199,7 @@ class Screen {
       std::map<int, c10::IValue> inputs;
       for (const int one : groups)
         inputs.emplace(one, capture::group_inputs(set_, calibration, {&one, 1}, positions).front());
-      for (const int model : models) {
+      for (const ModelIndex model : models) {
         const auto& layers = wanted_.at(model);
         const c10::IValue output = progress.spend("forward", [&] {
           return runners_.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
@@ -227,7 +226,7 @@ class Screen {
   }
 
   /// In the first pass that a model takes part in, if it runs as it would alone.
-  bool gives_output(int model, std::int64_t batch) const {
+  bool gives_output(ModelIndex model, std::int64_t batch) const {
     return outputs_.models.count(model) > 0 && has_run_.count(model) == 0 && set_.batch({&model, 1}) == batch;
   }
 
@@ -286,7 +285,7 @@ class Screen {
 
   static at::Tensor rows_of(const at::Tensor& value, const Sample& sample, const Kind& kind) {
     const auto [height, width] = sample.size;
-    const at::Tensor map = brought_to(value, kind.matrices, height, width);
+    const at::Tensor map = resample_to(value, kind.matrices, height, width);
     const at::Tensor rows = rows_in_view(positions_of(map), kind.aligned, height, width);
     return matrix(every_position(rows, kRowsPerFrame)).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   }
@@ -310,7 +309,7 @@ std::vector<std::vector<double>> screen(const capture::ModelSet& set, const capt
     std::vector<std::size_t> chosen;
     std::vector<const Screening*> together;
     for (std::size_t i = 0; i < screenings.size(); ++i) {
-      const std::vector<int> models{screenings[i].receiver, screenings[i].donor};
+      const std::vector<ModelIndex> models{screenings[i].receiver, screenings[i].donor};
       if (screenings[i].pairs.empty() || (set.batch(models) > 1) != batchable) continue;
       chosen.push_back(i);
       together.push_back(&screenings[i]);

@@ -28,7 +28,7 @@ class Assembler {
     const std::vector<int> order = execution_order(models_.size(), splices_);
     find_roles(wanted, requests, order);
     for (const int index : order) {
-      if (models_[static_cast<std::size_t>(index)]->transparent) add_model(index);
+      if (models_[index]->rewritable) add_model(index);
     }
     Assembly assembly;
     assembly.device = models_.front()->device;
@@ -63,7 +63,7 @@ class Assembler {
   }
 
  private:
-  /// What a model is in the joint graph for. Checks, prints and loops are never dead code: what no result needs must
+  /// What a model is in the merged graph for. Checks, prints and loops are never dead code: what no result needs must
   /// not come in.
   enum class Role {
     kNone,    ///< nothing that is wanted needs it
@@ -73,26 +73,25 @@ class Assembler {
 
   void find_roles(std::span<const int> wanted, std::span<const PlaceRequest> requests, const std::vector<int>& order) {
     roles_.assign(models_.size(), wanted.empty() ? Role::kResult : Role::kNone);
-    for (const int index : wanted) roles_[static_cast<std::size_t>(index)] = Role::kResult;
-    for (const PlaceRequest& request : requests) roles_[static_cast<std::size_t>(request.model)] = Role::kResult;
+    for (const int index : wanted) roles_[index] = Role::kResult;
+    for (const PlaceRequest& request : requests) roles_[request.model] = Role::kResult;
     for (auto receiver = order.rbegin(); receiver != order.rend(); ++receiver) {
       if (role(*receiver) == Role::kNone) continue;
       for (const Splice& splice : splices_) {
         for (const Source* one : splice.sources()) {
-          if (splice.receiver == *receiver && role(one->donor) == Role::kNone)
-            roles_[static_cast<std::size_t>(one->donor)] = Role::kGives;
+          if (splice.receiver == *receiver && role(one->donor) == Role::kNone) roles_[one->donor] = Role::kGives;
         }
       }
     }
   }
 
-  Role role(int index) const { return roles_[static_cast<std::size_t>(index)]; }
+  Role role(int index) const { return roles_[index]; }
 
-  const Prepared& model(int index) const { return *models_[static_cast<std::size_t>(index)]; }
+  const Prepared& model(int index) const { return *models_[index]; }
 
-  tj::Value* mapped(int index, tj::Value* original) { return values_[static_cast<std::size_t>(index)].at(original); }
+  tj::Value* mapped(int index, tj::Value* original) { return values_[index].at(original); }
 
-  /// A parameter as an input of the joint graph; bit-identical ones are one input.
+  /// A parameter as an input of the merged graph; bit-identical ones are one input.
   tj::Value* parameter(int index, const std::string& path, const c10::IValue& value, const std::string& content,
                        bool added, bool constant = false) {
     if (!content.empty()) {
@@ -107,9 +106,9 @@ class Assembler {
 
   void add_model(int index) {
     const Prepared& prepared = model(index);
-    auto& map = values_[static_cast<std::size_t>(index)];
+    auto& map = values_[index];
     const auto inputs = prepared.graph->inputs();
-    tj::Value* image = graph_->inputs().at(static_cast<std::size_t>(groups_[static_cast<std::size_t>(index)]));
+    tj::Value* image = graph_->inputs().at(groups_[index]);
     image->setType(inputs[0]->type());
     map[inputs[0]] = image;
     for (std::size_t i = 0; i < prepared.parameters.size(); ++i) {
@@ -167,19 +166,19 @@ class Assembler {
       op_of.push_back(node->kind() == c10::prim::Constant ? -1 : ops++);
     std::vector<int> result;
     for (const PlaceRequest& request : requests_) {
-      const int op = request.model == index ? op_of.at(static_cast<std::size_t>(request.place.node)) : -1;
+      const OpIndex op = request.model == index ? op_of.at(request.place.node) : -1;
       if (op < 0) continue;
       if (!request.input) {
         result.push_back(op);
         continue;
       }
-      const std::vector<int>& inputs = program.ops[static_cast<std::size_t>(op)].inputs;
+      const std::vector<int>& inputs = program.ops[op].inputs;
       result.insert(result.end(), inputs.begin(), inputs.end());
     }
     for (const Splice& splice : splices_) {
       for (const Source* one : splice.sources()) {
         if (one->donor == index && role(splice.receiver) != Role::kNone)
-          result.push_back(program.layers[static_cast<std::size_t>(one->donor_layer)].op);
+          result.push_back(program.layers[one->donor_layer].op);
       }
     }
     return result;
@@ -207,7 +206,7 @@ class Assembler {
                std::unordered_map<tj::Value*, tj::Value*>& map) {
     for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
       const Override& one = splice.overrides[i];
-      const Layer& layer = model(index).program.layers[static_cast<std::size_t>(one.receiver_layer)];
+      const Layer& layer = model(index).program.layers[one.receiver_layer];
       if (layer.node == position) {
         map[original->output(static_cast<std::size_t>(layer.output))] = replacement(one, index, i);
       }
@@ -219,8 +218,7 @@ class Assembler {
     for (const ConvRefit& refit : splice.refits) {
       if (refit.node != position) continue;
       const ConvGeometry geometry = convolution_geometry(model(index), position);
-      const std::string path =
-          model(index).program.parameters[static_cast<std::size_t>(geometry.weight_parameter)].path;
+      const std::string path = model(index).program.parameters[geometry.weight_parameter].path;
       // Without a dot rfind gives npos, and npos + 1 is 0: an empty prefix.
       std::string bias = path.substr(0, path.rfind('.') + 1);
       bias += "bias";
@@ -234,7 +232,7 @@ class Assembler {
 
   /// `result` of a convolution of `input` with what its correction adds.
   tj::Value* corrected(tj::Value* result, tj::Value* input, const Correction& correction, const ConvGeometry& geometry,
-                       int receiver, const std::string& folder) {
+                       ModelIndex receiver, const std::string& folder) {
     const auto list = [&](const std::vector<std::int64_t>& values) {
       return graph_->insertConstant(c10::List<std::int64_t>(values));
     };
@@ -248,8 +246,8 @@ class Assembler {
     tj::Value* down =
         graph_->insert(c10::aten::conv2d, {input, parameter(receiver, folder + ".down", correction.down, {}, true),
                                            none, list(geometry.stride), list(padding), list(geometry.dilation), one});
-    for (std::size_t i = 0; i < correction.sides.size(); ++i) {
-      const SideInput& side = correction.sides[i];
+    for (std::size_t i = 0; i < correction.auxiliary_inputs.size(); ++i) {
+      const AuxiliaryInput& side = correction.auxiliary_inputs[i];
       const std::string path = side_folder(folder, i);
       tj::Value* seen = pointwise(brought(side, receiver, path), path + ".weight", side.weight);
       down = graph_->insert(c10::aten::add, {down, seen});
@@ -257,7 +255,7 @@ class Assembler {
     return graph_->insert(c10::aten::add, {result, pointwise(down, folder + ".up", correction.up)});
   }
 
-  tj::Value* replacement(const Override& one, int receiver, std::size_t number) {
+  tj::Value* replacement(const Override& one, ModelIndex receiver, std::size_t number) {
     const std::string path = override_folder(receiver, number);
     tj::Value* value = brought(one, receiver, path);
     if (!one.weight.defined()) return value;
@@ -271,8 +269,8 @@ class Assembler {
   }
 
   /// A donor's layer in the receiver's coordinates.
-  tj::Value* brought(const Source& one, int receiver, const std::string& path) {
-    const Layer& source = model(one.donor).program.layers[static_cast<std::size_t>(one.donor_layer)];
+  tj::Value* brought(const Source& one, ModelIndex receiver, const std::string& path) {
+    const Layer& source = model(one.donor).program.layers[one.donor_layer];
     const std::vector<tj::Node*> nodes = top_nodes(*model(one.donor).graph);
     tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
     // Columns first: a product from the right is one for all maps and channels.
@@ -289,17 +287,17 @@ class Assembler {
   }
 
   /// The constant matrices of a source, columns and rows; null where it has none.
-  std::pair<tj::Value*, tj::Value*> add_matrices(const Source& one, int receiver, const std::string& path) {
+  std::pair<tj::Value*, tj::Value*> add_matrices(const Source& one, ModelIndex receiver, const std::string& path) {
     tj::Value* columns = one.columns.defined() ? matrix(receiver, path + ".columns", one.columns) : nullptr;
     tj::Value* rows = one.rows.defined() ? matrix(receiver, path + ".rows", one.rows) : nullptr;
     return {columns, rows};
   }
 
   /// In the order in which they would be met.
-  void add_all_matrices(const Splice& splice, int receiver) {
+  void add_all_matrices(const Splice& splice, ModelIndex receiver) {
     const auto of_sides = [&](const Correction& correction, const std::string& folder) {
-      for (std::size_t i = 0; i < correction.sides.size(); ++i)
-        add_matrices(correction.sides[i], receiver, side_folder(folder, i));
+      for (std::size_t i = 0; i < correction.auxiliary_inputs.size(); ++i)
+        add_matrices(correction.auxiliary_inputs[i], receiver, side_folder(folder, i));
     };
     for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
       const std::string folder = override_folder(receiver, i);
@@ -309,22 +307,22 @@ class Assembler {
     for (const ConvRefit& refit : splice.refits) of_sides(refit.correction, refit_folder(receiver, refit.node));
   }
 
-  std::string override_folder(int receiver, std::size_t number) const {
+  std::string override_folder(ModelIndex receiver, std::size_t number) const {
     return adapter_folder(receiver) + "." + std::to_string(number);
   }
-  std::string refit_folder(int receiver, int node) const {
+  std::string refit_folder(ModelIndex receiver, int node) const {
     return adapter_folder(receiver) + ".refit" + std::to_string(node);
   }
   static std::string side_folder(const std::string& correction, std::size_t number) {
     return correction + ".side" + std::to_string(number);
   }
 
-  tj::Value* matrix(int receiver, const std::string& path, const at::Tensor& values) {
+  tj::Value* matrix(ModelIndex receiver, const std::string& path, const at::Tensor& values) {
     return parameter(receiver, path, values, content_hash(values), /*added=*/true, /*constant=*/true);
   }
 
   /// Attribute that holds a receiver's adapters: "shared", or longer where the model has such an attribute itself.
-  std::string adapter_folder(int receiver) const {
+  std::string adapter_folder(ModelIndex receiver) const {
     std::string folder = "shared";
     const auto& parameters = model(receiver).program.parameters;
     const auto clashes = [&](const Parameter& parameter) {
@@ -336,7 +334,7 @@ class Assembler {
 
   tj::Value* requested(const PlaceRequest& request) {
     const std::vector<tj::Node*> nodes = top_nodes(*model(request.model).graph);
-    tj::Node* node = nodes.at(static_cast<std::size_t>(request.place.node));
+    tj::Node* node = nodes.at(request.place.node);
     return mapped(request.model,
                   request.input ? node->input(0) : node->output(static_cast<std::size_t>(request.place.output)));
   }
@@ -352,7 +350,7 @@ class Assembler {
   }
 
   void drop_unused_inputs(Assembly& assembly, std::span<const PlaceRequest> requests) {
-    // Values that only taps will read have no use in the graph: all inputs stay then.
+    // Values that only probes will read have no use in the graph: all inputs stay then.
     const bool keep_all = !requests.empty();
     std::vector<AssembledParameter> kept;
     for (std::size_t i = parameters_.size(); i-- > 0;) {
@@ -365,7 +363,7 @@ class Assembler {
     }
     assembly.parameters.assign(kept.rbegin(), kept.rend());
     for (int group = group_count_; group-- > 0;) {
-      if (keep_all || graph_->inputs()[static_cast<std::size_t>(group)]->hasUses()) {
+      if (keep_all || graph_->inputs()[group]->hasUses()) {
         assembly.input_groups.insert(assembly.input_groups.begin(), group);
       } else {
         graph_->eraseInput(static_cast<std::size_t>(group));

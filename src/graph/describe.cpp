@@ -113,7 +113,7 @@ class LayerDescriber {
   }
 
   void grow(int block, tj::Node* node) {
-    Block& grown = blocks_[static_cast<std::size_t>(block)];
+    Block& grown = blocks_[block];
     end_of_.erase(grown.end);
     grown.ops.push_back(table_.op_of.at(node));
     grown.end = node->output(0);
@@ -131,7 +131,7 @@ class LayerDescriber {
     for (const auto& use : x->uses()) {
       if (use.user != node && use.user != product && !reads_shape_only(*use.user)) return false;
     }
-    blocks_[static_cast<std::size_t>(found->second)].ops.push_back(table_.op_of.at(node));
+    blocks_[found->second].ops.push_back(table_.op_of.at(node));
     silu_.emplace(product, found->second);
     return true;
   }
@@ -205,12 +205,12 @@ class LayerDescriber {
       layer.op = table_.op_of.at(node);
       layer.node = table_.position.at(node);
       for (const int index : block.ops) {
-        Op& op = program_.ops[static_cast<std::size_t>(index)];
+        Op& op = program_.ops[index];
         op.layer = static_cast<int>(program_.layers.size());
         layer.flops += op.flops;
         for (const int parameter : parameters_behind(index)) {
-          layer.parameters += program_.parameters[static_cast<std::size_t>(parameter)].elements;
-          layer.bytes += program_.parameters[static_cast<std::size_t>(parameter)].bytes;
+          layer.parameters += program_.parameters[parameter].elements;
+          layer.bytes += program_.parameters[parameter].bytes;
         }
       }
       program_.layers.push_back(std::move(layer));
@@ -218,15 +218,15 @@ class LayerDescriber {
   }
 
   /// Parameters that an op reads, and those that its weights are computed from.
-  std::set<int> parameters_behind(int op) const {
+  std::set<int> parameters_behind(OpIndex op) const {
     std::set<int> found, seen{op};
     std::vector<int> open{op};
     while (!open.empty()) {
-      const Op& one = program_.ops[static_cast<std::size_t>(open.back())];
+      const Op& one = program_.ops[open.back()];
       open.pop_back();
       found.insert(one.parameters.begin(), one.parameters.end());
       for (const int input : one.inputs) {
-        if (!table_.on_image_path[static_cast<std::size_t>(input)] && seen.insert(input).second) open.push_back(input);
+        if (!table_.on_image_path[input] && seen.insert(input).second) open.push_back(input);
       }
     }
     return found;
@@ -243,7 +243,7 @@ class LayerDescriber {
   /// its own names it.
   tj::Node* naming_node(const Block& block) const {
     for (std::size_t i = block.ops.size(); i-- > 0;) {
-      if (!parameters_behind(block.ops[i]).empty()) return table_.node_of[static_cast<std::size_t>(block.ops[i])];
+      if (!parameters_behind(block.ops[i]).empty()) return table_.node_of[block.ops[i]];
     }
     return block.end->node();
   }
@@ -256,7 +256,7 @@ class LayerDescriber {
       const bool weights = table_.linear[i] && table_.on_image_path[i];
       if (!weights && !leads[i]) continue;
       leads[i] = true;
-      for (const int input : program_.ops[i].inputs) leads[static_cast<std::size_t>(input)] = true;
+      for (const int input : program_.ops[i].inputs) leads[input] = true;
     }
     return leads;
   }
@@ -278,7 +278,7 @@ class LayerDescriber {
     if (overwritten_.count(block.end) > 0) return "overwritten in place later";
     // Whoever reads the memory under its old name would not see the replacement.
     if (writes(block.end->node())) return "written in place into what others read";
-    if (!weighted[static_cast<std::size_t>(block.ops.back())]) return "post-processing: no weights behind it";
+    if (!weighted[block.ops.back()]) return "post-processing: no weights behind it";
     return {};
   }
 
@@ -288,7 +288,7 @@ class LayerDescriber {
     for (std::size_t i = 0; i < program_.ops.size(); ++i) {
       const int index = program_.ops[i].layer;
       if (index < 0) continue;
-      auto& inputs = program_.layers[static_cast<std::size_t>(index)].inputs;
+      auto& inputs = program_.layers[index].inputs;
       for (const int source : feeding[i]) {
         if (source != index) inputs.push_back(source);
       }

@@ -180,7 +180,7 @@ class OpDescriber {
         std::vector<tj::Value*> used;
         used_values(later, used);
         if (!writes_into(writer, used)) continue;
-        auto& inputs = program_.ops[static_cast<std::size_t>(table_.op_of.at(later))].inputs;
+        auto& inputs = program_.ops[table_.op_of.at(later)].inputs;
         inputs.push_back(table_.op_of.at(writer));
         std::sort(inputs.begin(), inputs.end());
         inputs.erase(std::unique(inputs.begin(), inputs.end()), inputs.end());
@@ -232,7 +232,7 @@ Parameter describe_parameter(const std::string& path, const c10::IValue& value) 
   return parameter;
 }
 
-Program describe_joint(const Assembly& assembly, const std::vector<c10::IValue>& images) {
+Program describe_merged(const Assembly& assembly, const std::vector<c10::IValue>& images) {
   Program program;
   for (const AssembledParameter& assembled : assembly.parameters) {
     program.parameters.push_back(describe_parameter(assembled.path, assembled.value));

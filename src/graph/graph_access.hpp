@@ -18,12 +18,12 @@ inline std::vector<torch::jit::Node*> top_nodes(torch::jit::Graph& graph) {
 }
 
 inline torch::jit::Value* value_at(const std::vector<torch::jit::Node*>& nodes, Place place) {
-  return nodes.at(static_cast<std::size_t>(place.node))->output(static_cast<std::size_t>(place.output));
+  return nodes.at(place.node)->output(static_cast<std::size_t>(place.output));
 }
 
 inline bool is_tensor(const torch::jit::Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
 
-/// Inserts repsim::tap right behind the producer of `value` (at the start of its block for a block's own inputs).
+/// Inserts repsim::probe right behind the producer of `value` (at the start of its block for a block's own inputs).
 void insert_tap(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 
 /// The same in front of a node that uses the value.

@@ -39,7 +39,7 @@ bool fold_normalisation(const tj::Node& norm, const std::function<at::Tensor(con
 
 std::optional<Normalisation> normalisation_behind(const Prepared& model, int node) {
   const std::vector<tj::Node*> nodes = top_nodes(*model.graph);
-  const tj::Value* value = nodes.at(static_cast<std::size_t>(node))->output();
+  const tj::Value* value = nodes.at(node)->output();
   if (value->uses().size() != 1 || value->uses()[0].offset != 0) return std::nullopt;
   tj::Node* norm = value->uses()[0].user;
   const auto found = std::find(nodes.begin(), nodes.end(), norm);

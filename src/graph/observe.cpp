@@ -28,7 +28,7 @@ std::string reason_of(const std::exception& error) {
 }
 
 Observations observe(const std::shared_ptr<tj::Graph>& graph, const std::vector<c10::IValue>& inputs) {
-  // The copy has the same structure: walking both in step gives the original value of each tap.
+  // The copy has the same structure: walking both in step gives the original value of each probe.
   const std::shared_ptr<tj::Graph> copy = graph->copy();
   std::vector<const tj::Value*> originals;
   std::vector<tj::Value*> copies;
@@ -50,8 +50,8 @@ Observations observe(const std::shared_ptr<tj::Graph>& graph, const std::vector<
 
   Observations seen;
   const Runner runner(*copy, {}, {}, /*keep_output=*/true);
-  (void)runner.run(inputs, [&](int tap, const at::Tensor& value) {
-    Observation& observation = seen[originals[static_cast<std::size_t>(tap)]];
+  (void)runner.run(inputs, [&](int probe, const at::Tensor& value) {
+    Observation& observation = seen[originals[probe]];
     if (value.defined()) {
       observation.sizes = value.sizes().vec();
       observation.dtype = value.scalar_type();

@@ -148,7 +148,7 @@ class Optimiser {
   [[nodiscard]] bool read(const tj::Value* value) const { return value->hasUses() || places_of_.count(value) > 0; }
 
   /// The nodes that may take a value into themselves.
-  [[nodiscard]] std::vector<tj::Node*> takers(tj::Value* value) const {
+  [[nodiscard]] std::vector<tj::Node*> users_of(tj::Value* value) const {
     const bool alone = value->uses().size() == 1 && places_of_.count(value) == 0;
     std::vector<tj::Node*> result;
     if (between_ == Between::kKept && !alone) return result;
@@ -192,17 +192,17 @@ class Optimiser {
   /// A value that a convolution, and the normalisations behind it, compute, and what takes it into itself: each packed
   /// as one convolution. What a value is does not depend on who else is read.
   void replace_by_packed(tj::Node* convolution, tj::Value* value, const Packed& packed) {
-    for (tj::Node* taker : takers(value)) {
+    for (tj::Node* user : users_of(value)) {
       Packed more = packed;
-      if (taker->kind() == c10::aten::batch_norm &&
-          fold_normalisation(*taker, [this](const tj::Value* one) { return parameter(one); }, more.weight, more.bias)) {
+      if (user->kind() == c10::aten::batch_norm &&
+          fold_normalisation(*user, [this](const tj::Value* one) { return parameter(one); }, more.weight, more.bias)) {
         ++result_.normalisations;
-        replace_by_packed(convolution, taker->output(), more);
-      } else if (const auto activation = activation_of(*taker)) {
+        replace_by_packed(convolution, user->output(), more);
+      } else if (const auto activation = activation_of(*user)) {
         more.activation = *activation;
         ++result_.activations;
-        insert_packed(convolution, taker->output(), more);
-        taker->destroy();
+        insert_packed(convolution, user->output(), more);
+        user->destroy();
       }
     }
     if (read(value)) insert_packed(convolution, value, packed);
@@ -259,11 +259,11 @@ std::string difference(std::size_t places, const std::function<std::string(std::
                        const Runner& as_it_is, const Runner& optimised, const std::vector<c10::IValue>& example) {
   std::vector<at::Tensor> expected(places);
   as_it_is.run(example, [&](int place, const at::Tensor& value) {
-    expected[static_cast<std::size_t>(place)] = value.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    expected[place] = value.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   });
   std::string problem;
   optimised.run(example, [&](int place, const at::Tensor& value) {
-    at::Tensor& own = expected[static_cast<std::size_t>(place)];
+    at::Tensor& own = expected[place];
     if (!problem.empty() || !own.defined()) return;
     if (own.sizes() != value.sizes()) {
       problem = name_of(static_cast<std::size_t>(place)) + " has another shape";
@@ -281,10 +281,10 @@ std::string difference(std::size_t places, const std::function<std::string(std::
   return problem;
 }
 
-TapRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
-                  at::Device device, const std::vector<Place>& places, Between between,
-                  const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example,
-                  bool keep_output) {
+ProbeRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
+                    at::Device device, const std::vector<Place>& places, Between between,
+                    const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example,
+                    bool keep_output) {
   const c10::InferenceMode no_gradients;
   Runner as_it_is(graph, parameters, places, keep_output, device);
   if (!device.is_cpu()) return {std::move(as_it_is), "what is packed is packed for the CPU"};
@@ -317,14 +317,14 @@ Optimised optimise(const Prepared& model) {
   return optimise(*model.graph, model.parameters, layer_places(model), Between::kKept, /*keep_output=*/true);
 }
 
-TapRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example, bool keep_output) {
+ProbeRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example, bool keep_output) {
   return fastest(
       model.name, *model.graph, model.parameters, model.device, layer_places(model), Between::kKept,
       [&](std::size_t layer) { return model.program.layers[layer].name; }, example, keep_output);
 }
 
-TapRunner joint_runner(const Assembly& assembly, const std::vector<Place>& places,
-                       const std::vector<c10::IValue>& example) {
+ProbeRunner merged_runner(const Assembly& assembly, const std::vector<Place>& places,
+                          const std::vector<c10::IValue>& example) {
   return fastest(
       "joint graph", *assembly.graph, assembly.parameter_values(), assembly.device, places, Between::kRepeated,
       [](std::size_t place) { return "value " + std::to_string(place); }, example, /*keep_output=*/false);

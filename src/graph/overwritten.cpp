@@ -222,8 +222,8 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
     for (const at::Tensor& tensor : model::tensors_of(given[i])) watch.saw(i, tensor);
   }
   const Runner runner(*copy, {}, {}, /*keep_output=*/true);
-  (void)runner.run(inputs, [&](int tap, const at::Tensor& value) {
-    const auto index = static_cast<std::size_t>(tap);
+  (void)runner.run(inputs, [&](int probe, const at::Tensor& value) {
+    const auto index = static_cast<std::size_t>(probe);
     if (index < suspects.size()) {
       watch.saw(index, value);
     } else {

@@ -87,7 +87,7 @@ void count(const std::vector<at::Tensor>& tensors, Prepared& prepared) {
 bool same_bits(const c10::IValue& a, const c10::IValue& b);
 
 /// Whether a model that writes to its own attributes answers otherwise after having seen other pictures.
-bool remembers(const model::Loaded& model) {
+bool is_stateful(const model::Loaded& model) {
   const c10::InferenceMode no_gradients;
   const at::Tensor frames = model::example_frames(*model.spec.input, 2);
   const auto input = [&](std::int64_t frame) {
@@ -111,7 +111,7 @@ bool same_bits(const c10::IValue& a, const c10::IValue& b) {
 
 /// Lists, dicts and objects that carry values from one part of the model to another give way to the values. One kind
 /// may stand in the way of another (a dict made from a list, a list in an object), so all take turns.
-int straighten(std::shared_ptr<tj::Graph>& graph) {
+int scalarize_aggregates(std::shared_ptr<tj::Graph>& graph) {
   constexpr int kRounds = 6;  // deeper nests stay as they are
   int count = 0;
   for (int round = 0; round < kRounds; ++round) {
@@ -128,7 +128,7 @@ int straighten(std::shared_ptr<tj::Graph>& graph) {
 /// On a busy machine a matrix library may take fewer threads and round otherwise: a difference counts when it comes
 /// back.
 bool gives_the_same_bits(const model::Loaded& model, const Runner& runner, const std::vector<c10::IValue>& inputs,
-                         const DryRun& dry) {
+                         const TraceRun& dry) {
   if (same_bits(runner.run(inputs), dry.output)) return true;
   for (int again = 0; again < 2; ++again) {
     log::debug(model.spec.name + ": other bits after rewriting, comparing again");
@@ -138,7 +138,7 @@ bool gives_the_same_bits(const model::Loaded& model, const Runner& runner, const
   return false;
 }
 
-/// The passes in order. Leaves the reason in prepared.opaque_reason when the model cannot be made transparent.
+/// The passes in order. Leaves the reason in prepared.opaque_reason when the model cannot be made rewritable.
 /// @return values of the graph that are overwritten after they were made
 std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepared& prepared) {
   const auto& function = model.module.get_method("forward").function();
@@ -154,14 +154,14 @@ std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepare
   }
   const int folded = fold_training(graph);
   simplify(graph);  // resolves what depended on training, so that unused attributes are not lifted
-  int straightened = straighten(graph);
+  int straightened = scalarize_aggregates(graph);
   bool stateful = false;
   while (forward_state(graph, model.module) > 0) {
     stateful = true;
     simplify(graph);
-    straightened += straighten(graph);
+    straightened += scalarize_aggregates(graph);
   }
-  if (stateful && remembers(model)) {
+  if (stateful && is_stateful(model)) {
     prepared.opaque_reason = "remembers: what it returns depends on the pictures before";
     return {};
   }
@@ -229,9 +229,9 @@ std::string content_hash(const at::Tensor& tensor) {
   return sha256(header + ";" + sha256(std::string_view(data, dense.nbytes())));
 }
 
-DryRun dry_run(const model::Loaded& model) {
+TraceRun dry_run(const model::Loaded& model) {
   const model::InputSpec& spec = *model.spec.input;
-  DryRun dry;
+  TraceRun dry;
   const at::Tensor frames = model::example_frames(spec, 2);
   try {
     dry.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
@@ -257,7 +257,7 @@ DryRun dry_run(const model::Loaded& model) {
   return dry;
 }
 
-Prepared prepare(const model::Loaded& model, const DryRun& dry) {
+Prepared prepare(const model::Loaded& model, const TraceRun& dry) {
   Prepared prepared;
   prepared.name = model.spec.name;
   prepared.batchable = dry.batchable;
@@ -289,7 +289,7 @@ Prepared prepare(const model::Loaded& model, const DryRun& dry) {
     prepared.opaque_reason = "has a graph that cannot be rewritten: " + reason_of(error);
   }
   if (!prepared.opaque_reason.empty()) {
-    prepared.transparent = false;
+    prepared.rewritable = false;
     prepared.graph = nullptr;
     prepared.parameters.clear();
     prepared.program = Program{};

@@ -112,8 +112,8 @@ std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int
   const std::vector<tj::Node*> nodes = top_nodes(*model.graph);
   const std::set<const tj::Node*> live = live_nodes(model, cut, nodes);
   std::set<const tj::Node*> convolutions;
-  for (const int layer : cut) {
-    const tj::Value* value = value_at(nodes, place_of(model.program.layers.at(static_cast<std::size_t>(layer))));
+  for (const LayerIndex layer : cut) {
+    const tj::Value* value = value_at(nodes, place_of(model.program.layers.at(layer)));
     if (!collect(value, live, convolutions)) return {};
   }
   std::vector<int> positions;
@@ -125,7 +125,7 @@ std::vector<int> refit_convolutions(const Prepared& model, const std::vector<int
 
 ConvGeometry convolution_geometry(const Prepared& model, int node) {
   const std::vector<tj::Node*> nodes = top_nodes(*model.graph);
-  const tj::Node& convolution = *nodes.at(static_cast<std::size_t>(node));
+  const tj::Node& convolution = *nodes.at(node);
   ConvGeometry geometry;
   geometry.stride = pair_of(convolution, 3);
   geometry.padding = pair_of(convolution, 4);
@@ -143,9 +143,9 @@ ConvGeometry convolution_geometry(const Prepared& model, int node) {
       std::count_if(nodes.begin(), nodes.begin() + node, [](auto* one) { return one->kind() != c10::prim::Constant; }));
   if (geometry.weight_shape.empty()) return geometry;
   geometry.output_places = model.program.ops.at(op).output_bytes / 4 / geometry.weight_shape[0];
-  const int layer = model.program.ops[op].layer;
+  const LayerIndex layer = model.program.ops[op].layer;
   if (layer < 0) return geometry;
-  const auto& shape = model.program.layers[static_cast<std::size_t>(layer)].shape;
+  const auto& shape = model.program.layers[layer].shape;
   if (shape.size() == 3 && shape[1] * shape[2] == geometry.output_places) geometry.layer = layer;
   return geometry;
 }

@@ -17,11 +17,11 @@ namespace tj = torch::jit;
 
 /// The sink of the run in progress on this thread. The interpreter runs on the calling thread, so the operator finds
 /// it.
-thread_local const TapSink* current_sink = nullptr;
+thread_local const ProbeSink* current_sink = nullptr;
 
-/// repsim::tap hands a tensor to the sink. Conservative aliasing: no pass moves it, drops it, or moves a write across
+/// repsim::probe hands a tensor to the sink. Conservative aliasing: no pass moves it, drops it, or moves a write across
 /// it, so it sees the value as its producer left it.
-void tap(tj::Stack& stack) {
+void probe(tj::Stack& stack) {
   const std::int64_t id = tj::pop(stack).toInt();
   const c10::IValue value = tj::pop(stack);
   // prim::Uninitialized stands for a tensor on paths that are never taken.
@@ -29,7 +29,7 @@ void tap(tj::Stack& stack) {
 }
 
 const tj::RegisterOperators register_tap{
-    {tj::Operator("repsim::tap(Tensor x, int id) -> ()", tap, c10::AliasAnalysisKind::CONSERVATIVE)}};
+    {tj::Operator("repsim::tap(Tensor x, int id) -> ()", probe, c10::AliasAnalysisKind::CONSERVATIVE)}};
 
 /// repsim::max_pool2d is aten::max_pool2d, to the bit: maps that lie channel by channel are pooled with their channels
 /// last, which torch does with vectors, and brought back. Three times as fast, and where this is a detector's first
@@ -114,13 +114,13 @@ Error cannot_run(at::Device device, const std::exception& error) {
 
 class SinkGuard {
  public:
-  explicit SinkGuard(const TapSink& sink) : previous_(current_sink) { current_sink = &sink; }
+  explicit SinkGuard(const ProbeSink& sink) : previous_(current_sink) { current_sink = &sink; }
   ~SinkGuard() { current_sink = previous_; }
   SinkGuard(const SinkGuard&) = delete;
   SinkGuard& operator=(const SinkGuard&) = delete;
 
  private:
-  const TapSink* previous_;
+  const ProbeSink* previous_;
 };
 
 }  // namespace
@@ -147,15 +147,15 @@ tj::Value* reshape_for_view(tj::Node* node) {
   return reshaped->setType(node->output()->type());
 }
 
-Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> taps, bool keep_output,
+Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<const Place> probes, bool keep_output,
                at::Device device)
     : device_(device), parameters_(std::move(parameters)) {
   std::shared_ptr<tj::Graph> copy = graph.copy();
   const std::vector<tj::Node*> nodes = top_nodes(*copy);
   std::vector<tj::Value*> tapped;
-  for (const Place& place : taps) tapped.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
+  for (const Place& place : probes) tapped.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
   if (!keep_output) {
-    // Only what the taps need is left, without the checks and prints of what comes after them.
+    // Only what the probes need is left, without the checks and prints of what comes after them.
     while (!copy->outputs().empty()) copy->eraseOutput(0);
     for (tj::Value* value : tapped) {
       if (value) copy->registerOutput(value);
@@ -181,13 +181,13 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
   code_ = tj::Code(copy, "repsim");
 }
 
-c10::IValue Runner::run(std::vector<c10::IValue> inputs, const TapSink& sink) const {
+c10::IValue Runner::run(std::vector<c10::IValue> inputs, const ProbeSink& sink) const {
   const c10::InferenceMode no_gradients;
   const c10::IValue result = interpret(std::move(inputs), parameters_, sink);
   return device_.is_cpu() ? result : on_device(result, at::kCPU);
 }
 
-c10::IValue Runner::run_differentiable(std::vector<c10::IValue> inputs, const TapSink& sink) const {
+c10::IValue Runner::run_differentiable(std::vector<c10::IValue> inputs, const ProbeSink& sink) const {
   const c10::InferenceMode outside(false);
   const at::AutoGradMode gradients(true);
   std::vector<c10::IValue> variables;
@@ -208,7 +208,7 @@ c10::IValue Runner::run_differentiable(std::vector<c10::IValue> inputs, const Ta
 }
 
 c10::IValue Runner::interpret(std::vector<c10::IValue> inputs, const std::vector<c10::IValue>& parameters,
-                              const TapSink& sink) const {
+                              const ProbeSink& sink) const {
   const SinkGuard guard(sink);
   tj::Stack stack = std::move(inputs);
   if (!device_.is_cpu()) {

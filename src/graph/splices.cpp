@@ -10,7 +10,7 @@ namespace repsim::graph {
 std::vector<const Source*> Splice::sources() const {
   std::vector<const Source*> result;
   const auto add = [&](const Correction& correction) {
-    for (const SideInput& side : correction.sides) result.push_back(&side);
+    for (const AuxiliaryInput& side : correction.auxiliary_inputs) result.push_back(&side);
   };
   for (const Override& one : overrides) {
     result.push_back(&one);
@@ -23,15 +23,14 @@ std::vector<const Source*> Splice::sources() const {
 std::vector<int> execution_order(std::size_t count, std::span<const Splice> splices) {
   std::vector<std::set<int>> needs(count);
   for (const Splice& splice : splices) {
-    for (const Source* one : splice.sources()) needs[static_cast<std::size_t>(splice.receiver)].insert(one->donor);
+    for (const Source* one : splice.sources()) needs[splice.receiver].insert(one->donor);
   }
   std::vector<int> order;
   std::vector<bool> done(count, false);
   while (order.size() < count) {
     const std::size_t before = order.size();
     for (std::size_t i = 0; i < count && order.size() == before; ++i) {
-      const bool ready = std::all_of(needs[i].begin(), needs[i].end(),
-                                     [&](int donor) { return done[static_cast<std::size_t>(donor)]; });
+      const bool ready = std::all_of(needs[i].begin(), needs[i].end(), [&](ModelIndex donor) { return done[donor]; });
       if (!done[i] && ready) {
         done[i] = true;
         order.push_back(static_cast<int>(i));

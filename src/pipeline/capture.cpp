@@ -66,10 +66,10 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
     const model::Loaded loaded = load(settings, one.index);
     std::vector<graph::Prepared> prepared{graph::prepare(loaded, graph::dry_run(loaded))};
     prepared.front().device = device;
-    const Room room = limit.room(prepared);
+    const MemoryBudget memory_budget = limit.memory_budget(prepared);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
-    result[one.index] = capture_signatures(loaded, prepared.front(), one.source, video,
-                                           stores[static_cast<std::size_t>(store)], cache, room.rows, progress);
+    result[one.index] = capture_signatures(loaded, prepared.front(), one.source, video, stores[store], cache,
+                                           memory_budget.rows, progress);
   }
   limit.judge();
   return result;

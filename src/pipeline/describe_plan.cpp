@@ -15,21 +15,21 @@ std::size_t at(int index) { return static_cast<std::size_t>(index); }
 std::vector<c10::IValue> example_images(const Workspace& work, const std::vector<int>& groups) {
   std::vector<c10::IValue> images;
   for (const int group : groups) {
-    const model::InputSpec& spec = work.set.specs[at(group)];
+    const model::InputSpec& spec = work.set.specs[group];
     images.push_back(model::make_input(spec, model::example_frames(spec, 1)));
   }
   return images;
 }
 
-/// Adds up what the joint graph of the transparent models computes; opaque models count as they are.
-graph::Program joint_program(const Workspace& work, const std::vector<graph::Splice>& splices) {
-  std::vector<int> wanted;
+/// Adds up what the merged graph of the rewritable models computes; opaque models count as they are.
+graph::Program merged_program_of(const Workspace& work, const std::vector<graph::Splice>& splices) {
+  std::vector<ModelIndex> wanted;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    if (work.prepared[i].transparent) wanted.push_back(static_cast<int>(i));
+    if (work.prepared[i].rewritable) wanted.push_back(static_cast<int>(i));
   }
   if (wanted.empty()) return {};
   const graph::Assembly assembly = graph::assemble(work.set.models, work.set.groups, splices, wanted);
-  return graph::describe_joint(assembly, example_images(work, assembly.input_groups));
+  return graph::describe_merged(assembly, example_images(work, assembly.input_groups));
 }
 
 /// Constant matrices of the shares before this one; the bundle holds equal ones once.
@@ -37,69 +37,70 @@ struct HeldMatrices {
   std::set<graph::Axis> rows, columns;
 };
 
-/// Bytes of the joint's matrices that are held already; its others are from now on.
-std::int64_t bytes_held_already(const fit::Joint& joint, HeldMatrices& held) {
+/// Bytes of the attachment's matrices that are held already; its others are from now on.
+std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices& held) {
   std::int64_t bytes = 0;
-  for (const graph::Axis& axis : joint.rows) bytes += held.rows.insert(axis).second ? 0 : fit::matrix_bytes(axis);
-  for (const graph::Axis& axis : joint.columns) bytes += held.columns.insert(axis).second ? 0 : fit::matrix_bytes(axis);
+  for (const graph::Axis& axis : attachment.rows) bytes += held.rows.insert(axis).second ? 0 : fit::matrix_bytes(axis);
+  for (const graph::Axis& axis : attachment.columns)
+    bytes += held.columns.insert(axis).second ? 0 : fit::matrix_bytes(axis);
   return bytes;
 }
 
-report::Share share_of(const Workspace& work, const Accepted& accepted,
+report::Share share_of(const Workspace& work, const FittedShare& accepted,
                        const std::vector<similarity::Signatures>& signatures, HeldMatrices& matrices) {
-  const graph::Program& receiver = work.prepared[at(accepted.candidate.receiver)].program;
+  const graph::Program& receiver = work.prepared[accepted.candidate.receiver].program;
   std::map<int, similarity::Matrix> matrix_of;
-  for (const int donor : planner::donors_of(accepted.candidate))
-    matrix_of[donor] = similarity::cka(signatures[at(accepted.candidate.receiver)], signatures[at(donor)]);
+  for (const ModelIndex donor : planner::donors_of(accepted.candidate))
+    matrix_of[donor] = similarity::cka(signatures[accepted.candidate.receiver], signatures[donor]);
   report::Share share;
-  share.receiver = work.prepared[at(accepted.candidate.receiver)].name;
+  share.receiver = work.prepared[accepted.candidate.receiver].name;
   const DonorNames donors = donor_names(work, accepted.candidate);
   share.donor = donors.most;
   share.donors = donors.all;
   for (std::size_t i = 0; i < accepted.candidate.receiver_layers.size(); ++i) {
     const int from = accepted.candidate.donor_layers[i], to = accepted.candidate.receiver_layers[i];
-    const graph::Prepared& donor = work.prepared[at(accepted.candidate.donors[i])];
+    const graph::Prepared& donor = work.prepared[accepted.candidate.donors[i]];
     report::Replaced replaced;
-    replaced.receiver_layer = receiver.layers[at(to)].name;
+    replaced.receiver_layer = receiver.layers[to].name;
     replaced.donor = donor.name;
-    replaced.donor_layer = donor.program.layers[at(from)].name;
+    replaced.donor_layer = donor.program.layers[from].name;
     replaced.similarity = matrix_of.at(accepted.candidate.donors[i]).at(at(to), at(from));
-    replaced.adapter = adapter_word(accepted.joint, i);
-    replaced.refit = !accepted.joint.refit_nodes.empty();
-    replaced.correction_rank = accepted.joint.rank;
+    replaced.adapter = adapter_word(accepted.attachment, i);
+    replaced.refit = !accepted.attachment.refit_nodes.empty();
+    replaced.correction_rank = accepted.attachment.rank;
     replaced.residual = accepted.fitted.residuals[i];
     share.replaced.push_back(std::move(replaced));
   }
-  for (const fit::Side& side : accepted.joint.sides) {
-    const graph::Prepared& donor = work.prepared[at(side.donor)];
-    share.side_inputs.push_back({donor.name, donor.program.layers[at(side.donor_layer)].name});
+  for (const fit::DonorLayer& auxiliary : accepted.attachment.auxiliary_inputs) {
+    const graph::Prepared& donor = work.prepared[auxiliary.donor];
+    share.auxiliary_inputs.push_back({donor.name, donor.program.layers[auxiliary.donor_layer].name});
   }
   const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.receiver_layers);
-  for (const int layer : removal.layers) share.removed_layers.push_back(receiver.layers[at(layer)].name);
-  share.bytes_removed = removal.bytes + accepted.joint.bytes_taken_in;
-  share.bytes_added = accepted.joint.bytes_added - bytes_held_already(accepted.joint, matrices);
-  share.flops_removed = removal.flops + accepted.joint.flops_taken_in;
-  share.flops_added = accepted.joint.flops_added;
+  for (const LayerIndex layer : removal.layers) share.removed_layers.push_back(receiver.layers[layer].name);
+  share.bytes_removed = removal.bytes + accepted.attachment.bytes_folded;
+  share.bytes_added = accepted.attachment.bytes_added - bytes_held_already(accepted.attachment, matrices);
+  share.flops_removed = removal.flops + accepted.attachment.flops_folded;
+  share.flops_added = accepted.attachment.flops_added;
   share.predicted_fidelity = accepted.candidate.predicted_fidelity;
   return share;
 }
 
-report::Totals totals_of(const bundle::Written& written, const graph::Program& joint) {
-  return {written.elements, written.parameter_bytes, graph::total_flops(joint), graph::peak_activation_bytes(joint),
-          graph::total_latency_ns(joint)};
+report::Totals totals_of(const bundle::Written& written, const graph::Program& attachment) {
+  return {written.elements, written.parameter_bytes, graph::total_flops(attachment),
+          graph::peak_activation_bytes(attachment), graph::total_latency_ns(attachment)};
 }
 
 report::Candidate candidate_of(const Workspace& work, const planner::Candidate& candidate) {
   report::Candidate result;
-  const graph::Prepared& receiver = work.prepared[at(candidate.receiver)];
+  const graph::Prepared& receiver = work.prepared[candidate.receiver];
   result.receiver = receiver.name;
   result.donor = donor_names(work, candidate).most;
-  for (const int layer : candidate.receiver_layers)
-    result.receiver_layers.push_back(receiver.program.layers[at(layer)].name);
+  for (const LayerIndex layer : candidate.receiver_layers)
+    result.receiver_layers.push_back(receiver.program.layers[layer].name);
   for (std::size_t i = 0; i < candidate.donors.size(); ++i) {
-    const graph::Prepared& donor = work.prepared[at(candidate.donors[i])];
+    const graph::Prepared& donor = work.prepared[candidate.donors[i]];
     result.layer_donors.push_back(donor.name);
-    result.donor_layers.push_back(donor.program.layers[at(candidate.donor_layers[i])].name);
+    result.donor_layers.push_back(donor.program.layers[candidate.donor_layers[i]].name);
   }
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.bytes_saved;
@@ -121,8 +122,8 @@ report::Candidate candidate_of(const Workspace& work, const planner::Candidate& 
 DonorNames donor_names(const Workspace& work, const planner::Candidate& candidate) {
   DonorNames result;
   std::ptrdiff_t most = 0;
-  for (const int donor : planner::donors_of(candidate)) {
-    const std::string& name = work.prepared[at(donor)].name;
+  for (const ModelIndex donor : planner::donors_of(candidate)) {
+    const std::string& name = work.prepared[donor].name;
     const auto given = std::count(candidate.donors.begin(), candidate.donors.end(), donor);
     if (given > most) result.most = name;
     most = std::max(most, given);
@@ -131,14 +132,16 @@ DonorNames donor_names(const Workspace& work, const planner::Candidate& candidat
   return result;
 }
 
-std::string adapter_word(const fit::Joint& joint, std::size_t tap) {
-  const std::string map = joint.resample[tap] ? "resample" : joint.resize[tap] ? "resize" : "";
-  if (!joint.linear[tap]) return map.empty() ? "none" : map;
+std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement) {
+  const std::string map = attachment.resample[replacement] ? "resample"
+                          : attachment.resize[replacement] ? "resize"
+                                                           : "";
+  if (!attachment.linear[replacement]) return map.empty() ? "none" : map;
   return map.empty() ? "linear" : map + "+linear";
 }
 
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                           const video::Sampling& sampling, const Judging& judging, const Found& found,
+                           const video::Sampling& sampling, const Judging& judging, const SearchResult& found,
                            const bundle::Written& written, const bundle::Written& deduplicated,
                            const std::vector<similarity::Signatures>& signatures) {
   report::Plan plan;
@@ -153,7 +156,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   plan.holdout_frames = judging.holdout;
   for (const model::InputSpec& spec : work.set.specs) plan.inputs.push_back({spec, {}});
   std::int64_t latency_ns = 0;
-  const graph::Program merged = joint_program(work, splices_of(found.shares)), exact = joint_program(work, {});
+  const graph::Program merged = merged_program_of(work, splices_of(found.shares)), exact = merged_program_of(work, {});
   for (std::size_t i = 0; i < work.loaded.size(); ++i) {
     const graph::Prepared& prepared = work.prepared[i];
     report::ModelEntry entry;
@@ -165,13 +168,13 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
     entry.output = work.outputs[i].spec;
     entry.format_reason = work.outputs[i].reason;
     entry.run_method = "run_" + work.identifiers[i];
-    entry.transparent = prepared.transparent;
+    entry.rewritable = prepared.rewritable;
     entry.opaque_reason = prepared.opaque_reason;
     entry.layers = static_cast<std::int64_t>(prepared.program.layers.size());
     entry.parameters = prepared.model_elements;
     entry.bytes = prepared.model_bytes;
     entry.flops = graph::total_flops(prepared.program);
-    plan.inputs[at(work.set.groups[i])].models.push_back(entry.name);
+    plan.inputs[work.set.groups[i]].models.push_back(entry.name);
     plan.before.parameters += entry.parameters;
     plan.before.bytes += entry.bytes;
     plan.before.flops += entry.flops;
@@ -193,7 +196,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   for (const graph::Prepared& prepared : work.prepared) plan.exact.ops_computed_once += weighted(prepared.program);
   plan.exact.ops_computed_once -= weighted(exact);
   HeldMatrices matrices;
-  for (const Accepted& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));
+  for (const FittedShare& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));
   for (const planner::Candidate& candidate : found.candidates) plan.candidates.push_back(candidate_of(work, candidate));
   return plan;
 }

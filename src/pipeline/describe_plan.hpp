@@ -20,12 +20,12 @@ DonorNames donor_names(const Workspace& work, const planner::Candidate& candidat
 
 /// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
 /// "resample+linear".
-std::string adapter_word(const fit::Joint& joint, std::size_t tap);
+std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement);
 
 /// Everything in the plan that is known once the bundle is written; fidelities come from verification.
 /// @param deduplicated  the bundle of the same models without shares
 report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                           const video::Sampling& sampling, const Judging& judging, const Found& found,
+                           const video::Sampling& sampling, const Judging& judging, const SearchResult& found,
                            const bundle::Written& written, const bundle::Written& deduplicated,
                            const std::vector<similarity::Signatures>& signatures);
 

@@ -6,9 +6,9 @@
 namespace repsim::pipeline {
 
 std::vector<Direction> directions(const Settings& settings, const Workspace& work) {
-  const auto transparent = [&](const std::string& name) {
+  const auto rewritable = [&](const std::string& name) {
     return std::any_of(work.prepared.begin(), work.prepared.end(),
-                       [&](const graph::Prepared& model) { return model.name == name && model.transparent; });
+                       [&](const graph::Prepared& model) { return model.name == name && model.rewritable; });
   };
   const auto wanted = [&](const Direction& direction) {
     const bool gives = settings.donors.empty() ||
@@ -16,7 +16,7 @@ std::vector<Direction> directions(const Settings& settings, const Workspace& wor
                          return planner::glob_matches(glob, direction.donor);
                        });
     const bool takes = std::find(settings.keep.begin(), settings.keep.end(), direction.receiver) == settings.keep.end();
-    return gives && takes && transparent(direction.receiver) && transparent(direction.donor);
+    return gives && takes && rewritable(direction.receiver) && rewritable(direction.donor);
   };
   std::vector<Direction> all = settings.share;
   if (all.empty()) {

@@ -11,7 +11,7 @@
 namespace repsim::pipeline {
 
 /// How a share says that a layer is to be replaced; what it does not say is as the plan's settings allow.
-struct Means {
+struct AttachmentRequest {
   std::optional<std::string> adapter;
   std::optional<bool> refit;
 };
@@ -19,8 +19,8 @@ struct Means {
 struct EditedPlan {
   std::filesystem::path file;
   report::Plan plan;
-  Settings settings;                      ///< of plan.settings: goals, adapters, refit
-  std::vector<std::vector<Means>> means;  ///< per share and replaced layer
+  Settings settings;                                  ///< of plan.settings: goals, adapters, refit
+  std::vector<std::vector<AttachmentRequest>> means;  ///< per share and replaced layer
 
   /// "plan.json: shares[0].replaced[1].donor_layer"
   [[nodiscard]] std::string where(const std::string& field) const { return file.string() + ": " + field; }
@@ -38,7 +38,7 @@ void check_shares(const EditedPlan& edited);
 struct PlannedShare {
   planner::Candidate candidate;
   fit::Options options;
-  fit::Joint joint;
+  fit::Attachment attachment;
 };
 
 /// The plan's shares in its order, checked against the models: their layers exist and are feature maps, donors still

@@ -5,14 +5,14 @@ namespace {
 
 constexpr std::int64_t kTriedFrames = 96;  // that trials are fitted on at most
 
-void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::RowWeights& weights) {
+void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t frames, fit::SampleWeights& weights) {
   for (model::Detections& one : model::decode(output, head.output, head.input, frames))
     weights.boxes.push_back(std::move(one));
 }
 
-fit::RowWeights row_weights(const Workspace& work, const capture::Stores& frames, const verify::Head& head,
-                            int receiver, Progress& progress) {
-  fit::RowWeights weights;
+fit::SampleWeights sample_weights(const Workspace& work, const capture::Stores& frames, const verify::Head& head,
+                                  ModelIndex receiver, Progress& progress) {
+  fit::SampleWeights weights;
   if (head.output.format == model::OutputFormat::kTensor) return weights;
   const std::int64_t count = frames.front().size();
   progress.begin("detections of " + head.name, count);
@@ -38,7 +38,7 @@ FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, 
   if (frames <= kTriedFrames) return;
   for (std::int64_t i = 0; i < kTriedFrames; ++i) tried_at_.push_back(i * frames / kTriedFrames);
   for (std::int64_t position = 0, next = 0; position < frames; ++position) {
-    const bool tried = next < kTriedFrames && tried_at_[static_cast<std::size_t>(next)] == position;
+    const bool tried = next < kTriedFrames && tried_at_[next] == position;
     if (tried) ++next;
     if (!tried) rest_at_.push_back(position);
   }
@@ -48,40 +48,40 @@ FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, 
   }
 }
 
-const fit::RowWeights& FitFrames::weights_of(const capture::Stores& part, fit::WeightsOf& known, int receiver) {
+const fit::SampleWeights& FitFrames::weights_of(const capture::Stores& part, fit::WeightsOf& known,
+                                                ModelIndex receiver) {
   if (known.count(receiver) == 0)
-    known.emplace(receiver, row_weights(work_, part, heads_[static_cast<std::size_t>(receiver)], receiver, progress_));
+    known.emplace(receiver, sample_weights(work_, part, heads_[receiver], receiver, progress_));
   return known.at(receiver);
 }
 
-const fit::WeightsOf& FitFrames::weights_tried(int receiver) {
+const fit::WeightsOf& FitFrames::weights_tried(ModelIndex receiver) {
   (void)weights_of(tried(), weights_tried_, receiver);
   return weights_tried_;
 }
 
-const fit::RowWeights& FitFrames::weights_all(int receiver) {
-  const fit::RowWeights& tried = weights_tried(receiver).at(receiver);
+const fit::SampleWeights& FitFrames::weights_all(ModelIndex receiver) {
+  const fit::SampleWeights& tried = weights_tried(receiver).at(receiver);
   if (all_tried() || tried.boxes.empty()) return tried;
   const auto [all, is_new] = weights_all_.try_emplace(receiver, tried);
   if (!is_new) return all->second;
-  const fit::RowWeights& rest = weights_of(rest_, weights_rest_, receiver);
+  const fit::SampleWeights& rest = weights_of(rest_, weights_rest_, receiver);
   std::vector<model::Detections>& boxes = all->second.boxes;
   boxes.resize(tried.boxes.size() + rest.boxes.size());
-  for (std::size_t i = 0; i < tried_at_.size(); ++i) boxes[static_cast<std::size_t>(tried_at_[i])] = tried.boxes[i];
-  for (std::size_t i = 0; i < rest_at_.size(); ++i) boxes[static_cast<std::size_t>(rest_at_[i])] = rest.boxes[i];
+  for (std::size_t i = 0; i < tried_at_.size(); ++i) boxes[tried_at_[i]] = tried.boxes[i];
+  for (std::size_t i = 0; i < rest_at_.size(); ++i) boxes[rest_at_[i]] = rest.boxes[i];
   return all->second;
 }
 
-void FitFrames::take(int model, const c10::IValue& output, std::int64_t frames) {
-  progress_.spend("detections",
-                  [&] { add_boxes(heads_[static_cast<std::size_t>(model)], output, frames, weights_tried_[model]); });
+void FitFrames::take(ModelIndex model, const c10::IValue& output, std::int64_t frames) {
+  progress_.spend("detections", [&] { add_boxes(heads_[model], output, frames, weights_tried_[model]); });
 }
 
-std::vector<fit::Part> FitFrames::part_tried(int receiver, fit::Reuse* reuse) {
+std::vector<fit::Part> FitFrames::part_tried(ModelIndex receiver, fit::Reuse* reuse) {
   return {{tried(), weights_tried(receiver).at(receiver), reuse}};
 }
 
-std::vector<fit::Part> FitFrames::parts(int receiver, fit::Reuse* reuse) {
+std::vector<fit::Part> FitFrames::parts(ModelIndex receiver, fit::Reuse* reuse) {
   std::vector<fit::Part> parts = part_tried(receiver, reuse);
   if (!all_tried()) parts.push_back({rest_, weights_of(rest_, weights_rest_, receiver)});
   return parts;

@@ -22,20 +22,20 @@ class FitFrames {
 
   /// Weights of the rows of tried(), with those of this receiver; each is worked out once.
   /// @throws Error{kInterrupted}
-  const fit::WeightsOf& weights_tried(int receiver);
-  const fit::RowWeights& weights_all(int receiver);
+  const fit::WeightsOf& weights_tried(ModelIndex receiver);
+  const fit::SampleWeights& weights_all(ModelIndex receiver);
 
   /// What a model returns for the next frames of tried(), in order: nothing is run for its weights then.
-  void take(int model, const c10::IValue& output, std::int64_t frames);
+  void take(ModelIndex model, const c10::IValue& output, std::int64_t frames);
 
   /// What a fit of this receiver that is kept sees.
   /// @param reuse  of tried()
-  std::vector<fit::Part> parts(int receiver, fit::Reuse* reuse);
+  std::vector<fit::Part> parts(ModelIndex receiver, fit::Reuse* reuse);
   /// What one that is tried sees.
-  std::vector<fit::Part> part_tried(int receiver, fit::Reuse* reuse);
+  std::vector<fit::Part> part_tried(ModelIndex receiver, fit::Reuse* reuse);
 
  private:
-  const fit::RowWeights& weights_of(const capture::Stores& part, fit::WeightsOf& known, int receiver);
+  const fit::SampleWeights& weights_of(const capture::Stores& part, fit::WeightsOf& known, ModelIndex receiver);
 
   const Workspace& work_;
   const capture::Stores& calibration_;

@@ -53,7 +53,7 @@ Json layers_json(const graph::Program& program) {
   Json layers = Json::array();
   for (const graph::Layer& layer : program.layers) {
     Json inputs = Json::array();
-    for (const int input : layer.inputs) inputs.push_back(program.layers[static_cast<std::size_t>(input)].name);
+    for (const int input : layer.inputs) inputs.push_back(program.layers[input].name);
     layers.push_back({{"name", layer.name},
                       {"kind", layer.kind},
                       {"ops", ops_of(program, layers.size())},
@@ -86,7 +86,7 @@ std::string layers_text(const graph::Program& program) {
 Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries) {
   model::load_libraries(libraries);
   const model::Loaded loaded = model::load(spec, spec.input ? "flags" : "");
-  const graph::DryRun dry = graph::dry_run(loaded);
+  const graph::TraceRun dry = graph::dry_run(loaded);
   const model::Recognised output = model::recognise(loaded, dry.output, 1);
   const graph::Prepared prepared = graph::prepare(loaded, dry);
   const graph::Program& program = prepared.program;
@@ -99,8 +99,8 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
   json["file_bytes"] = loaded.file_bytes;
   json["parameters"] = prepared.model_elements;
   json["parameter_bytes"] = prepared.model_bytes;
-  // Not known of a model that is carried whole.
-  const bool known = prepared.transparent;
+  // Not known of a model that is opaque.
+  const bool known = prepared.rewritable;
   json["unused_parameter_bytes"] = known ? Json(program.unused_parameter_bytes) : Json();
   json["flops"] = known ? Json(graph::total_flops(program)) : Json();
   json["peak_activation_bytes"] = known ? Json(graph::peak_activation_bytes(program)) : Json();
@@ -111,11 +111,11 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
   json["output_structure"] = structure_of(dry.output);
   json["format_reason"] = output.reason;
   json["operator_libraries"] = libraries_json(loaded.operator_libraries);
-  json["transparent"] = prepared.transparent;
+  json["transparent"] = prepared.rewritable;
   json["opaque_reason"] = prepared.opaque_reason;
   json["layers"] = layers_json(program);
   json["not_layers"] = Json::array();
-  for (const graph::NoLayer& other : program.others)
+  for (const graph::RejectedLayer& other : program.others)
     json["not_layers"].push_back({{"name", other.name}, {"reason", other.reason}});
 
   const model::InputSpec& input = *loaded.spec.input;
@@ -124,13 +124,13 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
        << "  file        " << report::human_bytes(loaded.file_bytes) << ", sha256 " << loaded.sha256.substr(0, 16)
        << "...\n"
        << "  parameters  " << prepared.model_elements << " (" << report::human_bytes(prepared.model_bytes);
-  if (prepared.transparent) {
+  if (prepared.rewritable) {
     text << "; " << report::human_bytes(program.unused_parameter_bytes) << " of it never read by forward)\n"
          << "  work        " << std::fixed << std::setprecision(1)
          << static_cast<double>(graph::total_flops(program)) / 1e6
          << " MFLOPs per frame (a multiply-add counts as 2)\n";
   } else {
-    text << ")\n";  // what a model that is carried whole reads and computes is not known
+    text << ")\n";  // what a model that is opaque reads and computes is not known
   }
   text << "  input       " << input.width << "x" << input.height << " " << model::to_string(input.color) << ", "
        << model::to_string(input.resize) << ", " << model::to_string(input.kind) << " "
@@ -143,7 +143,7 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
     for (const std::string& name : library.operators) text << " " << name;
     text << "\n";
   }
-  if (!prepared.transparent) {
+  if (!prepared.rewritable) {
     text << "  layers      none: the model is carried whole, because it " << prepared.opaque_reason << "\n";
   } else {
     text << "\n"
@@ -152,7 +152,7 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
     if (!program.others.empty()) {
       text << "\nNo layers, and why:\n";
       std::map<std::pair<std::string, std::string>, int> counts;  // one line for equal ones, in the order of the names
-      for (const graph::NoLayer& other : program.others) ++counts[{other.name, other.reason}];
+      for (const graph::RejectedLayer& other : program.others) ++counts[{other.name, other.reason}];
       for (const auto& [other, count] : counts) {
         text << "  " << other.first << ": " << other.second;
         if (count > 1) text << " (" << count << " times)";

@@ -16,7 +16,7 @@ void check_directions(const Settings& settings, const Workspace& work) {
   for (const Direction& direction : settings.share) {
     for (const std::string& name : {direction.receiver, direction.donor}) {
       for (const graph::Prepared& model : work.prepared) {
-        if (model.name != name || model.transparent) continue;
+        if (model.name != name || model.rewritable) continue;
         throw input_error("model '" + name + "' cannot share layers: it " + model.opaque_reason,
                           "--share " + direction.receiver + "<-" + direction.donor, "leave this direction out");
       }

@@ -8,8 +8,6 @@
 namespace repsim::pipeline {
 namespace {
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 /// What the bundle needs beside Torch: all that one of its models needs.
 std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
   std::map<std::string, std::set<std::string>> needed;
@@ -25,7 +23,7 @@ std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
 
 }  // namespace
 
-std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shares) {
+std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& shares) {
   Json models = Json::array();
   for (std::size_t i = 0; i < work.loaded.size(); ++i) {
     Json one;
@@ -40,9 +38,9 @@ std::string manifest_of(const Workspace& work, const std::vector<Accepted>& shar
   Json inputs = Json::array();
   for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
   Json list = Json::array();
-  for (const Accepted& share : shares) {
+  for (const FittedShare& share : shares) {
     const DonorNames donors = donor_names(work, share.candidate);
-    list.push_back({{"receiver", work.loaded[at(share.candidate.receiver)].spec.name},
+    list.push_back({{"receiver", work.loaded[share.candidate.receiver].spec.name},
                     {"donor", donors.most},
                     {"donors", donors.all}});
   }

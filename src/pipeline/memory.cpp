@@ -53,9 +53,9 @@ void MemoryLimit::check_files(const std::vector<model::ModelSpec>& models, AtOnc
   if (needed > *bytes_) throw too_small("repsim and the models' files", needed);
 }
 
-Room MemoryLimit::room(const std::vector<graph::Prepared>& models) const {
-  Room room;
-  if (!bytes_) return room;
+MemoryBudget MemoryLimit::memory_budget(const std::vector<graph::Prepared>& models) const {
+  MemoryBudget memory_budget;
+  if (!bytes_) return memory_budget;
   release_free_memory();
   const std::int64_t now = resident_bytes();
   std::vector<std::int64_t> minibatches{0, 0};
@@ -71,27 +71,28 @@ Room MemoryLimit::room(const std::vector<graph::Prepared>& models) const {
     throw too_small("the models and a minibatch of " + std::to_string(video::kMinibatchFrames) + " frames", least);
   // Optimised copies have weights of their own.
   std::int64_t left = *bytes_ - now - with_scratch(minibatches[0]) - weights;
-  room.rows = std::max<std::int64_t>(0, left - left / 4);  // blocks of many sizes leave gaps between them
+  memory_budget.rows = std::max<std::int64_t>(0, left - left / 4);  // blocks of many sizes leave gaps between them
   // A receiver and a donor run together; a bundle is in memory as a file and as a module.
   if (models.size() > 1) left -= with_scratch(minibatches[1]) + kFitting + 2 * weights;
   left = std::max<std::int64_t>(0, left);
-  room.screening = std::max(left, kLeastScreening);
-  const auto cuts = static_cast<std::int64_t>(room.together);
-  const std::int64_t wanted = room.calibration_values + room.sums + 2 * room.frame_values + cuts * kSumsOfACut;
+  memory_budget.screening = std::max(left, kLeastScreening);
+  const auto cuts = static_cast<std::int64_t>(memory_budget.together);
+  const std::int64_t wanted =
+      memory_budget.calibration_values + memory_budget.sums + 2 * memory_budget.frame_values + cuts * kSumsOfACut;
   if (left < wanted) {
     const double part = static_cast<double>(left) / static_cast<double>(wanted);
     const auto shrink = [part](std::int64_t& bytes) {
       bytes = static_cast<std::int64_t>(part * static_cast<double>(bytes));
     };
-    shrink(room.calibration_values);
-    shrink(room.sums);
-    shrink(room.frame_values);
-    room.together = std::max<std::size_t>(1, static_cast<std::size_t>(part * static_cast<double>(cuts)));
+    shrink(memory_budget.calibration_values);
+    shrink(memory_budget.sums);
+    shrink(memory_budget.frame_values);
+    memory_budget.together = std::max<std::size_t>(1, static_cast<std::size_t>(part * static_cast<double>(cuts)));
   }
   log::info("memory: " + report::human_bytes(now) + " with the models loaded, a minibatch about " +
             report::human_bytes(with_scratch(minibatches[0])) + ", " + report::human_bytes(left) + " of " +
             report::human_bytes(*bytes_) + " left to keep values in");
-  return room;
+  return memory_budget;
 }
 
 void MemoryLimit::judge() const {

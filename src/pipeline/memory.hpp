@@ -14,7 +14,7 @@
 namespace repsim::pipeline {
 
 /// None of it changes what a run finds.
-struct Room {
+struct MemoryBudget {
   std::int64_t calibration_values = std::int64_t{512} << 20;  ///< layers' values that fits have in common
   std::int64_t sums = std::int64_t{256} << 20;                ///< of maps from the same values to the same values
   std::int64_t frame_values = std::int64_t{352} << 20;        ///< layers' values that measuring has in common
@@ -35,7 +35,7 @@ class MemoryLimit {
 
   /// Once these models are loaded: what is left beside them and a minibatch of the one that needs most.
   /// @throws Error{kInput} where even that is too much
-  [[nodiscard]] Room room(const std::vector<graph::Prepared>& models) const;
+  [[nodiscard]] MemoryBudget memory_budget(const std::vector<graph::Prepared>& models) const;
 
   /// At the end of a run: a warning where the limit was not kept.
   void judge() const;

@@ -29,7 +29,7 @@ Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Pro
   }
   limit.check_files(models, MemoryLimit::AtOnce::kAll);
   Workspace work = open_models(models, sources, progress, device);
-  static_cast<void>(limit.room(work.prepared));
+  static_cast<void>(limit.memory_budget(work.prepared));
   return work;
 }
 

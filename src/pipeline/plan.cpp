@@ -1,7 +1,6 @@
 #include <chrono>
 #include <thread>
 
-#include "columns.hpp"
 #include "describe_plan.hpp"
 #include "job.hpp"
 #include "manifest.hpp"
@@ -12,6 +11,7 @@
 #include "repsim/base/posix.hpp"
 #include "search.hpp"
 #include "settings_json.hpp"
+#include "share_options.hpp"
 #include "signatures.hpp"
 #include "task_times.hpp"
 #include "trials.hpp"
@@ -39,8 +39,6 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
   Json laps_ = Json::object();
 };
-
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 /// On how many frames S was taken: 0 where no model gave signatures, since none was taken then.
 std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {
@@ -90,7 +88,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
   Workspace work = open_models(settings.models, settings.input_sources, progress, device);
   check_directions(settings, work);
-  const Room room = limit.room(work.prepared);
+  const MemoryBudget memory_budget = limit.memory_budget(work.prepared);
   watch.lap("load");
 
   const video::VideoInfo video = video::probe(settings.video, progress);
@@ -114,7 +112,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
 
   std::vector<similarity::Signatures> signatures;
   Json origins = Json::object();
-  for (Captured& one : signatures_of(settings, work, video, calibration, room, progress)) {
+  for (Captured& one : signatures_of(settings, work, video, calibration, memory_budget, progress)) {
     origins[one.file.signatures.model] = one.origin;
     signatures.push_back(std::move(one.file.signatures));
   }
@@ -146,24 +144,24 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
   deduplicated.bytes = {};
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, room, progress});
+  Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, memory_budget, progress});
   // The search judges on the frames of the check: what the originals say there serves both, where there is memory.
   if (!settings.memory_limit && device.is_cpu()) {
     for (std::size_t i = 0; i < heads.size(); ++i)
       bundle_check.originals.push_back(
           verify::remembered(verify::original_forward(work.loaded[i], work.set, holdout, heads[i].group)));
   }
-  Room for_judging = room;
+  MemoryBudget for_judging = memory_budget;
   for_judging.frame_values /= 4;  // few shares come so far
   Trials judge(settings, work, calibration, holdout, heads, signatures, for_judging, progress, bundle_check.originals);
-  const auto refused = [&](const Accepted& share, double fidelity) {
-    const std::string& receiver = work.prepared[at(share.candidate.receiver)].name;
+  const auto refused = [&](const FittedShare& share, double fidelity) {
+    const std::string& receiver = work.prepared[share.candidate.receiver].name;
     if (fidelity >= settings.min_fidelity_for(receiver) - share.reach) return false;
     log::info(receiver + " keeps " + rounded(fidelity) + " only on the frames that judge: searching on");
     searching.refuse(share.candidate, fidelity);
     return true;
   };
-  Found found;
+  SearchResult found;
   bundle::Written written;
   std::int64_t bundle_bytes = 0;
   std::string bundle_sha256;
@@ -174,11 +172,11 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     found = searching.run();
     ++judgements;
     // In memory first: the file is written and read back for what is likely to stay.
-    for (const Accepted& share : found.shares)
+    for (const FittedShare& share : found.shares)
       again = refused(share, judge.measured(share.candidate.receiver, splices_of(found.shares)).fidelity) || again;
     // What is far off is not worth a fit with all that it may see.
     const bool complete =
-        std::all_of(found.shares.begin(), found.shares.end(), [](const Accepted& one) { return one.reach == 0; });
+        std::all_of(found.shares.begin(), found.shares.end(), [](const FittedShare& one) { return one.reach == 0; });
     if (!again && !complete) {
       searching.complete();
       again = true;
@@ -195,8 +193,8 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     watch.lap("bundle");
     verdicts = verify::check_bundle(bundle_check, progress);
     watch.lap("verify");
-    for (const Accepted& share : found.shares)
-      again = refused(share, verdicts[at(share.candidate.receiver)].fidelity.value) || again;
+    for (const FittedShare& share : found.shares)
+      again = refused(share, verdicts[share.candidate.receiver].fidelity.value) || again;
   }
 
   Outcome outcome;
@@ -237,20 +235,20 @@ std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
   limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
   const Workspace work = open_models(settings.models, settings.input_sources, silent, device);
   check_directions(settings, work);
-  static_cast<void>(limit.room(work.prepared));
+  static_cast<void>(limit.memory_budget(work.prepared));
   std::string text;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
     const graph::Prepared& model = work.prepared[i];
     text += model.name + ": " + std::to_string(model.program.layers.size()) + " layers, " +
             report::human_bytes(model.model_bytes) + ", input group " + std::to_string(work.set.groups[i]) +
             ", format " + model::to_string(work.outputs[i].spec.format) +
-            (model.transparent ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
+            (model.rewritable ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
   }
   const std::vector<Direction> considered = directions(settings, work);
   for (const Direction& direction : considered)
     text += "would consider " + direction.receiver + "<-" + direction.donor + "\n";
   for (const graph::Prepared& receiver : work.prepared) {
-    std::vector<int> donors;
+    std::vector<ModelIndex> donors;
     for (const Direction& direction : considered) {
       if (direction.receiver == receiver.name) donors.push_back(index_of(work, direction.donor));
     }

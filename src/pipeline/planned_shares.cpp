@@ -1,16 +1,14 @@
 #include <algorithm>
 #include <set>
 
-#include "columns.hpp"
 #include "describe_plan.hpp"
 #include "edited_plan.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "share_options.hpp"
 
 namespace repsim::pipeline {
 namespace {
-
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 /// "linear" of "resize+linear", "none" of "resize": what has to be fitted. How a map is brought to another size follows
 /// from the layers.
@@ -23,7 +21,11 @@ std::string fitted_part(const std::string& adapter) {
 class Planned {
  public:
   Planned(const EditedPlan& edited, const Workspace& work, std::size_t share)
-      : edited_(edited), work_(work), share_(edited.plan.shares[share]), means_(edited.means[share]), number_(share) {}
+      : edited_(edited),
+        work_(work),
+        share_(edited.plan.shares[share]),
+        requests_(edited.means[share]),
+        number_(share) {}
 
   PlannedShare run() {
     PlannedShare planned;
@@ -41,15 +43,15 @@ class Planned {
     }
     check_all_are_read(candidate);
     planned.options = options();
-    planned.options.sides = sides(candidate, planned.options.rank);
-    planned.joint = fit::plan_joint(work_.set, cut_of(candidate), planned.options);
-    check_joint(planned);
+    planned.options.auxiliary_inputs = auxiliary_inputs(candidate, planned.options.rank);
+    planned.attachment = fit::plan_attachment(work_.set, cut_of(candidate), planned.options);
+    check_attachment(planned);
     return planned;
   }
 
   /// An entry of one of the share's lists.
   struct Field {
-    std::string list;  ///< "replaced", "side_inputs"
+    std::string list;  ///< "replaced", "auxiliary_inputs"
     std::size_t entry = 0;
     std::string key;
   };
@@ -65,25 +67,25 @@ class Planned {
   }
 
  private:
-  const graph::Prepared& prepared(int index) const { return work_.prepared[at(index)]; }
+  const graph::Prepared& prepared(int index) const { return work_.prepared[index]; }
 
   /// check_shares() has seen that the name is there.
-  int model(const std::string& name, const std::string& key) const {
+  ModelIndex model(const std::string& name, const std::string& key) const {
     const auto found = std::find_if(work_.prepared.begin(), work_.prepared.end(),
                                     [&](const graph::Prepared& one) { return one.name == name; });
-    if (!found->transparent) {
+    if (!found->rewritable) {
       throw input_error("model '" + name + "' cannot share layers: it " + found->opaque_reason,
                         edited_.where("shares[" + std::to_string(number_) + "]." + key), "remove the share");
     }
     return static_cast<int>(found - work_.prepared.begin());
   }
 
-  int layer(int index, const std::string& name, const Field& field) const {
+  LayerIndex layer(int index, const std::string& name, const Field& field) const {
     const graph::Program& program = prepared(index).program;
     const std::string of = "model '" + prepared(index).name + "'";
     const int found = graph::find_layer(program, name);
     if (found < 0) {
-      for (const graph::NoLayer& other : program.others) {
+      for (const graph::RejectedLayer& other : program.others) {
         if (other.name == name) fail(field, "'" + name + "' is no layer: " + other.reason, list_command(index));
       }
       std::vector<std::string> names;
@@ -91,17 +93,17 @@ class Planned {
       const auto close = closest(name, names);
       fail(field, of + " has no layer '" + name + "'", close ? "did you mean '" + *close + "'?" : list_command(index));
     }
-    const graph::Layer& layer = program.layers[at(found)];
+    const graph::Layer& layer = program.layers[found];
     if (layer.shape.size() != 3 || layer.dtype != "Float")
       fail(field, "'" + name + "' is no feature map [C,H,W] of float32", list_command(index));
     return found;
   }
 
   /// What corrections of this rank read besides.
-  std::vector<fit::Side> sides(const planner::Candidate& candidate, int rank) const {
-    std::vector<fit::Side> result;
-    for (std::size_t i = 0; i < share_.side_inputs.size(); ++i) {
-      const report::SideInput& one = share_.side_inputs[i];
+  std::vector<fit::DonorLayer> auxiliary_inputs(const planner::Candidate& candidate, int rank) const {
+    std::vector<fit::DonorLayer> result;
+    for (std::size_t i = 0; i < share_.auxiliary_inputs.size(); ++i) {
+      const report::AuxiliaryInput& one = share_.auxiliary_inputs[i];
       const Field field{"side_inputs", i, "donor"};
       if (rank == 0) {
         fail(field, "corrections read it, and this share has none",
@@ -110,17 +112,17 @@ class Planned {
       const std::vector<std::string> names = donor_names(work_, candidate).all;
       if (std::find(names.begin(), names.end(), one.donor) == names.end())
         fail(field, "'" + one.donor + "' gives no layer to this share", did_you_mean(one.donor, names));
-      const int donor = model(one.donor, "donor");
-      const fit::Side side{donor, layer(donor, one.donor_layer, {"side_inputs", i, "donor_layer"})};
-      if (std::find(result.begin(), result.end(), side) != result.end())
+      const ModelIndex donor = model(one.donor, "donor");
+      const fit::DonorLayer auxiliary{donor, layer(donor, one.donor_layer, {"side_inputs", i, "donor_layer"})};
+      if (std::find(result.begin(), result.end(), auxiliary) != result.end())
         fail({"side_inputs", i, "donor_layer"}, "'" + one.donor_layer + "' is there twice", "remove one of the two");
-      result.push_back(side);
+      result.push_back(auxiliary);
     }
     return result;
   }
 
   std::string list_command(int index) const {
-    return "repsim inspect " + work_.loaded[at(index)].spec.path + " lists the layers";
+    return "repsim inspect " + work_.loaded[index].spec.path + " lists the layers";
   }
 
   /// A layer that only other replaced layers read would be replaced for nothing.
@@ -132,7 +134,7 @@ class Planned {
       if (live[op]) read.insert(program.ops[op].inputs.begin(), program.ops[op].inputs.end());
     }
     for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i) {
-      const graph::Layer& layer = program.layers[at(candidate.receiver_layers[i])];
+      const graph::Layer& layer = program.layers[candidate.receiver_layers[i]];
       if (read.count(layer.op) == 0)
         fail(i, "receiver_layer", "nothing reads '" + layer.name + "' once the other layers are replaced",
              "remove this entry");
@@ -142,53 +144,54 @@ class Planned {
   /// What the share's own words ask for; where it has none, what the plan's settings allow.
   fit::Options options() const {
     fit::Options options = fit_options(edited_.settings);
-    const auto any_says = [&](auto&& says) { return std::any_of(means_.begin(), means_.end(), says); };
-    if (any_says([](const Means& one) { return one.adapter.has_value(); }))
-      options.linear = any_says([](const Means& one) { return fitted_part(one.adapter.value_or("none")) != "none"; });
-    if (any_says([](const Means& one) { return one.refit.has_value(); }))
-      options.refit = any_says([](const Means& one) { return one.refit.value_or(false); });
+    const auto any_says = [&](auto&& says) { return std::any_of(requests_.begin(), requests_.end(), says); };
+    if (any_says([](const AttachmentRequest& one) { return one.adapter.has_value(); }))
+      options.linear =
+          any_says([](const AttachmentRequest& one) { return fitted_part(one.adapter.value_or("none")) != "none"; });
+    if (any_says([](const AttachmentRequest& one) { return one.refit.has_value(); }))
+      options.refit = any_says([](const AttachmentRequest& one) { return one.refit.value_or(false); });
     for (const report::Replaced& one : share_.replaced)
       options.rank = std::max(options.rank, static_cast<int>(one.correction_rank));
     return options;
   }
 
-  void check_joint(const PlannedShare& planned) const {
-    const fit::Joint& joint = planned.joint;
-    for (std::size_t i = 0; i < means_.size(); ++i) {
-      if (means_[i].refit.value_or(false) && joint.refit_nodes.empty()) {
+  void check_attachment(const PlannedShare& planned) const {
+    const fit::Attachment& attachment = planned.attachment;
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      if (requests_[i].refit.value_or(false) && attachment.refit_nodes.empty()) {
         fail(i, "refit", "no convolution behind these layers can be solved again",
              R"("refit": false and "adapter": "linear")");
       }
-      if (!means_[i].refit.value_or(true) && !joint.refit_nodes.empty())
+      if (!requests_[i].refit.value_or(true) && !attachment.refit_nodes.empty())
         fail(i, "refit", "the layers of a share are refitted together", "the same for all its layers");
     }
-    if (!joint.possible) {
+    if (!attachment.possible) {
       for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
         const std::int64_t wanted = channels(planned.candidate.receiver, planned.candidate.receiver_layers[i]),
-                           given = channels(planned.candidate.donors[i], planned.candidate.donor_layers[i]);
-        if (wanted != given) {
+                           supplied = channels(planned.candidate.donors[i], planned.candidate.donor_layers[i]);
+        if (wanted != supplied) {
           fail(i, "donor_layer",
-               "it has " + std::to_string(given) + " channels, the receiver's layer " + std::to_string(wanted),
+               "it has " + std::to_string(supplied) + " channels, the receiver's layer " + std::to_string(wanted),
                R"("adapter": "linear", or a layer of as many channels)");
         }
       }
       fail(0, "donor_layer", "these layers cannot be joined", "other layers");
     }
-    for (std::size_t i = 0; i < means_.size(); ++i) {
-      const std::string word = adapter_word(joint, i);
-      if (means_[i].adapter && fitted_part(*means_[i].adapter) != fitted_part(word)) {
-        fail(i, "adapter", "this share's layers get the adapter '" + word + "', not '" + *means_[i].adapter + "'",
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      const std::string word = adapter_word(attachment, i);
+      if (requests_[i].adapter && fitted_part(*requests_[i].adapter) != fitted_part(word)) {
+        fail(i, "adapter", "this share's layers get the adapter '" + word + "', not '" + *requests_[i].adapter + "'",
              "\"" + word + "\", or leave the key out");
       }
     }
   }
 
-  std::int64_t channels(int index, int layer) const { return prepared(index).program.layers[at(layer)].shape[0]; }
+  std::int64_t channels(int index, LayerIndex layer) const { return prepared(index).program.layers[layer].shape[0]; }
 
   const EditedPlan& edited_;
   const Workspace& work_;
   const report::Share& share_;
-  const std::vector<Means>& means_;
+  const std::vector<AttachmentRequest>& requests_;
   const std::size_t number_;
 };
 
@@ -197,28 +200,32 @@ class Planned {
 std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspace& work) {
   std::vector<PlannedShare> planned;
   for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) planned.push_back(Planned(edited, work, i).run());
-  for (std::size_t giver = 0; giver < planned.size(); ++giver) {
+  for (std::size_t donor_share = 0; donor_share < planned.size(); ++donor_share) {
     Settings settings = edited.settings;
-    settings.refit = planned[giver].options.refit;
-    settings.adapters = planned[giver].options.linear ? "linear" : "none";
-    const std::vector<int> lost = column_of(settings, work, planned[giver].candidate).lost;
-    for (std::size_t taker = 0; taker < planned.size(); ++taker) {
-      const planner::Candidate& taken = planned[taker].candidate;
-      const report::Share &from = edited.plan.shares[taker], &gives = edited.plan.shares[giver];
-      const auto check = [&](const std::string& list, std::size_t entry, int donor, int layer,
+    settings.refit = planned[donor_share].options.refit;
+    settings.adapters = planned[donor_share].options.linear ? "linear" : "none";
+    const std::vector<LayerIndex> unavailable =
+        share_option_of(settings, work, planned[donor_share].candidate).unavailable;
+    for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
+      const planner::Candidate& taken = planned[receiver_share].candidate;
+      const report::Share &from = edited.plan.shares[receiver_share], &gives = edited.plan.shares[donor_share];
+      const auto check = [&](const std::string& list, std::size_t entry, ModelIndex donor, LayerIndex layer,
                              const std::string& name) {
-        if (donor != planned[giver].candidate.receiver || !std::binary_search(lost.begin(), lost.end(), layer)) return;
-        Planned(edited, work, taker)
+        if (donor != planned[donor_share].candidate.receiver ||
+            !std::binary_search(unavailable.begin(), unavailable.end(), layer))
+          return;
+        Planned(edited, work, receiver_share)
             .fail({list, entry, "donor_layer"},
                   "'" + name + "' is not what it was: " + gives.receiver + " takes layers itself (shares[" +
-                      std::to_string(giver) + "])",
+                      std::to_string(donor_share) + "])",
                   "a layer behind its own replaced ones, or remove one of the two shares");
       };
       for (std::size_t i = 0; i < taken.donor_layers.size(); ++i)
         check("replaced", i, taken.donors[i], taken.donor_layers[i], from.replaced[i].donor_layer);
-      const std::vector<fit::Side>& sides = planned[taker].options.sides;
-      for (std::size_t i = 0; i < sides.size(); ++i)
-        check("side_inputs", i, sides[i].donor, sides[i].donor_layer, from.side_inputs[i].donor_layer);
+      const std::vector<fit::DonorLayer>& auxiliary_inputs = planned[receiver_share].options.auxiliary_inputs;
+      for (std::size_t i = 0; i < auxiliary_inputs.size(); ++i)
+        check("side_inputs", i, auxiliary_inputs[i].donor, auxiliary_inputs[i].donor_layer,
+              from.auxiliary_inputs[i].donor_layer);
     }
   }
   return planned;

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "columns.hpp"
 #include "edited_plan.hpp"
 #include "fit_frames.hpp"
 #include "manifest.hpp"
@@ -9,6 +8,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
+#include "share_options.hpp"
 #include "trials.hpp"
 
 namespace repsim::pipeline {
@@ -37,21 +37,21 @@ std::string donors_of(const report::Share& share) {
 }
 
 /// Closed-form fits of all shares, each on what the shares of its donor really produce.
-std::vector<Accepted> refitted(const Workspace& work, const std::vector<PlannedShare>& shares,
-                               const capture::Stores& calibration, const std::vector<verify::Head>& heads,
-                               Progress& progress) {
-  std::vector<std::optional<Accepted>> fitted(shares.size());
+std::vector<FittedShare> refitted(const Workspace& work, const std::vector<PlannedShare>& shares,
+                                  const capture::Stores& calibration, const std::vector<verify::Head>& heads,
+                                  Progress& progress) {
+  std::vector<std::optional<FittedShare>> fitted(shares.size());
   FitFrames frames(work, calibration, heads, progress);
   for (const std::size_t index : donors_first(shares)) {
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
     for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one]->fitted.splice);
     fit::Fitted refit = fit::fit(work.set, frames.parts(share.candidate.receiver, nullptr), before,
-                                 cut_of(share.candidate), share.joint, share.options, progress);
-    fitted[index] = Accepted{share.candidate, std::move(refit), share.joint};
+                                 cut_of(share.candidate), share.attachment, share.options, progress);
+    fitted[index] = FittedShare{share.candidate, std::move(refit), share.attachment};
   }
-  std::vector<Accepted> accepted;
-  for (std::optional<Accepted>& one : fitted) accepted.push_back(std::move(*one));
+  std::vector<FittedShare> accepted;
+  for (std::optional<FittedShare>& one : fitted) accepted.push_back(std::move(*one));
   return accepted;
 }
 
@@ -78,7 +78,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   requests.insert(requests.end(), judging.begin(), judging.end());
   const std::vector<capture::Stores> stores =
       split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
-  const std::vector<Accepted> accepted = refitted(work, shares, stores[0], heads_of(work, video), progress);
+  const std::vector<FittedShare> accepted = refitted(work, shares, stores[0], heads_of(work, video), progress);
 
   verify::BundleCheck check;
   check.bundle_path = staged.path(settings.out.filename().string()).string();

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "columns.hpp"
 #include "repsim/planner.hpp"
+#include "share_options.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -36,28 +36,28 @@ std::vector<bool> usable_layers(const Settings& settings, const graph::Program& 
   return result;
 }
 
-std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, const Workspace& work,
-                                                      const std::vector<similarity::Signatures>& signatures,
-                                                      const capture::Stores& calibration,
-                                                      const std::vector<Direction>& directions,
-                                                      std::int64_t screening_bytes, const fit::Outputs& outputs,
-                                                      Progress& progress) {
+std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& settings, const Workspace& work,
+                                                           const std::vector<similarity::Signatures>& signatures,
+                                                           const capture::Stores& calibration,
+                                                           const std::vector<Direction>& directions,
+                                                           std::int64_t screening_bytes, const fit::Outputs& outputs,
+                                                           Progress& progress) {
   const fit::Options options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
   std::vector<fit::Screening> screenings;
   std::vector<similarity::Matrix> matrices;
   for (const Direction& direction : directions) {
     fit::Screening one{index_of(work, direction.receiver), index_of(work, direction.donor), {}};
-    const graph::Program &taker = work.prepared[at(one.receiver)].program,
-                         &giver = work.prepared[at(one.donor)].program;
-    matrices.push_back(similarity::cka(signatures[at(one.receiver)], signatures[at(one.donor)]));
-    const std::vector<bool> replaceable = usable_layers(settings, taker, true);
-    const std::vector<bool> givable = usable_layers(settings, giver, false);
+    const graph::Program &receiver_program = work.prepared[one.receiver].program,
+                         &donor_program = work.prepared[one.donor].program;
+    matrices.push_back(similarity::cka(signatures[one.receiver], signatures[one.donor]));
+    const std::vector<bool> replaceable = usable_layers(settings, receiver_program, true);
+    const std::vector<bool> givable = usable_layers(settings, donor_program, false);
     for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
       if (!replaceable[layer]) continue;
-      for (const int given :
-           planner::shortlist(matrices.back(), taker, giver, static_cast<int>(layer), givable, kShortlist)) {
-        if (fitted || taker.layers[layer].shape[0] == giver.layers[at(given)].shape[0])
+      for (const int given : planner::shortlist(matrices.back(), receiver_program, donor_program,
+                                                static_cast<int>(layer), givable, kShortlist)) {
+        if (fitted || receiver_program.layers[layer].shape[0] == donor_program.layers[given].shape[0])
           one.pairs.push_back({static_cast<int>(layer), given});
       }
     }
@@ -65,14 +65,16 @@ std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, 
   }
   const std::vector<std::vector<double>> r2 =
       fit::screen(work.set, calibration, screenings, options, progress, screening_bytes, outputs);
-  std::vector<std::vector<Replacement>> result(directions.size());
+  std::vector<std::vector<RatedReplacement>> result(directions.size());
   for (std::size_t i = 0; i < screenings.size(); ++i) {
     for (std::size_t k = 0; k < screenings[i].pairs.size(); ++k) {
-      const fit::Tap tap{screenings[i].pairs[k].receiver_layer, screenings[i].donor,
-                         screenings[i].pairs[k].donor_layer};
-      const fit::Joint joint = fit::plan_joint(work.set, {screenings[i].receiver, {tap}}, options);
-      result[i].push_back({tap, matrices[i].at(at(tap.receiver_layer), at(tap.donor_layer)),
-                           std::clamp(r2[i][k], 0.0, 1.0), joint.possible, joint.bytes_added, joint.flops_added});
+      const fit::Replacement replacement{screenings[i].pairs[k].receiver_layer, screenings[i].donor,
+                                         screenings[i].pairs[k].donor_layer};
+      const fit::Attachment attachment =
+          fit::plan_attachment(work.set, {screenings[i].receiver, {replacement}}, options);
+      result[i].push_back({replacement, matrices[i].at(at(replacement.receiver_layer), at(replacement.donor_layer)),
+                           std::clamp(r2[i][k], 0.0, 1.0), attachment.possible, attachment.bytes_added,
+                           attachment.flops_added});
     }
   }
   return result;

@@ -11,8 +11,8 @@
 namespace repsim::pipeline {
 
 /// A donor layer that may replace a receiver layer, and what is known of it before anything is merged.
-struct Replacement {
-  fit::Tap tap;
+struct RatedReplacement {
+  fit::Replacement replacement;
   double similarity = 0;  ///< S
   double r2 = 0;          ///< 0..1, of a linear map from the donor's layer to the receiver's
   bool possible_alone =
@@ -31,11 +31,11 @@ std::vector<bool> usable_layers(const Settings& settings, const graph::Program& 
 /// replaced.
 /// @param screening_bytes,outputs  see fit::screen()
 /// @return per direction, in the order of the receiver's layers, the donor's of highest S first
-std::vector<std::vector<Replacement>> replacements_of(const Settings& settings, const Workspace& work,
-                                                      const std::vector<similarity::Signatures>& signatures,
-                                                      const capture::Stores& calibration,
-                                                      const std::vector<Direction>& directions,
-                                                      std::int64_t screening_bytes, const fit::Outputs& outputs,
-                                                      Progress& progress);
+std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& settings, const Workspace& work,
+                                                           const std::vector<similarity::Signatures>& signatures,
+                                                           const capture::Stores& calibration,
+                                                           const std::vector<Direction>& directions,
+                                                           std::int64_t screening_bytes, const fit::Outputs& outputs,
+                                                           Progress& progress);
 
 }  // namespace repsim::pipeline

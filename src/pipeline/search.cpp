@@ -6,7 +6,7 @@
 #include <numbers>
 
 #include "repsim/base/log.hpp"
-#include "repsim/guide.hpp"
+#include "repsim/predictor.hpp"
 #include "search_state.hpp"
 
 namespace repsim::pipeline {
@@ -19,19 +19,19 @@ constexpr double kDeviations = 1.645;        // standard deviations from the mid
 constexpr double kLossPerUnexplained = 0.5;  // lost fidelity per 1 - R2 before anything is measured
 
 /// What is known of a column before it is measured.
-planner::GuideValues guides_of(const planner::Candidate& candidate) {
-  planner::GuideValues guides;
-  guides.fill(std::numeric_limits<double>::quiet_NaN());
-  guides[planner::index_of(planner::Guide::kSimilarity)] = candidate.similarity;
-  guides[planner::index_of(planner::Guide::kR2)] = candidate.r2;
-  return guides;
+planner::PredictorValues predictors_of(const planner::Candidate& candidate) {
+  planner::PredictorValues predictors;
+  predictors.fill(std::numeric_limits<double>::quiet_NaN());
+  predictors[planner::index_of(planner::Predictor::kSimilarity)] = candidate.similarity;
+  predictors[planner::index_of(planner::Predictor::kR2)] = candidate.r2;
+  return predictors;
 }
 
 }  // namespace
 
 Search::Search(const SearchInput& input) : state_(std::make_unique<State>(input)) {}
 Search::~Search() = default;
-Found Search::run() { return state_->run(); }
+SearchResult Search::run() { return state_->run(); }
 void Search::refuse(const planner::Candidate& share, double fidelity) { state_->refuse(share, fidelity); }
 void Search::complete() { state_->complete(); }
 
@@ -39,16 +39,16 @@ Search::State::State(const SearchInput& input)
     : input_(input),
       objective_(objective_of(input.settings)),
       measuring_(input.settings, input.work, input.calibration, input.selection, input.heads, input.signatures,
-                 input.room, input.progress) {}
+                 input.memory_budget, input.progress) {}
 
-Found Search::State::run() {
+SearchResult Search::State::run() {
   if (!found_columns_) find_columns();
   best_ = {};
   fitting_ = input_.settings.budget && input_.bytes_to_save > 0;
   if (fitting_) {
     keep_most_fidelity();
-    if (best_.columns.empty()) log::info("nothing found keeps the fidelity within the budget: saving what can be");
-    fitting_ = !best_.columns.empty();
+    if (best_.options.empty()) log::info("nothing found keeps the fidelity within the budget: saving what can be");
+    fitting_ = !best_.options.empty();
   }
   const bool fits_as_it_is = input_.settings.budget && input_.bytes_to_save <= 0;
   if (!fitting_ && !fits_as_it_is) save_most();
@@ -56,7 +56,7 @@ Found Search::State::run() {
 }
 
 void Search::State::refuse(const planner::Candidate& share, double fidelity) {
-  const std::map<int, std::size_t> of_receiver = by_receiver(best_.columns);
+  const std::map<int, std::size_t> of_receiver = by_receiver(best_.options);
   const Chain chain = chain_of(of_receiver, of_receiver.at(share.receiver));
   Trial& trial = trials_.at(chain);
   trial.holds = false;
@@ -68,24 +68,24 @@ void Search::State::refuse(const planner::Candidate& share, double fidelity) {
   drop(chain);
   const Group of = group(chain.back());
   ++refused_of_[of];
-  std::erase_if(untried_, [&](std::size_t column) {
-    if (group(column) != of) return false;
-    status_[column] = Status::kOpen;
-    if (!candidate(column).measured_fidelity) candidates_[column].reason.clear();
+  std::erase_if(untried_, [&](std::size_t option) {
+    if (group(option) != of) return false;
+    status_[option] = Status::kOpen;
+    if (!candidate(option).measured_fidelity) candidates_[option].reason.clear();
     return true;
   });
 }
 
 void Search::State::find_columns() {
-  std::map<int, std::vector<Replacement>> by_receiver;
+  std::map<int, std::vector<RatedReplacement>> by_receiver;
   const std::vector<Direction> considered = directions(input_.settings, input_.work);
-  const std::vector<std::vector<Replacement>> replacements =
+  const std::vector<std::vector<RatedReplacement>> replacements =
       replacements_of(input_.settings, input_.work, input_.signatures, measuring_.tried(), considered,
-                      input_.room.screening, measuring_.wanted_of(considered), input_.progress);
+                      input_.memory_budget.screening, measuring_.wanted_of(considered), input_.progress);
   input_.progress.begin("candidates", static_cast<std::int64_t>(considered.size()));
   for (std::size_t i = 0; i < considered.size(); ++i) {
-    const int receiver = index_of(input_.work, considered[i].receiver);
-    const std::vector<Replacement>& found = replacements[i];
+    const ModelIndex receiver = index_of(input_.work, considered[i].receiver);
+    const std::vector<RatedReplacement>& found = replacements[i];
     for (planner::Candidate& one : candidates_of(input_.settings, input_.work, receiver, found))
       candidates_.push_back(std::move(one));
     by_receiver[receiver].insert(by_receiver[receiver].end(), found.begin(), found.end());
@@ -94,15 +94,17 @@ void Search::State::find_columns() {
   input_.progress.end();
   const std::vector<planner::Candidate> alone = candidates_;
   for (const auto& [receiver, found] : by_receiver) {
-    const bool one_donor = std::all_of(
-        found.begin(), found.end(), [&](const Replacement& one) { return one.tap.donor == found.front().tap.donor; });
+    const bool one_donor = std::all_of(found.begin(), found.end(), [&](const RatedReplacement& one) {
+      return one.replacement.donor == found.front().replacement.donor;
+    });
     if (one_donor) continue;
     for (planner::Candidate& one :
          planner::worth_mixing(candidates_of(input_.settings, input_.work, receiver, found), alone, objective_))
       candidates_.push_back(std::move(one));
   }
-  for (const planner::Candidate& one : candidates_) columns_.push_back(column_of(input_.settings, input_.work, one));
-  status_.resize(columns_.size(), Status::kOpen);
+  for (const planner::Candidate& one : candidates_)
+    options_.push_back(share_option_of(input_.settings, input_.work, one));
+  status_.resize(options_.size(), Status::kOpen);
   found_columns_ = true;
   choose_by_prediction();
 }
@@ -113,8 +115,8 @@ void Search::State::choose_by_prediction() const {
   const planner::Chosen chosen = choose([&](std::size_t i) { return candidate(i).r2 >= target(i) ? saving(i) : 0.0; });
   input_.progress.end();
   const double gap = chosen.bound > 0 ? 100 * (chosen.bound - chosen.value) / chosen.bound : 0;
-  log::info(std::to_string(columns_.size()) + " candidates; by prediction alone " +
-            std::to_string(chosen.columns.size()) + " shares save " +
+  log::info(std::to_string(options_.size()) + " candidates; by prediction alone " +
+            std::to_string(chosen.options.size()) + " shares save " +
             saving_text(std::llround(chosen.value), objective_) + ", " +
             (chosen.proven ? "the best choice" : "within " + rounded(gap) + " % of the bound"));
 }
@@ -122,9 +124,9 @@ void Search::State::choose_by_prediction() const {
 planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& value) const {
   planner::Choice choice;
   choice.models = static_cast<int>(input_.work.prepared.size());
-  choice.columns = columns_;
-  for (std::size_t i = 0; i < columns_.size(); ++i) choice.columns[i].value = status_[i] == Status::kOut ? 0 : value(i);
-  choice.banned = banned_;
+  choice.options = options_;
+  for (std::size_t i = 0; i < options_.size(); ++i) choice.options[i].value = status_[i] == Status::kOut ? 0 : value(i);
+  choice.nogoods = nogoods_;
   choice.max_shares = static_cast<int>(input_.settings.max_shares.value_or(-1));
   planner::Chosen chosen = planner::choose(choice);
   if (!chosen.proven) {
@@ -137,9 +139,9 @@ planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& 
 /// How likely a column keeps its target: by its prediction where what was measured of its group allows one. Before
 /// that, sure to fail at the best R2 that failed, sure to hold at the worst that held, a straight line between.
 /// Predictions order trials, they rule nothing out: the chance is never 0.
-double Search::State::chance(std::size_t column) const {
-  if (const auto& interval = candidate(column).predicted_interval) {
-    const double predicted = candidate(column).predicted_fidelity, away = predicted - target(column);
+double Search::State::chance(std::size_t option) const {
+  if (const auto& interval = candidate(option).predicted_interval) {
+    const double predicted = candidate(option).predicted_fidelity, away = predicted - target(option);
     const double reach = std::max(kLeastReach, away > 0 ? predicted - interval->first : interval->second - predicted);
     const double within = std::erfc(-away / reach * kDeviations / std::numbers::sqrt2) / 2;  // of a normal distribution
     return std::clamp(within, kLeastChance, kMostChance);
@@ -147,7 +149,7 @@ double Search::State::chance(std::size_t column) const {
   double fails = 0, holds = 1;
   bool held = false;
   for (const auto& [chain, trial] : trials_) {
-    if (chain.size() != 1 || group(chain.front()) != group(column)) continue;
+    if (chain.size() != 1 || group(chain.front()) != group(option)) continue;
     const double predicted = candidate(chain.front()).r2;
     if (trial.holds) {
       holds = std::min(holds, predicted);
@@ -156,28 +158,28 @@ double Search::State::chance(std::size_t column) const {
       fails = std::max(fails, predicted);
     }
   }
-  const double predicted = candidate(column).r2;
+  const double predicted = candidate(option).r2;
   if (held && predicted >= holds) return kMostChance;
   if (predicted <= fails) return kLeastChance * (1 + predicted) / 2;
   return kLeastChance + (kMostChance - kLeastChance) * (predicted - fails) / std::max(kEqual, holds - fails);
 }
 
 /// Predicts what was not measured of a column's group from what was.
-void Search::State::foretell(std::size_t column) {
-  std::vector<planner::GuideValues> guides;
+void Search::State::predict_others(std::size_t option) {
+  std::vector<planner::PredictorValues> predictors;
   std::vector<double> fidelity;
-  std::vector<bool> measured(columns_.size(), false);
+  std::vector<bool> measured(options_.size(), false);
   for (const auto& [chain, trial] : trials_) {
-    if (chain.size() != 1 || group(chain.front()) != group(column) || !trial.accepted) continue;
+    if (chain.size() != 1 || group(chain.front()) != group(option) || !trial.accepted) continue;
     measured[chain.front()] = true;
-    guides.push_back(guides_of(candidate(chain.front())));
+    predictors.push_back(predictors_of(candidate(chain.front())));
     fidelity.push_back(trial.fidelity);
   }
-  if (guides.size() < planner::Calibration::kFewest) return;
-  const planner::Calibration calibration(guides, fidelity, /*trial=*/false);
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if (measured[i] || group(i) != group(column)) continue;
-    const planner::Predicted predicted = calibration.predict(guides_of(candidate(i)));
+  if (predictors.size() < planner::Calibration::kFewest) return;
+  const planner::Calibration calibration(predictors, fidelity, /*trial=*/false);
+  for (std::size_t i = 0; i < options_.size(); ++i) {
+    if (measured[i] || group(i) != group(option)) continue;
+    const planner::Predicted predicted = calibration.predict(predictors_of(candidate(i)));
     candidates_[i].predicted_fidelity = predicted.fidelity;
     candidates_[i].predicted_interval = {predicted.low, predicted.high};
   }
@@ -193,22 +195,22 @@ void Search::State::save_most() {
       return;
     }
     std::map<int, double> sure;  // per receiver what the best combination saves
-    for (const std::size_t column : best_.columns) sure[columns_[column].receiver] = saving(column);
+    for (const std::size_t option : best_.options) sure[options_[option].receiver] = saving(option);
     const planner::Chosen likely = choose([&](std::size_t i) {
-      const auto found = sure.find(columns_[i].receiver);
+      const auto found = sure.find(options_[i].receiver);
       const double base = found == sure.end() ? 0 : found->second;
-      const bool chosen = std::find(best_.columns.begin(), best_.columns.end(), i) != best_.columns.end();
+      const bool chosen = std::find(best_.options.begin(), best_.options.end(), i) != best_.options.end();
       if (status_[i] == Status::kHolds || chosen) return saving(i);
       return saving(i) > base ? base + chance(i) * (saving(i) - base) : chance(i) * saving(i);
     });
-    const std::size_t measured = trials_.size(), banned = banned_.size();
-    const std::int64_t put_off = times_put_off_;
+    const std::size_t measured = trials_.size(), nogoods = nogoods_.size();
+    const std::int64_t defer = times_deferred_;
     const double value = best_.value;
     const auto learnt = [&] {
-      return trials_.size() > measured || banned_.size() > banned || best_.value > value || times_put_off_ > put_off;
+      return trials_.size() > measured || nogoods_.size() > nogoods || best_.value > value || times_deferred_ > defer;
     };
-    measure(likely.columns);
-    if (!learnt()) measure(most.columns);
+    measure(likely.options);
+    if (!learnt()) measure(most.options);
     const bool moved = learnt() || out_of_trials_;
     out_of_trials_ = false;
     if (!moved) return;  // what is out of nodes may repeat itself
@@ -217,13 +219,13 @@ void Search::State::save_most() {
 
 /// What a column's fidelity may be: measured, or predicted in the proportion of loss that its group has shown nearest
 /// to it.
-double Search::State::estimate(std::size_t column) const {
-  const planner::Candidate& one = candidate(column);
+double Search::State::estimate(std::size_t option) const {
+  const planner::Candidate& one = candidate(option);
   if (one.measured_fidelity) return *one.measured_fidelity;
   if (one.predicted_interval) return one.predicted_fidelity;
   double factor = kLossPerUnexplained, nearest = 2;
   for (const auto& [chain, trial] : trials_) {
-    if (chain.size() != 1 || group(chain.front()) != group(column)) continue;
+    if (chain.size() != 1 || group(chain.front()) != group(option)) continue;
     const double predicted = candidate(chain.front()).r2;
     const double away = std::abs(predicted - one.r2);
     if (away >= nearest || predicted >= 1) continue;
@@ -239,7 +241,7 @@ void Search::State::keep_most_fidelity() {
   while (!out_of_time()) {
     std::vector<double> estimates;
     std::set<double> levels;
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
+    for (std::size_t i = 0; i < options_.size(); ++i) {
       estimates.push_back(estimate(i));
       if (status_[i] != Status::kOut) levels.insert(estimates.back());
     }
@@ -263,10 +265,10 @@ void Search::State::keep_most_fidelity() {
     }
     if (low == 0) return;
     const double level = ascending[low - 1];
-    if (!best_.columns.empty() && level <= best_.worst + kEqual) return;
-    const std::size_t measured = trials_.size(), banned = banned_.size();
-    measure(at_level(level).columns);
-    if (trials_.size() == measured && banned_.size() == banned && !out_of_trials_) return;
+    if (!best_.options.empty() && level <= best_.worst + kEqual) return;
+    const std::size_t measured = trials_.size(), nogoods = nogoods_.size();
+    measure(at_level(level).options);
+    if (trials_.size() == measured && nogoods_.size() == nogoods && !out_of_trials_) return;
     out_of_trials_ = false;
   }
 }

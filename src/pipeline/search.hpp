@@ -13,26 +13,26 @@
 namespace repsim::pipeline {
 
 /// A share that was fitted and kept its receiver above the asked fidelity, or may do so.
-struct Accepted {
+struct FittedShare {
   planner::Candidate candidate;
   fit::Fitted fitted;
-  fit::Joint joint;
+  fit::Attachment attachment;
   /// Fidelity that it may gain at most by being fitted on all that it may see, as what is kept is
   /// (Trials::completed()); 0: it was.
   double reach = 0;
 };
 
-struct Found {
-  std::vector<Accepted> shares;  ///< donors' shares first
+struct SearchResult {
+  std::vector<FittedShare> shares;  ///< donors' shares first
   /// The fronts of each ordered pair, then of each receiver's mixed cuts, and what became of each; one more entry where
   /// one was measured again on a donor that takes itself.
   std::vector<planner::Candidate> candidates;
 };
 
 /// The splices of accepted shares, in order.
-std::vector<graph::Splice> splices_of(const std::vector<Accepted>& shares);
+std::vector<graph::Splice> splices_of(const std::vector<FittedShare>& shares);
 
-/// Pairs of models that may share: all ordered pairs of transparent models, or the directions that the user forces,
+/// Pairs of models that may share: all ordered pairs of rewritable models, or the directions that the user forces,
 /// without the models that are kept and those that may not give.
 std::vector<Direction> directions(const Settings& settings, const Workspace& work);
 
@@ -45,7 +45,7 @@ struct SearchInput {
   const capture::Stores& selection;    ///< frames on which candidates are measured
   const std::vector<verify::Head>& heads;
   std::int64_t bytes_to_save = 0;  ///< with a budget: how much must go; 0 or less: the models fit as they are
-  const Room& room;
+  const MemoryBudget& memory_budget;
   Progress& progress;
 };
 
@@ -64,7 +64,7 @@ class Search {
 
   /// Finds the best combination; after refuse() the next best. What was measured before is not measured again.
   /// @throws Error{kInterrupted}
-  [[nodiscard]] Found run();
+  [[nodiscard]] SearchResult run();
 
   /// Fits the shares of what run() returned last that may gain by it on all that they may see, and measures them again.
   /// What run() returns now has them, as far as they hold.

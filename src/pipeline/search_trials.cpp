@@ -40,10 +40,10 @@ std::string saving_text(std::int64_t saving, planner::Objective objective) {
 }
 
 /// Measures what is not known of a combination, donors first. What holds of it may become the best combination.
-void Search::State::measure(const std::vector<std::size_t>& columns) {
-  const std::map<int, std::size_t> of_receiver = by_receiver(columns);
+void Search::State::measure(const std::vector<std::size_t>& options) {
+  const std::map<int, std::size_t> of_receiver = by_receiver(options);
   std::vector<Chain> chains;
-  for (const std::size_t column : columns) chains.push_back(chain_of(of_receiver, column));
+  for (const std::size_t option : options) chains.push_back(chain_of(of_receiver, option));
   // A donor's chain is part of those of its receivers, so it is shorter.
   std::stable_sort(chains.begin(), chains.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
   std::set<std::size_t> holding;
@@ -59,7 +59,7 @@ void Search::State::measure(const std::vector<std::size_t>& columns) {
     });
     if (gives && !complete(chain)) continue;
     holding.insert(chain.back());
-    combination.columns.push_back(chain.back());
+    combination.options.push_back(chain.back());
     combination.value += saving(chain.back());
     combination.worst = std::min(combination.worst, trial->second.fidelity);
   }
@@ -67,35 +67,35 @@ void Search::State::measure(const std::vector<std::size_t>& columns) {
 }
 
 void Search::State::offer(const Combination& combination) {
-  if (combination.columns.empty()) return;
+  if (combination.options.empty()) return;
   if (fitting_) {
     double bytes = 0;
-    for (const std::size_t column : combination.columns) bytes += static_cast<double>(candidate(column).bytes_saved);
+    for (const std::size_t option : combination.options) bytes += static_cast<double>(candidate(option).bytes_saved);
     if (bytes < static_cast<double>(input_.bytes_to_save)) return;
-    if (!best_.columns.empty() && combination.worst <= best_.worst) return;
+    if (!best_.options.empty() && combination.worst <= best_.worst) return;
   } else if (combination.value <= best_.value) {
     return;
   }
   best_ = combination;
 }
 
-std::map<int, std::size_t> Search::State::by_receiver(const std::vector<std::size_t>& columns) const {
+std::map<int, std::size_t> Search::State::by_receiver(const std::vector<std::size_t>& options) const {
   std::map<int, std::size_t> result;
-  for (const std::size_t column : columns) result[columns_[column].receiver] = column;
+  for (const std::size_t option : options) result[options_[option].receiver] = option;
   return result;
 }
 
-Search::State::Chain Search::State::chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t column) const {
+Search::State::Chain Search::State::chain_of(const std::map<int, std::size_t>& of_receiver, std::size_t option) const {
   Chain chain;
   const std::function<void(std::size_t)> add = [&](std::size_t one) {
-    for (const planner::Given& given : columns_[one].given) {
-      const auto taking = of_receiver.find(given.donor);
+    for (const planner::Supplied& supplied : options_[one].supplied) {
+      const auto taking = of_receiver.find(supplied.donor);
       if (taking != of_receiver.end() && std::find(chain.begin(), chain.end(), taking->second) == chain.end())
         add(taking->second);
     }
     chain.push_back(one);
   };
-  add(column);
+  add(option);
   return chain;
 }
 
@@ -103,24 +103,24 @@ void Search::State::drop(const Chain& chain) {
   if (chain.size() == 1) {
     status_[chain.front()] = Status::kOut;
   } else {
-    banned_.push_back(chain);
+    nogoods_.push_back(chain);
   }
 }
 
 /// Drops what no trials are left for. A column on donors that take is dropped with all that one of these takes beside,
 /// unless something that holds would go with it: there are many such chains, and none can be tried any more.
 void Search::State::drop_untried(const Chain& chain) {
-  const std::size_t column = chain.back();
-  for (const planner::Given& given : columns_[column].given) {
+  const std::size_t option = chain.back();
+  for (const planner::Supplied& supplied : options_[option].supplied) {
     const auto taking = std::find_if(chain.begin(), chain.end() - 1,
-                                     [&](std::size_t one) { return columns_[one].receiver == given.donor; });
+                                     [&](std::size_t one) { return options_[one].receiver == supplied.donor; });
     if (taking == chain.end() - 1) continue;
     const bool held = std::any_of(trials_.begin(), trials_.end(), [&](const auto& known) {
       const auto& [other, trial] = known;
-      return trial.holds && other.back() == column && std::find(other.begin(), other.end(), *taking) != other.end();
+      return trial.holds && other.back() == option && std::find(other.begin(), other.end(), *taking) != other.end();
     });
     if (held) continue;
-    banned_.push_back({*taking, column});
+    nogoods_.push_back({*taking, option});
     return;
   }
   drop(chain);
@@ -134,29 +134,29 @@ bool Search::State::trials_left(const Group& of) {
 
 /// One pass over the frames gathers what several candidates need: this one, and those that promise most of what may be
 /// tried next, for the same receiver or with the same models the other way round.
-void Search::State::gather_ahead(std::size_t column) {
-  if (measuring_.gathered(candidate(column))) return;
+void Search::State::gather_ahead(std::size_t option) {
+  if (measuring_.gathered(candidate(option))) return;
   const auto models_of = [&](std::size_t i) {
-    std::set<int> models{columns_[i].receiver};
-    for (const planner::Given& given : columns_[i].given) models.insert(given.donor);
+    std::set<int> models{options_[i].receiver};
+    for (const planner::Supplied& supplied : options_[i].supplied) models.insert(supplied.donor);
     return models;
   };
-  const std::set<int> models = models_of(column);
+  const std::set<int> models = models_of(option);
   std::vector<std::pair<double, std::size_t>> next;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    const bool together = columns_[i].receiver == columns_[column].receiver || models_of(i) == models;
-    const bool open = i != column && together && status_[i] == Status::kOpen && !candidate(i).measured_fidelity &&
+  for (std::size_t i = 0; i < options_.size(); ++i) {
+    const bool together = options_[i].receiver == options_[option].receiver || models_of(i) == models;
+    const bool open = i != option && together && status_[i] == Status::kOpen && !candidate(i).measured_fidelity &&
                       trials_left(group(i));
     if (open && !measuring_.gathered(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
   }
   std::sort(next.begin(), next.end());
   // Receivers take turns: what one may save says nothing about another.
-  std::map<int, std::size_t> taken{{columns_[column].receiver, 1}};
+  std::map<int, std::size_t> taken{{options_[option].receiver, 1}};
   std::vector<std::pair<std::size_t, std::size_t>> in_turns;
-  for (const auto& [promise, i] : next) in_turns.emplace_back(taken[columns_[i].receiver]++, i);
+  for (const auto& [promise, i] : next) in_turns.emplace_back(taken[options_[i].receiver]++, i);
   std::stable_sort(in_turns.begin(), in_turns.end(), [](auto& a, auto& b) { return a.first < b.first; });
-  std::vector<planner::Candidate> together{candidate(column)};
-  for (std::size_t i = 0; i < in_turns.size() && together.size() < input_.room.together; ++i)
+  std::vector<planner::Candidate> together{candidate(option)};
+  for (std::size_t i = 0; i < in_turns.size() && together.size() < input_.memory_budget.together; ++i)
     together.push_back(candidate(in_turns[i].second));
   // What cannot be computed fails again when it is tried, alone.
   try {
@@ -168,26 +168,27 @@ void Search::State::gather_ahead(std::size_t column) {
 
 /// Whether any choice with this column, at this saving, could save more than the best that held: the others as if they
 /// all held.
-bool Search::State::could_beat_the_best(std::size_t column, double saving_then) const {
+bool Search::State::could_beat_the_best(std::size_t option, double saving_then) const {
   double force = 1;
-  for (std::size_t i = 0; i < columns_.size(); ++i) force += saving(i);
+  for (std::size_t i = 0; i < options_.size(); ++i) force += saving(i);
   const planner::Chosen chosen = choose([&](std::size_t i) {
-    if (i == column) return saving_then + force;
-    return columns_[i].receiver == columns_[column].receiver ? 0.0 : saving(i);
+    if (i == option) return saving_then + force;
+    return options_[i].receiver == options_[option].receiver ? 0.0 : saving(i);
   });
   return chosen.bound - force > best_.value * (1 + kEqual);
 }
 
 /// Corrections are not fitted for what saves too little with them. It may be of use once the frames that judge refuse
 /// what is better.
-bool Search::State::put_off(std::size_t column, const Trials::Measured& measured) {
-  if (!measured.not_worth_it) return false;
+bool Search::State::defer(std::size_t option, const Trials::Measured& measured) {
+  if (!measured.deferred_candidate) return false;
   // Put off once more for the same reason nothing was learnt, and the search must turn to something else.
-  const auto [known, is_new] = put_off_.emplace(column, *measured.not_worth_it);
-  if (is_new || planner::saving_of(known->second, objective_) != planner::saving_of(*measured.not_worth_it, objective_))
-    ++times_put_off_;
-  known->second = *measured.not_worth_it;
-  planner::Candidate& one = candidates_[column];
+  const auto [known, is_new] = deferred_.emplace(option, *measured.deferred_candidate);
+  if (is_new ||
+      planner::saving_of(known->second, objective_) != planner::saving_of(*measured.deferred_candidate, objective_))
+    ++times_deferred_;
+  known->second = *measured.deferred_candidate;
+  planner::Candidate& one = candidates_[option];
   const std::string without = rounded(measured.agreement.fidelity);
   one.reason = "keeps " + without + " without further corrections; with them another choice saves more";
   log::info(described(one) + ": " + one.reason);
@@ -195,34 +196,34 @@ bool Search::State::put_off(std::size_t column, const Trials::Measured& measured
 }
 
 void Search::State::try_chain(const Chain& chain) {
-  const std::size_t column = chain.back();
-  if (!trials_left(group(column))) {
-    if (chain.size() == 1) untried_.push_back(column);
+  const std::size_t option = chain.back();
+  if (!trials_left(group(option))) {
+    if (chain.size() == 1) untried_.push_back(option);
     // What was measured on donors that take has its reason.
-    if (chain.size() == 1 && !candidate(column).measured_fidelity)
-      candidates_[column].reason = "not tried: --max-trials " + std::to_string(input_.settings.max_trials) +
-                                   " reached for " + (group(column).second < 0 ? "these donors mixed" : "this pair");
+    if (chain.size() == 1 && !candidate(option).measured_fidelity)
+      candidates_[option].reason = "not tried: --max-trials " + std::to_string(input_.settings.max_trials) +
+                                   " reached for " + (group(option).second < 0 ? "these donors mixed" : "this pair");
     drop_untried(chain);
     out_of_trials_ = true;
     return;
   }
-  if (put_off_.count(column) == 0) ++trials_of_[group(column)];
+  if (deferred_.count(option) == 0) ++trials_of_[group(option)];
   // Each trial has an entry: the column's own, or a copy where it was measured on other donors before.
-  std::size_t entry = column;
-  if (candidate(column).measured_fidelity) {
-    candidates_.push_back(candidate(column));
+  std::size_t entry = option;
+  if (candidate(option).measured_fidelity) {
+    candidates_.push_back(candidate(option));
     entry = candidates_.size() - 1;
   }
   Trial trial;
   // One candidate that cannot be computed is no reason to lose the others.
   try {
     if (input_.settings.memory_limit) release_free_memory();
-    if (chain.size() == 1) gather_ahead(column);
+    if (chain.size() == 1) gather_ahead(option);
     Trials::Measured measured = measuring_.run(candidates_[entry], shares_before(chain), [&](auto& corrected) {
       return fitting_ || chain.size() > 1 ||
-             could_beat_the_best(column, static_cast<double>(planner::saving_of(corrected, objective_)));
+             could_beat_the_best(option, static_cast<double>(planner::saving_of(corrected, objective_)));
     });
-    if (put_off(column, measured)) return;
+    if (defer(option, measured)) return;
     trial.entry = entry;
     note(chain, std::move(measured), trial);
   } catch (const Error& error) {
@@ -231,11 +232,11 @@ void Search::State::try_chain(const Chain& chain) {
     log::info(described(candidates_[entry]) + ": " + candidates_[entry].reason);
   }
   trial.entry = entry;
-  put_off_.erase(column);
+  deferred_.erase(option);
   if (!trial.holds) drop(chain);
-  if (trial.holds && chain.size() == 1) status_[column] = Status::kHolds;
+  if (trial.holds && chain.size() == 1) status_[option] = Status::kHolds;
   trials_.emplace(chain, std::move(trial));
-  if (chain.size() == 1) foretell(column);
+  if (chain.size() == 1) predict_others(option);
 }
 
 std::vector<graph::Splice> Search::State::shares_before(const Chain& chain) const {
@@ -258,8 +259,8 @@ bool Search::State::complete(const Chain& chain) {
 }
 
 void Search::State::complete() {
-  const std::map<int, std::size_t> of_receiver = by_receiver(best_.columns);
-  for (const std::size_t column : best_.columns) (void)complete(chain_of(of_receiver, column));
+  const std::map<int, std::size_t> of_receiver = by_receiver(best_.options);
+  for (const std::size_t option : best_.options) (void)complete(chain_of(of_receiver, option));
 }
 
 /// What a trial found.
@@ -277,8 +278,8 @@ void Search::State::note(const Chain& chain, Trials::Measured measured, Trial& t
   const std::string on = on_donors_that_take(chain);
   const std::string wanted = rounded(wanted_fidelity);
   std::vector<std::string> names;
-  for (const int layer : one.receiver_layers)
-    names.push_back(input_.work.prepared[at(one.receiver)].program.layers[at(layer)].name);
+  for (const LayerIndex layer : one.receiver_layers)
+    names.push_back(input_.work.prepared[one.receiver].program.layers[layer].name);
   log::info(described(one) + " at " + joined(names) + on + ": saves " +
             saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " + predicted_text(one) +
             ", measured " + kept + (reached ? ": holds" : (trial.holds ? ": near " : ": below ") + wanted));
@@ -289,7 +290,7 @@ void Search::State::note(const Chain& chain, Trials::Measured measured, Trial& t
   } else {
     one.reason = "measured fidelity " + kept + on + " is below " + wanted;
   }
-  trial.accepted = std::make_shared<const Accepted>(std::move(measured.accepted));
+  trial.accepted = std::make_shared<const FittedShare>(std::move(measured.accepted));
 }
 
 std::string Search::State::described(const planner::Candidate& one) const {
@@ -298,9 +299,9 @@ std::string Search::State::described(const planner::Candidate& one) const {
 
 /// " on a wide that takes layers itself"; empty where no donor does.
 std::string Search::State::on_donors_that_take(const Chain& chain) const {
-  std::vector<int> taking;
-  for (const planner::Given& given : columns_[chain.back()].given) {
-    if (by_receiver(chain).count(given.donor) > 0) taking.push_back(given.donor);
+  std::vector<ModelIndex> taking;
+  for (const planner::Supplied& supplied : options_[chain.back()].supplied) {
+    if (by_receiver(chain).count(supplied.donor) > 0) taking.push_back(supplied.donor);
   }
   if (taking.empty()) return {};
   const std::string names = names_of(input_.work, taking);
@@ -324,18 +325,18 @@ void Search::State::judge_predictions() const {
   }
 }
 
-Found Search::State::result() const {
+SearchResult Search::State::result() const {
   judge_predictions();
-  Found found;
+  SearchResult found;
   found.candidates = candidates_;
   const std::string why = fitting_ ? "best worst fidelity within the budget" : "largest saving that keeps the fidelity";
-  const std::map<int, std::size_t> of_receiver = by_receiver(best_.columns);
-  for (const std::size_t column : best_.columns) {
-    const Trial& trial = trials_.at(chain_of(of_receiver, column));
+  const std::map<int, std::size_t> of_receiver = by_receiver(best_.options);
+  for (const std::size_t option : best_.options) {
+    const Trial& trial = trials_.at(chain_of(of_receiver, option));
     planner::Candidate& one = found.candidates[trial.entry];
     one.chosen = true;
     one.reason = why;
-    Accepted accepted = *trial.accepted;
+    FittedShare accepted = *trial.accepted;
     accepted.candidate = one;
     found.shares.push_back(std::move(accepted));
   }
@@ -347,15 +348,15 @@ Found Search::State::result() const {
 }
 
 /// Why a candidate was not worth a trial.
-std::string Search::State::beaten_by(const planner::Candidate& one, const std::vector<Accepted>& shares) const {
+std::string Search::State::beaten_by(const planner::Candidate& one, const std::vector<FittedShare>& shares) const {
   if (input_.settings.budget && input_.bytes_to_save <= 0) return "the models fit into the budget as they are";
-  for (const Accepted& share : shares) {
+  for (const FittedShare& share : shares) {
     if (share.candidate.receiver == one.receiver) return name(one.receiver) + " already takes a better share";
   }
-  const auto gives = [](int model, const planner::Candidate& to) {
+  const auto gives = [](ModelIndex model, const planner::Candidate& to) {
     return std::find(to.donors.begin(), to.donors.end(), model) != to.donors.end();
   };
-  for (const Accepted& share : shares) {
+  for (const FittedShare& share : shares) {
     const int other = share.candidate.receiver;
     if (gives(other, one)) return "its donor " + name(other) + " takes layers itself";
     if (gives(one.receiver, share.candidate)) return name(one.receiver) + " gives layers to " + name(other);
@@ -363,9 +364,9 @@ std::string Search::State::beaten_by(const planner::Candidate& one, const std::v
   return "no choice with it is better";
 }
 
-std::vector<graph::Splice> splices_of(const std::vector<Accepted>& shares) {
+std::vector<graph::Splice> splices_of(const std::vector<FittedShare>& shares) {
   std::vector<graph::Splice> splices;
-  for (const Accepted& share : shares) splices.push_back(share.fitted.splice);
+  for (const FittedShare& share : shares) splices.push_back(share.fitted.splice);
   return splices;
 }
 

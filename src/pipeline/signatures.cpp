@@ -72,7 +72,7 @@ capture::Source source_of(const model::Loaded& model, const video::VideoInfo& vi
   source.video_sha256 = video.sha256;
   source.input = model::input_flag(*model.spec.input);
   for (const auto& minibatch : capture::strided_minibatches(static_cast<std::int64_t>(frames.size()))) {
-    for (const std::int64_t position : minibatch) source.frames.push_back(frames[static_cast<std::size_t>(position)]);
+    for (const std::int64_t position : minibatch) source.frames.push_back(frames[position]);
   }
   source.minibatch = video::kMinibatchFrames;
   source.machinery = machinery_of(model, device);
@@ -99,7 +99,7 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
   captured.file.model_path = model.spec.path;
   captured.file.video_path = video.path;
   captured.file.signatures.model = prepared.name;
-  if (!prepared.transparent) {
+  if (!prepared.rewritable) {
     captured.origin = "none";
     captured.opaque_reason = prepared.opaque_reason;
     return captured;
@@ -118,21 +118,22 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
 }
 
 std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                                    const capture::Stores& stores, const Room& room, Progress& progress) {
+                                    const capture::Stores& stores, const MemoryBudget& memory_budget,
+                                    Progress& progress) {
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
   std::vector<Captured> result;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    const video::FrameStore& store = stores[static_cast<std::size_t>(work.set.groups[i])];
+    const video::FrameStore& store = stores[work.set.groups[i]];
     const capture::Source source = source_of(work.loaded[i], video, store.frames(), work.prepared[i].device);
     std::optional<Captured> found;
-    if (work.prepared[i].transparent) found = find_signatures(cache, source, work.prepared[i].name);
+    if (work.prepared[i].rewritable) found = find_signatures(cache, source, work.prepared[i].name);
     if (found && found->file.signatures.layers != layer_names(work.prepared[i])) {
       log::warn(work.prepared[i].name + ": the cache has other layers, captured again");
       found.reset();
     }
-    result.push_back(
-        found ? std::move(*found)
-              : capture_signatures(work.loaded[i], work.prepared[i], source, video, store, cache, room.rows, progress));
+    result.push_back(found ? std::move(*found)
+                           : capture_signatures(work.loaded[i], work.prepared[i], source, video, store, cache,
+                                                memory_budget.rows, progress));
   }
   return result;
 }

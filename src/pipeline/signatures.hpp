@@ -34,6 +34,7 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
 /// Those of all models of a workspace.
 /// @param stores  of its input groups, with the calibration frames
 std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                                    const capture::Stores& stores, const Room& room, Progress& progress);
+                                    const capture::Stores& stores, const MemoryBudget& memory_budget,
+                                    Progress& progress);
 
 }  // namespace repsim::pipeline

@@ -69,7 +69,7 @@ report::AllPairs similarity(const Settings& settings, const fs::path& out, bool 
   std::vector<similarity::Signatures> signatures;
   std::vector<std::string> names;
   for (Captured& one : captured) {
-    // A model that is carried whole stays in the list, without layers.
+    // A model that is opaque stays in the list, without layers.
     if (one.origin == "none") {
       one.file.signatures.frames = one.file.source.frames;
       one.file.signatures.minibatch = one.file.source.minibatch;

@@ -2,20 +2,20 @@
 
 #include <cstdio>
 
-#include "columns.hpp"
+#include "auxiliary_inputs.hpp"
 #include "repsim/base/log.hpp"
 #include "savings.hpp"
-#include "side_inputs.hpp"
+#include "share_options.hpp"
 
 namespace repsim::pipeline {
 namespace {
 
 constexpr int kLeastRank = 4;                    // of a correction; larger ones double it
 constexpr std::int64_t kMostTogether = 1 << 20;  // elements of the Gram matrices of a cut that is gathered with others
-constexpr double kReach = 0.2;                   // fidelity that corrections may bring: more was never measured
-constexpr double kReachOfMore = 0.03;            // that they bring by seeing all that they may
-constexpr double kReachOfSides = 0.02;           // and side inputs beyond that
-constexpr double kReachOfFrames = 0.01;          // that all frames bring a fit without corrections
+constexpr double kMaxGainOfCorrections = 0.2;    // fidelity that corrections may bring: more was never measured
+constexpr double kMaxGainOfMoreRegressors = 0.03;   // that they bring by seeing all that they may
+constexpr double kMaxGainOfAuxiliaryInputs = 0.02;  // and side inputs beyond that
+constexpr double kMaxGainOfFrames = 0.01;           // that all frames bring a fit without corrections
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -30,10 +30,10 @@ std::string rounded(double value) {
 fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
   fit::Outputs outputs;
   for (const Direction& direction : directions) {
-    const int receiver = index_of(work_, direction.receiver);
-    if (heads_[at(receiver)].output.format != model::OutputFormat::kTensor) outputs.models.insert(receiver);
+    const ModelIndex receiver = index_of(work_, direction.receiver);
+    if (heads_[receiver].output.format != model::OutputFormat::kTensor) outputs.models.insert(receiver);
   }
-  outputs.take = [this](int model, const c10::IValue& output, std::int64_t frames) {
+  outputs.take = [this](ModelIndex model, const c10::IValue& output, std::int64_t frames) {
     fit_on_.take(model, output, frames);
   };
   return outputs;
@@ -44,25 +44,25 @@ Trials::Key Trials::key(const planner::Candidate& candidate) {
 }
 
 bool Trials::gathered(const planner::Candidate& candidate) const {
-  const fit::Joint joint = fit::plan_joint(work_.set, cut_of(candidate), fit_options(settings_));
-  return joint.gram_elements > kMostTogether || gathered_.count(key(candidate)) > 0;
+  const fit::Attachment attachment = fit::plan_attachment(work_.set, cut_of(candidate), fit_options(settings_));
+  return attachment.gram_elements > kMostTogether || gathered_.count(key(candidate)) > 0;
 }
 
 void Trials::gather(const std::vector<planner::Candidate>& candidates) {
   std::vector<fit::Cut> cuts;
-  std::vector<fit::Joint> joints;
+  std::vector<fit::Attachment> attachments;
   for (const planner::Candidate& one : candidates) {
     cuts.push_back(cut_of(one));
-    joints.push_back(fit::plan_joint(work_.set, cuts.back(), fit_options(settings_)));
+    attachments.push_back(fit::plan_attachment(work_.set, cuts.back(), fit_options(settings_)));
   }
   for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
   for (const planner::Candidate& one : candidates) (void)fit_on_.weights_tried(one.receiver);
   // The sums stay in what is reused; run() finds them there.
-  const std::vector<fit::Gathered> gathered = fit::gather(work_.set, fit_on_.tried(), {}, cuts, joints, progress_,
+  const std::vector<fit::Gathered> gathered = fit::gather(work_.set, fit_on_.tried(), {}, cuts, attachments, progress_,
                                                           fit_on_.weights_tried(cuts.front().receiver), &on_tried_);
   std::vector<graph::Splice> splices;
   for (std::size_t i = 0; i < cuts.size(); ++i)
-    splices.push_back(fit::solve(gathered[i], joints[i], fit_options(settings_)).splice);
+    splices.push_back(fit::solve(gathered[i], attachments[i], fit_options(settings_)).splice);
   compute_ahead(std::move(splices));
 }
 
@@ -83,7 +83,7 @@ void Trials::compute_ahead(std::vector<graph::Splice> splices) {
   const graph::Assembly assembly = graph::assemble(models, groups, splices, copies);
   progress_.begin("measure " + std::to_string(splices.size()) + " cuts: what they share", 0);
   progress_.spend("forward", [&] {
-    capture::JointPass(assembly, work_.set, frames_, frames_.front().size(), work_.set.batch(involved), &on_frames_)
+    capture::MergedPass(assembly, work_.set, frames_, frames_.front().size(), work_.set.batch(involved), &on_frames_)
         .fill_cache();
   });
   progress_.end();
@@ -93,9 +93,9 @@ void Trials::compute_ahead(std::vector<graph::Splice> splices) {
 class Trials::Attempt {
  public:
   enum class Effort { kTried, kKept };
-  /// @param savings_with  the joint that the candidate's savings allow for; null: one without corrections
+  /// @param savings_with  the attachment that the candidate's savings allow for; null: one without corrections
   Attempt(Trials& trials, const planner::Candidate& candidate, const std::vector<graph::Splice>& before, Effort effort,
-          const fit::Joint* savings_with = nullptr)
+          const fit::Attachment* savings_with = nullptr)
       : trials_(trials),
         candidate_(candidate),
         before_(before),
@@ -104,60 +104,61 @@ class Trials::Attempt {
                                         : trials.fit_on_.parts(candidate.receiver, &trials.on_tried_)),
         most_regressors_(effort == Effort::kTried ? fit::kMostRegressorsTried : fit::kMostRegressors),
         cut_(cut_of(candidate)),
-        plain_(fit::plan_joint(trials.work_.set, cut_, fit_options(trials.settings_))),
+        plain_(fit::plan_attachment(trials.work_.set, cut_, fit_options(trials.settings_))),
         sums_(fit::gather(trials.work_.set, parts_, before, cut_, plain_, trials.progress_)) {
     if (savings_with != nullptr) add_savings(*savings_with, candidate_);
   }
 
-  /// What a fit of this joint may gain by being made with all that it may see.
-  [[nodiscard]] double reach(const fit::Joint& joint) const {
+  /// What a fit of this attachment may gain by being made with all that it may see.
+  [[nodiscard]] double reach(const fit::Attachment& attachment) const {
     const bool all_frames = effort_ == Effort::kKept || trials_.fit_on_.all_tried();
-    if (joint.rank == 0) return all_frames ? 0 : kReachOfFrames;
-    return all_frames && !fit::sees_more(sums_, most_regressors_, fit::kMostRegressors) ? 0 : kReachOfMore;
+    if (attachment.rank == 0) return all_frames ? 0 : kMaxGainOfFrames;
+    return all_frames && !fit::sees_more(sums_, most_regressors_, fit::kMostRegressors) ? 0 : kMaxGainOfMoreRegressors;
   }
 
   /// The candidate joined like this, and what it then saves; nothing is fitted.
-  [[nodiscard]] Accepted joined(int rank, std::vector<fit::Side> sides = {}) const {
+  [[nodiscard]] FittedShare attached(int rank, std::vector<fit::DonorLayer> auxiliary_inputs = {}) const {
     fit::Options options = fit_options(trials_.settings_);
     options.rank = rank;
-    options.sides = std::move(sides);
-    Accepted accepted{candidate_, {}, fit::plan_joint(trials_.work_.set, cut_, options)};
-    add_savings(accepted.joint, accepted.candidate, -1);
+    options.auxiliary_inputs = std::move(auxiliary_inputs);
+    FittedShare accepted{candidate_, {}, fit::plan_attachment(trials_.work_.set, cut_, options)};
+    add_savings(accepted.attachment, accepted.candidate, -1);
     return accepted;
   }
-  [[nodiscard]] bool saves(const Accepted& accepted) const {
+  [[nodiscard]] bool saves(const FittedShare& accepted) const {
     return planner::saving_of(accepted.candidate, objective_of(trials_.settings_)) > 0;
   }
 
-  [[nodiscard]] fit::Gathered corrections(const fit::Joint& joint) const {
-    return fit::gather_corrections(trials_.work_.set, parts_, before_, cut_, joint, sums_, trials_.progress_,
+  [[nodiscard]] fit::Gathered corrections(const fit::Attachment& attachment) const {
+    return fit::gather_corrections(trials_.work_.set, parts_, before_, cut_, attachment, sums_, trials_.progress_,
                                    most_regressors_);
   }
 
-  /// More layers that corrections of this joint are to read.
-  [[nodiscard]] std::vector<fit::Side> sides_for(const fit::Joint& joint) const {
-    const std::vector<fit::Side> offered =
-        offered_sides(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
-    return fit::choose_sides(trials_.work_.set, trials_.fit_on_.all(), before_, cut_, joint, sums_, offered,
-                             static_cast<std::size_t>(trials_.settings_.max_side_inputs), trials_.progress_,
-                             trials_.fit_on_.weights_all(candidate_.receiver));
+  /// More layers that corrections of this attachment are to read.
+  [[nodiscard]] std::vector<fit::DonorLayer> auxiliary_inputs_for(const fit::Attachment& attachment) const {
+    const std::vector<fit::DonorLayer> offered =
+        offered_auxiliary_inputs(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
+    return fit::choose_auxiliary_inputs(trials_.work_.set, trials_.fit_on_.all(), before_, cut_, attachment, sums_,
+                                        offered, static_cast<std::size_t>(trials_.settings_.max_side_inputs),
+                                        trials_.progress_, trials_.fit_on_.weights_all(candidate_.receiver));
   }
 
   /// As the candidate is joined there.
-  [[nodiscard]] Measured measured(Accepted accepted) const {
+  [[nodiscard]] Measured measured(FittedShare accepted) const {
     const fit::Options options = fit_options(trials_.settings_);
-    fit::Fitted fitted = accepted.joint.rank == 0 ? fit::solve(sums_, accepted.joint, options)
-                                                  : fit::solve(corrections(accepted.joint), accepted.joint, options);
+    fit::Fitted fitted = accepted.attachment.rank == 0
+                             ? fit::solve(sums_, accepted.attachment, options)
+                             : fit::solve(corrections(accepted.attachment), accepted.attachment, options);
     return measured(std::move(accepted), std::move(fitted));
   }
 
-  [[nodiscard]] Measured measured(Accepted accepted, fit::Fitted fitted) const {
+  [[nodiscard]] Measured measured(FittedShare accepted, fit::Fitted fitted) const {
     accepted.fitted = std::move(fitted);
-    accepted.reach = reach(accepted.joint);
+    accepted.reach = reach(accepted.attachment);
     std::vector<graph::Splice> splices = before_;
     splices.push_back(accepted.fitted.splice);
     const Agreement agreement = trials_.measured(candidate_.receiver, splices);
-    log::debug("with " + described(accepted.joint) + ": " + rounded(agreement.fidelity) + ", R2 " +
+    log::debug("with " + described(accepted.attachment) + ": " + rounded(agreement.fidelity) + ", R2 " +
                rounded(1 - accepted.fitted.residuals.front()) + "; " +
                report::human_bytes(trials_.on_tried_.values.bytes() + trials_.on_frames_.bytes()) + " of values kept");
     return {std::move(accepted), agreement};
@@ -165,36 +166,37 @@ class Trials::Attempt {
 
   /// Fits with corrections, by rank: what one needs serves all.
   [[nodiscard]] std::map<int, fit::Fitted> corrected() const {
-    std::vector<fit::Joint> joints;
+    std::vector<fit::Attachment> attachments;
     for (int rank = kLeastRank; rank <= trials_.settings_.max_rank; rank *= 2) {
-      joints.push_back(joined(rank).joint);
-      if (joints.back().rank == rank) continue;
-      joints.pop_back();
+      attachments.push_back(attached(rank).attachment);
+      if (attachments.back().rank == rank) continue;
+      attachments.pop_back();
       break;
     }
-    std::vector<fit::Fitted> fitted = fit::solve(corrections(joints.front()), joints, fit_options(trials_.settings_));
+    std::vector<fit::Fitted> fitted =
+        fit::solve(corrections(attachments.front()), attachments, fit_options(trials_.settings_));
     std::map<int, fit::Fitted> by_rank;
-    for (std::size_t i = 0; i < joints.size(); ++i) by_rank.emplace(joints[i].rank, std::move(fitted[i]));
+    for (std::size_t i = 0; i < attachments.size(); ++i) by_rank.emplace(attachments[i].rank, std::move(fitted[i]));
     return by_rank;
   }
 
  private:
-  /// Adds what this joint costs beyond one without corrections to a candidate's savings, so many times.
-  void add_savings(const fit::Joint& joint, planner::Candidate& candidate, std::int64_t times = 1) const {
-    const std::int64_t bytes = joint.bytes_added - plain_.bytes_added;
+  /// Adds what this attachment costs beyond one without corrections to a candidate's savings, so many times.
+  void add_savings(const fit::Attachment& attachment, planner::Candidate& candidate, std::int64_t times = 1) const {
+    const std::int64_t bytes = attachment.bytes_added - plain_.bytes_added;
     candidate.bytes_saved += times * bytes;
-    candidate.flops_saved += times * (joint.flops_added - plain_.flops_added);
+    candidate.flops_saved += times * (attachment.flops_added - plain_.flops_added);
     candidate.memory_saved += times * bytes;
-    candidate.latency_saved_ns += times * corrections_ns(plain_, joint);
+    candidate.latency_saved_ns += times * corrections_ns(plain_, attachment);
   }
 
-  [[nodiscard]] std::string described(const fit::Joint& joint) const {
-    if (joint.rank == 0) return "no corrections";
-    std::string text = "corrections of rank " + std::to_string(joint.rank);
-    for (std::size_t i = 0; i < joint.sides.size(); ++i) {
-      const fit::Side& side = joint.sides[i];
+  [[nodiscard]] std::string described(const fit::Attachment& attachment) const {
+    if (attachment.rank == 0) return "no corrections";
+    std::string text = "corrections of rank " + std::to_string(attachment.rank);
+    for (std::size_t i = 0; i < attachment.auxiliary_inputs.size(); ++i) {
+      const fit::DonorLayer& auxiliary = attachment.auxiliary_inputs[i];
       text += i == 0 ? " that also read " : ", ";
-      text += trials_.work_.prepared[at(side.donor)].program.layers[at(side.donor_layer)].name;
+      text += trials_.work_.prepared[auxiliary.donor].program.layers[auxiliary.donor_layer].name;
     }
     return text;
   }
@@ -206,7 +208,7 @@ class Trials::Attempt {
   const std::vector<fit::Part> parts_;
   const std::int64_t most_regressors_;
   const fit::Cut cut_;
-  const fit::Joint plain_;
+  const fit::Attachment plain_;
   const fit::Gathered sums_;
 };
 
@@ -216,72 +218,72 @@ Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vec
   std::optional<Measured> best;
   std::map<int, fit::Fitted> corrected;
   for (int rank = 0; rank <= settings_.max_rank; rank = rank == 0 ? kLeastRank : 2 * rank) {
-    Accepted accepted = attempt.joined(rank);
-    if (accepted.joint.rank != rank) break;  // nothing is fitted that a correction could stand beside
+    FittedShare accepted = attempt.attached(rank);
+    if (accepted.attachment.rank != rank) break;  // nothing is fitted that a correction could stand beside
     if (rank > 0 && !attempt.saves(accepted)) break;
     if (rank > 0 && !worth(accepted.candidate)) {
       if (best->agreement.low >= target(candidate) - best->accepted.reach) break;  // it may hold as it is
-      best->not_worth_it = accepted.candidate;
+      best->deferred_candidate = accepted.candidate;
       return std::move(*best);
     }
     if (rank == kLeastRank) corrected = attempt.corrected();
     Measured trial = rank == 0 ? attempt.measured(std::move(accepted))
                                : attempt.measured(std::move(accepted), std::move(corrected.at(rank)));
     if (!best || trial.agreement.low > best->agreement.low) best = std::move(trial);
-    if (best->agreement.low >= target(candidate) || best->agreement.low < target(candidate) - kReach) break;
+    if (best->agreement.low >= target(candidate) || best->agreement.low < target(candidate) - kMaxGainOfCorrections)
+      break;
   }
-  const bool sides = best->accepted.joint.rank > 0 && settings_.max_side_inputs > 0;
-  if (sides && best->agreement.low < target(candidate))
-    best->accepted.reach = std::max(best->accepted.reach, kReachOfSides);
+  const bool auxiliary_inputs = best->accepted.attachment.rank > 0 && settings_.max_side_inputs > 0;
+  if (auxiliary_inputs && best->agreement.low < target(candidate))
+    best->accepted.reach = std::max(best->accepted.reach, kMaxGainOfAuxiliaryInputs);
   return std::move(*best);
 }
 
-Trials::Measured Trials::completed(const Accepted& accepted, const std::vector<graph::Splice>& before) {
+Trials::Measured Trials::completed(const FittedShare& accepted, const std::vector<graph::Splice>& before) {
   const double wanted = target(accepted.candidate);
-  const Attempt kept(*this, accepted.candidate, before, Attempt::Effort::kKept, &accepted.joint);
+  const Attempt kept(*this, accepted.candidate, before, Attempt::Effort::kKept, &accepted.attachment);
   Measured best = kept.measured(accepted);
-  const fit::Joint& joint = best.accepted.joint;
-  if (joint.rank == 0 || settings_.max_side_inputs == 0 || best.agreement.low >= wanted ||
-      best.agreement.low < wanted - kReachOfSides)
+  const fit::Attachment& attachment = best.accepted.attachment;
+  if (attachment.rank == 0 || settings_.max_side_inputs == 0 || best.agreement.low >= wanted ||
+      best.agreement.low < wanted - kMaxGainOfAuxiliaryInputs)
     return best;
-  Accepted more = kept.joined(joint.rank, kept.sides_for(joint));
-  if (more.joint.sides.empty() || !kept.saves(more)) return best;
+  FittedShare more = kept.attached(attachment.rank, kept.auxiliary_inputs_for(attachment));
+  if (more.attachment.auxiliary_inputs.empty() || !kept.saves(more)) return best;
   Measured trial = kept.measured(std::move(more));
   return trial.agreement.low > best.agreement.low ? trial : best;
 }
 
-const verify::Reference& Trials::reference(int receiver) {
+const verify::Reference& Trials::reference(ModelIndex receiver) {
   const auto known = references_.find(receiver);
   if (known != references_.end()) return known->second;
-  verify::Reference found =
-      verify::reference(heads_[at(receiver)], original(receiver), frames_.front().size(), progress_);
+  verify::Reference found = verify::reference(heads_[receiver], original(receiver), frames_.front().size(), progress_);
   return references_.emplace(receiver, std::move(found)).first->second;
 }
 
-verify::Forward Trials::original(int receiver) const {
-  if (!originals_.empty()) return originals_[at(receiver)];
-  return verify::prepared_forward(work_.loaded[at(receiver)], work_.prepared[at(receiver)], work_.set, frames_,
-                                  heads_[at(receiver)].group);
+verify::Forward Trials::original(ModelIndex receiver) const {
+  if (!originals_.empty()) return originals_[receiver];
+  return verify::prepared_forward(work_.loaded[receiver], work_.prepared[receiver], work_.set, frames_,
+                                  heads_[receiver].group);
 }
 
-verify::Measured Trials::found(int receiver, const std::vector<graph::Splice>& splices) {
-  std::vector<int> involved{receiver};
+verify::Measured Trials::found(ModelIndex receiver, const std::vector<graph::Splice>& splices) {
+  std::vector<ModelIndex> involved{receiver};
   for (const graph::Splice& splice : splices) {
     for (const graph::Source* one : splice.sources()) involved.push_back(one->donor);
   }
-  verify::Head head = heads_[at(receiver)];
+  verify::Head head = heads_[receiver];
   head.batchable = work_.set.batch(involved) > 1;
-  const std::vector<int> wanted{receiver};
+  const std::vector<ModelIndex> wanted{receiver};
   const graph::Assembly assembly = graph::assemble(work_.set.models, work_.set.groups, splices, wanted);
   const std::int64_t frames = frames_.front().size();
-  capture::JointPass pass(assembly, work_.set, frames_, frames, head.batch(), &on_frames_);
+  capture::MergedPass pass(assembly, work_.set, frames_, frames, head.batch(), &on_frames_);
   const verify::Forward merged = [&](std::span<const std::int64_t>) {
     return progress_.spend("forward", [&] { return pass.results(); });
   };
   return verify::measure(head, reference(receiver), original(receiver), merged, frames, progress_);
 }
 
-Agreement Trials::measured(int receiver, const std::vector<graph::Splice>& splices) {
+Agreement Trials::measured(ModelIndex receiver, const std::vector<graph::Splice>& splices) {
   const verify::Measured merged = found(receiver, splices);
   Agreement agreement{merged.fidelity, merged.fidelity};
   // Without detections of its own, or with raw outputs, there is nothing to draw from.

@@ -10,7 +10,7 @@
 
 #include "fit_frames.hpp"
 #include "memory.hpp"
-#include "repsim/joint_pass.hpp"
+#include "repsim/merged_pass.hpp"
 #include "search.hpp"
 
 namespace repsim::pipeline {
@@ -29,7 +29,7 @@ class Trials {
  public:
   Trials(const Settings& settings, const Workspace& work, const capture::Stores& calibration,
          const capture::Stores& frames, const std::vector<verify::Head>& heads,
-         const std::vector<similarity::Signatures>& signatures, const Room& room, Progress& progress,
+         const std::vector<similarity::Signatures>& signatures, const MemoryBudget& memory_budget, Progress& progress,
          std::vector<verify::Forward> originals = {})
       : settings_(settings),
         work_(work),
@@ -39,14 +39,14 @@ class Trials {
         heads_(heads),
         progress_(progress),
         originals_(std::move(originals)),
-        on_tried_(room.calibration_values, room.sums),
-        on_frames_(room.frame_values) {}
+        on_tried_(memory_budget.calibration_values, memory_budget.sums),
+        on_frames_(memory_budget.frame_values) {}
 
   struct Measured {
-    Accepted accepted;  ///< the candidate, fitted, its savings less what its corrections add
+    FittedShare accepted;  ///< the candidate, fitted, its savings less what its corrections add
     Agreement agreement;
     /// What it would be with corrections that were not worth it, where it misses its target without.
-    std::optional<planner::Candidate> not_worth_it = std::nullopt;
+    std::optional<planner::Candidate> deferred_candidate = std::nullopt;
   };
   /// Whether a candidate with these savings is still of use.
   using Worth = std::function<bool(const planner::Candidate&)>;
@@ -61,7 +61,7 @@ class Trials {
 
   /// What run() returned, fitted on all frames, corrections on all values that they may see; where these barely miss
   /// the target, they read up to --max-side-inputs more of the donors' layers: what is kept.
-  Measured completed(const Accepted& accepted, const std::vector<graph::Splice>& before);
+  Measured completed(const FittedShare& accepted, const std::vector<graph::Splice>& before);
 
   /// What run() needs first of these candidates, on donors that take nothing, in one pass over the frames that fit and
   /// one over those that measure. It is kept while it fits into memory.
@@ -71,27 +71,27 @@ class Trials {
   [[nodiscard]] bool gathered(const planner::Candidate& candidate) const;
 
   /// Of the rows of all frames that fit.
-  const fit::RowWeights& weights(int receiver) { return fit_on_.weights_all(receiver); }
+  const fit::SampleWeights& weights(ModelIndex receiver) { return fit_on_.weights_all(receiver); }
 
   /// What trials of these receivers need of a pass over tried() that is made anyway.
   fit::Outputs wanted_of(const std::vector<Direction>& directions);
 
-  /// How well one receiver agrees with its original in the joint graph of these shares.
-  Agreement measured(int receiver, const std::vector<graph::Splice>& splices);
+  /// How well one receiver agrees with its original in the merged graph of these shares.
+  Agreement measured(ModelIndex receiver, const std::vector<graph::Splice>& splices);
 
   /// The same with what it detects there.
-  verify::Measured found(int receiver, const std::vector<graph::Splice>& splices);
+  verify::Measured found(ModelIndex receiver, const std::vector<graph::Splice>& splices);
 
   /// What a receiver's original finds, worked out once.
-  const verify::Reference& reference(int receiver);
+  const verify::Reference& reference(ModelIndex receiver);
 
   /// The frames that trials are fitted on.
   const capture::Stores& tried() const { return fit_on_.tried(); }
 
  private:
-  verify::Forward original(int receiver) const;
+  verify::Forward original(ModelIndex receiver) const;
   double target(const planner::Candidate& candidate) const {
-    return settings_.min_fidelity_for(work_.prepared[static_cast<std::size_t>(candidate.receiver)].name);
+    return settings_.min_fidelity_for(work_.prepared[candidate.receiver].name);
   }
   void compute_ahead(std::vector<graph::Splice> splices);
   class Attempt;

@@ -3,29 +3,29 @@
 #include <limits>
 #include <map>
 
-#include "columns.hpp"
 #include "job.hpp"
 #include "replacements.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
-#include "repsim/fit_guides.hpp"
+#include "repsim/fit_predictors.hpp"
 #include "repsim/study.hpp"
 #include "search.hpp"
+#include "share_options.hpp"
 #include "signatures.hpp"
 #include "trials.hpp"
 
 namespace repsim::pipeline {
 namespace {
 
-constexpr std::int64_t kTrialFrames = 24;  // of the calibration part: what a cheap trial takes
+constexpr std::int64_t kPilotFrames = 24;  // of the calibration part: what a cheap trial takes
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-/// At most kTrialFrames positions, evenly spaced over the calibration frames.
+/// At most kPilotFrames positions, evenly spaced over the calibration frames.
 std::vector<std::int64_t> trial_positions(std::int64_t frames) {
-  const std::int64_t count = std::min(frames, kTrialFrames);
+  const std::int64_t count = std::min(frames, kPilotFrames);
   std::vector<std::int64_t> positions;
   for (std::int64_t i = 0; i < count; ++i) positions.push_back(i * frames / count);
   return positions;
@@ -43,45 +43,46 @@ struct StudyInput {
   const std::vector<std::int64_t>& holdout_frames;
   Trials& glance;  ///< on the trial frames
   Trials& judge;   ///< on the hold-out frames
-  const Room& room;
+  const MemoryBudget& memory_budget;
   Progress& progress;
 };
 
 /// The cuts of one ordered pair of models, measured.
 class DirectionStudy {
  public:
-  DirectionStudy(const StudyInput& input, int receiver, int donor)
+  DirectionStudy(const StudyInput& input, ModelIndex receiver, ModelIndex donor)
       : input_(input),
         receiver_(receiver),
         donor_(donor),
         options_(fit_options(input.settings.job)),
-        taker_(input.work.prepared[at(receiver)].program),
-        giver_(input.work.prepared[at(donor)].program) {}
+        receiver_program_(input.work.prepared[receiver].program),
+        donor_program_(input.work.prepared[donor].program) {}
 
   report::StudiedDirection run(std::vector<report::StudiedCut>& measured) {
     report::StudiedDirection direction;
-    direction.receiver = input_.work.prepared[at(receiver_)].name;
-    direction.donor = input_.work.prepared[at(donor_)].name;
-    const verify::Head& head = input_.heads[at(receiver_)];
+    direction.receiver = input_.work.prepared[receiver_].name;
+    direction.donor = input_.work.prepared[donor_].name;
+    const verify::Head& head = input_.heads[receiver_];
     std::optional<verify::TruthTargets> truth;
     if (input_.truth && head.output.format != model::OutputFormat::kTensor) {
       truth = verify::truth_targets(*input_.truth, head, input_.holdout_frames, 0);
       direction.own_accuracy = truth->average_precision(input_.judge.reference(receiver_).own);
     }
     const std::vector<planner::StudyCut> cuts = drawn();
-    const fit::GuidesOfPairs guides = guides_of(cuts);
-    direction.not_differentiable = guides.not_differentiable;
-    const similarity::Matrix similarity =
-        similarity::cka(input_.signatures[at(receiver_)], input_.signatures[at(donor_)]);
-    for (std::size_t begin = 0; begin < cuts.size(); begin += input_.room.together) {
-      const std::size_t end = std::min(begin + input_.room.together, cuts.size());
+    const fit::PredictorsOfPairs predictors = predictors_of(cuts);
+    direction.not_differentiable = predictors.not_differentiable;
+    const similarity::Matrix similarity = similarity::cka(input_.signatures[receiver_], input_.signatures[donor_]);
+    for (std::size_t begin = 0; begin < cuts.size(); begin += input_.memory_budget.together) {
+      const std::size_t end = std::min(begin + input_.memory_budget.together, cuts.size());
       const std::vector<fit::Fitted> fitted = fitted_together({cuts.data() + begin, end - begin});
       for (std::size_t i = begin; i < end; ++i) {
         report::StudiedCut cut;
         cut.equal_depth = cuts[i].equal_depth;
-        for (const int layer : cuts[i].layers) cut.receiver_layers.push_back(taker_.layers[at(layer)].name);
-        for (const int layer : cuts[i].donor_layers) cut.donor_layers.push_back(giver_.layers[at(layer)].name);
-        cut.guides = before_a_trial(cuts[i], guides, similarity);
+        for (const LayerIndex layer : cuts[i].layers)
+          cut.receiver_layers.push_back(receiver_program_.layers[layer].name);
+        for (const LayerIndex layer : cuts[i].donor_layers)
+          cut.donor_layers.push_back(donor_program_.layers[layer].name);
+        cut.predictors = before_a_trial(cuts[i], predictors, similarity);
         try {
           measure(fitted[i - begin].splice, truth, cut);
         } catch (const Error& error) {
@@ -102,7 +103,7 @@ class DirectionStudy {
   [[nodiscard]] fit::Cut cut_of(const planner::StudyCut& cut) const {
     fit::Cut result{receiver_, {}};
     for (std::size_t i = 0; i < cut.layers.size(); ++i)
-      result.taps.push_back({cut.layers[i], donor_, cut.donor_layers[i]});
+      result.replacements.push_back({cut.layers[i], donor_, cut.donor_layers[i]});
     return result;
   }
 
@@ -110,79 +111,83 @@ class DirectionStudy {
     const Settings& job = input_.settings.job;
     const bool fitted = options_.linear || options_.refit;
     std::vector<planner::StudyCut> cuts = planner::study_cuts(
-        taker_, giver_, usable_layers(job, taker_, true), usable_layers(job, giver_, false),
-        [&](int layer, int donor_layer) {
-          return fitted || taker_.layers[at(layer)].shape[0] == giver_.layers[at(donor_layer)].shape[0];
+        receiver_program_, donor_program_, usable_layers(job, receiver_program_, true),
+        usable_layers(job, donor_program_, false),
+        [&](LayerIndex layer, LayerIndex donor_layer) {
+          return fitted || receiver_program_.layers[layer].shape[0] == donor_program_.layers[donor_layer].shape[0];
         },
         input_.settings.cuts, job.seed);
     std::erase_if(cuts, [&](const planner::StudyCut& cut) {
-      return !fit::plan_joint(input_.work.set, cut_of(cut), options_).possible;
+      return !fit::plan_attachment(input_.work.set, cut_of(cut), options_).possible;
     });
     return cuts;
   }
 
-  fit::GuidesOfPairs guides_of(const std::vector<planner::StudyCut>& cuts) {
+  fit::PredictorsOfPairs predictors_of(const std::vector<planner::StudyCut>& cuts) {
     for (const planner::StudyCut& cut : cuts) {
       for (std::size_t i = 0; i < cut.layers.size(); ++i) {
         if (pair_at_.emplace(std::pair{cut.layers[i], cut.donor_layers[i]}, pairs_.size()).second)
           pairs_.push_back({cut.layers[i], cut.donor_layers[i]});
       }
     }
-    return fit::guides(input_.work.set, input_.calibration, receiver_, donor_, pairs_, options_,
-                       input_.judge.weights(receiver_), input_.positions, input_.settings.job.seed, input_.progress);
+    return fit::predictors(input_.work.set, input_.calibration, receiver_, donor_, pairs_, options_,
+                           input_.judge.weights(receiver_), input_.positions, input_.settings.job.seed,
+                           input_.progress);
   }
 
-  [[nodiscard]] planner::GuideValues before_a_trial(const planner::StudyCut& cut, const fit::GuidesOfPairs& guides,
-                                                    const similarity::Matrix& similarity) const {
-    using planner::Guide;
-    planner::GuideValues values;
+  [[nodiscard]] planner::PredictorValues before_a_trial(const planner::StudyCut& cut,
+                                                        const fit::PredictorsOfPairs& predictors,
+                                                        const similarity::Matrix& similarity) const {
+    using planner::Predictor;
+    planner::PredictorValues values;
     values.fill(kNaN);
-    const auto value = [&](Guide guide) -> double& { return values[planner::index_of(guide)]; };
-    const auto worst = [&](Guide guide, double one, bool first) {
+    const auto value = [&](Predictor predictor) -> double& { return values[planner::index_of(predictor)]; };
+    const auto worst = [&](Predictor predictor, double one, bool first) {
       // What is undefined for one layer is undefined for the cut.
-      value(guide) = first || one != one || one < value(guide) ? one : value(guide);
+      value(predictor) = first || one != one || one < value(predictor) ? one : value(predictor);
     };
     double output_error = 0, elements = 0;
     for (std::size_t i = 0; i < cut.layers.size(); ++i) {
-      const fit::PairGuides& pair = guides.pairs[pair_at_.at({cut.layers[i], cut.donor_layers[i]})];
-      worst(Guide::kSimilarity, similarity.at(at(cut.layers[i]), at(cut.donor_layers[i])), i == 0);
-      worst(Guide::kSpatialCka, pair.spatial_cka, i == 0);
-      worst(Guide::kR2, pair.r2, i == 0);
-      worst(Guide::kR2Weighted, pair.r2_weighted, i == 0);
+      const fit::PairPredictors& pair = predictors.pairs[pair_at_.at({cut.layers[i], cut.donor_layers[i]})];
+      worst(Predictor::kSimilarity, similarity.at(at(cut.layers[i]), at(cut.donor_layers[i])), i == 0);
+      worst(Predictor::kSpatialCka, pair.spatial_cka, i == 0);
+      worst(Predictor::kR2, pair.r2, i == 0);
+      worst(Predictor::kR2Weighted, pair.r2_weighted, i == 0);
       output_error += pair.output_error;
-      const auto& shape = taker_.layers[at(cut.layers[i])].shape;
+      const auto& shape = receiver_program_.layers[cut.layers[i]].shape;
       elements += static_cast<double>(shape[0] * shape[1] * shape[2]);
     }
-    value(Guide::kOutputError) = std::sqrt(output_error);
-    const graph::Removal removal = graph::removed_by(taker_, cut.layers);
-    value(Guide::kParameters) = static_cast<double>(removal.elements);
-    value(Guide::kFlops) = static_cast<double>(removal.flops);
-    value(Guide::kElements) = elements;
+    value(Predictor::kOutputError) = std::sqrt(output_error);
+    const graph::Removal removal = graph::removed_by(receiver_program_, cut.layers);
+    value(Predictor::kParameters) = static_cast<double>(removal.elements);
+    value(Predictor::kFlops) = static_cast<double>(removal.flops);
+    value(Predictor::kElements) = elements;
     return values;
   }
 
   /// Several cuts in one pass over the calibration frames.
   std::vector<fit::Fitted> fitted_together(std::span<const planner::StudyCut> cuts) {
-    std::vector<fit::Cut> taps;
-    std::vector<fit::Joint> joints;
+    std::vector<fit::Cut> replacements;
+    std::vector<fit::Attachment> attachments;
     for (const planner::StudyCut& cut : cuts) {
-      taps.push_back(cut_of(cut));
-      joints.push_back(fit::plan_joint(input_.work.set, taps.back(), options_));
+      replacements.push_back(cut_of(cut));
+      attachments.push_back(fit::plan_attachment(input_.work.set, replacements.back(), options_));
     }
     const fit::WeightsOf weights{{receiver_, input_.judge.weights(receiver_)}};
     const std::vector<fit::Gathered> gathered =
-        fit::gather(input_.work.set, input_.calibration, {}, taps, joints, input_.progress, weights);
+        fit::gather(input_.work.set, input_.calibration, {}, replacements, attachments, input_.progress, weights);
     std::vector<fit::Fitted> fitted;
-    for (std::size_t i = 0; i < cuts.size(); ++i) fitted.push_back(fit::solve(gathered[i], joints[i], options_));
+    for (std::size_t i = 0; i < cuts.size(); ++i) fitted.push_back(fit::solve(gathered[i], attachments[i], options_));
     return fitted;
   }
 
   void measure(const graph::Splice& splice, const std::optional<verify::TruthTargets>& truth, report::StudiedCut& cut) {
-    cut.guides[planner::index_of(planner::Guide::kLastLayers)] =
+    cut.predictors[planner::index_of(planner::Predictor::kLastLayers)] =
         fit::agreement_behind(input_.work.set, input_.calibration, splice, input_.judge.weights(receiver_),
                               input_.positions, input_.progress);
     const std::vector<graph::Splice> splices{splice};
-    cut.guides[planner::index_of(planner::Guide::kAgreement)] = input_.glance.found(receiver_, splices).fidelity;
+    cut.predictors[planner::index_of(planner::Predictor::kAgreement)] =
+        input_.glance.found(receiver_, splices).fidelity;
     const verify::Measured merged = input_.judge.found(receiver_, splices);
     cut.fidelity = merged.fidelity;
     if (truth) cut.accuracy = truth->average_precision(merged.found);
@@ -191,7 +196,7 @@ class DirectionStudy {
   const StudyInput input_;
   const int receiver_, donor_;
   const fit::Options options_;
-  const graph::Program &taker_, &giver_;
+  const graph::Program &receiver_program_, &donor_program_;
   std::vector<fit::LayerPair> pairs_;
   std::map<std::pair<int, int>, std::size_t> pair_at_;
 };
@@ -220,15 +225,14 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const MemoryLimit limit(job.memory_limit);
   limit.check_files(job.models, MemoryLimit::AtOnce::kAll);
   Workspace work = open_models(job.models, job.input_sources, progress, device);
-  const Room room = limit.room(work.prepared);
+  const MemoryBudget memory_budget = limit.memory_budget(work.prepared);
   check_directions(job, work);
   const video::VideoInfo video = video::probe(job.video, progress);
   work.set.views = views_of(work.set, video);
   const video::Sampling sampling = video::sample_frames(video, job.frames, job.holdout);
   const std::vector<std::int64_t> positions = trial_positions(static_cast<std::int64_t>(sampling.calibration.size()));
   std::vector<std::int64_t> trial_frames;
-  for (const std::int64_t position : positions)
-    trial_frames.push_back(sampling.calibration[static_cast<std::size_t>(position)]);
+  for (const std::int64_t position : positions) trial_frames.push_back(sampling.calibration[position]);
   std::optional<verify::Truth> truth;
   if (job.truth) truth = verify::read_motchallenge(*job.truth, video.width, video.height, 0);
   std::vector<video::Request> requests;
@@ -238,13 +242,13 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const std::vector<capture::Stores> stores =
       split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
   std::vector<similarity::Signatures> signatures;
-  for (Captured& one : signatures_of(job, work, video, stores[0], room, progress))
+  for (Captured& one : signatures_of(job, work, video, stores[0], memory_budget, progress))
     signatures.push_back(std::move(one.file.signatures));
   const std::vector<verify::Head> heads = heads_of(work, video);
-  Trials glance(job, work, stores[1], stores[1], heads, signatures, room, progress);
-  Trials judge(job, work, stores[0], stores[2], heads, signatures, room, progress);
-  const StudyInput input{settings,         work,   signatures, stores[0], positions, heads, truth,
-                         sampling.holdout, glance, judge,      room,      progress};
+  Trials glance(job, work, stores[1], stores[1], heads, signatures, memory_budget, progress);
+  Trials judge(job, work, stores[0], stores[2], heads, signatures, memory_budget, progress);
+  const StudyInput input{settings,         work,   signatures, stores[0],     positions, heads, truth,
+                         sampling.holdout, glance, judge,      memory_budget, progress};
 
   report::Validation validation;
   validation.tool_version = REPSIM_VERSION;

@@ -16,7 +16,7 @@ Workspace open_models(const std::vector<model::ModelSpec>& models, const std::ve
   for (std::size_t i = 0; i < models.size(); ++i) {
     work.loaded.push_back(model::load(models[i], i < sources.size() ? sources[i] : std::string()));
     const model::Loaded& loaded = work.loaded.back();
-    const graph::DryRun dry = graph::dry_run(loaded);
+    const graph::TraceRun dry = graph::dry_run(loaded);
     work.outputs.push_back(model::recognise(loaded, dry.output, 1));
     work.prepared.push_back(graph::prepare(loaded, dry));
     work.prepared.back().device = device;

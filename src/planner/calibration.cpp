@@ -5,7 +5,7 @@
 #include <random>
 
 #include "repsim/base/error.hpp"
-#include "repsim/guide.hpp"
+#include "repsim/predictor.hpp"
 
 namespace repsim::planner {
 namespace {
@@ -25,22 +25,25 @@ double fidelity_of(double odds) {
   return std::clamp((e * (1 + kSoftness) - kSoftness) / (1 + e), 0.0, 1.0);
 }
 
-/// What a combination is made of; NaN where a guide is undefined.
-std::vector<double> features_of(const GuideValues& guides, bool trial) {
-  const auto value = [&](Guide guide) { return guides[index_of(guide)]; };
-  const auto unexplained = [&](Guide guide) { return std::log(std::max(1 - value(guide), kFloor)); };
-  const auto logarithm = [&](Guide guide) { return std::log(std::max(value(guide), 1e-6)); };
-  const auto defined = [&](Guide guide, double feature) { return std::isnan(value(guide)) ? kNaN : feature; };
+/// What a combination is made of; NaN where a predictor is undefined.
+std::vector<double> features_of(const PredictorValues& predictors, bool trial) {
+  const auto value = [&](Predictor predictor) { return predictors[index_of(predictor)]; };
+  const auto unexplained = [&](Predictor predictor) { return std::log(std::max(1 - value(predictor), kFloor)); };
+  const auto logarithm = [&](Predictor predictor) { return std::log(std::max(value(predictor), 1e-6)); };
+  const auto defined = [&](Predictor predictor, double feature) {
+    return std::isnan(value(predictor)) ? kNaN : feature;
+  };
   std::vector<double> features;
   if (trial) {
-    // A trial says more than all guides before it: with these beside it, few measured cuts would teach less.
-    features.push_back(defined(Guide::kLastLayers, unexplained(Guide::kLastLayers)));
-    features.push_back(defined(Guide::kAgreement, log_odds(std::clamp(value(Guide::kAgreement), 0.0, 1.0))));
+    // A trial says more than all predictors before it: with these beside it, few measured cuts would teach less.
+    features.push_back(defined(Predictor::kLastLayers, unexplained(Predictor::kLastLayers)));
+    features.push_back(defined(Predictor::kAgreement, log_odds(std::clamp(value(Predictor::kAgreement), 0.0, 1.0))));
     return features;
   }
-  for (const Guide guide : {Guide::kSimilarity, Guide::kSpatialCka, Guide::kR2, Guide::kR2Weighted})
-    features.push_back(defined(guide, unexplained(guide)));
-  features.push_back(defined(Guide::kOutputError, logarithm(Guide::kOutputError)));
+  for (const Predictor predictor :
+       {Predictor::kSimilarity, Predictor::kSpatialCka, Predictor::kR2, Predictor::kR2Weighted})
+    features.push_back(defined(predictor, unexplained(predictor)));
+  features.push_back(defined(Predictor::kOutputError, logarithm(Predictor::kOutputError)));
   return features;
 }
 
@@ -80,12 +83,12 @@ std::vector<double> inverse_of(std::vector<double> a, std::size_t n) {
 
 }  // namespace
 
-Calibration::Calibration(std::span<const GuideValues> guides, std::span<const double> fidelity, bool trial)
+Calibration::Calibration(std::span<const PredictorValues> predictors, std::span<const double> fidelity, bool trial)
     : trial_(trial) {
-  if (guides.size() != fidelity.size() || guides.size() < kFewest)
+  if (predictors.size() != fidelity.size() || predictors.size() < kFewest)
     throw Error(ErrorKind::kInternal, "too few measured cuts to learn from");
   std::vector<std::vector<double>> raw;
-  for (const GuideValues& one : guides) raw.push_back(features_of(one, trial));
+  for (const PredictorValues& one : predictors) raw.push_back(features_of(one, trial));
   for (std::size_t feature = 0; feature < raw.front().size(); ++feature) {
     double count = 0, sum = 0, squares = 0;
     for (const auto& row : raw) {
@@ -101,7 +104,7 @@ Calibration::Calibration(std::span<const GuideValues> guides, std::span<const do
     mean_.push_back(mean);
     spread_.push_back(spread > 1e-9 ? spread : 1);
   }
-  for (const GuideValues& one : guides) rows_.push_back(scaled(one));
+  for (const PredictorValues& one : predictors) rows_.push_back(scaled(one));
   std::vector<double> target;
   for (const double one : fidelity) target.push_back(log_odds(one));
   const auto n = static_cast<double>(target.size());
@@ -116,8 +119,8 @@ Calibration::Calibration(std::span<const GuideValues> guides, std::span<const do
   learn(target, fidelity);
 }
 
-std::vector<double> Calibration::scaled(const GuideValues& guides) const {
-  std::vector<double> features = features_of(guides, trial_);
+std::vector<double> Calibration::scaled(const PredictorValues& predictors) const {
+  std::vector<double> features = features_of(predictors, trial_);
   for (std::size_t i = 0; i < features.size(); ++i)
     features[i] = std::isnan(features[i]) ? 0 : (features[i] - mean_[i]) / spread_[i];
   return features;
@@ -167,8 +170,8 @@ void Calibration::learn(const std::vector<double>& target, std::span<const doubl
   kernel_ = best;
 }
 
-Predicted Calibration::predict(const GuideValues& guides) const {
-  const std::vector<double> row = scaled(guides);
+Predicted Calibration::predict(const PredictorValues& predictors) const {
+  const std::vector<double> row = scaled(predictors);
   const std::size_t n = rows_.size();
   std::vector<double> to_known(n);
   for (std::size_t i = 0; i < n; ++i) to_known[i] = kernel(row, rows_[i]);
@@ -190,21 +193,22 @@ std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
   return order;
 }
 
-std::vector<Predicted> predicted_from_others(std::span<const GuideValues> guides, std::span<const double> fidelity,
-                                             bool trial, std::uint64_t seed) {
-  std::vector<Predicted> result(guides.size(), Predicted{kNaN, kNaN, kNaN});
-  const std::vector<std::size_t> order = shuffled(guides.size(), seed);
+std::vector<Predicted> predicted_from_others(std::span<const PredictorValues> predictors,
+                                             std::span<const double> fidelity, bool trial, std::uint64_t seed) {
+  std::vector<Predicted> result(predictors.size(), Predicted{kNaN, kNaN, kNaN});
+  const std::vector<std::size_t> order = shuffled(predictors.size(), seed);
   for (std::size_t fold = 0; fold < kFolds; ++fold) {
-    std::vector<GuideValues> known;
+    std::vector<PredictorValues> known;
     std::vector<double> measured;
     for (std::size_t i = 0; i < order.size(); ++i) {
       if (i % kFolds == fold) continue;
-      known.push_back(guides[order[i]]);
+      known.push_back(predictors[order[i]]);
       measured.push_back(fidelity[order[i]]);
     }
     if (known.size() < Calibration::kFewest) continue;
     const Calibration calibration(known, measured, trial);
-    for (std::size_t i = fold; i < order.size(); i += kFolds) result[order[i]] = calibration.predict(guides[order[i]]);
+    for (std::size_t i = fold; i < order.size(); i += kFolds)
+      result[order[i]] = calibration.predict(predictors[order[i]]);
   }
   return result;
 }

@@ -40,7 +40,7 @@ struct Sums {
 
 /// A value's price before tax.
 double price_of(const Subproblem& part, std::size_t variable, int value) {
-  return part.prices[variable][at(value)] + (value == 0 ? 0 : part.tax);
+  return part.prices[variable][value] + (value == 0 ? 0 : part.tax);
 }
 
 Sums sums_of(const Subproblem& part) {
@@ -48,20 +48,20 @@ Sums sums_of(const Subproblem& part) {
   sums.gains.assign(part.taken.size(), 0);
   for (std::size_t i = 0; i < part.taken.size(); ++i) {
     if (part.taken[i] >= 0) continue;
-    double nothing = kImpossible, column = kImpossible;
+    double nothing = kImpossible, option = kImpossible;
     for (const int value : part.values[i]) {
-      double& best = value == 0 ? nothing : column;
+      double& best = value == 0 ? nothing : option;
       best = std::max(best, price_of(part, i, value));
     }
     if (nothing == kImpossible) {
-      sums.nothing += column;
+      sums.nothing += option;
       ++sums.forced;
       continue;
     }
     sums.nothing += nothing;
-    if (column <= nothing) continue;
-    sums.gains[i] = column - nothing;
-    sums.largest.push_back(column - nothing);
+    if (option <= nothing) continue;
+    sums.gains[i] = option - nothing;
+    sums.largest.push_back(option - nothing);
   }
   std::sort(sums.largest.begin(), sums.largest.end(), std::greater<>());
   return sums;
@@ -76,7 +76,7 @@ void level_tax(Subproblem& part) {
   for (std::size_t i = 0; i < part.taken.size(); ++i) {
     if (part.taken[i] >= 0) continue;
     for (const int value : part.values[i]) {
-      if (value > 0) part.prices[i][at(value)] += part.tax - tax;
+      if (value > 0) part.prices[i][value] += part.tax - tax;
     }
   }
   part.tax = tax;
@@ -97,30 +97,30 @@ double soft_maximum(double temperature, const Terms& for_each_term) {
 
 /// The largest price per class, and which classes have one.
 void gather(const std::vector<int>& values, const std::vector<int>& classes, int count,
-            const std::vector<double>& prices, double temperature, PairSide& side) {
-  side.best.assign(at(count), kImpossible);
-  side.present.clear();
+            const std::vector<double>& prices, double temperature, PairSide& auxiliary) {
+  auxiliary.best.assign(at(count), kImpossible);
+  auxiliary.present.clear();
   for (const int value : values) {
-    double& best = side.best[at(classes[at(value)])];
-    if (best == kImpossible) side.present.push_back(classes[at(value)]);
-    best = std::max(best, prices[at(value)]);
+    double& best = auxiliary.best[classes[value]];
+    if (best == kImpossible) auxiliary.present.push_back(classes[value]);
+    best = std::max(best, prices[value]);
   }
   if (temperature <= 0) return;
-  side.sums.assign(at(count), 0);
+  auxiliary.sums.assign(at(count), 0);
   for (const int value : values) {
-    const double exponent = (prices[at(value)] - side.best[at(classes[at(value)])]) / temperature;
-    if (exponent > kNegligible) side.sums[at(classes[at(value)])] += std::exp(exponent);
+    const double exponent = (prices[value] - auxiliary.best[classes[value]]) / temperature;
+    if (exponent > kNegligible) auxiliary.sums[classes[value]] += std::exp(exponent);
   }
-  for (const int one : side.present) side.best[at(one)] += temperature * std::log(side.sums[at(one)]);
+  for (const int one : auxiliary.present) auxiliary.best[one] += temperature * std::log(auxiliary.sums[one]);
 }
 
 /// A value that excludes all that is left of the other variable cannot be taken.
 template <typename HasPartner>
-void leave_out_lonely(std::vector<int>& values, const std::vector<int>& classes, PairSide& side,
+void leave_out_lonely(std::vector<int>& values, const std::vector<int>& classes, PairSide& auxiliary,
                       const HasPartner& has_partner) {
-  if (std::all_of(side.present.begin(), side.present.end(), has_partner)) return;
-  std::erase_if(values, [&](int value) { return !has_partner(classes[at(value)]); });
-  std::erase_if(side.present, [&](int one) { return !has_partner(one); });
+  if (std::all_of(auxiliary.present.begin(), auxiliary.present.end(), has_partner)) return;
+  std::erase_if(values, [&](int value) { return !has_partner(classes[value]); });
+  std::erase_if(auxiliary.present, [&](int one) { return !has_partner(one); });
 }
 
 }  // namespace
@@ -178,11 +178,11 @@ void Bounds::round(Subproblem& part, bool forward, double temperature) {
     const std::size_t index = forward ? i : count - 1 - i;
     const Pair& pair = problem_.pairs[index];
     if (!part.open(pair.a) || !part.open(pair.b)) continue;
-    auto &values_a = part.values[at(pair.a)], &values_b = part.values[at(pair.b)];
-    auto &prices_a = part.prices[at(pair.a)], &prices_b = part.prices[at(pair.b)];
+    auto &values_a = part.values[pair.a], &values_b = part.values[pair.b];
+    auto &prices_a = part.prices[pair.a], &prices_b = part.prices[pair.b];
     auto &to_a = part.to_a[index], &to_b = part.to_b[index];
-    for (const int value : values_a) prices_a[at(value)] -= to_a[at(pair.class_a[at(value)])];
-    for (const int value : values_b) prices_b[at(value)] -= to_b[at(pair.class_b[at(value)])];
+    for (const int value : values_a) prices_a[value] -= to_a[pair.class_a[value]];
+    for (const int value : values_b) prices_b[value] -= to_b[pair.class_b[value]];
     gather(values_a, pair.class_a, pair.classes_a, prices_a, temperature, a_);
     gather(values_b, pair.class_b, pair.classes_b, prices_b, temperature, b_);
     leave_out_lonely(values_a, pair.class_a, a_, [&](int p) {
@@ -198,8 +198,8 @@ void Bounds::round(Subproblem& part, bool forward, double temperature) {
     } else {
       handshake(pair, to_a, to_b);
     }
-    for (const int value : values_a) prices_a[at(value)] += to_a[at(pair.class_a[at(value)])];
-    for (const int value : values_b) prices_b[at(value)] += to_b[at(pair.class_b[at(value)])];
+    for (const int value : values_a) prices_a[value] += to_a[pair.class_a[value]];
+    for (const int value : values_b) prices_b[value] += to_b[pair.class_b[value]];
     steps_ += static_cast<std::int64_t>(a_.present.size() * b_.present.size() + values_a.size() + values_b.size());
   }
   level_tax(part);
@@ -212,23 +212,23 @@ void Bounds::handshake(const Pair& pair, std::vector<double>& to_a, std::vector<
   for (const int p : a_.present) {
     double partner = kImpossible;
     for (const int q : b_.present) {
-      if (pair.fit(p, q)) partner = std::max(partner, b_.best[at(q)]);
+      if (pair.fit(p, q)) partner = std::max(partner, b_.best[q]);
     }
-    rest_[at(p)] = (a_.best[at(p)] - partner) / 2;
+    rest_[p] = (a_.best[p] - partner) / 2;
   }
   for (const int q : b_.present) {
     double most = kImpossible;
     for (const int p : a_.present) {
-      if (pair.fit(p, q)) most = std::max(most, rest_[at(p)]);
+      if (pair.fit(p, q)) most = std::max(most, rest_[p]);
     }
-    to_b[at(q)] = most;
+    to_b[q] = most;
   }
   for (const int p : a_.present) {
     double most = kImpossible;
     for (const int q : b_.present) {
-      if (pair.fit(p, q)) most = std::max(most, -to_b[at(q)]);
+      if (pair.fit(p, q)) most = std::max(most, -to_b[q]);
     }
-    to_a[at(p)] = most;
+    to_a[p] = most;
   }
 }
 
@@ -239,20 +239,20 @@ void Bounds::soft_handshake(const Pair& pair, double temperature, std::vector<do
     for (const int p : a_.present) {
       const double of_pair = soft_maximum(temperature, [&](const auto& term) {
         for (const int q : b_.present) {
-          if (pair.fit(p, q)) term(-to_b[at(q)]);
+          if (pair.fit(p, q)) term(-to_b[q]);
         }
       });
-      to_a[at(p)] = (of_pair - a_.best[at(p)]) / 2;
+      to_a[p] = (of_pair - a_.best[p]) / 2;
     }
   };
   move_to_a();
   for (const int q : b_.present) {
     const double of_pair = soft_maximum(temperature, [&](const auto& term) {
       for (const int p : a_.present) {
-        if (pair.fit(p, q)) term(-to_a[at(p)]);
+        if (pair.fit(p, q)) term(-to_a[p]);
       }
     });
-    to_b[at(q)] = (of_pair - b_.best[at(q)]) / 2;
+    to_b[q] = (of_pair - b_.best[q]) / 2;
   }
   move_to_a();
 }

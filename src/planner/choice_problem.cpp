@@ -31,20 +31,21 @@ bool within(const Bits& few, const Bits& many) {
 
 class Reducer {
  public:
-  explicit Reducer(const Choice& choice) : choice_(choice), columns_of_(at(choice.models)) {
-    for (std::size_t i = 0; i < choice.columns.size(); ++i) {
-      const Column& column = choice.columns[i];
-      const auto known = [&](int model) { return model >= 0 && model < choice.models; };
-      if (!known(column.receiver) || column.given.empty() ||
-          !std::all_of(column.given.begin(), column.given.end(), [&](const Given& one) { return known(one.donor); }))
+  explicit Reducer(const Choice& choice) : choice_(choice), options_of_(at(choice.models)) {
+    for (std::size_t i = 0; i < choice.options.size(); ++i) {
+      const ShareOption& option = choice.options[i];
+      const auto known = [&](ModelIndex model) { return model >= 0 && model < choice.models; };
+      if (!known(option.receiver) || option.supplied.empty() ||
+          !std::all_of(option.supplied.begin(), option.supplied.end(),
+                       [&](const Supplied& one) { return known(one.donor); }))
         throw Error(ErrorKind::kInternal, "a column names no model");
-      const bool own = std::any_of(column.given.begin(), column.given.end(),
-                                   [&](const Given& one) { return one.donor == column.receiver; });
-      if (column.value > 0 && !own) columns_of_[at(column.receiver)].push_back(i);
+      const bool own = std::any_of(option.supplied.begin(), option.supplied.end(),
+                                   [&](const Supplied& one) { return one.donor == option.receiver; });
+      if (option.value > 0 && !own) options_of_[option.receiver].push_back(i);
     }
-    for (auto& columns : columns_of_) {
-      std::stable_sort(columns.begin(), columns.end(),
-                       [&](std::size_t a, std::size_t b) { return choice.columns[a].value > choice.columns[b].value; });
+    for (auto& options : options_of_) {
+      std::stable_sort(options.begin(), options.end(),
+                       [&](std::size_t a, std::size_t b) { return choice.options[a].value > choice.options[b].value; });
     }
   }
 
@@ -59,11 +60,11 @@ class Reducer {
  private:
   /// Every receiver's columns begin with a word of their own, so that a row of bits is cut by words.
   void number() {
-    bit_of_.assign(choice_.columns.size(), kNoColumn);
-    for (const auto& columns : columns_of_) {
+    bit_of_.assign(choice_.options.size(), kNoColumn);
+    for (const auto& options : options_of_) {
       first_word_.push_back(words_);
-      for (std::size_t i = 0; i < columns.size(); ++i) bit_of_[columns[i]] = words_ * kWord + i;
-      words_ += (columns.size() + kWord - 1) / kWord;
+      for (std::size_t i = 0; i < options.size(); ++i) bit_of_[options[i]] = words_ * kWord + i;
+      words_ += (options.size() + kWord - 1) / kWord;
     }
     first_word_.push_back(words_);
   }
@@ -73,39 +74,39 @@ class Reducer {
     const auto row = [&](auto& rows, int a, int b) -> Bits& {
       return rows.try_emplace({a, b}, Bits(words_)).first->second;
     };
-    for (const auto& columns : columns_of_) {
-      for (const std::size_t index : columns) {
-        const Column& column = choice_.columns[index];
-        for (const int layer : column.lost) set(row(losing, column.receiver, layer), bit_of_[index]);
-        for (const Given& given : column.given) {
-          set(row(from, given.donor, column.receiver), bit_of_[index]);
-          for (const int layer : given.layers) set(row(taking, given.donor, layer), bit_of_[index]);
+    for (const auto& options : options_of_) {
+      for (const std::size_t index : options) {
+        const ShareOption& option = choice_.options[index];
+        for (const LayerIndex layer : option.unavailable) set(row(losing, option.receiver, layer), bit_of_[index]);
+        for (const Supplied& supplied : option.supplied) {
+          set(row(from, supplied.donor, option.receiver), bit_of_[index]);
+          for (const LayerIndex layer : supplied.layers) set(row(taking, supplied.donor, layer), bit_of_[index]);
         }
       }
     }
-    conflicts_.resize(choice_.columns.size());
+    conflicts_.resize(choice_.options.size());
     const auto join_row = [&](Bits& bits, const auto& rows, int a, int b) {
       const auto found = rows.find({a, b});
       if (found != rows.end()) join(bits, found->second);
     };
-    for (const auto& columns : columns_of_) {
-      for (const std::size_t index : columns) {
-        const Column& column = choice_.columns[index];
+    for (const auto& options : options_of_) {
+      for (const std::size_t index : options) {
+        const ShareOption& option = choice_.options[index];
         Bits& bits = conflicts_[index];
         bits.resize(words_);
-        for (const int layer : column.lost) join_row(bits, taking, column.receiver, layer);
-        for (const Given& given : column.given) {
-          join_row(bits, from, column.receiver, given.donor);  // each from the other
-          for (const int layer : given.layers) join_row(bits, losing, given.donor, layer);
+        for (const LayerIndex layer : option.unavailable) join_row(bits, taking, option.receiver, layer);
+        for (const Supplied& supplied : option.supplied) {
+          join_row(bits, from, option.receiver, supplied.donor);  // each from the other
+          for (const LayerIndex layer : supplied.layers) join_row(bits, losing, supplied.donor, layer);
         }
       }
     }
   }
 
   void find_bans() {
-    in_ban_.assign(choice_.columns.size(), false);
+    in_ban_.assign(choice_.options.size(), false);
     std::vector<std::size_t> never;
-    for (const auto& set_of : choice_.banned) {
+    for (const auto& set_of : choice_.nogoods) {
       const std::set<std::size_t> members(set_of.begin(), set_of.end());
       if (std::any_of(members.begin(), members.end(), [&](std::size_t one) { return bit_of_.at(one) == kNoColumn; }))
         continue;  // one is never chosen
@@ -127,9 +128,9 @@ class Reducer {
     const std::size_t bit = bit_of_[index];
     if (bit == kNoColumn) return;
     bit_of_[index] = kNoColumn;
-    auto& columns = columns_of_[at(choice_.columns[index].receiver)];
-    columns.erase(std::find(columns.begin(), columns.end(), index));
-    for (const auto& others : columns_of_) {
+    auto& options = options_of_[choice_.options[index].receiver];
+    options.erase(std::find(options.begin(), options.end(), index));
+    for (const auto& others : options_of_) {
       for (const std::size_t other : others) clear(conflicts_[other], bit);
     }
   }
@@ -137,19 +138,20 @@ class Reducer {
   /// Worth as much and wherever `b` may stand, `a` may stand in its place.
   bool beats(std::size_t a, std::size_t b) const {
     if (in_ban_[a] || !within(conflicts_[a], conflicts_[b])) return false;
-    return std::all_of(choice_.columns[a].given.begin(), choice_.columns[a].given.end(), [&](const Given& one) {
-      return std::any_of(choice_.columns[b].given.begin(), choice_.columns[b].given.end(),
-                         [&](const Given& other) { return other.donor == one.donor; });
-    });
+    return std::all_of(choice_.options[a].supplied.begin(), choice_.options[a].supplied.end(),
+                       [&](const Supplied& one) {
+                         return std::any_of(choice_.options[b].supplied.begin(), choice_.options[b].supplied.end(),
+                                            [&](const Supplied& other) { return other.donor == one.donor; });
+                       });
   }
 
   void drop_beaten() {
     // What goes takes its conflicts along, and others may be beaten then.
     for (bool changed = true; changed;) {
       changed = false;
-      for (auto& columns : columns_of_) {
+      for (auto& options : options_of_) {
         std::vector<std::size_t> kept, gone;
-        for (const std::size_t index : columns) {  // best first
+        for (const std::size_t index : options) {  // best first
           const bool beaten = std::any_of(kept.begin(), kept.end(), [&](std::size_t one) { return beats(one, index); });
           (beaten ? gone : kept).push_back(index);
         }
@@ -162,21 +164,21 @@ class Reducer {
   ChoiceProblem problem() {
     ChoiceProblem result;
     std::vector<int> variable_of(at(choice_.models), -1);
-    for (int model = 0; model < choice_.models; ++model) {
-      if (columns_of_[at(model)].empty()) continue;
-      variable_of[at(model)] = static_cast<int>(result.variables.size());
+    for (ModelIndex model = 0; model < choice_.models; ++model) {
+      if (options_of_[model].empty()) continue;
+      variable_of[model] = static_cast<int>(result.variables.size());
       result.variables.push_back({model, {kNoColumn}, {0}, {{}}});
     }
     std::map<std::size_t, std::pair<int, int>> value_of;
     for (std::size_t v = 0; v < result.variables.size(); ++v) {
       Variable& variable = result.variables[v];
-      for (const std::size_t index : columns_of_[at(variable.model)]) {
-        value_of[index] = {static_cast<int>(v), static_cast<int>(variable.column.size())};
-        variable.column.push_back(index);
-        variable.worth.push_back(choice_.columns[index].value);
-        std::vector<int> donors;
-        for (const Given& given : choice_.columns[index].given) {
-          if (variable_of[at(given.donor)] >= 0) donors.push_back(variable_of[at(given.donor)]);
+      for (const std::size_t index : options_of_[variable.model]) {
+        value_of[index] = {static_cast<int>(v), static_cast<int>(variable.option.size())};
+        variable.option.push_back(index);
+        variable.worth.push_back(choice_.options[index].value);
+        std::vector<ModelIndex> donors;
+        for (const Supplied& supplied : choice_.options[index].supplied) {
+          if (variable_of[supplied.donor] >= 0) donors.push_back(variable_of[supplied.donor]);
         }
         variable.donors.push_back(donors);
       }
@@ -186,15 +188,15 @@ class Reducer {
         result.pairs.push_back(paired(result, a, b));
     }
     for (const Variable& variable : result.variables) {
-      result.bans_of.emplace_back(variable.column.size());
-      result.burden.emplace_back(variable.column.size(), 0.0);
+      result.bans_of.emplace_back(variable.option.size());
+      result.conflict_count.emplace_back(variable.option.size(), 0.0);
     }
     for (const Pair& pair : result.pairs) {
       for (std::size_t x = 0; x < pair.class_a.size(); ++x) {
         for (std::size_t y = 0; y < pair.class_b.size(); ++y) {
           if (pair.fit(pair.class_a[x], pair.class_b[y])) continue;
-          result.burden[at(pair.a)][x] += 1;
-          result.burden[at(pair.b)][y] += 1;
+          result.conflict_count[pair.a][x] += 1;
+          result.conflict_count[pair.b][y] += 1;
         }
       }
     }
@@ -204,7 +206,7 @@ class Reducer {
       Ban ban;
       for (const std::size_t one : members) {
         const auto [variable, value] = value_of.at(one);
-        result.bans_of[at(variable)][at(value)].push_back(result.bans.size());
+        result.bans_of[variable][value].push_back(result.bans.size());
         ban.emplace_back(variable, value);
       }
       result.bans.push_back(ban);
@@ -217,13 +219,13 @@ class Reducer {
 
   /// Class of every value of `one`: by what it excludes of `other`.
   std::vector<int> classes(const Variable& one, const Variable& other, int& count) const {
-    const auto begin = static_cast<std::ptrdiff_t>(first_word_[at(other.model)]),
+    const auto begin = static_cast<std::ptrdiff_t>(first_word_[other.model]),
                end = static_cast<std::ptrdiff_t>(first_word_[at(other.model) + 1]);
     std::map<Bits, int> known;
     known.try_emplace(Bits(static_cast<std::size_t>(end - begin)), 0);  // "nothing" excludes nothing
     std::vector<int> result{0};
-    for (std::size_t value = 1; value < one.column.size(); ++value) {
-      const Bits& all = conflicts_[one.column[value]];
+    for (std::size_t value = 1; value < one.option.size(); ++value) {
+      const Bits& all = conflicts_[one.option[value]];
       result.push_back(known.try_emplace(Bits(all.begin() + begin, all.begin() + end), static_cast<int>(known.size()))
                            .first->second);
     }
@@ -232,24 +234,24 @@ class Reducer {
   }
 
   Pair paired(const ChoiceProblem& problem, int a, int b) const {
-    const Variable &left = problem.variables[at(a)], &right = problem.variables[at(b)];
+    const Variable &left = problem.variables[a], &right = problem.variables[b];
     Pair pair;
     pair.a = a;
     pair.b = b;
     pair.class_a = classes(left, right, pair.classes_a);
     pair.class_b = classes(right, left, pair.classes_b);
     pair.fits.assign(at(pair.classes_a * pair.classes_b), 1);
-    for (std::size_t x = 1; x < left.column.size(); ++x) {
-      for (std::size_t y = 1; y < right.column.size(); ++y) {
-        if (has(conflicts_[left.column[x]], bit_of_[right.column[y]]))
-          pair.fits[at(pair.class_a[x] * pair.classes_b + pair.class_b[y])] = 0;
+    for (std::size_t x = 1; x < left.option.size(); ++x) {
+      for (std::size_t y = 1; y < right.option.size(); ++y) {
+        if (has(conflicts_[left.option[x]], bit_of_[right.option[y]]))
+          pair.fits[pair.class_a[x] * pair.classes_b + pair.class_b[y]] = 0;
       }
     }
     return pair;
   }
 
   const Choice& choice_;
-  std::vector<std::vector<std::size_t>> columns_of_;  // per receiver, largest value first
+  std::vector<std::vector<std::size_t>> options_of_;  // per receiver, largest value first
   std::vector<std::size_t> bit_of_;                   // per column; kNoColumn: it is never chosen
   std::vector<std::size_t> first_word_;               // per receiver, and the end
   std::size_t words_ = 0;

@@ -16,8 +16,8 @@ inline constexpr std::size_t kNoColumn = static_cast<std::size_t>(-1);
 /// A receiver with at least one column that may be chosen. Value 0 takes nothing; the columns follow, largest worth
 /// first.
 struct Variable {
-  int model = -1;
-  std::vector<std::size_t> column;       ///< per value; kNoColumn for value 0
+  ModelIndex model = -1;
+  std::vector<std::size_t> option;       ///< per value; kNoColumn for value 0
   std::vector<double> worth;             ///< per value; 0 for value 0
   std::vector<std::vector<int>> donors;  ///< per value: variables that it takes from; who never takes is left out
 };
@@ -29,9 +29,7 @@ struct Pair {
   int classes_a = 0, classes_b = 0;
   std::vector<std::uint8_t> fits;  ///< classes_a * classes_b, row-major: may stand side by side
 
-  [[nodiscard]] bool fit(int of_a, int of_b) const {
-    return fits[static_cast<std::size_t>(of_a * classes_b + of_b)] != 0;
-  }
+  [[nodiscard]] bool fit(int of_a, int of_b) const { return fits[of_a * classes_b + of_b] != 0; }
 };
 
 /// Values of which not all may be taken; three or more (two are in Pair).
@@ -42,8 +40,8 @@ struct ChoiceProblem {
   std::vector<Pair> pairs;  ///< of all a < b, in lexicographic order
   std::vector<Ban> bans;
   std::vector<std::vector<std::vector<std::size_t>>> bans_of;  ///< per variable and value: indices into bans
-  std::vector<std::vector<double>> burden;  ///< per variable and value: how many values of others it excludes
-  int most_takers = 0;                      ///< no choice has more columns
+  std::vector<std::vector<double>> conflict_count;  ///< per variable and value: how many values of others it excludes
+  int most_takers = 0;                              ///< no choice has more columns
 
   [[nodiscard]] std::size_t pair_of(int a, int b) const;  ///< index into pairs, in either order
 };

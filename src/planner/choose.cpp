@@ -12,8 +12,6 @@ constexpr int kRootRounds = 100;    // of Bounds::tighten for all choices togeth
 constexpr int kRounds = 4;          // for a part of them: more cost more than the branches that they save
 constexpr double kTie = 1e-6;       // relative to the largest price: gaps below are as good as none
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 class Search {
  public:
   Search(const ChoiceProblem& problem, std::int64_t most_steps)
@@ -61,7 +59,7 @@ class Search {
       if (branch->values.size() == 1) {
         fix(problem_, first, branch->variable, branch->values[0]);
       } else {
-        first.values[at(branch->variable)] = branch->values;
+        first.values[branch->variable] = branch->values;
       }
       descend(first);
       exclude(part, branch->variable, branch->values);
@@ -83,22 +81,22 @@ class Search {
     bool below = false;
     for (int i = 0; i < static_cast<int>(part.taken.size()); ++i) {
       if (!part.open(i)) continue;
-      const auto& prices = part.prices[at(i)];
-      const auto& burden = problem_.burden[at(i)];
+      const auto& prices = part.prices[i];
+      const auto& conflict_count = problem_.conflict_count[i];
       const int best = best_value(part, i);
-      for (const int value : part.values[at(i)]) {
-        const double near = 1 - (prices[at(best)] - prices[at(value)]) / gap;
-        const double apart = near * std::abs(burden[at(value)] - burden[at(best)]);
+      for (const int value : part.values[i]) {
+        const double near = 1 - (prices[best] - prices[value]) / gap;
+        const double apart = near * std::abs(conflict_count[value] - conflict_count[best]);
         if (apart <= furthest) continue;
         furthest = apart;
         branch.variable = i;
-        border = (burden[at(value)] + burden[at(best)]) / 2;
-        below = burden[at(best)] < border;
+        border = (conflict_count[value] + conflict_count[best]) / 2;
+        below = conflict_count[best] < border;
       }
     }
     if (branch.variable < 0) return std::nullopt;
-    for (const int value : part.values[at(branch.variable)]) {
-      if ((problem_.burden[at(branch.variable)][at(value)] < border) == below) branch.values.push_back(value);
+    for (const int value : part.values[branch.variable]) {
+      if ((problem_.conflict_count[branch.variable][value] < border) == below) branch.values.push_back(value);
     }
     return branch;
   }
@@ -109,15 +107,15 @@ class Search {
     double most = 0;
     for (int i = 0; i < static_cast<int>(part.taken.size()); ++i) {
       if (!part.open(i)) continue;
-      const auto& prices = part.prices[at(i)];
+      const auto& prices = part.prices[i];
       const int best = best_value(part, i);
       double second = kImpossible;
-      for (const int value : part.values[at(i)]) {
-        if (value != best) second = std::max(second, prices[at(value)]);
+      for (const int value : part.values[i]) {
+        if (value != best) second = std::max(second, prices[value]);
       }
       // Infinite where one value is left.
-      const double sure = (prices[at(best)] - second + kTie * std::abs(prices[at(best)])) /
-                          static_cast<double>(part.values[at(i)].size());
+      const double sure =
+          (prices[best] - second + kTie * std::abs(prices[best])) / static_cast<double>(part.values[i].size());
       if (branch && sure <= most) continue;
       most = sure;
       branch = {i, {best}};
@@ -126,9 +124,9 @@ class Search {
   }
 
   [[nodiscard]] static int best_value(const Subproblem& part, int variable) {
-    const auto& values = part.values[at(variable)];
-    const auto& prices = part.prices[at(variable)];
-    return *std::max_element(values.begin(), values.end(), [&](int a, int b) { return prices[at(a)] < prices[at(b)]; });
+    const auto& values = part.values[variable];
+    const auto& prices = part.prices[variable];
+    return *std::max_element(values.begin(), values.end(), [&](int a, int b) { return prices[a] < prices[b]; });
   }
 
   const ChoiceProblem& problem_;
@@ -147,8 +145,8 @@ Chosen choose(const Choice& choice) {
   search.run();
   Chosen chosen;
   for (std::size_t i = 0; i < search.best().size(); ++i) {
-    const std::size_t column = problem.variables[i].column[at(search.best()[i])];
-    if (column != kNoColumn) chosen.columns.push_back(column);
+    const std::size_t option = problem.variables[i].option[search.best()[i]];
+    if (option != kNoColumn) chosen.options.push_back(option);
   }
   chosen.value = search.value();
   chosen.proven = search.proven();

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <random>
 
-#include "repsim/guide.hpp"
+#include "repsim/predictor.hpp"
 
 namespace repsim::planner {
 namespace {

@@ -80,13 +80,13 @@ std::vector<ExactCut> cuts_between(const CutProblem& problem, const std::vector<
     std::set<std::set<int>> seen;
     std::vector<Open> open;  // a heap, best first
     const auto expand = [&](const Open& from, int& left) {
-      for (const int layer : from.cut.layers) {
+      for (const LayerIndex layer : from.cut.layers) {
         Open next;
         next.left_out = from.left_out;
         next.left_out.insert(layer);
         if (left == 0 || !seen.insert(next.left_out).second) continue;
         std::vector<bool> allowed(problem.offers.size(), true);
-        for (const int one : next.left_out) allowed[static_cast<std::size_t>(one)] = false;
+        for (const int one : next.left_out) allowed[one] = false;
         next.cut = solver.solve(high.saving - low.saving, high.cost - low.cost, allowed);
         next.value = value_between(low, high, next.cut);
         --left;

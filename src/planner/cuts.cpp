@@ -11,18 +11,17 @@ namespace {
 std::vector<std::set<int>> readers(const graph::Program& program) {
   std::vector<std::set<int>> result(program.layers.size());
   for (std::size_t i = 0; i < program.layers.size(); ++i) {
-    for (const int input : program.layers[i].inputs)
-      result[static_cast<std::size_t>(input)].insert(static_cast<int>(i));
+    for (const int input : program.layers[i].inputs) result[input].insert(static_cast<int>(i));
   }
   const auto read = graph::layers_read(program);
   const int results = static_cast<int>(program.layers.size());
-  for (const int op : program.results) {
+  for (const OpIndex op : program.results) {
     const auto at = static_cast<std::size_t>(op);
-    const int layer = program.ops[at].layer;
-    if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == op) {
-      result[static_cast<std::size_t>(layer)].insert(results);
+    const LayerIndex layer = program.ops[at].layer;
+    if (layer >= 0 && program.layers[layer].op == op) {
+      result[layer].insert(results);
     } else {
-      for (const int source : read[at]) result[static_cast<std::size_t>(source)].insert(results);
+      for (const int source : read[at]) result[source].insert(results);
     }
   }
   return result;
@@ -30,18 +29,19 @@ std::vector<std::set<int>> readers(const graph::Program& program) {
 
 }  // namespace
 
-std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable, int most_taps) {
+std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vector<bool>& replaceable,
+                                 int most_replacements) {
   const auto read_by = readers(program);
   std::vector<DepthCut> cuts;
   std::set<std::vector<int>> seen;
   for (int prefix = 1; prefix <= static_cast<int>(program.layers.size()); ++prefix) {
     DepthCut cut;
     bool allowed = true;
-    for (int layer = 0; layer < prefix && allowed; ++layer) {
-      const auto& users = read_by[static_cast<std::size_t>(layer)];
+    for (LayerIndex layer = 0; layer < prefix && allowed; ++layer) {
+      const auto& users = read_by[layer];
       if (users.empty() || *users.rbegin() < prefix) continue;
       cut.layers.push_back(layer);
-      allowed = replaceable[static_cast<std::size_t>(layer)] && static_cast<int>(cut.layers.size()) <= most_taps;
+      allowed = replaceable[layer] && static_cast<int>(cut.layers.size()) <= most_replacements;
     }
     if (!allowed || cut.layers.empty()) continue;
     cut.removal = graph::removed_by(program, cut.layers);
@@ -52,11 +52,11 @@ std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vecto
 }
 
 std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
-                           const graph::Program& donor, int receiver_layer, const std::vector<bool>& givable,
+                           const graph::Program& donor, LayerIndex receiver_layer, const std::vector<bool>& givable,
                            int most) {
-  const auto& wanted = receiver.layers[static_cast<std::size_t>(receiver_layer)].shape;
+  const auto& wanted = receiver.layers[receiver_layer].shape;
   std::vector<int> same, other;
-  for (int layer = 0; layer < static_cast<int>(donor.layers.size()); ++layer) {
+  for (LayerIndex layer = 0; layer < static_cast<int>(donor.layers.size()); ++layer) {
     const auto at = static_cast<std::size_t>(layer);
     const double similarity = receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), at);
     const auto& shape = donor.layers[at].shape;
@@ -82,7 +82,7 @@ std::vector<int> donors_of(const Candidate& candidate) {
 std::vector<Candidate> worth_mixing(std::vector<Candidate> mixed, const std::vector<Candidate>& alone,
                                     Objective objective) {
   std::erase_if(mixed, [&](const Candidate& one) {
-    const std::vector<int> donors = donors_of(one);
+    const std::vector<ModelIndex> donors = donors_of(one);
     return std::any_of(alone.begin(), alone.end(), [&](const Candidate& other) {
       return other.receiver == one.receiver && std::binary_search(donors.begin(), donors.end(), other.donors.front()) &&
              saving_of(other, objective) >= saving_of(one, objective) &&

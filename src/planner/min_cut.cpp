@@ -48,7 +48,7 @@ struct CutSolver::Network {
   struct Paid {                               // arcs whose capacity depends on the weights
     Traits::edge_descriptor arc;
     std::int64_t worth = 0;  // of an op or a parameter
-    int op = -1;             // whose layers may be replaced; -1: a worth
+    OpIndex op = -1;         // whose layers may be replaced; -1: a worth
   };
   std::vector<Paid> paid;
   std::vector<Traits::edge_descriptor> fixed;  // never cut
@@ -70,7 +70,7 @@ void CutSolver::build() {
   Network& network = *network_;
   layers_of_op_.resize(program.ops.size());
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-    layers_of_op_[at(program.layers[layer].op)].push_back(static_cast<int>(layer));
+    layers_of_op_[program.layers[layer].op].push_back(static_cast<int>(layer));
     std::int64_t dearest = 0, added = 0;
     for (const Offer& offer : problem_.offers.at(layer)) {
       if (offer.cost < 0 || offer.added < 0) throw Error(ErrorKind::kInternal, "an offer is worth something itself");
@@ -103,19 +103,19 @@ void CutSolver::build() {
   for (std::size_t op = 0; op < program.ops.size(); ++op) {
     if (!live[op]) continue;
     for (const int input : program.ops[op].inputs)
-      network.fixed.push_back(network.connect(network.computed[op], network.needed[at(input)]));
+      network.fixed.push_back(network.connect(network.computed[op], network.needed[input]));
     for (const int parameter : program.ops[op].parameters) {
-      auto& node = parameters[at(parameter)];
-      if (problem_.parameter_worth.at(at(parameter)) == 0) continue;
+      auto& node = parameters[parameter];
+      if (problem_.parameter_worth.at(parameter) == 0) continue;
       if (!node) {
         node = boost::add_vertex(network.graph);
-        worth(*node, problem_.parameter_worth[at(parameter)]);
+        worth(*node, problem_.parameter_worth[parameter]);
       }
       network.fixed.push_back(network.connect(network.computed[op], *node));
     }
     worth(network.computed[op], problem_.op_worth.at(op));
   }
-  for (const int op : program.results) network.fixed.push_back(network.connect(network.source, network.needed[at(op)]));
+  for (const OpIndex op : program.results) network.fixed.push_back(network.connect(network.source, network.needed[op]));
 }
 
 void CutSolver::check_range(std::int64_t cost_weight, std::int64_t saving_weight) const {
@@ -142,9 +142,9 @@ ExactCut CutSolver::solve(std::int64_t cost_weight, std::int64_t saving_weight, 
     std::int64_t capacity = saving_weight * paid.worth;
     if (paid.op >= 0) {
       capacity = 0;
-      for (const int layer : layers_of_op_[at(paid.op)]) {
-        const Offer* offer = allowed.empty() || allowed[at(layer)]
-                                 ? cheapest(problem_.offers[at(layer)], cost_weight, saving_weight, most_cost)
+      for (const LayerIndex layer : layers_of_op_[paid.op]) {
+        const Offer* offer = allowed.empty() || allowed[layer]
+                                 ? cheapest(problem_.offers[layer], cost_weight, saving_weight, most_cost)
                                  : nullptr;
         capacity =
             offer == nullptr ? kRange : std::min(kRange, capacity + weighted(*offer, cost_weight, saving_weight));

@@ -4,16 +4,14 @@
 #include <random>
 #include <set>
 
-#include "repsim/guide.hpp"
 #include "repsim/planner.hpp"
+#include "repsim/predictor.hpp"
 
 namespace repsim::planner {
 namespace {
 
-constexpr int kMostTaps = 6;      // as the planner's cuts along the depth
-constexpr int kTriesPerCut = 40;  // draws of a cut that is new
-
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
+constexpr int kMostReplacements = 6;  // as the planner's cuts along the depth
+constexpr int kTriesPerCut = 40;      // draws of a cut that is new
 
 bool same_size(const graph::Layer& a, const graph::Layer& b) {
   return a.shape[1] == b.shape[1] && a.shape[2] == b.shape[2];
@@ -48,13 +46,14 @@ class Drawing {
   }
 
   [[nodiscard]] bool possible(const DepthCut& cut) const {
-    return std::all_of(cut.layers.begin(), cut.layers.end(), [&](int layer) { return !fitting_[at(layer)].empty(); });
+    return std::all_of(cut.layers.begin(), cut.layers.end(),
+                       [&](LayerIndex layer) { return !fitting_[layer].empty(); });
   }
 
   /// The donor layer at the same depth.
-  [[nodiscard]] int equal(int layer) const {
-    const auto& list = fitting_[at(layer)];
-    const graph::Layer& wanted = receiver_.layers[at(layer)];
+  [[nodiscard]] int equal(LayerIndex layer) const {
+    const auto& list = fitting_[layer];
+    const graph::Layer& wanted = receiver_.layers[layer];
     std::vector<int> own;
     for (std::size_t one = 0; one < receiver_.layers.size(); ++one) {
       if (replaceable_[one] && same_size(receiver_.layers[one], wanted)) own.push_back(static_cast<int>(one));
@@ -65,11 +64,11 @@ class Drawing {
     const auto rank = static_cast<std::size_t>(std::find(own.begin(), own.end(), layer) - own.begin());
     const double depth = fraction(rank, own.size());
     const bool any_of_kind =
-        std::any_of(list.begin(), list.end(), [&](int one) { return donor_.layers[at(one)].kind == wanted.kind; });
+        std::any_of(list.begin(), list.end(), [&](int one) { return donor_.layers[one].kind == wanted.kind; });
     int best = -1;
     double best_away = 2;
     for (std::size_t i = 0; i < list.size(); ++i) {
-      if (any_of_kind && donor_.layers[at(list[i])].kind != wanted.kind) continue;
+      if (any_of_kind && donor_.layers[list[i]].kind != wanted.kind) continue;
       const double away = std::abs(fraction(i, list.size()) - depth);
       if (away >= best_away) continue;
       best_away = away;
@@ -79,8 +78,8 @@ class Drawing {
   }
 
   template <typename Next>
-  [[nodiscard]] int drawn(int layer, Next&& next) const {
-    const auto& list = fitting_[at(layer)];
+  [[nodiscard]] int drawn(LayerIndex layer, Next&& next) const {
+    const auto& list = fitting_[layer];
     return list[below(list.size(), next)];
   }
 
@@ -94,11 +93,11 @@ class Drawing {
 
 std::vector<StudyCut> study_cuts(const graph::Program& receiver, const graph::Program& donor,
                                  const std::vector<bool>& replaceable, const std::vector<bool>& givable,
-                                 const std::function<bool(int layer, int donor_layer)>& fits, std::int64_t most,
-                                 std::uint64_t seed) {
+                                 const std::function<bool(LayerIndex layer, LayerIndex donor_layer)>& fits,
+                                 std::int64_t most, std::uint64_t seed) {
   const Drawing drawing(receiver, donor, replaceable, givable, fits);
   std::vector<std::vector<int>> cuts;
-  for (const DepthCut& cut : depth_cuts(receiver, replaceable, kMostTaps)) {
+  for (const DepthCut& cut : depth_cuts(receiver, replaceable, kMostReplacements)) {
     if (drawing.possible(cut)) cuts.push_back(cut.layers);
   }
   std::vector<StudyCut> result;
@@ -110,7 +109,7 @@ std::vector<StudyCut> study_cuts(const graph::Program& receiver, const graph::Pr
   const std::size_t equal = std::min(cuts.size(), static_cast<std::size_t>(most / 2));
   for (std::size_t i = 0; i < equal; ++i) {
     StudyCut cut{cuts[i * cuts.size() / equal], {}, true};
-    for (const int layer : cut.layers) cut.donor_layers.push_back(drawing.equal(layer));
+    for (const LayerIndex layer : cut.layers) cut.donor_layers.push_back(drawing.equal(layer));
     add(std::move(cut));
   }
   std::mt19937_64 engine(seed);
@@ -118,7 +117,7 @@ std::vector<StudyCut> study_cuts(const graph::Program& receiver, const graph::Pr
        ++tries) {
     StudyCut cut{cuts[below(cuts.size(), engine)], {}, false};
     bool elsewhere = false;
-    for (const int layer : cut.layers) {
+    for (const LayerIndex layer : cut.layers) {
       cut.donor_layers.push_back(drawing.drawn(layer, engine));
       elsewhere = elsewhere || cut.donor_layers.back() != drawing.equal(layer);
     }

@@ -15,12 +15,12 @@ void fix_pairs(const ChoiceProblem& problem, Subproblem& part, int variable, int
     const std::size_t index = problem.pair_of(variable, other);
     const Pair& pair = problem.pairs[index];
     const bool first = variable < other;
-    const int own = (first ? pair.class_a : pair.class_b)[at(value)];
+    const int own = (first ? pair.class_a : pair.class_b)[value];
     const std::vector<int>& classes = first ? pair.class_b : pair.class_a;
     const std::vector<double>& moved = first ? part.to_b[index] : part.to_a[index];
-    std::erase_if(part.values[at(other)],
-                  [&](int one) { return first ? !pair.fit(own, classes[at(one)]) : !pair.fit(classes[at(one)], own); });
-    for (const int one : part.values[at(other)]) part.prices[at(other)][at(one)] -= moved[at(classes[at(one)])];
+    std::erase_if(part.values[other],
+                  [&](int one) { return first ? !pair.fit(own, classes[one]) : !pair.fit(classes[one], own); });
+    for (const int one : part.values[other]) part.prices[other][one] -= moved[classes[one]];
   }
 }
 
@@ -30,29 +30,29 @@ void forbid_cycles(const ChoiceProblem& problem, Subproblem& part) {
   for (int open = 0; open < n; ++open) {
     if (!part.open(open)) continue;
     std::vector<bool> follows(at(n), false);
-    follows[at(open)] = true;
+    follows[open] = true;
     const auto takes_from_one = [&](int variable, int value) {
-      const auto& donors = problem.variables[at(variable)].donors[at(value)];
-      return std::any_of(donors.begin(), donors.end(), [&](int donor) { return follows[at(donor)]; });
+      const auto& donors = problem.variables[variable].donors[value];
+      return std::any_of(donors.begin(), donors.end(), [&](ModelIndex donor) { return follows[donor]; });
     };
     for (bool changed = true; changed;) {
       changed = false;
       for (int other = 0; other < n; ++other) {
-        if (part.open(other) || follows[at(other)] || !takes_from_one(other, part.taken[at(other)])) continue;
-        follows[at(other)] = changed = true;
+        if (part.open(other) || follows[other] || !takes_from_one(other, part.taken[other])) continue;
+        follows[other] = changed = true;
       }
     }
-    std::erase_if(part.values[at(open)], [&](int value) { return takes_from_one(open, value); });
+    std::erase_if(part.values[open], [&](int value) { return takes_from_one(open, value); });
   }
 }
 
 void forbid_bans(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
-  for (const std::size_t index : problem.bans_of[at(variable)][at(value)]) {
+  for (const std::size_t index : problem.bans_of[variable][value]) {
     const Ban& ban = problem.bans[index];
-    const auto missing = [&](const std::pair<int, int>& one) { return part.taken[at(one.first)] != one.second; };
+    const auto missing = [&](const std::pair<int, int>& one) { return part.taken[one.first] != one.second; };
     if (std::count_if(ban.begin(), ban.end(), missing) != 1) continue;
     const auto last = std::find_if(ban.begin(), ban.end(), missing);
-    if (part.open(last->first)) std::erase(part.values[at(last->first)], last->second);
+    if (part.open(last->first)) std::erase(part.values[last->first], last->second);
   }
 }
 
@@ -73,9 +73,9 @@ Subproblem::Subproblem(const ChoiceProblem& problem) : left(problem.most_takers)
 }
 
 void fix(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
-  part.taken[at(variable)] = value;
-  part.values[at(variable)] = {value};
-  part.worth += problem.variables[at(variable)].worth[at(value)];
+  part.taken[variable] = value;
+  part.values[variable] = {value};
+  part.worth += problem.variables[variable].worth[value];
   fix_pairs(problem, part, variable, value);
   if (value > 0) {
     --part.left;
@@ -89,9 +89,9 @@ void fix(const ChoiceProblem& problem, Subproblem& part, int variable, int value
 }
 
 void exclude(Subproblem& part, int variable, const std::vector<int>& values) {
-  std::erase_if(part.values[at(variable)],
+  std::erase_if(part.values[variable],
                 [&](int value) { return std::binary_search(values.begin(), values.end(), value); });
-  part.possible = part.possible && !part.values[at(variable)].empty();
+  part.possible = part.possible && !part.values[variable].empty();
 }
 
 }  // namespace repsim::planner

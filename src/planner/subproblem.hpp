@@ -18,7 +18,7 @@ inline constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 struct Subproblem {
   explicit Subproblem(const ChoiceProblem& problem);  ///< all choices
 
-  [[nodiscard]] bool open(int variable) const { return taken[static_cast<std::size_t>(variable)] < 0; }
+  [[nodiscard]] bool open(int variable) const { return taken[variable] < 0; }
 
   std::vector<int> taken;                       ///< per variable its value; -1: open
   std::vector<std::vector<int>> values;         ///< per variable what is left, ascending

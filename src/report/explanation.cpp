@@ -116,7 +116,7 @@ void add_role(const Plan& plan, const ModelEntry& model, std::vector<std::string
 }
 
 void add_limits(const Plan& plan, const ModelEntry& model, std::vector<std::string>& lines) {
-  if (!model.transparent)
+  if (!model.rewritable)
     lines.push_back("is carried whole, nothing of it can be taken or replaced: it " + model.opaque_reason);
   if (contains(merge_list(plan, "keep"), model.name)) lines.emplace_back("is never changed: --keep " + model.name);
   const std::vector<std::string> donors = merge_list(plan, "donors");
@@ -211,10 +211,10 @@ std::string untried_section(const std::vector<const Candidate*>& candidates, con
 
 /// Why a model has no candidate at all.
 std::string no_candidates(const Plan& plan, const ModelEntry& model) {
-  if (!model.transparent) return "No candidates: it is carried whole.\n";
+  if (!model.rewritable) return "No candidates: it is carried whole.\n";
   if (contains(merge_list(plan, "keep"), model.name)) return "No candidates: it is never changed.\n";
   const bool alone = std::none_of(plan.models.begin(), plan.models.end(), [&](const ModelEntry& other) {
-    return other.name != model.name && other.transparent;
+    return other.name != model.name && other.rewritable;
   });
   if (alone) return "No candidates: every other model is carried whole, so none can give it layers.\n";
   return wrapped(

@@ -96,7 +96,7 @@ class Heatmap {
     body_ += "\n";
   }
 
-  /// One transparent rectangle per block of layers, as small as `most` allows.
+  /// One rewritable rectangle per block of layers, as small as `most` allows.
   void add_tooltips(std::int64_t most) {
     const std::size_t rows = matrix_.rows.size(), cols = matrix_.cols.size();
     std::size_t side = 1;

@@ -88,19 +88,19 @@ class AgreementChart {
       const char* name;
       const char* title;
     };
-    std::array<Yardstick, 3> yardsticks{
+    std::array<Yardstick, 3> baselines{
         {{fidelity.jpeg95, "95", "the original against itself after JPEG 95: "},
          {fidelity.jpeg80, "80", "the original against itself after JPEG 80: "},
          {fidelity.shift_one_pixel, "1px", "the original against itself shifted by one pixel: "}}};
-    std::sort(yardsticks.begin(), yardsticks.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
+    std::sort(baselines.begin(), baselines.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
     constexpr double kLabelWidth = 22;
     double last_label = -kLabelWidth;
     bool lower = false;
-    for (const Yardstick& yardstick : yardsticks) {
-      vertical(yardstick.value, kChartLine - 8, kChartLine + 8, "tick", yardstick.title + fixed(yardstick.value, 3));
-      lower = !lower && x(yardstick.value) - last_label < kLabelWidth;
-      label(yardstick.value, lower ? 48 : 36, yardstick.name);
-      last_label = x(yardstick.value);
+    for (const Yardstick& baseline : baselines) {
+      vertical(baseline.value, kChartLine - 8, kChartLine + 8, "tick", baseline.title + fixed(baseline.value, 3));
+      lower = !lower && x(baseline.value) - last_label < kLabelWidth;
+      label(baseline.value, lower ? 48 : 36, baseline.name);
+      last_label = x(baseline.value);
     }
   }
   void draw_value(const Fidelity& fidelity) {
@@ -121,7 +121,7 @@ std::string model_row(const Plan& plan, const ModelEntry& model, double scale) {
   std::string what = "<b>" + escaped(model.name) + "</b>" +
                      span("note", std::to_string(model.input.width) + "x" + std::to_string(model.input.height) + ", " +
                                       to_string(model.output.format) + ", " + counted(model.layers, "layer"));
-  if (!model.transparent) what += span("note", "carried whole: " + model.opaque_reason);
+  if (!model.rewritable) what += span("note", "carried whole: " + model.opaque_reason);
   std::string agreement = span("big", measured ? fidelity_text(model.fidelity.value) : "-");
   agreement += span("note", agreement_in_words(model));
   if (const std::string accuracy = accuracy_in_words(model); !accuracy.empty()) agreement += span("note", accuracy);
@@ -159,12 +159,12 @@ std::string share_section(const Share& share) {
                      " added</span><span><b>" + human_count(share.flops_removed) + "</b> FLOPs removed, " +
                      human_count(share.flops_added) + " added</span><span><b>" + grouped(removed) +
                      "</b> layers gone</span></div>\n" + replaced_table(share);
-  if (!share.side_inputs.empty()) {
+  if (!share.auxiliary_inputs.empty()) {
     html += "<p class=\"muted\">The corrections of these maps also read ";
-    for (std::size_t i = 0; i < share.side_inputs.size(); ++i) {
+    for (std::size_t i = 0; i < share.auxiliary_inputs.size(); ++i) {
       html += i == 0 ? "" : ", ";
-      html += span("layer", share.side_inputs[i].donor_layer);
-      if (mixed) html += " of " + escaped(share.side_inputs[i].donor);
+      html += span("layer", share.auxiliary_inputs[i].donor_layer);
+      if (mixed) html += " of " + escaped(share.auxiliary_inputs[i].donor);
     }
     html += ".</p>\n";
   }

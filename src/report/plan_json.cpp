@@ -53,7 +53,7 @@ Json model_json(const ModelEntry& entry) {
           {"output", to_json(entry.output)},
           {"format_reason", entry.format_reason},
           {"run_method", entry.run_method},
-          {"transparent", entry.transparent},
+          {"transparent", entry.rewritable},
           {"opaque_reason", entry.opaque_reason},
           {"layers", entry.layers},
           {"parameters", entry.parameters},
@@ -81,14 +81,14 @@ Json replaced_json(const Replaced& replaced) {
           {"residual", rounded(replaced.residual)}};
 }
 
-Json side_input_json(const SideInput& side) { return {{"donor", side.donor}, {"donor_layer", side.donor_layer}}; }
+Json side_input_json(const AuxiliaryInput& side) { return {{"donor", side.donor}, {"donor_layer", side.donor_layer}}; }
 
 Json share_json(const Share& share) {
   return {{"receiver", share.receiver},
           {"donor", share.donor},
           {"donors", share.donors},
           {"replaced", list_json(share.replaced, replaced_json)},
-          {"side_inputs", list_json(share.side_inputs, side_input_json)},
+          {"side_inputs", list_json(share.auxiliary_inputs, side_input_json)},
           {"removed_layers", share.removed_layers},
           {"bytes_removed", share.bytes_removed},
           {"bytes_added", share.bytes_added},

@@ -107,7 +107,7 @@ ModelEntry read_model(JsonReader reader) {
   read_spec(child_reader(reader, "output"), entry.output);
   reader.required("format_reason", entry.format_reason);
   reader.required("run_method", entry.run_method);
-  reader.optional(required(reader, "transparent"), entry.transparent);
+  reader.optional(required(reader, "transparent"), entry.rewritable);
   reader.required("opaque_reason", entry.opaque_reason);
   read_size(reader, "layers", entry.layers);
   read_size(reader, "parameters", entry.parameters);
@@ -146,8 +146,8 @@ Replaced read_replaced(JsonReader reader) {
   return replaced;
 }
 
-SideInput read_side_input(JsonReader reader) {
-  SideInput side;
+AuxiliaryInput read_side_input(JsonReader reader) {
+  AuxiliaryInput side;
   reader.required("donor", side.donor);
   reader.required("donor_layer", side.donor_layer);
   reader.finish();
@@ -165,7 +165,7 @@ Share read_share(JsonReader reader) {
   for (Replaced& replaced : share.replaced) {
     if (replaced.donor.empty()) replaced.donor = share.donor;
   }
-  if (reader.has("side_inputs")) read_list(reader, "side_inputs", share.side_inputs, read_side_input);
+  if (reader.has("side_inputs")) read_list(reader, "side_inputs", share.auxiliary_inputs, read_side_input);
   reader.optional(required(reader, "removed_layers"), share.removed_layers);
   read_size(reader, "bytes_removed", share.bytes_removed);
   reader.required("bytes_added", share.bytes_added);  // a refit on fewer channels adds less than nothing

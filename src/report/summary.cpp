@@ -63,9 +63,9 @@ std::string shares_table(const Plan& plan) {
       table.add_note("and " + counted(static_cast<std::int64_t>(share.replaced.size() - kReplacedShown), "more layer") +
                      ": see report.html");
     }
-    if (!share.side_inputs.empty()) {
+    if (!share.auxiliary_inputs.empty()) {
       table.add_note("its corrections also read " +
-                     counted(static_cast<std::int64_t>(share.side_inputs.size()), "more layer") + " of " +
+                     counted(static_cast<std::int64_t>(share.auxiliary_inputs.size()), "more layer") + " of " +
                      (is_mixed(share) ? std::string("its donors") : share.donor));
     }
   }

@@ -22,9 +22,9 @@ struct Point {
 };
 
 /// Guides that spread over powers of ten are drawn on a logarithmic axis.
-bool logarithmic(planner::Guide guide) {
-  return guide == planner::Guide::kParameters || guide == planner::Guide::kFlops ||
-         guide == planner::Guide::kElements || guide == planner::Guide::kOutputError;
+bool logarithmic(planner::Predictor predictor) {
+  return predictor == planner::Predictor::kParameters || predictor == planner::Predictor::kFlops ||
+         predictor == planner::Predictor::kElements || predictor == planner::Predictor::kOutputError;
 }
 
 std::string scatter(const std::string& title, std::vector<Point> points, bool log_axis, bool unit_axis) {
@@ -98,13 +98,14 @@ std::string scatters(const Validation& validation) {
       result.push_back({value(cut), cut.fidelity, cut.direction, cut.equal_depth, hint_of(validation, cut)});
     return result;
   };
-  for (const planner::GuideName& guide : planner::kGuides) {
+  for (const planner::PredictorName& predictor : planner::kPredictors) {
     html +=
-        scatter(guide.title, points([&](const StudiedCut& cut) { return cut.guides[planner::index_of(guide.guide)]; }),
-                logarithmic(guide.guide), !logarithmic(guide.guide));
+        scatter(predictor.title,
+                points([&](const StudiedCut& cut) { return cut.predictors[planner::index_of(predictor.predictor)]; }),
+                logarithmic(predictor.predictor), !logarithmic(predictor.predictor));
   }
-  for (std::size_t i = 0; i < planner::kPredictors.size(); ++i) {
-    html += scatter(planner::kPredictors[i].title,
+  for (std::size_t i = 0; i < planner::kCombinedPredictors.size(); ++i) {
+    html += scatter(planner::kCombinedPredictors[i].title,
                     points([&](const StudiedCut& cut) { return cut.from_other_cuts[i].fidelity; }), false, true);
   }
   return html + "</div>\n</section>\n";
@@ -139,8 +140,8 @@ std::string correlations(const Validation& validation) {
     }
     html += table_row(titles, 1, "th");
     for (std::size_t row = 0; row < all.rows.size(); ++row) {
-      std::vector<std::string> cells{"<span style=\"white-space:nowrap\">" + escaped(title_of(all.rows[row].guide)) +
-                                     "</span>"};
+      std::vector<std::string> cells{"<span style=\"white-space:nowrap\">" +
+                                     escaped(title_of(all.rows[row].predictor)) + "</span>"};
       for (const CorrelationTable* table : tables) {
         const planner::Correlation& one = table->rows[row].pearson;
         cells.push_back(fixed(one.value, 2) + " <span class=\"muted\">" + escaped(interval_text(one)) + "</span>");
@@ -160,7 +161,7 @@ std::string predictions(const Validation& validation) {
       {"", "predictor", "learned from", "cuts", "Pearson", "above 0.8", "mean error", "in interval", "interval width"},
       3, "th");
   for (const PredictionTable& one : validation.predictions) {
-    html += table_row({escaped(heading(one.receiver, one.donor)), escaped(title_of(one.predictor)),
+    html += table_row({escaped(heading(one.receiver, one.donor)), escaped(title_of(one.combined)),
                        escaped(learned_from_text(one.learned_from)), std::to_string(one.cuts),
                        fixed(one.pearson.value, 2), fixed(one.pearson_above, 2), fixed(one.mean_error, 3),
                        fixed(100 * one.coverage, 0) + " %", fixed(one.interval_width, 2)},
@@ -189,10 +190,10 @@ std::string html(const Validation& validation) {
   page += scatters(validation) + correlations(validation);
   if (!validation.predictions.empty()) page += predictions(validation);
   page += "<section>\n<h2>What the guides are</h2>\n<table>\n";
-  for (const planner::GuideName& guide : planner::kGuides)
-    page += table_row({escaped(guide.title), escaped(guide.meaning)}, 2);
-  for (const planner::Predictor& predictor : planner::kPredictors)
+  for (const planner::PredictorName& predictor : planner::kPredictors)
     page += table_row({escaped(predictor.title), escaped(predictor.meaning)}, 2);
+  for (const planner::CombinedPredictor& combined : planner::kCombinedPredictors)
+    page += table_row({escaped(combined.title), escaped(combined.meaning)}, 2);
   page += "</table>\n</section>\n";
   return page + "<footer>repsim " + escaped(validation.tool_version) +
          ". The same in machine-readable form: validation.json, validation.csv.</footer>\n</main>\n</body>\n</html>\n";

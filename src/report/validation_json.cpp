@@ -21,8 +21,9 @@ Json name_or_null(const std::string& name) { return name.empty() ? Json() : Json
 Json predicted_json(const std::vector<planner::Predicted>& all) {
   Json json;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    json[planner::kPredictors[i].key] = {{"fidelity", rounded_or_null(all[i].fidelity)},
-                                         {"interval", {rounded_or_null(all[i].low), rounded_or_null(all[i].high)}}};
+    json[planner::kCombinedPredictors[i].key] = {
+        {"fidelity", rounded_or_null(all[i].fidelity)},
+        {"interval", {rounded_or_null(all[i].low), rounded_or_null(all[i].high)}}};
   }
   return json;
 }
@@ -35,8 +36,8 @@ Json cut_json(const Validation& validation, const StudiedCut& cut) {
   json["equal_depth"] = cut.equal_depth;
   json["receiver_layers"] = cut.receiver_layers;
   json["donor_layers"] = cut.donor_layers;
-  for (const planner::GuideName& guide : planner::kGuides)
-    json["guides"][guide.key] = significant_or_null(cut.guides[planner::index_of(guide.guide)]);
+  for (const planner::PredictorName& predictor : planner::kPredictors)
+    json["guides"][predictor.key] = significant_or_null(cut.predictors[planner::index_of(predictor.predictor)]);
   json["fidelity"] = rounded(cut.fidelity);
   json["accuracy"] = cut.accuracy ? Json(rounded(*cut.accuracy)) : Json();
   json["predicted"] = {{"other_cuts", predicted_json(cut.from_other_cuts)},
@@ -53,7 +54,7 @@ Json table_json(const CorrelationTable& table) {
   json["cuts"] = table.cuts;
   json["guides"] = Json::array();
   for (const CorrelationTable::Row& row : table.rows) {
-    json["guides"].push_back({{"guide", row.guide},
+    json["guides"].push_back({{"guide", row.predictor},
                               {"pearson", correlation_json(row.pearson)},
                               {"spearman", correlation_json(row.spearman)}});
   }
@@ -64,7 +65,7 @@ Json table_json(const PredictionTable& table) {
   Json json;
   json["receiver"] = name_or_null(table.receiver);
   json["donor"] = name_or_null(table.donor);
-  json["predictor"] = table.predictor;
+  json["predictor"] = table.combined;
   json["learned_from"] = table.learned_from;
   json["cuts"] = table.cuts;
   json["pearson"] = correlation_json(table.pearson);
@@ -110,10 +111,10 @@ Json to_json(const Validation& validation) {
                     {"trial", validation.trial_frames},
                     {"holdout", validation.holdout_frames}};
   json["guides"] = Json::array();
-  for (const planner::GuideName& guide : planner::kGuides)
-    json["guides"].push_back({{"guide", guide.key}, {"meaning", guide.meaning}});
-  for (const planner::Predictor& predictor : planner::kPredictors)
+  for (const planner::PredictorName& predictor : planner::kPredictors)
     json["guides"].push_back({{"guide", predictor.key}, {"meaning", predictor.meaning}});
+  for (const planner::CombinedPredictor& combined : planner::kCombinedPredictors)
+    json["guides"].push_back({{"guide", combined.key}, {"meaning", combined.meaning}});
   json["directions"] = Json::array();
   for (const StudiedDirection& direction : validation.directions) {
     Json one;
@@ -135,17 +136,17 @@ Json to_json(const Validation& validation) {
 
 std::string to_csv(const Validation& validation) {
   std::string csv = "receiver,donor,equal_depth,receiver_layers,donor_layers";
-  for (const planner::GuideName& guide : planner::kGuides) csv += std::string(",") + guide.key;
+  for (const planner::PredictorName& predictor : planner::kPredictors) csv += std::string(",") + predictor.key;
   csv += ",fidelity,accuracy";
-  for (const planner::Predictor& predictor : planner::kPredictors) {
-    for (const char* end : {"", "_low", "_high"}) csv += std::string(",") + predictor.key + end;
+  for (const planner::CombinedPredictor& combined : planner::kCombinedPredictors) {
+    for (const char* end : {"", "_low", "_high"}) csv += std::string(",") + combined.key + end;
   }
   csv += "\r\n";
   for (const StudiedCut& cut : validation.cuts) {
     const StudiedDirection& direction = validation.directions[cut.direction];
     csv += quoted(direction.receiver) + "," + quoted(direction.donor) + "," + (cut.equal_depth ? "1" : "0") + "," +
            quoted(joined(cut.receiver_layers)) + "," + quoted(joined(cut.donor_layers));
-    for (const double value : cut.guides) csv += "," + number(rounded_significant(value));
+    for (const double value : cut.predictors) csv += "," + number(rounded_significant(value));
     csv += "," + number(rounded(cut.fidelity)) + "," + (cut.accuracy ? number(rounded(*cut.accuracy)) : "");
     for (const planner::Predicted& one : cut.from_other_cuts) {
       for (const double value : {one.fidelity, one.low, one.high}) csv += "," + number(rounded(value));

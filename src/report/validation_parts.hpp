@@ -12,8 +12,8 @@ namespace repsim::report {
                                                  const std::string& donor, const std::string& subset,
                                                  const std::string& against);
 
-/// A guide's or predictor's name for people, from its key.
-[[nodiscard]] std::string title_of(const std::string& guide);
+/// A predictor's or predictor's name for people, from its key.
+[[nodiscard]] std::string title_of(const std::string& predictor);
 /// "0.81 to 0.93"; "-": undefined.
 [[nodiscard]] std::string interval_text(const planner::Correlation& correlation);
 /// "other cuts", "a few trials", "other pairs"

@@ -58,18 +58,18 @@ void add_correlations(const Group& group, const std::string& subset, const Membe
     table.rows.push_back({key, planner::correlated(x, y, planner::pearson, validation.seed),
                           planner::correlated(x, y, planner::spearman, validation.seed)});
   };
-  for (const planner::GuideName& guide : planner::kGuides)
-    add(guide.key, [&](const StudiedCut& cut) { return cut.guides[planner::index_of(guide.guide)]; });
-  for (std::size_t i = 0; i < planner::kPredictors.size(); ++i)
-    add(planner::kPredictors[i].key, [&](const StudiedCut& cut) { return cut.from_other_cuts[i].fidelity; });
+  for (const planner::PredictorName& predictor : planner::kPredictors)
+    add(predictor.key, [&](const StudiedCut& cut) { return cut.predictors[planner::index_of(predictor.predictor)]; });
+  for (std::size_t i = 0; i < planner::kCombinedPredictors.size(); ++i)
+    add(planner::kCombinedPredictors[i].key, [&](const StudiedCut& cut) { return cut.from_other_cuts[i].fidelity; });
   validation.correlations.push_back(std::move(table));
 }
 
 struct Learning {
-  std::vector<planner::GuideValues> guides;
+  std::vector<planner::PredictorValues> predictors;
   std::vector<double> fidelity;
   void add(const StudiedCut& cut) {
-    guides.push_back(cut.guides);
+    predictors.push_back(cut.predictors);
     fidelity.push_back(cut.fidelity);
   }
 };
@@ -77,8 +77,8 @@ struct Learning {
 void predict_from_other_cuts(const Group& group, Validation& validation) {
   Learning all;
   for (const std::size_t i : group.members) all.add(validation.cuts[i]);
-  for (const planner::Predictor& predictor : planner::kPredictors) {
-    const auto found = planner::predicted_from_others(all.guides, all.fidelity, predictor.trial, validation.seed);
+  for (const planner::CombinedPredictor& combined : planner::kCombinedPredictors) {
+    const auto found = planner::predicted_from_others(all.predictors, all.fidelity, combined.trial, validation.seed);
     for (std::size_t i = 0; i < found.size(); ++i)
       validation.cuts[group.members[i]].from_other_cuts.push_back(found[i]);
   }
@@ -97,19 +97,19 @@ void predict_from_other_pairs(const Group& group, Validation& validation) {
     if (pair_of(validation, cut) != pair) others.add(cut);
   }
   // What is undefined for all that is to be foretold must not be learned from either.
-  for (std::size_t guide = 0; guide < planner::kGuides.size(); ++guide) {
+  for (std::size_t predictor = 0; predictor < planner::kPredictors.size(); ++predictor) {
     const bool undefined = std::all_of(group.members.begin(), group.members.end(), [&](std::size_t member) {
-      return std::isnan(validation.cuts[member].guides[guide]);
+      return std::isnan(validation.cuts[member].predictors[predictor]);
     });
-    for (planner::GuideValues& one : others.guides) one[guide] = undefined ? kNaN : one[guide];
+    for (planner::PredictorValues& one : others.predictors) one[predictor] = undefined ? kNaN : one[predictor];
   }
-  for (const planner::Predictor& predictor : planner::kPredictors) {
+  for (const planner::CombinedPredictor& combined : planner::kCombinedPredictors) {
     std::optional<planner::Calibration> calibration;
-    if (others.guides.size() >= planner::Calibration::kFewest)
-      calibration.emplace(others.guides, others.fidelity, predictor.trial);
+    if (others.predictors.size() >= planner::Calibration::kFewest)
+      calibration.emplace(others.predictors, others.fidelity, combined.trial);
     for (const std::size_t member : group.members) {
       StudiedCut& cut = validation.cuts[member];
-      cut.from_other_pairs.push_back(calibration ? calibration->predict(cut.guides)
+      cut.from_other_pairs.push_back(calibration ? calibration->predict(cut.predictors)
                                                  : planner::Predicted{kNaN, kNaN, kNaN});
     }
   }
@@ -138,14 +138,14 @@ struct Outcomes {
   }
 };
 
-void add_prediction(const Group& group, const planner::Predictor& predictor, const std::string& learned_from,
+void add_prediction(const Group& group, const planner::CombinedPredictor& combined, const std::string& learned_from,
                     const Outcomes& outcomes, Validation& validation) {
   const auto count = static_cast<double>(outcomes.measured.size());
   if (outcomes.measured.size() < 3) return;
   PredictionTable table;
   table.receiver = group.receiver;
   table.donor = group.donor;
-  table.predictor = predictor.key;
+  table.combined = combined.key;
   table.learned_from = learned_from;
   table.cuts = static_cast<std::int64_t>(outcomes.measured.size());
   table.pearson = planner::correlated(outcomes.predicted, outcomes.measured, planner::pearson, validation.seed);
@@ -158,12 +158,12 @@ void add_prediction(const Group& group, const planner::Predictor& predictor, con
 
 /// What a few measured cuts of a direction, drawn again and again, foretell of its others: means over the draws; the
 /// interval of the correlation is that of the draws.
-void add_few_trials(const Group& group, const planner::Predictor& predictor, Validation& validation) {
+void add_few_trials(const Group& group, const planner::CombinedPredictor& combined, Validation& validation) {
   if (group.members.size() < kFewTrials + 8) return;
   PredictionTable table;
   table.receiver = group.receiver;
   table.donor = group.donor;
-  table.predictor = predictor.key;
+  table.combined = combined.key;
   table.learned_from = "few-trials";
   std::vector<double> correlations, above;
   constexpr auto kDraws = static_cast<double>(kRepetitions);
@@ -172,10 +172,10 @@ void add_few_trials(const Group& group, const planner::Predictor& predictor, Val
     Learning known;
     Outcomes outcomes;
     for (std::size_t i = 0; i < kFewTrials; ++i) known.add(validation.cuts[group.members[order[i]]]);
-    const planner::Calibration calibration(known.guides, known.fidelity, predictor.trial);
+    const planner::Calibration calibration(known.predictors, known.fidelity, combined.trial);
     for (std::size_t i = kFewTrials; i < order.size(); ++i) {
       const StudiedCut& cut = validation.cuts[group.members[order[i]]];
-      outcomes.add(calibration.predict(cut.guides), cut.fidelity);
+      outcomes.add(calibration.predict(cut.predictors), cut.fidelity);
     }
     const auto count = static_cast<double>(outcomes.measured.size());
     table.cuts = static_cast<std::int64_t>(outcomes.measured.size());
@@ -202,16 +202,16 @@ void add_few_trials(const Group& group, const planner::Predictor& predictor, Val
 }
 
 void add_predictions(const Group& group, Validation& validation) {
-  for (std::size_t i = 0; i < planner::kPredictors.size(); ++i) {
+  for (std::size_t i = 0; i < planner::kCombinedPredictors.size(); ++i) {
     Outcomes cuts, pairs;
     for (const std::size_t member : group.members) {
       const StudiedCut& cut = validation.cuts[member];
       cuts.add(cut.from_other_cuts[i], cut.fidelity);
       pairs.add(cut.from_other_pairs[i], cut.fidelity);
     }
-    add_prediction(group, planner::kPredictors[i], "other-cuts", cuts, validation);
-    if (!group.receiver.empty()) add_few_trials(group, planner::kPredictors[i], validation);
-    add_prediction(group, planner::kPredictors[i], "other-pairs", pairs, validation);
+    add_prediction(group, planner::kCombinedPredictors[i], "other-cuts", cuts, validation);
+    if (!group.receiver.empty()) add_few_trials(group, planner::kCombinedPredictors[i], validation);
+    add_prediction(group, planner::kCombinedPredictors[i], "other-pairs", pairs, validation);
   }
 }
 

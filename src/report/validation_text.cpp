@@ -12,7 +12,7 @@ std::string of_all(const std::string& receiver, const std::string& donor) {
   return receiver.empty() ? "all directions" : receiver + "<-" + donor;
 }
 
-/// One line per guide, the subsets beside each other.
+/// One line per predictor, the subsets beside each other.
 std::string correlations_text(const Validation& validation, const CorrelationTable& all) {
   std::vector<const CorrelationTable*> tables{&all};
   std::vector<std::string> titles{"", "Pearson", "90 %", "Spearman"};
@@ -29,7 +29,7 @@ std::string correlations_text(const Validation& validation, const CorrelationTab
   TextTable table(titles);
   for (std::size_t i = 0; i < all.rows.size(); ++i) {
     const CorrelationTable::Row& row = all.rows[i];
-    std::vector<std::string> cells{title_of(row.guide), fixed(row.pearson.value, 2), interval_text(row.pearson),
+    std::vector<std::string> cells{title_of(row.predictor), fixed(row.pearson.value, 2), interval_text(row.pearson),
                                    fixed(row.spearman.value, 2)};
     for (std::size_t other = 1; other < tables.size(); ++other)
       cells.push_back(fixed(tables[other]->rows[i].pearson.value, 2));
@@ -45,7 +45,7 @@ std::string predictions_text(const Validation& validation, const std::string& re
   for (const PredictionTable& one : validation.predictions) {
     if (one.receiver != receiver || one.donor != donor) continue;
     any = true;
-    table.add_row({title_of(one.predictor), learned_from_text(one.learned_from), std::to_string(one.cuts),
+    table.add_row({title_of(one.combined), learned_from_text(one.learned_from), std::to_string(one.cuts),
                    fixed(one.pearson.value, 2), fixed(one.pearson_above, 2), fixed(one.mean_error, 3),
                    fixed(100 * one.coverage, 0) + " %", fixed(one.interval_width, 2)});
   }
@@ -63,14 +63,14 @@ const CorrelationTable* find_table(const Validation& validation, const std::stri
   return nullptr;
 }
 
-std::string title_of(const std::string& guide) {
-  for (const planner::GuideName& one : planner::kGuides) {
-    if (guide == one.key) return one.title;
+std::string title_of(const std::string& predictor) {
+  for (const planner::PredictorName& one : planner::kPredictors) {
+    if (predictor == one.key) return one.title;
   }
-  for (const planner::Predictor& one : planner::kPredictors) {
-    if (guide == one.key) return one.title;
+  for (const planner::CombinedPredictor& one : planner::kCombinedPredictors) {
+    if (predictor == one.key) return one.title;
   }
-  return guide;
+  return predictor;
 }
 
 std::string interval_text(const planner::Correlation& correlation) {

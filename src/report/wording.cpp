@@ -100,9 +100,9 @@ std::string agreement_in_words(const ModelEntry& model) {
            " on these frames, so there is nothing to agree with";
   }
   const Yardstick* met = nullptr;
-  const std::array<Yardstick, 3> yardsticks = yardsticks_of(fidelity);
-  for (const Yardstick& yardstick : yardsticks) {
-    if (yardstick.value <= fidelity.value && (met == nullptr || yardstick.value > met->value)) met = &yardstick;
+  const std::array<Yardstick, 3> baselines = yardsticks_of(fidelity);
+  for (const Yardstick& baseline : baselines) {
+    if (baseline.value <= fidelity.value && (met == nullptr || baseline.value > met->value)) met = &baseline;
   }
   if (met != nullptr) {
     return std::string("agrees with its original as well as the original agrees with itself after ") + met->change;
@@ -116,8 +116,8 @@ std::string yardsticks_in_words(const ModelEntry& model) {
   if (model.fidelity.frames == 0 || model.fidelity.bit_identical || !says_something(model)) return {};
   std::string text = "original against itself:";
   const char* separator = " ";
-  for (const Yardstick& yardstick : yardsticks_of(model.fidelity)) {
-    text += separator + std::string(yardstick.change) + " " + fidelity_text(yardstick.value);
+  for (const Yardstick& baseline : yardsticks_of(model.fidelity)) {
+    text += separator + std::string(baseline.change) + " " + fidelity_text(baseline.value);
     separator = ", ";
   }
   return text;
@@ -195,7 +195,7 @@ std::vector<std::string> why_no_shares(const Plan& plan) {
     }
   }
   for (const ModelEntry& model : plan.models) {
-    if (!model.transparent) reasons.push_back(model.name + " is carried whole: " + model.opaque_reason + ".");
+    if (!model.rewritable) reasons.push_back(model.name + " is carried whole: " + model.opaque_reason + ".");
   }
   return reasons;
 }

@@ -127,11 +127,11 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     // The same bits are the same on any frames.
     if (!own.targets.empty() && !verdict.fidelity.bit_identical)
       verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, kDraws, check.seed);
-    std::function<Forward(const capture::Stores&)> yardstick;
+    std::function<Forward(const capture::Stores&)> baseline;
     if (!check.perturbed.empty())
-      yardstick = optimised_forward(*check.models[i], *check.set->models[i], *check.set, *check.frames, head);
+      baseline = optimised_forward(*check.models[i], *check.set->models[i], *check.set, *check.frames, head);
     for (const Perturbed& perturbed : check.perturbed) {
-      const double value = measure(head, own, original, yardstick(perturbed.stores), frames, progress).fidelity;
+      const double value = measure(head, own, original, baseline(perturbed.stores), frames, progress).fidelity;
       if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;
       if (perturbed.kind == video::Perturbation::kJpeg80) verdict.fidelity.jpeg80 = value;
       if (perturbed.kind == video::Perturbation::kShiftOnePixel) verdict.fidelity.shift_one_pixel = value;

@@ -44,7 +44,7 @@ Forward original_forward(const model::Loaded& model, const capture::ModelSet& se
 
 Forward prepared_forward(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
                          const capture::Stores& stores, int group) {
-  if (!prepared.transparent) return original_forward(model, set, stores, group);
+  if (!prepared.rewritable) return original_forward(model, set, stores, group);
   const auto runner = std::make_shared<graph::Runner>(*prepared.graph, prepared.parameters, std::vector<graph::Place>{},
                                                       /*keep_output=*/true, prepared.device);
   return [runner, &set, &stores, group](std::span<const std::int64_t> positions) {
@@ -57,12 +57,12 @@ std::function<Forward(const capture::Stores&)> optimised_forward(const model::Lo
                                                                  const capture::ModelSet& set,
                                                                  const capture::Stores& example, const Head& head) {
   const int group = head.group;
-  if (!prepared.transparent) {
+  if (!prepared.rewritable) {
     return [&model, &set, group](const capture::Stores& stores) { return original_forward(model, set, stores, group); };
   }
   const auto runs = capture::batches(example.front().size(), head.batch());
   const std::span<const std::int64_t> few = capture::frames_to_try(runs);
-  const auto copy = std::make_shared<graph::TapRunner>(
+  const auto copy = std::make_shared<graph::ProbeRunner>(
       graph::layer_runner(prepared, capture::group_inputs(set, example, {&group, 1}, few), /*keep_output=*/true));
   return [copy, &set, group](const capture::Stores& stores) -> Forward {
     return [copy, &set, &stores, group](std::span<const std::int64_t> positions) {

@@ -29,7 +29,7 @@ RunCost measure_run_cost(const BundleCheck& check, std::int64_t frames, Progress
     return capture::group_inputs(*check.set, *check.frames, groups, positions);
   };
   const auto run_original = [&](std::size_t i, const std::vector<c10::IValue>& inputs) {
-    (void)originals[i].forward({inputs[static_cast<std::size_t>(check.heads[i].group)]});
+    (void)originals[i].forward({inputs[check.heads[i].group]});
   };
 
   std::vector<double> separate, together;

@@ -12,12 +12,12 @@ namespace {
 using model::Resize;
 using test::Opened;
 
-fit::Cut backbone_cut(const Opened& opened, int receiver, int donor, const std::vector<std::string>& taken,
-                      const std::vector<std::string>& given) {
+fit::Cut backbone_cut(const Opened& opened, ModelIndex receiver, ModelIndex donor,
+                      const std::vector<std::string>& taken, const std::vector<std::string>& given) {
   fit::Cut cut{receiver, {}};
   for (std::size_t i = 0; i < taken.size(); ++i) {
-    cut.taps.push_back({graph::find_layer(opened.program(receiver), taken[i]), donor,
-                        graph::find_layer(opened.program(donor), given[i])});
+    cut.replacements.push_back({graph::find_layer(opened.program(receiver), taken[i]), donor,
+                                graph::find_layer(opened.program(donor), given[i])});
   }
   return cut;
 }
@@ -30,9 +30,9 @@ graph::Splice fitted(const Opened& opened, const capture::Stores& stores, const 
   SilentProgress silent;
   fit::Options options;
   options.refit = refit;
-  const fit::Joint joint = fit::plan_joint(opened.set, cut, options);
-  EXPECT_TRUE(joint.possible);
-  return fit::fit(opened.set, stores, before, cut, joint, options, silent).splice;
+  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options);
+  EXPECT_TRUE(merged.possible);
+  return fit::fit(opened.set, stores, before, cut, merged, options, silent).splice;
 }
 
 std::string written_bytes(const Opened& opened, const std::vector<graph::Splice>& splices, std::int64_t& parameters) {
@@ -97,7 +97,7 @@ TEST(AlignedReceivers, ShareTheirMatrices) {
   Opened opened = test::open_loaded(std::move(loaded));
   const capture::Stores stores = test::scenes(opened, 16);
   std::vector<graph::Splice> splices;
-  for (const int receiver : {0, 1})
+  for (const ModelIndex receiver : {0, 1})
     splices.push_back(fitted(opened, stores, backbone_cut(opened, receiver, 2, kSmall, kWide), true, splices));
   std::int64_t parameters = 0;
   const torch::jit::Module bundle = test::load_bytes(written_bytes(opened, splices, parameters));

@@ -43,8 +43,7 @@ TEST_P(Sets, NoSharesKeepEveryHeadsBits) {
     const c10::IValue outputs = fresh.forward(images);
     ASSERT_EQ(outputs.toTupleRef().elements().size(), opened.loaded.size());
     for (std::size_t i = 0; i < opened.loaded.size(); ++i) {
-      const c10::IValue own =
-          test::run_file(opened.loaded[i].spec.path, images[static_cast<std::size_t>(opened.set.groups[i])]);
+      const c10::IValue own = test::run_file(opened.loaded[i].spec.path, images[opened.set.groups[i]]);
       EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[i], own)) << names[i] << " by forward";
       torch::jit::Module single = test::load_bytes(bytes);
       EXPECT_TRUE(test::same_bits(test::run_head(single, names[i], images), own)) << names[i] << " by run_" << names[i];
@@ -127,7 +126,7 @@ class Shares : public testing::TestWithParam<int> {};
 
 TEST_P(Shares, EqualAnIndependentSpliceAndHoldThePromisedBytes) {
   const Opened opened = test::open_fixtures({"small", "wide"});
-  const int receiver = GetParam();
+  const ModelIndex receiver = GetParam();
   const capture::Stores stores = test::picture_stores(opened.set, 2, 9);
   const auto images = test::images_of(stores, {0, 1});
   const auto names = names_of(opened);
@@ -140,10 +139,10 @@ TEST_P(Shares, EqualAnIndependentSpliceAndHoldThePromisedBytes) {
     torch::jit::Module bundle = test::load_bytes(result.bytes);
     const c10::IValue expected = test::spliced_output(opened, splices[0], images);
     const c10::IValue outputs = bundle.forward(images);
-    EXPECT_LT(test::difference(outputs.toTupleRef().elements()[at(receiver)], expected), 1e-5);
-    EXPECT_LT(test::difference(test::run_head(bundle, names[at(receiver)], images), expected), 1e-5);
-    EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[at(1 - receiver)],
-                                test::run_file(opened.loaded[at(1 - receiver)].spec.path, images[0])));
+    EXPECT_LT(test::difference(outputs.toTupleRef().elements()[receiver], expected), 1e-5);
+    EXPECT_LT(test::difference(test::run_head(bundle, names[receiver], images), expected), 1e-5);
+    EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[1 - receiver],
+                                test::run_file(opened.loaded[1 - receiver].spec.path, images[0])));
     EXPECT_EQ(test::storage_bytes(bundle), result.parameter_bytes);
     EXPECT_EQ(test::expected_bytes(opened, splices), result.parameter_bytes);
   }
@@ -156,13 +155,15 @@ INSTANTIATE_TEST_SUITE_P(Receivers, Shares, testing::Values(0, 1),
 TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   const Opened opened = test::open_fixtures({"small", "wide"});
   const capture::Stores stores = test::picture_stores(opened.set, 16);
-  const auto layer = [&](int model, const std::string& name) { return graph::find_layer(opened.program(model), name); };
+  const auto layer = [&](ModelIndex model, const std::string& name) {
+    return graph::find_layer(opened.program(model), name);
+  };
   const fit::Cut cut{0,
                      {{layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")},
                       {layer(0, "backbone.stage3.2"), 1, layer(1, "backbone.layer3.2")}}};
   SilentProgress silent;
-  const fit::Joint joint = fit::plan_joint(opened.set, cut, {});
-  const std::vector<graph::Splice> splices{fit::fit(opened.set, stores, {}, cut, joint, {}, silent).splice};
+  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, {});
+  const std::vector<graph::Splice> splices{fit::fit(opened.set, stores, {}, cut, merged, {}, silent).splice};
   ASSERT_EQ(splices[0].refits.size(), 1U);
   const Written result = written(opened, splices);
   torch::jit::Module bundle = test::load_bytes(result.bytes);
@@ -174,15 +175,17 @@ TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   EXPECT_EQ(result.parameter_bytes, test::expected_bytes(opened, splices));
   const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes;
   const std::int64_t unused = opened.program(0).unused_parameter_bytes + opened.program(1).unused_parameter_bytes;
-  std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
+  std::vector<LayerIndex> layers{cut.replacements[0].receiver_layer, cut.replacements[1].receiver_layer};
   EXPECT_EQ(result.parameter_bytes, separate - unused - graph::removed_by(opened.program(0), layers).bytes +
-                                        joint.bytes_added - joint.bytes_taken_in);
+                                        merged.bytes_added - merged.bytes_folded);
 }
 
 // A convolution that two receivers have in common, refitted in one of them only: the other must keep its own weight.
 TEST(Refit, OfOneModelLeavesItsTwinAlone) {
   const Opened opened = test::open_fixtures({"wide", "frozen_a", "frozen_b"});
-  const auto layer = [&](int model, const std::string& name) { return graph::find_layer(opened.program(model), name); };
+  const auto layer = [&](ModelIndex model, const std::string& name) {
+    return graph::find_layer(opened.program(model), name);
+  };
   const int stem = layer(1, "backbone.stem.2");
   ASSERT_GE(stem, 0);
   const auto nodes = graph::refit_convolutions(opened.prepared[1], {stem});

@@ -12,7 +12,7 @@ namespace {
 using model::Resize;
 using test::Opened;
 
-int layer(const Opened& opened, int model, const std::string& name) {
+LayerIndex layer(const Opened& opened, ModelIndex model, const std::string& name) {
   const int found = graph::find_layer(opened.program(model), name);
   EXPECT_GE(found, 0) << name;
   return found;
@@ -23,10 +23,10 @@ graph::Splice fitted(const Opened& opened, const capture::Stores& stores, const 
   SilentProgress silent;
   fit::Options options;
   options.refit = refit;
-  const fit::Joint joint = fit::plan_joint(opened.set, cut, options);
-  EXPECT_TRUE(joint.possible);
-  EXPECT_EQ(joint.refit_nodes.empty(), !refit);
-  return fit::fit(opened.set, stores, before, cut, joint, options, silent).splice;
+  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options);
+  EXPECT_TRUE(merged.possible);
+  EXPECT_EQ(merged.refit_nodes.empty(), !refit);
+  return fit::fit(opened.set, stores, before, cut, merged, options, silent).splice;
 }
 
 Written written(const Opened& opened, const std::vector<graph::Splice>& splices) {
@@ -41,15 +41,15 @@ fit::Cut mixed_cut(const Opened& opened) {
            {layer(opened, 0, "backbone.stage3.2"), 2, layer(opened, 2, "branches.1.2")}}};
 }
 
-/// Bytes of all that the models need, the receiver's cut taken off, and what the joint adds.
+/// Bytes of all that the models need, the receiver's cut taken off, and what the merged adds.
 std::int64_t promised_bytes(const Opened& opened, const fit::Cut& cut, bool refit) {
   fit::Options options;
   options.refit = refit;
   std::vector<int> replaced;
-  for (const fit::Tap& tap : cut.taps) replaced.push_back(tap.receiver_layer);
-  const fit::Joint joint = fit::plan_joint(opened.set, cut, options);
+  for (const fit::Tap& replacement : cut.replacements) replaced.push_back(replacement.receiver_layer);
+  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options);
   std::int64_t bytes =
-      joint.bytes_added - joint.bytes_taken_in - graph::removed_by(opened.program(cut.receiver), replaced).bytes;
+      merged.bytes_added - merged.bytes_folded - graph::removed_by(opened.program(cut.receiver), replaced).bytes;
   for (const graph::Prepared& model : opened.prepared)
     bytes += model.model_bytes - model.program.unused_parameter_bytes;
   return bytes;
@@ -70,8 +70,7 @@ void expect_equal_to_the_splice(const Opened& opened, const capture::Stores& sto
       EXPECT_LT(test::difference(test::run_head(bundle, "small", images), expected), 1e-5) << refit;
       for (const std::size_t donor : {1U, 2U}) {
         EXPECT_TRUE(test::same_bits(outputs.toTupleRef().elements()[donor],
-                                    test::run_file(opened.loaded[donor].spec.path,
-                                                   images[static_cast<std::size_t>(opened.set.groups[donor])])));
+                                    test::run_file(opened.loaded[donor].spec.path, images[opened.set.groups[donor]])));
       }
     }
     EXPECT_EQ(test::storage_bytes(bundle), result.parameter_bytes);

@@ -47,10 +47,10 @@ class Generator {
   /// A convolution with weights of its own, as an expression.
   std::string convolution(const Value& from, std::int64_t stride, std::int64_t channels) {
     const std::string weight = "w" + std::to_string(++count_);
-    const std::int64_t side = random_.below(2) == 0 ? 1 : 3;
-    module_.register_parameter(weight, random_.tensor({channels, from.channels, side, side}, 0.5), false);
+    const std::int64_t auxiliary = random_.below(2) == 0 ? 1 : 3;
+    module_.register_parameter(weight, random_.tensor({channels, from.channels, auxiliary, auxiliary}, 0.5), false);
     module_.register_parameter(weight + "_bias", random_.tensor({channels}, 0.5), false);
-    const std::string s = std::to_string(stride), p = std::to_string(side / 2);
+    const std::string s = std::to_string(stride), p = std::to_string(auxiliary / 2);
     return "torch.conv2d(" + from.name + ", self." + weight + ", self." + weight + "_bias, [" + s + ", " + s + "], [" +
            p + ", " + p + "])";
   }
@@ -84,9 +84,9 @@ class Generator {
 
   void skip() {
     const Value from = pick();
-    const Value side = convolved(from, 1, from.channels);
+    const Value auxiliary = convolved(from, 1, from.channels);
     const std::string name = fresh();
-    line(name + " = " + from.name + " + " + side.name);
+    line(name + " = " + from.name + " + " + auxiliary.name);
     values_.push_back({name, from.channels, from.height, from.width});
   }
 
@@ -227,27 +227,27 @@ constexpr std::uint64_t kSeeds = 150;
 
 bool all_transparent(const Case& one) {
   return std::all_of(one.opened.prepared.begin(), one.opened.prepared.end(),
-                     [](const graph::Prepared& model) { return model.transparent; });
+                     [](const graph::Prepared& model) { return model.rewritable; });
 }
 
 /// "conv2d <- third relu, ...": what is replaced by what.
 std::string described(const test::Opened& opened, const graph::Splice& splice) {
   const auto source = [&](const graph::Source& one) {
-    return opened.loaded[static_cast<std::size_t>(one.donor)].spec.name + " " +
-           opened.program(one.donor).layers[static_cast<std::size_t>(one.donor_layer)].name + ", ";
+    return opened.loaded[one.donor].spec.name + " " + opened.program(one.donor).layers[one.donor_layer].name + ", ";
   };
   std::string text;
   for (const graph::Override& one : splice.overrides) {
-    text += opened.program(splice.receiver).layers[static_cast<std::size_t>(one.receiver_layer)].name + " <- ";
+    text += opened.program(splice.receiver).layers[one.receiver_layer].name + " <- ";
     text += source(one);
-    for (const graph::SideInput& side : one.correction.sides) text += "beside " + source(side);
+    for (const graph::AuxiliaryInput& auxiliary : one.correction.auxiliary_inputs)
+      text += "beside " + source(auxiliary);
   }
   return text;
 }
 
 TEST(RandomModels, KeepTheirBitsInABundle) {
   const c10::InferenceMode no_gradients;
-  std::int64_t transparent = 0;
+  std::int64_t rewritable = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const Case one = generated(seed);
     SCOPED_TRACE(one.code);
@@ -260,11 +260,11 @@ TEST(RandomModels, KeepTheirBitsInABundle) {
     for (std::size_t i = 0; i < 2; ++i) {
       torch::jit::Module original = one.opened.loaded[i].module;
       ASSERT_TRUE(test::same_bits(outputs.toTupleRef().elements()[i], original.forward({images[0]})));
-      transparent += one.opened.prepared[i].transparent ? 1 : 0;
+      rewritable += one.opened.prepared[i].rewritable ? 1 : 0;
     }
   }
   // Carrying a model whole is always right, and useless: these are ordinary, but for writes behind loops of no round.
-  EXPECT_GE(transparent, static_cast<std::int64_t>(2 * kSeeds * 95 / 100));
+  EXPECT_GE(rewritable, static_cast<std::int64_t>(2 * kSeeds * 95 / 100));
 }
 
 TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {

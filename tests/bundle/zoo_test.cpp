@@ -14,8 +14,8 @@ namespace {
 
 struct Animal {
   const char* name;
-  std::size_t layers;           ///< that inspect shows; 0: carried whole
-  const char* reason = "";      ///< part of why it is carried whole
+  std::size_t layers;           ///< that inspect shows; 0: opaque
+  const char* reason = "";      ///< part of why it is opaque
   const char* folder = "zoo/";  ///< below tests/fixtures
 };
 
@@ -114,7 +114,7 @@ class Zoo : public testing::TestWithParam<Animal> {
 
 TEST_P(Zoo, HasTheLayersThatItShould) {
   const test::Opened opened = open(GetParam());
-  EXPECT_EQ(opened.prepared[0].transparent, GetParam().layers > 0) << opened.prepared[0].opaque_reason;
+  EXPECT_EQ(opened.prepared[0].rewritable, GetParam().layers > 0) << opened.prepared[0].opaque_reason;
   EXPECT_THAT(opened.prepared[0].opaque_reason, testing::HasSubstr(GetParam().reason));
   EXPECT_EQ(opened.program(0).layers.size(), GetParam().layers);
 }
@@ -143,7 +143,7 @@ TEST_P(Zoo, IsInspectedAsTextAndAsJson) {
 // Half, quantised and one frame at a time too: finite, like a reference in float64, and each layer is most like itself.
 TEST_P(Zoo, HasTheSimilaritiesOfAReferenceInFloat64) {
   const test::Opened opened = open(GetParam());
-  if (!opened.prepared[0].transparent) GTEST_SKIP() << "carried whole";
+  if (!opened.prepared[0].rewritable) GTEST_SKIP() << "carried whole";
   const capture::Stores stores = test::picture_stores(opened.set, 16, 5);
   SilentProgress silent;
   const similarity::Signatures signatures = capture::signatures(opened.prepared[0], stores[0], silent);
@@ -177,7 +177,7 @@ TEST_P(Zoo, KeepsItsBitsInABundle) {
     EXPECT_TRUE(test::same_bits(test::run_head(bundle, "animal", images()), own) || GetParam().layers == 0)
         << "by run_animal, frame " << frame;
   }
-  if (!opened.prepared[0].transparent) return;  // it may have left something in itself meanwhile
+  if (!opened.prepared[0].rewritable) return;  // it may have left something in itself meanwhile
   std::int64_t stored = 0;
   for (const at::Tensor& tensor : graph::stored_tensors(bundle)) stored += static_cast<std::int64_t>(tensor.nbytes());
   EXPECT_EQ(stored, written.parameter_bytes);
@@ -186,7 +186,7 @@ TEST_P(Zoo, KeepsItsBitsInABundle) {
 
 TEST_P(Zoo, TakesRepresentationsLikeAnIndependentSplice) {
   const test::Opened opened = open(GetParam());
-  if (!opened.prepared[0].transparent) GTEST_SKIP() << "carried whole";
+  if (!opened.prepared[0].rewritable) GTEST_SKIP() << "carried whole";
   const auto cuts = test::map_cuts(opened.program(0));
   if (cuts.empty()) GTEST_SKIP() << "no feature maps of float32";
   const auto loaded = opened.pointers();
@@ -219,7 +219,7 @@ TEST(WholeModel, SharesItsParametersWithItsTwin) {
     loaded.push_back(model::load({name, test::fixture_path("zoo/smooths").string(), test::fixture_input(), {}}, ""));
   }
   const test::Opened opened = test::open_loaded(std::move(loaded));
-  ASSERT_FALSE(opened.prepared[0].transparent);
+  ASSERT_FALSE(opened.prepared[0].rewritable);
   const auto pointers = opened.pointers();
   const Written written = write(opened.set, pointers, {}, "{}");
   std::int64_t parameters = 0;
@@ -262,14 +262,14 @@ TEST(RunMethods, ComputeNothingOfModelsThatTheyDoNotNeed) {
   }
 }
 
-// The interpreter asks a warning for its source, which a joint graph does not keep.
+// The interpreter asks a warning for its source, which a merged graph does not keep.
 TEST(WarningModel, RunsInAJointGraph) {
   std::vector<model::Loaded> loaded;
   loaded.push_back(model::load({"w", test::fixture_path("zoo/warns").string(), test::fixture_input(), {}}, ""));
   const test::Opened opened = test::open_loaded(std::move(loaded));
-  const std::vector<int> wanted{0};
-  const graph::Assembly joint = graph::assemble(opened.set.models, opened.set.groups, {}, wanted);
-  const graph::Runner runner(*joint.graph, joint.parameter_values(), {}, /*keep_output=*/true);
+  const std::vector<ModelIndex> wanted{0};
+  const graph::Assembly merged = graph::assemble(opened.set.models, opened.set.groups, {}, wanted);
+  const graph::Runner runner(*merged.graph, merged.parameter_values(), {}, /*keep_output=*/true);
   const c10::IValue image = test::input_of(test::picture_stores(opened.set, 1)[0], {0});
   EXPECT_TRUE(test::same_bits(runner.run({image}), test::run_file(opened.loaded[0].spec.path, image)));
 }

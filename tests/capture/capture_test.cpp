@@ -27,7 +27,7 @@ std::vector<double> naive_gram(const at::Tensor& value) {
     mean /= static_cast<double>(n);
     for (std::int64_t i = 0; i < n; ++i) {
       for (std::int64_t j = 0; j < n; ++j) {
-        gram[static_cast<std::size_t>(i * n + j)] += (x[i * features + f] - mean) * (x[j * features + f] - mean);
+        gram[i * n + j] += (x[i * features + f] - mean) * (x[j * features + f] - mean);
       }
     }
   }
@@ -100,14 +100,14 @@ TEST(Batches, CoverAllPositionsInOrder) {
 /// HSIC_1 of Song et al. 2012, equation 5, from two Gram matrices, term by term.
 double hsic(std::vector<double> k, std::vector<double> l, std::int64_t n) {
   const auto at = [n](std::int64_t i, std::int64_t j) { return static_cast<std::size_t>(i * n + j); };
-  for (std::int64_t i = 0; i < n; ++i) k[at(i, i)] = l[at(i, i)] = 0;
+  for (std::int64_t i = 0; i < n; ++i) k[i, i] = l[i, i] = 0;
   double trace = 0, sum_k = 0, sum_l = 0, cross = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     double row_k = 0, row_l = 0;
     for (std::int64_t j = 0; j < n; ++j) {
-      trace += k[at(i, j)] * l[at(j, i)];
-      row_k += k[at(i, j)];
-      row_l += l[at(i, j)];
+      trace += k[i, j] * l[j, i];
+      row_k += k[i, j];
+      row_l += l[i, j];
     }
     sum_k += row_k;
     sum_l += row_l;
@@ -117,7 +117,7 @@ double hsic(std::vector<double> k, std::vector<double> l, std::int64_t n) {
   return (trace + sum_k * sum_l / ((m - 1) * (m - 2)) - 2 * cross / (m - 2)) / (m * (m - 3));
 }
 
-/// Per minibatch and layer: Gram matrices in float64 of what taps saw.
+/// Per minibatch and layer: Gram matrices in float64 of what probes saw.
 std::vector<std::vector<std::vector<double>>> raw_grams(const graph::Prepared& model, const video::FrameStore& store) {
   std::vector<graph::Place> places;
   for (const graph::Layer& layer : model.program.layers) places.push_back(graph::place_of(layer));
@@ -127,9 +127,8 @@ std::vector<std::vector<std::vector<double>>> raw_grams(const graph::Prepared& m
     auto& grams = result.emplace_back(places.size());
     std::vector<std::int64_t> positions;
     for (std::int64_t i = 0; i < 16; ++i) positions.push_back(k + i * (store.size() / 16));
-    runner.run({test::input_of(store, positions)}, [&](int layer, const at::Tensor& value) {
-      grams[static_cast<std::size_t>(layer)] = naive_gram(value.clone());
-    });
+    runner.run({test::input_of(store, positions)},
+               [&](LayerIndex layer, const at::Tensor& value) { grams[layer] = naive_gram(value.clone()); });
   }
   return result;
 }

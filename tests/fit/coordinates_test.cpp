@@ -124,7 +124,7 @@ struct ThreeViews : testing::Test {
   Opened opened;
   capture::Stores stores;
   SilentProgress silent;
-  Tap fine, coarse;
+  Replacement fine, coarse;
   ThreeViews() {
     std::vector<model::Loaded> loaded;
     loaded.push_back(test::fed("small", "small", 64, 64, Resize::kLetterbox));
@@ -135,16 +135,16 @@ struct ThreeViews : testing::Test {
     fine = {layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")};
     coarse = {layer(0, "backbone.stage3.2"), 2, layer(2, "branches.1.2")};
   }
-  [[nodiscard]] int layer(int model, const std::string& name) const {
+  [[nodiscard]] LayerIndex layer(ModelIndex model, const std::string& name) const {
     return graph::find_layer(opened.program(model), name);
   }
-  [[nodiscard]] Fitted fitted(const std::vector<Tap>& taps, const Options& options) {
-    const Cut cut{0, taps};
-    return fit(opened.set, stores, {}, cut, plan_joint(opened.set, cut, options), options, silent);
+  [[nodiscard]] Fitted fitted(const std::vector<Replacement>& replacements, const Options& options) {
+    const Cut cut{0, replacements};
+    return fit(opened.set, stores, {}, cut, plan_attachment(opened.set, cut, options), options, silent);
   }
 };
 
-// Every tap has its own donor's coordinates: adapters of a mixed cut are those that each donor alone would get.
+// Every replacement has its own donor's coordinates: adapters of a mixed cut are those that each donor alone would get.
 TEST_F(ThreeViews, AreLinedUpEachByItself) {
   Options options;
   options.refit = false;
@@ -168,14 +168,14 @@ TEST_F(ThreeViews, AreRefittedWhereAllDonorsSee) {
   ASSERT_EQ(mixed.splice.refits.size(), 1U);
   std::vector<std::int64_t> all(16);
   for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
-  const auto value = [&](int model, int index) {
+  const auto value = [&](ModelIndex model, int index) {
     const auto at = static_cast<std::size_t>(model);
     return test::layer_value(opened.prepared[at], index, test::input_of(stores[at], all));
   };
-  const auto given = [&](const Tap& tap) {
-    const at::Tensor map = value(tap.donor, tap.donor_layer);
-    const auto& wanted = opened.program(0).layers[static_cast<std::size_t>(tap.receiver_layer)].shape;
-    return matrices(alignment(opened.set, 0, tap.donor), map.sizes().slice(1), wanted).apply(map);
+  const auto given = [&](const Replacement& replacement) {
+    const at::Tensor map = value(replacement.donor, replacement.donor_layer);
+    const auto& wanted = opened.program(0).layers[replacement.receiver_layer].shape;
+    return matrices(alignment(opened.set, 0, replacement.donor), map.sizes().slice(1), wanted).apply(map);
   };
   const auto neck_input = [](const at::Tensor& first, const at::Tensor& second) {
     return at::cat({first, at::upsample_nearest2d(second, {first.size(2), first.size(3)})}, 1);
@@ -184,10 +184,10 @@ TEST_F(ThreeViews, AreRefittedWhereAllDonorsSee) {
   const at::Tensor y =
       at::conv2d(neck_input(value(0, fine.receiver_layer), value(0, coarse.receiver_layer)),
                  opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
-  const auto solved = [&](const std::vector<int>& donors) {
+  const auto solved = [&](const std::vector<ModelIndex>& donors) {
     NormalEquations sums;
     std::vector<bool> seen(static_cast<std::size_t>(x.size(2) * x.size(3)), true);
-    for (const int donor : donors) {
+    for (const ModelIndex donor : donors) {
       const auto by_one = graph::cells_in_view(alignment(opened.set, 0, donor), x.size(2), x.size(3));
       for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = seen[i] && by_one[i];
     }
@@ -223,7 +223,7 @@ struct SameWeights : testing::Test {
     set.views.clear();
     return set;
   }
-  [[nodiscard]] int layer(const std::string& name) const { return graph::find_layer(opened.program(0), name); }
+  [[nodiscard]] LayerIndex layer(const std::string& name) const { return graph::find_layer(opened.program(0), name); }
 };
 
 // Equal layers of equal weights, moved by whole cells: aligned they differ at the letterbox's border only, as resized
@@ -241,7 +241,7 @@ TEST_F(SameWeights, AreFoundAlikeOnceTheyLineUp) {
 TEST_F(SameWeights, LeaveALineUpOfTheFirstLayerExactInsideTheFrame) {
   // 64x64 letterbox of 64x48: the frame's pixels are the same, eight rows further down.
   const int stem = layer("backbone.stem.2");
-  const auto& shape = opened.program(0).layers[static_cast<std::size_t>(stem)].shape;
+  const auto& shape = opened.program(0).layers[stem].shape;
   const at::Tensor own = test::layer_value(opened.prepared[0], stem, test::input_of(stores[0], {3})),
                    given = test::layer_value(opened.prepared[1], stem, test::input_of(stores[1], {3}));
   const at::Tensor moved =
@@ -257,9 +257,9 @@ TEST_F(SameWeights, LeaveASmallerResidualOnceTheyLineUp) {
     options.refit = refit;
     const Cut cut{0, {{layer("backbone.stage1.2"), 1, layer("backbone.stage1.2")}}};
     const auto residual = [&](const capture::ModelSet& set) {
-      const Joint joint = plan_joint(set, cut, options);
-      EXPECT_EQ(joint.refit_nodes.empty(), !refit);
-      return fit(set, stores, {}, cut, joint, options, silent).residuals[0];
+      const Attachment attachment = plan_attachment(set, cut, options);
+      EXPECT_EQ(attachment.refit_nodes.empty(), !refit);
+      return fit(set, stores, {}, cut, attachment, options, silent).residuals[0];
     };
     EXPECT_LT(residual(opened.set), residual(unaligned()) - 0.2) << (refit ? "refit" : "adapters");
   }
@@ -269,17 +269,17 @@ TEST_F(SameWeights, CountTheirMatricesOnce) {
   const int first = layer("backbone.stem.2"), fine = layer("backbone.stage2.2");
   Options options;
   options.refit = options.linear = false;
-  const auto bytes = [&](const std::vector<Tap>& taps) {
-    return plan_joint(opened.set, {0, taps}, options).bytes_added;
+  const auto bytes = [&](const std::vector<Replacement>& replacements) {
+    return plan_attachment(opened.set, {0, replacements}, options).bytes_added;
   };
   // Heights of 64 / 2 and 64 / 8 cells from 48 / 2 and 48 / 8; widths agree and need no matrix.
   EXPECT_EQ(bytes({{first, 1, first}}), 4 * 32 * 24);
   EXPECT_EQ(bytes({{fine, 1, fine}}), 4 * 8 * 6);
   EXPECT_EQ(bytes({{fine, 1, fine}, {fine, 1, fine}}), 4 * 8 * 6);
   EXPECT_EQ(bytes({{first, 1, first}, {fine, 1, fine}}), 4 * (32 * 24 + 8 * 6));
-  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, fine}}}, options);
-  EXPECT_TRUE(joint.resample.at(0) && !joint.resize.at(0));
-  EXPECT_EQ(joint.flops_added, 2 * 16 * (8 * 6) * 8);  // 16 channels, 8 columns
+  const Attachment attachment = plan_attachment(opened.set, {0, {{fine, 1, fine}}}, options);
+  EXPECT_TRUE(attachment.resample.at(0) && !attachment.resize.at(0));
+  EXPECT_EQ(attachment.flops_added, 2 * 16 * (8 * 6) * 8);  // 16 channels, 8 columns
 }
 
 }  // namespace

@@ -179,7 +179,7 @@ struct Twins : testing::Test {
     stores = test::picture_stores(opened.set, 32);
   }
   void SetUp() override {
-    ASSERT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+    ASSERT_TRUE(opened.prepared[0].rewritable) << opened.prepared[0].opaque_reason;
     ASSERT_EQ(opened.program(0).layers.size(), 3U);
   }
   SilentProgress silent;
@@ -203,13 +203,14 @@ TEST_F(Twins, ScreenFindsTheSameInSeveralPasses) {
 }
 
 /// What screen() regresses of a layer, taken another way: 64 places per frame or somewhat more, evenly spaced.
-at::Tensor screened_rows(const test::Opened& opened, const capture::Stores& stores, int model, int layer) {
-  const graph::Layer& wanted = opened.program(model).layers[static_cast<std::size_t>(layer)];
+at::Tensor screened_rows(const test::Opened& opened, const capture::Stores& stores, ModelIndex model,
+                         LayerIndex layer) {
+  const graph::Layer& wanted = opened.program(model).layers[layer];
   const std::vector<graph::Place> places{graph::place_of(wanted)};
-  const graph::Prepared& prepared = opened.prepared[static_cast<std::size_t>(model)];
+  const graph::Prepared& prepared = opened.prepared[model];
   const graph::Runner runner(*prepared.graph, prepared.parameters, places, /*keep_output=*/false);
   std::vector<at::Tensor> rows;
-  const auto& store = stores[static_cast<std::size_t>(opened.set.groups[static_cast<std::size_t>(model)])];
+  const auto& store = stores[opened.set.groups[model]];
   for (std::int64_t frame = 0; frame < store.size(); ++frame) {
     runner.run({test::input_of(store, {frame})}, [&](int, const at::Tensor& value) {
       const at::Tensor all = value.permute({0, 2, 3, 1}).reshape({-1, value.size(1)});
@@ -247,23 +248,22 @@ TEST(Screen, HandsOnWhatModelsReturn) {
   for (const std::int64_t most_bytes : {std::int64_t{0}, kUnlimited}) {
     std::map<int, std::vector<c10::IValue>> found;
     std::map<int, std::int64_t> frames;
-    const Outputs outputs{{0, 2}, [&](int model, const c10::IValue& output, std::int64_t count) {
+    const Outputs outputs{{0, 2}, [&](ModelIndex model, const c10::IValue& output, std::int64_t count) {
                             found[model].push_back(output.deepcopy());
                             frames[model] += count;
                           }};
     const auto r2 = screen(opened.set, stores, asked, {}, silent, most_bytes, outputs);
     EXPECT_EQ(r2, screen(opened.set, stores, asked, {}, silent));
     ASSERT_EQ(found.size(), 2U);
-    for (const int model : {0, 2}) {
+    for (const ModelIndex model : {0, 2}) {
       EXPECT_EQ(frames[model], 20);
-      const graph::Prepared& prepared = opened.prepared[static_cast<std::size_t>(model)];
+      const graph::Prepared& prepared = opened.prepared[model];
       const auto runs = capture::batches(20, opened.set.batch({&model, 1}));
       ASSERT_EQ(found[model].size(), runs.size());
       const auto inputs = [&](const std::vector<std::int64_t>& positions) {
-        return capture::group_inputs(opened.set, stores, {&opened.set.groups[static_cast<std::size_t>(model)], 1},
-                                     positions);
+        return capture::group_inputs(opened.set, stores, {&opened.set.groups[model], 1}, positions);
       };
-      const graph::TapRunner alone = graph::layer_runner(prepared, inputs({0}), /*keep_output=*/true);
+      const graph::ProbeRunner alone = graph::layer_runner(prepared, inputs({0}), /*keep_output=*/true);
       for (std::size_t run = 0; run < runs.size(); ++run)
         EXPECT_TRUE(test::same_bits(found[model][run], alone.runner.run(inputs(runs[run])))) << model << " " << run;
     }
@@ -275,8 +275,8 @@ TEST_F(Twins, AdapterRecoversAnExactLinearRelation) {
   options.refit = false;
   options.ridge = 1e-9;
   const Cut cut{0, {{0, 1, 0}}};
-  const Joint joint = plan_joint(opened.set, cut, options);
-  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, options);
+  const Fitted fitted = fit(opened.set, stores, {}, cut, attachment, options, silent);
   ASSERT_EQ(fitted.residuals.size(), 1U);
   EXPECT_LT(fitted.residuals[0], 1e-6);
   const c10::IValue image = test::input_of(stores[0], {0, 5});
@@ -289,9 +289,9 @@ TEST_F(Twins, RefitRecoversAConvolutionBehindAnExactLinearRelation) {
   Options options;
   options.ridge = 1e-9;
   const Cut cut{0, {{0, 1, 0}}};
-  const Joint joint = plan_joint(opened.set, cut, options);
-  ASSERT_EQ(joint.refit_nodes.size(), 1U);
-  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, options);
+  ASSERT_EQ(attachment.refit_nodes.size(), 1U);
+  const Fitted fitted = fit(opened.set, stores, {}, cut, attachment, options, silent);
   EXPECT_EQ(fitted.splice.refits.size(), 1U);
   EXPECT_LT(fitted.residuals[0], 1.0);
 }
@@ -319,23 +319,24 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
                  {layer(receiver, "backbone.stage3.2"), 1, layer(donor, "backbone.layer3.2")}}};
   SilentProgress silent;
   const Options options;
-  const Joint joint = plan_joint(opened.set, cut, options);
-  ASSERT_EQ(joint.refit_nodes.size(), 1U);
-  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, options);
+  ASSERT_EQ(attachment.refit_nodes.size(), 1U);
+  const Fitted fitted = fit(opened.set, stores, {}, cut, attachment, options, silent);
 
   // The neck is a 1x1 convolution on cat(fine, upsampled coarse).
   std::vector<std::int64_t> all(16);
   for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
   const c10::IValue image = test::input_of(stores[0], all);
   const auto rows = [](const at::Tensor& map) { return map.permute({0, 2, 3, 1}).reshape({-1, map.size(1)}); };
-  const auto level = [&](int model, int index) {
-    return test::layer_value(opened.prepared[static_cast<std::size_t>(model)], index, image);
+  const auto level = [&](ModelIndex model, int index) {
+    return test::layer_value(opened.prepared[model], index, image);
   };
   const auto seen = [&](const at::Tensor& fine, const at::Tensor& coarse) {
     return at::cat({fine, at::upsample_nearest2d(coarse, {6, 8})}, 1);
   };
-  const at::Tensor x = seen(level(1, cut.taps[0].donor_layer), level(1, cut.taps[1].donor_layer));
-  const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
+  const at::Tensor x = seen(level(1, cut.replacements[0].donor_layer), level(1, cut.replacements[1].donor_layer));
+  const at::Tensor own =
+      seen(level(0, cut.replacements[0].receiver_layer), level(0, cut.replacements[1].receiver_layer));
   const at::Tensor y =
       at::conv2d(own, opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor());
   const Solved expected = reference(rows(x), normalised(opened, rows(y)), kRidge);
@@ -349,7 +350,7 @@ TEST(Refit, EqualsALeastSquaresLibraryOnPatches) {
 
 /// The fine level from one donor, the coarse one from another that is of another size.
 Cut mixed_cut(const test::Opened& opened) {
-  const auto layer = [&](int model, const std::string& name) {
+  const auto layer = [&](ModelIndex model, const std::string& name) {
     const int found = graph::find_layer(opened.program(model), name);
     EXPECT_GE(found, 0) << name;
     return found;
@@ -366,24 +367,25 @@ TEST(MixedCut, IsRefittedJointlyOverAllDonors) {
   EXPECT_THAT(cut.donors(), testing::ElementsAre(1, 2));
   SilentProgress silent;
   const Options options;
-  const Joint joint = plan_joint(opened.set, cut, options);
-  ASSERT_EQ(joint.refit_nodes.size(), 1U);
-  EXPECT_EQ(joint.elements_added, 16 * (14 + 8 - 16 - 20) + 16);  // channels of both donors, and a bias
-  const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, options);
+  ASSERT_EQ(attachment.refit_nodes.size(), 1U);
+  EXPECT_EQ(attachment.elements_added, 16 * (14 + 8 - 16 - 20) + 16);  // channels of both donors, and a bias
+  const Fitted fitted = fit(opened.set, stores, {}, cut, attachment, options, silent);
 
   // The neck is a 1x1 convolution on cat(fine, upsampled coarse).
   std::vector<std::int64_t> all(16);
   for (std::size_t i = 0; i < 16; ++i) all[i] = static_cast<std::int64_t>(i);
   const c10::IValue image = test::input_of(stores[0], all);
-  const auto level = [&](int model, int index) {
-    return test::layer_value(opened.prepared[static_cast<std::size_t>(model)], index, image);
+  const auto level = [&](ModelIndex model, int index) {
+    return test::layer_value(opened.prepared[model], index, image);
   };
   const auto seen = [](const at::Tensor& fine, const at::Tensor& coarse) {
     return at::cat({fine, at::upsample_nearest2d(coarse, {6, 8})}, 1).permute({0, 2, 3, 1});
   };
-  const at::Tensor x =
-      seen(level(1, cut.taps[0].donor_layer), at::adaptive_avg_pool2d(level(2, cut.taps[1].donor_layer), {3, 4}));
-  const at::Tensor own = seen(level(0, cut.taps[0].receiver_layer), level(0, cut.taps[1].receiver_layer));
+  const at::Tensor x = seen(level(1, cut.replacements[0].donor_layer),
+                            at::adaptive_avg_pool2d(level(2, cut.replacements[1].donor_layer), {3, 4}));
+  const at::Tensor own =
+      seen(level(0, cut.replacements[0].receiver_layer), level(0, cut.replacements[1].receiver_layer));
   const at::Tensor neck =
       opened.loaded[0].module.attr("neck").toModule().attr("0").toModule().attr("weight").toTensor();
   const at::Tensor y = own.reshape({-1, own.size(3)}).mm(neck.flatten(1).t());
@@ -399,23 +401,23 @@ TEST(MixedCut, OfAModelThatTakesFromSeveralCountsTheirAdapters) {
   const test::Opened opened = test::open_fixtures({"small", "wide", "shuffle"});
   Options options;
   options.refit = false;
-  const Joint joint = plan_joint(opened.set, mixed_cut(opened), options);
-  EXPECT_EQ(joint.elements_added, (16 * 14 + 16) + (20 * 8 + 20));
-  EXPECT_THAT(joint.resize, testing::ElementsAre(false, true));
+  const Attachment attachment = plan_attachment(opened.set, mixed_cut(opened), options);
+  EXPECT_EQ(attachment.elements_added, (16 * 14 + 16) + (20 * 8 + 20));
+  EXPECT_THAT(attachment.resize, testing::ElementsAre(false, true));
 }
 
-TEST(Joint, CountsTheBytesOfARefitByItsChannels) {
+TEST(Attachment, CountsTheBytesOfARefitByItsChannels) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const int fine = graph::find_layer(opened.program(0), "backbone.stage2.2"),
             coarse = graph::find_layer(opened.program(0), "backbone.stage3.2");
   const int first = graph::find_layer(opened.program(1), "backbone.layer2.2"),
             second = graph::find_layer(opened.program(1), "backbone.layer3.2");
-  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, first}, {coarse, 1, second}}}, {});
+  const Attachment attachment = plan_attachment(opened.set, {0, {{fine, 1, first}, {coarse, 1, second}}}, {});
   // 1x1 convolution to 16 channels: 32 inputs instead of 36, and a bias that it did not have.
-  EXPECT_EQ(joint.elements_added, 16 * (14 + 18 - 16 - 20) + 16);
-  EXPECT_EQ(joint.bytes_added, 4 * joint.elements_added);
-  EXPECT_EQ(joint.bytes_taken_in, 4 * 4 * 16);  // mean, variance, scale and shift of the normalisation behind it
-  EXPECT_GT(joint.flops_taken_in, 0);
+  EXPECT_EQ(attachment.elements_added, 16 * (14 + 18 - 16 - 20) + 16);
+  EXPECT_EQ(attachment.bytes_added, 4 * attachment.elements_added);
+  EXPECT_EQ(attachment.bytes_folded, 4 * 4 * 16);  // mean, variance, scale and shift of the normalisation behind it
+  EXPECT_GT(attachment.flops_folded, 0);
 }
 
 /// A convolution behind `x`, a normalisation, and `code` with what they give: y and z.
@@ -457,7 +459,7 @@ TEST(Normalisation, IsTheAffineMapThatItComputes) {
   EXPECT_LT(largest(found->scale - scale), 1e-12);
   EXPECT_LT(largest(found->shift - (of("shift") - of("mean") * scale)), 1e-12);
   EXPECT_EQ(found->parameters.size(), 4U);
-  EXPECT_EQ(opened.program(0).ops.at(static_cast<std::size_t>(found->op)).kind, "aten::batch_norm");
+  EXPECT_EQ(opened.program(0).ops.at(found->op).kind, "aten::batch_norm");
 }
 
 TEST(Normalisation, KeepsParametersThatSomethingElseReads) {
@@ -471,38 +473,38 @@ TEST(Normalisation, OfAValueThatIsReadElsewhereStays) { EXPECT_FALSE(behind_the_
 TEST(Normalisation, ByStatisticsOfThePictureStays) { EXPECT_FALSE(behind_the_second(opened_with("z", true))); }
 
 // Two heads, one level each: 14 and 18 channels become 16 and 16, so that the changes cancel out and yet both matter.
-TEST(Joint, RefitsNoSeveralConvolutionsOnOtherChannels) {
+TEST(Attachment, RefitsNoSeveralConvolutionsOnOtherChannels) {
   const test::Opened opened = test::open_fixtures({"wide", "small"});
   const int fine = graph::find_layer(opened.program(0), "backbone.layer2.2"),
             coarse = graph::find_layer(opened.program(0), "backbone.layer3.2"),
             given = graph::find_layer(opened.program(1), "backbone.stage2.2");
   ASSERT_EQ(graph::refit_convolutions(opened.prepared[0], {fine, coarse}).size(), 2U);
-  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, given}, {coarse, 1, given}}}, {});
-  EXPECT_TRUE(joint.refit_nodes.empty());
-  EXPECT_TRUE(joint.linear.at(0) && joint.linear.at(1));
-  EXPECT_EQ(joint.elements_added, 14 * 16 + 14 + 18 * 16 + 18);
+  const Attachment attachment = plan_attachment(opened.set, {0, {{fine, 1, given}, {coarse, 1, given}}}, {});
+  EXPECT_TRUE(attachment.refit_nodes.empty());
+  EXPECT_TRUE(attachment.linear.at(0) && attachment.linear.at(1));
+  EXPECT_EQ(attachment.elements_added, 14 * 16 + 14 + 18 * 16 + 18);
 }
 
-TEST(Joint, CountsTheBytesOfAdapters) {
+TEST(Attachment, CountsTheBytesOfAdapters) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const int fine = graph::find_layer(opened.program(0), "backbone.stage1.2"),
             given = graph::find_layer(opened.program(1), "backbone.layer2.2");
   Options options;
   options.refit = false;
-  const Joint joint = plan_joint(opened.set, {0, {{fine, 1, given}}}, options);
-  EXPECT_TRUE(joint.possible && joint.linear.at(0) && joint.resize.at(0));
-  EXPECT_EQ(joint.elements_added, 12 * 14 + 12);
+  const Attachment attachment = plan_attachment(opened.set, {0, {{fine, 1, given}}}, options);
+  EXPECT_TRUE(attachment.possible && attachment.linear.at(0) && attachment.resize.at(0));
+  EXPECT_EQ(attachment.elements_added, 12 * 14 + 12);
 }
 
-TEST(Joint, WithoutAdaptersOrRefitNeedsTheSameChannels) {
+TEST(Attachment, WithoutAdaptersOrRefitNeedsTheSameChannels) {
   const test::Opened opened = test::open_fixtures({"small", "wide", "frozen_a"});
   Options options;
   options.refit = options.linear = false;
-  const int layer = graph::find_layer(opened.program(0), "backbone.stage1.2");
+  const LayerIndex layer = graph::find_layer(opened.program(0), "backbone.stage1.2");
   EXPECT_FALSE(
-      plan_joint(opened.set, {0, {{layer, 1, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options)
+      plan_attachment(opened.set, {0, {{layer, 1, graph::find_layer(opened.program(1), "backbone.layer2.2")}}}, options)
           .possible);
-  EXPECT_TRUE(plan_joint(opened.set, {0, {{layer, 2, layer}}}, options).possible);
+  EXPECT_TRUE(plan_attachment(opened.set, {0, {{layer, 2, layer}}}, options).possible);
 }
 
 TEST(Fit, IsTheSameInEveryRun) {
@@ -513,9 +515,9 @@ TEST(Fit, IsTheSameInEveryRun) {
     Options options;
     options.refit = refit;
     const Cut cut{1, {{1, 0, 1}}};
-    const Joint joint = plan_joint(opened.set, cut, options);
-    const Fitted one = fit(opened.set, stores, {}, cut, joint, options, silent),
-                 two = fit(opened.set, stores, {}, cut, joint, options, silent);
+    const Attachment attachment = plan_attachment(opened.set, cut, options);
+    const Fitted one = fit(opened.set, stores, {}, cut, attachment, options, silent),
+                 two = fit(opened.set, stores, {}, cut, attachment, options, silent);
     ASSERT_EQ(one.splice.refits.size(), two.splice.refits.size());
     for (std::size_t i = 0; i < one.splice.refits.size(); ++i)
       EXPECT_TRUE(at::equal(one.splice.refits[i].weight, two.splice.refits[i].weight));

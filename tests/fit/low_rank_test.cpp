@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "../../src/fit/patches.hpp"
-#include "../../src/fit/thinning.hpp"
+#include "../../src/fit/subsampling.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "repsim/fit.hpp"
@@ -132,10 +132,10 @@ TEST(PrincipalDirections, AreThoseOfASingularValueDecomposition) {
 TEST(Patches, OfAKernelWithARingHoldThoseOfTheKernel) {
   test::Random random(5);
   const at::Tensor x = random.tensor({2, 3, 9, 11});
-  for (const std::int64_t side : {1, 3}) {
+  for (const std::int64_t auxiliary : {1, 3}) {
     for (const std::int64_t stride : {1, 2}) {
       const graph::ConvGeometry geometry{
-          {4, 3, side, side}, {stride, stride}, {side / 2, side / 2}, {1, 1}, -1, -1, true};
+          {4, 3, auxiliary, auxiliary}, {stride, stride}, {auxiliary / 2, auxiliary / 2}, {1, 1}, -1, -1, true};
       // Every other output of both maps, from the last one on.
       const std::int64_t outputs = ((9 - 1) / stride + 1) * ((11 - 1) / stride + 1);
       const at::Tensor taken = at::arange(2 * outputs - 1, -1, -2, at::kLong);
@@ -143,18 +143,20 @@ TEST(Patches, OfAKernelWithARingHoldThoseOfTheKernel) {
       const at::Tensor inner = patches_at(x, geometry, positions),
                        outer = patches_at(x, with_ring(geometry), positions);
       EXPECT_EQ(outer.size(1), 3 * larger_kernel(geometry));
-      EXPECT_TRUE(at::equal(outer.index_select(1, inner_values(geometry, 3)), inner)) << side << " stride " << stride;
+      EXPECT_TRUE(at::equal(outer.index_select(1, inner_values(geometry, 3)), inner))
+          << auxiliary << " stride " << stride;
       // The library has channels first.
-      const at::Tensor all = at::im2col(x, {side, side}, {1, 1}, {side / 2, side / 2}, {stride, stride});
+      const at::Tensor all =
+          at::im2col(x, {auxiliary, auxiliary}, {1, 1}, {auxiliary / 2, auxiliary / 2}, {stride, stride});
       const at::Tensor expected =
-          all.view({2, 3, side * side, outputs}).permute({0, 3, 2, 1}).reshape({2 * outputs, -1});
-      EXPECT_TRUE(at::equal(inner, expected.index_select(0, taken))) << side << " stride " << stride;
+          all.view({2, 3, auxiliary * auxiliary, outputs}).permute({0, 3, 2, 1}).reshape({2 * outputs, -1});
+      EXPECT_TRUE(at::equal(inner, expected.index_select(0, taken))) << auxiliary << " stride " << stride;
     }
   }
 }
 
-TEST(RowWeights, AreTheFloorAndTheScoreInsideABox) {
-  RowWeights weights;
+TEST(SampleWeights, AreTheFloorAndTheScoreInsideABox) {
+  SampleWeights weights;
   weights.floor = 0.25;
   // One box over the upper left quarter, one smaller than a cell within the last cell, one that is none.
   weights.boxes = {{}, {{0, 0, 0.5, 0.5, 0.5, 0}, {0.9, 0.9, 0.95, 0.95, 0.75, 0}, {0.2, 0.2, 0.2, 0.9, 1, 0}}};
@@ -168,33 +170,33 @@ TEST(RowWeights, AreTheFloorAndTheScoreInsideABox) {
       EXPECT_EQ((of[1][4 * i + j].item<double>()), 0.25);
     }
   }
-  EXPECT_EQ(RowWeights().of(frames, 2, 2).min().item<double>(), 1.0);
+  EXPECT_EQ(SampleWeights().of(frames, 2, 2).min().item<double>(), 1.0);
 }
 
-TEST(Thinned, RowsOfConsecutiveFramesHaveEachPlaceOnceAndTheForegroundAlways) {
+TEST(Subsampled, RowsOfConsecutiveFramesHaveEachPlaceOnceAndTheForegroundAlways) {
   constexpr std::int64_t kFrames = 12, kPlaces = 35, kNth = 4;
   const double floor = 0.1;
   at::Tensor weights = at::full({kFrames, kPlaces}, floor, at::kDouble);
   weights.select(1, 7).fill_(0.9);
   std::vector<std::int64_t> positions(kFrames);
   std::iota(positions.begin(), positions.end(), 5);
-  const Thinned thinned = thin(weights, floor, kNth, positions);
+  const Subsampled thinned = subsample(weights, floor, kNth, positions);
   at::Tensor counts = at::zeros({kFrames * kPlaces}, at::kDouble);
   counts.index_add_(0, thinned.rows, thinned.weights);
   counts = counts.view({kFrames, kPlaces});
   EXPECT_TRUE(at::allclose(counts.sum(0), weights.sum(0)));
   EXPECT_TRUE(at::equal(counts.select(1, 7), weights.select(1, 7)));
   EXPECT_EQ(thinned.rows.numel(), kFrames + kFrames / kNth * (kPlaces - 1));
-  EXPECT_FALSE(thin(weights, floor, 1, positions).rows.defined());
+  EXPECT_FALSE(subsample(weights, floor, 1, positions).rows.defined());
 }
 
-TEST(Thinned, OnlyWhereThereAreManyRowsForEachRegressor) {
-  EXPECT_EQ(thinning(1900, 100), 1);
-  EXPECT_EQ(thinning(100 * 10 * 3, 100), 3);
-  EXPECT_EQ(thinning(1000000, 100), 4);
+TEST(Subsampled, OnlyWhereThereAreManyRowsForEachRegressor) {
+  EXPECT_EQ(subsampling(1900, 100), 1);
+  EXPECT_EQ(subsampling(100 * 10 * 3, 100), 3);
+  EXPECT_EQ(subsampling(1000000, 100), 4);
 }
 
-TEST(Thinned, RegressionIsThatOfAllRowsWhereAMapExplainsThem) {
+TEST(Subsampled, RegressionIsThatOfAllRowsWhereAMapExplainsThem) {
   test::Random random(11);
   const at::Tensor x = random.tensor({400, 50, 6}), map = random.tensor({6, 3});
   const at::Tensor y = x.matmul(map) + random.tensor({400, 50, 3}, 0.1);
@@ -202,7 +204,7 @@ TEST(Thinned, RegressionIsThatOfAllRowsWhereAMapExplainsThem) {
   weights.narrow(1, 10, 5).fill_(0.8);
   std::vector<std::int64_t> positions(400);
   std::iota(positions.begin(), positions.end(), 0);
-  const Thinned thinned = thin(weights, 0.1, 4, positions);
+  const Subsampled thinned = subsample(weights, 0.1, 4, positions);
   NormalEquations all, some;
   all.add(x.reshape({-1, 6}), y.reshape({-1, 3}), weights.reshape({-1}));
   some.add(x.reshape({-1, 6}).index_select(0, thinned.rows), y.reshape({-1, 3}).index_select(0, thinned.rows),
@@ -211,8 +213,8 @@ TEST(Thinned, RegressionIsThatOfAllRowsWhereAMapExplainsThem) {
   EXPECT_LT(some.rows(), all.rows() / 2);
 }
 
-TEST(RowWeights, CountABoxByThePartOfTheCell) {
-  RowWeights weights;
+TEST(SampleWeights, CountABoxByThePartOfTheCell) {
+  SampleWeights weights;
   weights.floor = 0;
   weights.boxes = {{{0.25, 0, 1, 1, 1, 0}}};
   const std::vector<std::int64_t> frames{0};
@@ -224,10 +226,12 @@ TEST(RowWeights, CountABoxByThePartOfTheCell) {
 struct Corrected : testing::TestWithParam<bool> {
   test::Opened opened = test::open_fixtures({"small", "wide"});
   capture::Stores stores = test::picture_stores(opened.set, 16);
-  Cut cut{0, {tap("backbone.stage2.2", "backbone.layer2.2"), tap("backbone.stage3.2", "backbone.layer3.2")}};
+  Cut cut{
+      0,
+      {replacement("backbone.stage2.2", "backbone.layer2.2"), replacement("backbone.stage3.2", "backbone.layer3.2")}};
   SilentProgress silent;
 
-  Tap tap(const std::string& receiver, const std::string& donor) {
+  Replacement replacement(const std::string& receiver, const std::string& donor) {
     return {graph::find_layer(opened.program(0), receiver), 1, graph::find_layer(opened.program(1), donor)};
   }
   static Options options(int rank) {
@@ -240,10 +244,11 @@ struct Corrected : testing::TestWithParam<bool> {
 
 // Design invariants 2 and 3 with corrections.
 TEST_P(Corrected, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
-  const Joint joint = plan_joint(opened.set, cut, options(3)), plain = plan_joint(opened.set, cut, options(0));
-  ASSERT_EQ(joint.rank, 3);
-  ASSERT_EQ(joint.refit_nodes.empty(), !GetParam());
-  const std::vector<graph::Splice> splices{fit(opened.set, stores, {}, cut, joint, options(3), silent).splice};
+  const Attachment attachment = plan_attachment(opened.set, cut, options(3)),
+                   plain = plan_attachment(opened.set, cut, options(0));
+  ASSERT_EQ(attachment.rank, 3);
+  ASSERT_EQ(attachment.refit_nodes.empty(), !GetParam());
+  const std::vector<graph::Splice> splices{fit(opened.set, stores, {}, cut, attachment, options(3), silent).splice};
   const auto loaded = opened.pointers();
   const bundle::Written written = bundle::write(opened.set, loaded, splices, "{}");
   torch::jit::Module bundle = test::load_bytes(written.bytes);
@@ -255,18 +260,18 @@ TEST_P(Corrected, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   EXPECT_EQ(written.parameter_bytes, test::expected_bytes(opened, splices));
   const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes -
                                 opened.program(0).unused_parameter_bytes - opened.program(1).unused_parameter_bytes;
-  const std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
-  EXPECT_EQ(written.parameter_bytes,
-            separate - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added - joint.bytes_taken_in);
-  EXPECT_GT(joint.bytes_added, plain.bytes_added);
-  EXPECT_GT(joint.flops_added, plain.flops_added);
+  const std::vector<LayerIndex> layers{cut.replacements[0].receiver_layer, cut.replacements[1].receiver_layer};
+  EXPECT_EQ(written.parameter_bytes, separate - graph::removed_by(opened.program(0), layers).bytes +
+                                         attachment.bytes_added - attachment.bytes_folded);
+  EXPECT_GT(attachment.bytes_added, plain.bytes_added);
+  EXPECT_GT(attachment.flops_added, plain.flops_added);
 }
 
 TEST_P(Corrected, ShareExplainsMoreTheHigherTheRank) {
   double before = 1;
   for (const int rank : {0, 2, 6}) {
-    const Joint joint = plan_joint(opened.set, cut, options(rank));
-    const Fitted fitted = fit(opened.set, stores, {}, cut, joint, options(rank), silent);
+    const Attachment attachment = plan_attachment(opened.set, cut, options(rank));
+    const Fitted fitted = fit(opened.set, stores, {}, cut, attachment, options(rank), silent);
     const double worst = *std::max_element(fitted.residuals.begin(), fitted.residuals.end());
     EXPECT_LT(worst, before) << rank;
     before = worst;
@@ -275,20 +280,20 @@ TEST_P(Corrected, ShareExplainsMoreTheHigherTheRank) {
 
 // What solving has in common for all ranks is done once, and changes no bit.
 TEST_P(Corrected, SharesOfSeveralRanksAreSolvedTogetherAsAlone) {
-  std::vector<Joint> joints;
-  for (const int rank : {2, 4, 6}) joints.push_back(plan_joint(opened.set, cut, options(rank)));
-  const Joint without = plan_joint(opened.set, cut, options(0));
+  std::vector<Attachment> attachments;
+  for (const int rank : {2, 4, 6}) attachments.push_back(plan_attachment(opened.set, cut, options(rank)));
+  const Attachment without = plan_attachment(opened.set, cut, options(0));
   const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&without, 1}, silent);
-  const Gathered gathered = gather_corrections(opened.set, stores, {}, cut, joints[0], plain.front(), silent);
-  const std::vector<Fitted> together = solve(gathered, joints, options(0));
-  ASSERT_EQ(together.size(), joints.size());
-  for (std::size_t i = 0; i < joints.size(); ++i) {
-    const Fitted alone = solve(gathered, joints[i], options(0));
+  const Gathered gathered = gather_corrections(opened.set, stores, {}, cut, attachments[0], plain.front(), silent);
+  const std::vector<Fitted> together = solve(gathered, attachments, options(0));
+  ASSERT_EQ(together.size(), attachments.size());
+  for (std::size_t i = 0; i < attachments.size(); ++i) {
+    const Fitted alone = solve(gathered, attachments[i], options(0));
     EXPECT_EQ(together[i].residuals, alone.residuals);
     const auto same = [&](const graph::Correction& a, const graph::Correction& b) {
       ASSERT_EQ(a.defined(), b.defined());
       if (!a.defined()) return;
-      EXPECT_EQ(a.down.size(0), joints[i].rank);
+      EXPECT_EQ(a.down.size(0), attachments[i].rank);
       EXPECT_TRUE(at::equal(a.down, b.down));
       EXPECT_TRUE(at::equal(a.up, b.up));
     };
@@ -310,14 +315,14 @@ TEST_P(Corrected, PartsOfTheFramesFitAsAllOfThem) {
     first.push_back(store.some(first_at));
     second.push_back(store.some(second_at));
   }
-  const RowWeights alike;
+  const SampleWeights alike;
   const std::vector<Part> parts{{first, alike}, {second, alike}};
   for (const int rank : {0, 4}) {
     Options given = options(rank);
     given.ridge = given.correction_ridge = 1e-3;
-    const Joint joint = plan_joint(opened.set, cut, given);
-    const Fitted all = fit(opened.set, stores, {}, cut, joint, given, silent),
-                 in_parts = fit(opened.set, parts, {}, cut, joint, given, silent);
+    const Attachment attachment = plan_attachment(opened.set, cut, given);
+    const Fitted all = fit(opened.set, stores, {}, cut, attachment, given, silent),
+                 in_parts = fit(opened.set, parts, {}, cut, attachment, given, silent);
     ASSERT_EQ(in_parts.residuals.size(), all.residuals.size());
     for (std::size_t k = 0; k < all.residuals.size(); ++k)
       EXPECT_NEAR(in_parts.residuals[k], all.residuals[k], 1e-6) << rank;
@@ -330,14 +335,14 @@ TEST_P(Corrected, PartsOfTheFramesFitAsAllOfThem) {
 
 // One pass for several cuts changes no bit of any: a plan is fitted so, and fitted again one by one.
 TEST_P(Corrected, CutsAreGatheredTogetherAsAlone) {
-  const std::vector<Cut> cuts{cut, {0, {cut.taps[0]}}, {0, {cut.taps[1]}}};
-  std::vector<Joint> joints;
-  for (const Cut& one : cuts) joints.push_back(plan_joint(opened.set, one, options(0)));
-  const std::vector<Gathered> together = gather(opened.set, stores, {}, cuts, joints, silent);
+  const std::vector<Cut> cuts{cut, {0, {cut.replacements[0]}}, {0, {cut.replacements[1]}}};
+  std::vector<Attachment> attachments;
+  for (const Cut& one : cuts) attachments.push_back(plan_attachment(opened.set, one, options(0)));
+  const std::vector<Gathered> together = gather(opened.set, stores, {}, cuts, attachments, silent);
   ASSERT_EQ(together.size(), cuts.size());
   for (std::size_t i = 0; i < cuts.size(); ++i) {
-    const Fitted one = solve(together[i], joints[i], options(0)),
-                 alone = fit(opened.set, stores, {}, cuts[i], joints[i], options(0), silent);
+    const Fitted one = solve(together[i], attachments[i], options(0)),
+                 alone = fit(opened.set, stores, {}, cuts[i], attachments[i], options(0), silent);
     EXPECT_EQ(one.residuals, alone.residuals);
     ASSERT_EQ(one.splice.refits.size(), alone.splice.refits.size());
     for (std::size_t k = 0; k < one.splice.refits.size(); ++k)
@@ -355,21 +360,22 @@ TEST(Gather, TakesCutsOfTwoReceiversTogetherAsAlone) {
   const capture::Stores stores = test::picture_stores(opened.set, 20);
   const std::vector<Cut> cuts{{0, {{1, 1, 1}}}, {1, {{1, 0, 1}}}, {0, {{0, 1, 0}}}};
   WeightsOf weights;
-  for (const int receiver : {0, 1}) {
+  for (const ModelIndex receiver : {0, 1}) {
     for (int frame = 0; frame < 20; ++frame)
       weights[receiver].boxes.push_back({{0.2 + 0.3 * receiver, 0.1, 0.5 + 0.3 * receiver, 0.6, 0.9, 0}});
   }
-  std::vector<Joint> joints;
-  joints.reserve(cuts.size());
-  for (const Cut& one : cuts) joints.push_back(plan_joint(opened.set, one, {}));
+  std::vector<Attachment> attachments;
+  attachments.reserve(cuts.size());
+  for (const Cut& one : cuts) attachments.push_back(plan_attachment(opened.set, one, {}));
   SilentProgress silent;
   Reuse reuse(std::int64_t{1} << 28, std::int64_t{1} << 28);
   for (Reuse* kept : {static_cast<Reuse*>(nullptr), &reuse}) {
-    const std::vector<Gathered> together = gather(opened.set, stores, {}, cuts, joints, silent, weights, kept);
+    const std::vector<Gathered> together = gather(opened.set, stores, {}, cuts, attachments, silent, weights, kept);
     for (std::size_t i = 0; i < cuts.size(); ++i) {
-      const Fitted one = solve(together[i], joints[i], {}),
-                   alone = fit(opened.set, stores, {}, cuts[i], joints[i], {}, silent, weights.at(cuts[i].receiver)),
-                   alike = fit(opened.set, stores, {}, cuts[i], joints[i], {}, silent);
+      const Fitted one = solve(together[i], attachments[i], {}),
+                   alone =
+                       fit(opened.set, stores, {}, cuts[i], attachments[i], {}, silent, weights.at(cuts[i].receiver)),
+                   alike = fit(opened.set, stores, {}, cuts[i], attachments[i], {}, silent);
       EXPECT_EQ(one.residuals, alone.residuals);
       EXPECT_NE(one.residuals, alike.residuals);
     }
@@ -400,32 +406,33 @@ TEST(Projection, MakesACorrectionOfManyChannelsOneOfFew) {
   loaded.push_back(broad("receiver", 31));
   loaded.push_back(broad("donor", 32));
   const test::Opened opened = test::open_loaded(std::move(loaded));
-  ASSERT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+  ASSERT_TRUE(opened.prepared[0].rewritable) << opened.prepared[0].opaque_reason;
   const capture::Stores stores = test::picture_stores(opened.set, 32);
   SilentProgress silent;
   const Cut cut{0, {{0, 1, 0}}};
   Options options;
   options.refit = false;
   options.rank = 4;
-  const Joint joint = plan_joint(opened.set, cut, options);
-  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, options);
+  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&attachment, 1}, silent);
   const auto seeing = [&](std::int64_t most_regressors) {
-    return gather_corrections(opened.set, stores, {}, cut, joint, plain.front(), silent, {}, nullptr, most_regressors);
+    return gather_corrections(opened.set, stores, {}, cut, attachment, plain.front(), silent, {}, nullptr,
+                              most_regressors);
   };
   const Gathered gathered = seeing(kMostRegressorsTried), all = seeing(kMostRegressors);
   EXPECT_TRUE(sees_more(plain.front(), kMostRegressorsTried, kMostRegressors));
   EXPECT_FALSE(sees_more(plain.front(), 130 * 9, kMostRegressors));
   EXPECT_FALSE(all.maps[0].projection.defined());
-  EXPECT_LE(solve(all, joint, options).residuals[0], solve(gathered, joint, options).residuals[0] + 1e-3);
+  EXPECT_LE(solve(all, attachment, options).residuals[0], solve(gathered, attachment, options).residuals[0] + 1e-3);
   ASSERT_TRUE(gathered.maps[0].projection.defined());
   EXPECT_LT(gathered.maps[0].projection.size(0), 130);
-  const Fitted fitted = solve(gathered, joint, options);
+  const Fitted fitted = solve(gathered, attachment, options);
   const graph::Override& one = fitted.splice.overrides[0];
   EXPECT_EQ(one.correction.down.sizes(), (std::vector<std::int64_t>{4, 130, 3, 3}));
   // The residual is that of the map as the bundle will compute it, on the rows that fitted.
   Options without = options;
   without.rank = 0;
-  const Fitted base = solve(plain.front(), plan_joint(opened.set, cut, without), without);
+  const Fitted base = solve(plain.front(), plan_attachment(opened.set, cut, without), without);
   EXPECT_LT(fitted.residuals[0], base.residuals[0]);
   const std::vector<graph::Splice> splices{fitted.splice};
   const auto pointers = opened.pointers();

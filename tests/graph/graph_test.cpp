@@ -40,7 +40,7 @@ TEST(Prepare, ReturnsTheBitsOfTheOriginalOnFramesItHasNotSeen) {
   for (const std::string& name : kTransparent) {
     const test::Opened opened = test::open_fixtures({name});
     const Prepared& prepared = opened.prepared[0];
-    ASSERT_TRUE(prepared.transparent) << name;
+    ASSERT_TRUE(prepared.rewritable) << name;
     const capture::Stores stores = test::picture_stores(opened.set, 3, 7);
     const Runner runner(*prepared.graph, prepared.parameters, {}, true);
     std::vector<std::vector<std::int64_t>> batches{{0}, {2}};
@@ -65,7 +65,7 @@ TEST(Prepare, DoesNotChangeTheLoadedModel) {
 
 TEST(Prepare, KeepsAModelThatWritesItsOwnBufferWhole) {
   const test::Opened opened = test::open_fixtures({"counter"});
-  EXPECT_FALSE(opened.prepared[0].transparent);
+  EXPECT_FALSE(opened.prepared[0].rewritable);
   EXPECT_NE(opened.prepared[0].opaque_reason, "");
   EXPECT_THAT(opened.program(0).ops, testing::IsEmpty());
 }
@@ -77,7 +77,7 @@ TEST(Prepare, KeepsAModelThatHoldsASparseTensorWhole) {
   loaded.module.register_buffer("mask", at::eye(3).to_sparse());
   loaded.module.define("def forward(self, x):\n  return torch.matmul(self.mask.to_dense(), x.flatten(2))\n");
   const Prepared prepared = prepare(loaded, dry_run(loaded));
-  EXPECT_FALSE(prepared.transparent);
+  EXPECT_FALSE(prepared.rewritable);
   EXPECT_EQ(prepared.opaque_reason, "holds the sparse tensor mask");
   EXPECT_EQ(prepared.model_elements, 3);
   EXPECT_EQ(prepared.model_bytes, 3 * 4 + 2 * 3 * 8);  // values, and their rows and columns
@@ -100,9 +100,9 @@ TEST(Prepare, KeepsAModelThatWritesBehindALoopOfNoRoundWhole) {
     };
     const model::Loaded steered = defined_as(forward("int(x.max() * 0.5)")), fixed = defined_as(forward("2"));
     const Prepared whole = prepare(steered, dry_run(steered));
-    EXPECT_FALSE(whole.transparent) << written;
+    EXPECT_FALSE(whole.rewritable) << written;
     EXPECT_EQ(whole.opaque_reason, "writes into memory that is another value's where a loop runs no round");
-    EXPECT_TRUE(prepare(fixed, dry_run(fixed)).transparent) << written;
+    EXPECT_TRUE(prepare(fixed, dry_run(fixed)).rewritable) << written;
   }
 }
 
@@ -115,7 +115,7 @@ TEST(Ops, ThatWriteIntoWhatResultsHoldAreNeeded) {
       "def forward(self, x):\n  found = [{'boxes': torch.conv2d(torch.conv2d(x, self.v), self.w)}]\n"
       "  for i in range(int(x.size(0))):\n    one = found[i]\n    one['boxes'] = one['boxes'] * 2.0\n  return found\n");
   const Prepared prepared = prepare(loaded, dry_run(loaded));
-  ASSERT_TRUE(prepared.transparent) << prepared.opaque_reason;
+  ASSERT_TRUE(prepared.rewritable) << prepared.opaque_reason;
   const Program& program = prepared.program;
   ASSERT_FALSE(program.layers.empty());
   const std::vector<bool> live = live_ops(program, {0});
@@ -161,13 +161,13 @@ TEST(Prepare, CountsAWeightOfTwoModulesOnce) {
   EXPECT_EQ(opened.prepared[0].model_elements, 8 * 27 + 33 + 2 * 576 + 3 * 8);
 }
 
-TEST(DryRun, ReportsTheModelsOwnMessage) {
+TEST(TraceRun, ReportsTheModelsOwnMessage) {
   EXPECT_THAT(test::error_text([] { (void)test::open_fixtures({"raises"}); }),
               AllOf(testing::StartsWith("input: "), HasSubstr("this model wants a width of 31"), HasSubstr("64x48"),
                     HasSubstr("--input")));
 }
 
-TEST(DryRun, LeavesAModelThatCountsItsCallsAsItWas) {
+TEST(TraceRun, LeavesAModelThatCountsItsCallsAsItWas) {
   const model::Loaded loaded = test::load_fixture("counter");
   (void)dry_run(loaded);
   EXPECT_EQ(loaded.module.attr("calls").toTensor().item<float>(), 0);
@@ -212,10 +212,10 @@ TEST(Layers, LeaveOutWhatIsOverwrittenLater) {
   // `left` of the fixture is multiplied in place after it was read.
   const test::Opened opened = test::open_fixtures({"inplace"});
   for (const std::string& name : layer_names(opened.program(0))) {
-    const int layer = find_layer(opened.program(0), name);
+    const LayerIndex layer = find_layer(opened.program(0), name);
     const c10::IValue image = test::input_of(test::picture_store(opened.set.specs[0], 1), {0});
-    // What a tap behind the producer sees must still be there when the model ends: replacing it is then exact.
-    const std::vector<Place> places{place_of(opened.program(0).layers[static_cast<std::size_t>(layer)])};
+    // What a probe behind the producer sees must still be there when the model ends: replacing it is then exact.
+    const std::vector<Place> places{place_of(opened.program(0).layers[layer])};
     at::Tensor kept, then;
     const Runner runner(*opened.prepared[0].graph, opened.prepared[0].parameters, places, true);
     (void)runner.run({image}, [&](int, const at::Tensor& value) {
@@ -241,7 +241,7 @@ TEST(Layers, HaveTheShapesThatRunsShow) {
 TEST(Flops, OfAConvolutionAreTwoPerMultiplyAdd) {
   const test::Opened opened = test::open_fixtures({"small"});
   const Program& program = opened.program(0);
-  const Layer& head = program.layers[static_cast<std::size_t>(find_layer(program, "head"))];
+  const Layer& head = program.layers[find_layer(program, "head")];
   EXPECT_EQ(head.flops, 2 * 6 * 8 * 6 * 16 * 9);
 }
 
@@ -252,7 +252,7 @@ struct Pair {
 
 class Splices : public testing::TestWithParam<Pair> {};
 
-// Design invariant 2, the joint graph. 1e-5: einsum and convolution add in another order.
+// Design invariant 2, the merged graph. 1e-5: einsum and convolution add in another order.
 TEST_P(Splices, EqualAnIndependentSplice) {
   const test::Opened opened = test::open_fixtures({GetParam().receiver, GetParam().donor});
   const capture::Stores stores = test::picture_stores(opened.set, 2, 3);
@@ -262,15 +262,14 @@ TEST_P(Splices, EqualAnIndependentSplice) {
   ASSERT_FALSE(cuts.empty());
   for (std::size_t i = 0; i < cuts.size(); ++i) {
     const std::vector<Splice> splices{test::random_splice(opened, 0, 1, cuts[i].layers, i + 1)};
-    const std::vector<int> wanted{0, 1};
+    const std::vector<ModelIndex> wanted{0, 1};
     const Assembly assembly = assemble(opened.set.models, opened.set.groups, splices, wanted);
     std::vector<c10::IValue> read;  // a receiver that takes everything from its donor reads no picture of its own
-    for (const int group : assembly.input_groups) read.push_back(images[static_cast<std::size_t>(group)]);
+    for (const int group : assembly.input_groups) read.push_back(images[group]);
     const c10::IValue both = Runner(*assembly.graph, assembly.parameter_values(), {}, true).run(read);
     const auto& outputs = both.toTupleRef().elements();
     EXPECT_LT(test::difference(test::spliced_output(opened, splices[0], images), outputs[0]), 1e-5) << "cut " << i;
-    const c10::IValue donor =
-        test::run_file(opened.loaded[1].spec.path, images[static_cast<std::size_t>(opened.set.groups[1])]);
+    const c10::IValue donor = test::run_file(opened.loaded[1].spec.path, images[opened.set.groups[1]]);
     EXPECT_TRUE(test::same_bits(outputs[1], donor)) << "cut " << i << ": the donor changed";
   }
 }
@@ -300,7 +299,7 @@ TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
   const capture::Stores stores = test::picture_stores(twins.set, 1);
   const c10::IValue image = test::input_of(stores[0], {0});
   const c10::IValue own = test::run_file(twins.loaded[1].spec.path, image);
-  for (int layer = 0; layer < static_cast<int>(twins.program(0).layers.size()); ++layer) {
+  for (LayerIndex layer = 0; layer < static_cast<int>(twins.program(0).layers.size()); ++layer) {
     Splice splice;
     splice.receiver = 0;
     Override one;
@@ -308,13 +307,11 @@ TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
     one.donor = 1;
     splice.overrides.push_back(one);
     const std::vector<Splice> splices{splice};
-    const std::vector<int> wanted{0, 1};
+    const std::vector<ModelIndex> wanted{0, 1};
     const Assembly assembly = assemble(twins.set.models, twins.set.groups, splices, wanted);
     const c10::IValue both = Runner(*assembly.graph, assembly.parameter_values(), {}, true).run({image});
-    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[0], own))
-        << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
-    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[1], own))
-        << twins.program(0).layers[static_cast<std::size_t>(layer)].name;
+    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[0], own)) << twins.program(0).layers[layer].name;
+    EXPECT_TRUE(test::same_bits(both.toTupleRef().elements()[1], own)) << twins.program(0).layers[layer].name;
   }
 }
 
@@ -353,7 +350,7 @@ TEST(Runner, PoolsAsTorchDoesToTheBit) {
 
 TEST(Assemble, ComputesWhatIsIdenticalOnce) {
   const test::Opened opened = test::open_fixtures({"frozen_a", "frozen_b"});
-  const std::vector<int> wanted{0, 1};
+  const std::vector<ModelIndex> wanted{0, 1};
   const Assembly assembly = assemble(opened.set.models, opened.set.groups, {}, wanted);
   std::int64_t convolutions = 0;
   for (torch::jit::Node* node : assembly.graph->nodes()) convolutions += node->kind() == c10::aten::conv2d ? 1 : 0;
@@ -364,7 +361,7 @@ TEST(Assemble, HoldsExactlyTheParametersThatTheRemovalLeaves) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   for (const planner::DepthCut& cut : test::map_cuts(opened.program(0))) {
     const std::vector<Splice> splices{test::random_splice(opened, 0, 1, cut.layers, 5)};
-    const std::vector<int> wanted{0, 1};
+    const std::vector<ModelIndex> wanted{0, 1};
     const Assembly assembly = assemble(opened.set.models, opened.set.groups, splices, wanted);
     std::set<std::string> left, expected;
     for (const AssembledParameter& parameter : assembly.parameters) {
@@ -385,7 +382,7 @@ TEST(Assemble, RefusesACycle) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const std::vector<Splice> splices{test::random_splice(opened, 0, 1, {1}, 1),
                                     test::random_splice(opened, 1, 0, {1}, 2)};
-  const std::vector<int> wanted{0, 1};
+  const std::vector<ModelIndex> wanted{0, 1};
   const auto error = test::error_of([&] { (void)assemble(opened.set.models, opened.set.groups, splices, wanted); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->kind(), ErrorKind::kInternal);
@@ -393,14 +390,14 @@ TEST(Assemble, RefusesACycle) {
 
 TEST(DescribeJoint, AgreesWithThePrograms) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
-  const std::vector<int> wanted{0, 1};
+  const std::vector<ModelIndex> wanted{0, 1};
   const Assembly assembly = assemble(opened.set.models, opened.set.groups, {}, wanted);
-  const Program joint = describe_joint(assembly, {test::input_of(test::picture_store(opened.set.specs[0], 1), {0})});
-  EXPECT_EQ(total_parameter_bytes(joint),
+  const Program merged = describe_merged(assembly, {test::input_of(test::picture_store(opened.set.specs[0], 1), {0})});
+  EXPECT_EQ(total_parameter_bytes(merged),
             total_parameter_bytes(opened.program(0)) + total_parameter_bytes(opened.program(1)));
   // Both decode the boxes of their grids; what is equal there is computed once, which only takes away.
-  EXPECT_LE(total_flops(joint), total_flops(opened.program(0)) + total_flops(opened.program(1)));
-  EXPECT_GT(total_flops(joint), (total_flops(opened.program(0)) + total_flops(opened.program(1))) * 98 / 100);
+  EXPECT_LE(total_flops(merged), total_flops(opened.program(0)) + total_flops(opened.program(1)));
+  EXPECT_GT(total_flops(merged), (total_flops(opened.program(0)) + total_flops(opened.program(1))) * 98 / 100);
 }
 
 TEST(RefitConvolutions, AreTheFirstOnesAfterThePyramid) {

@@ -14,11 +14,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Copies of what the taps of all layers see.
+/// Copies of what the probes of all layers see.
 std::vector<at::Tensor> layers_of(const Prepared& model, const Runner& runner, const c10::IValue& input) {
   std::vector<at::Tensor> values(model.program.layers.size());
-  runner.run({input}, [&](int layer, const at::Tensor& value) {
-    values[static_cast<std::size_t>(layer)] = value.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  runner.run({input}, [&](LayerIndex layer, const at::Tensor& value) {
+    values[layer] = value.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
   });
   return values;
 }
@@ -46,7 +46,7 @@ void expect_the_layers_of(const Prepared& model, const model::InputSpec& spec, c
   }
 }
 
-TapRunner choose(const Prepared& model, const model::InputSpec& spec) {
+ProbeRunner choose(const Prepared& model, const model::InputSpec& spec) {
   const video::FrameStore store = test::picture_store(spec, 2, 3);
   return layer_runner(
       model, {test::input_of(store, model.batchable ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0})});
@@ -56,13 +56,13 @@ TEST(Optimise, KeepsTheLayersOfOrdinaryModels) {
   for (const char* name : {"small", "small.traced", "wide", "tied", "shuffle", "shuffle.traced", "inplace", "dict",
                            "list", "bytes", "one_frame", "frozen_a", "yolov8"}) {
     const test::Opened opened = test::open_fixtures({name});
-    const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+    const ProbeRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
     EXPECT_EQ(chosen.reason, "") << name;
     expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
   }
 }
 
-// Whatever becomes of them, optimised or not: what the taps see is right.
+// Whatever becomes of them, optimised or not: what the probes see is right.
 TEST(Optimise, OrTheModelAsItIsForEveryWayOfWriting) {
   int optimised = 0, animals = 0;
   for (const auto& entry : fs::recursive_directory_iterator(test::fixture_path("zoo").replace_extension())) {
@@ -71,8 +71,8 @@ TEST(Optimise, OrTheModelAsItIsForEveryWayOfWriting) {
     std::vector<model::Loaded> loaded;
     loaded.push_back(model::load({name, entry.path().string(), test::fixture_input(), {}}, ""));
     const test::Opened opened = test::open_loaded(std::move(loaded));
-    if (!opened.prepared[0].transparent) continue;
-    const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+    if (!opened.prepared[0].rewritable) continue;
+    const ProbeRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
     ++animals;
     optimised += chosen.reason.empty() ? 1 : 0;
     expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
@@ -96,7 +96,7 @@ TEST(Optimise, BitsOfAValueDoNotDependOnWhatElseIsRead) {
   for (const char* name : {"small", "wide", "shuffle", "inplace", "yolov8"}) {
     const test::Opened opened = test::open_fixtures({name});
     const Prepared& model = opened.prepared[0];
-    const std::vector<int> wanted{0};
+    const std::vector<ModelIndex> wanted{0};
     std::vector<PlaceRequest> requests;
     int node = 0;
     for (const torch::jit::Node* one : model.graph->nodes()) {
@@ -110,11 +110,11 @@ TEST(Optimise, BitsOfAValueDoNotDependOnWhatElseIsRead) {
     const std::vector<c10::IValue> input{
         test::input_of(store, model.batchable ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0})};
     const auto values_of = [&](const std::vector<Place>& places) {
-      const TapRunner chosen = joint_runner(assembly, places, input);
+      const ProbeRunner chosen = merged_runner(assembly, places, input);
       EXPECT_EQ(chosen.reason, "") << name;
       std::vector<at::Tensor> values(places.size());
       chosen.runner.run(input, [&](int place, const at::Tensor& value) {
-        values[static_cast<std::size_t>(place)] = value.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+        values[place] = value.to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
       });
       return values;
     };
@@ -169,8 +169,8 @@ TEST(Optimise, FallsBackWhereValuesDiffer) {
         a = torch.relu(torch.conv2d(z, self.w2, None, [1, 1], [1, 1]))
         return torch.conv2d(a, self.w3, None, [1, 1], [1, 1])
   )");
-  ASSERT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
-  const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+  ASSERT_TRUE(opened.prepared[0].rewritable) << opened.prepared[0].opaque_reason;
+  const ProbeRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
   EXPECT_THAT(chosen.reason, testing::HasSubstr("differs by"));
   expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
 }
@@ -198,8 +198,8 @@ TEST(Optimise, KeepsEveryActivationThatItFuses) {
         a = torch.relu(torch.conv2d(z, self.w2, None, [1, 1], [1, 1]))
         return torch.conv2d(a, self.w3, None, [1, 1], [1, 1])
     )");
-    ASSERT_TRUE(opened.prepared[0].transparent) << activation << ": " << opened.prepared[0].opaque_reason;
-    const TapRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
+    ASSERT_TRUE(opened.prepared[0].rewritable) << activation << ": " << opened.prepared[0].opaque_reason;
+    const ProbeRunner chosen = choose(opened.prepared[0], opened.set.specs[0]);
     EXPECT_EQ(chosen.reason, "") << activation;
     expect_the_layers_of(opened.prepared[0], opened.set.specs[0], chosen.runner);
   }

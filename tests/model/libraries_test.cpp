@@ -37,7 +37,7 @@ TEST(Library, LetsModelsUseItsOperators) {
   const std::string file = std::filesystem::path(REPSIM_TEST_OPERATORS).filename().string();
   EXPECT_THAT(opened.loaded[0].operator_libraries, testing::ElementsAre(OperatorLibrary{file, {"repsim_test::halve"}}));
   EXPECT_THAT(opened.loaded[1].operator_libraries, testing::IsEmpty());
-  EXPECT_TRUE(opened.prepared[0].transparent) << opened.prepared[0].opaque_reason;
+  EXPECT_TRUE(opened.prepared[0].rewritable) << opened.prepared[0].opaque_reason;
 }
 
 // torchvision's, and what torch's tools for extensions build, name libtorch_python.so, which loads only where a Python

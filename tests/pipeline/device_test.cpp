@@ -124,9 +124,9 @@ TEST_F(OnAGpu, LayersAndResultsAreThoseOfTheCpu) {
     const auto run = [&](at::Device device) {
       std::vector<at::Tensor> values(model.program.layers.size());
       const graph::Runner runner(*model.graph, model.parameters, layers_of(model), /*keep_output=*/true, device);
-      const c10::IValue result = runner.run({input}, [&](int layer, const at::Tensor& value) {
+      const c10::IValue result = runner.run({input}, [&](LayerIndex layer, const at::Tensor& value) {
         EXPECT_EQ(value.device().type(), device.type()) << name;
-        values[static_cast<std::size_t>(layer)] = value.to(at::kCPU, at::kDouble, false, /*copy=*/true);
+        values[layer] = value.to(at::kCPU, at::kDouble, false, /*copy=*/true);
       });
       for (const at::Tensor& tensor : model::tensors_of(result)) {
         EXPECT_TRUE(tensor.is_cpu()) << name;

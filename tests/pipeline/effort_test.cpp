@@ -76,8 +76,8 @@ TEST(SideInputs, AreReadWhereCorrectionsBarelyMiss) {
   const report::Plan plan = pipeline::plan(settings, folder / "out", true, silent).plan;
   ASSERT_EQ(plan.shares.size(), 1U);
   const report::Share& share = plan.shares[0];
-  ASSERT_GE(share.side_inputs.size(), 1U);
-  EXPECT_EQ(share.side_inputs[0].donor, "donor");
+  ASSERT_GE(share.auxiliary_inputs.size(), 1U);
+  EXPECT_EQ(share.auxiliary_inputs[0].donor, "donor");
   EXPECT_GE(share.measured_fidelity, 0.995);
   // Design invariant 3: the bytes are those of the file, and the file is what the plan says.
   EXPECT_EQ(plan.deduplicated->bytes - plan.after.bytes, share.bytes_removed - share.bytes_added);
@@ -128,7 +128,7 @@ TEST(Corrections, ThatArePutOffLoseNothing) {
   };
   std::vector<Measured> all;
   std::map<double, std::int64_t> saved;
-  std::int64_t put_off = 0;
+  std::int64_t defer = 0;
   const std::vector<double> targets{0.6, 0.65, 0.7, 0.75, 0.8, 0.85};
   for (const double target : targets) {
     settings.min_fidelity = target;
@@ -138,7 +138,7 @@ TEST(Corrections, ThatArePutOffLoseNothing) {
     for (const report::Candidate& one : plan.candidates) {
       if (one.chosen) saved[target] = one.bytes_saved;
       if (one.measured_fidelity) all.push_back({*one.measured_fidelity, one.bytes_saved});
-      put_off += one.reason.find("another choice saves more") != std::string::npos ? 1 : 0;
+      defer += one.reason.find("another choice saves more") != std::string::npos ? 1 : 0;
     }
   }
   for (const double target : targets) {
@@ -147,7 +147,7 @@ TEST(Corrections, ThatArePutOffLoseNothing) {
       EXPECT_GE(saved[target], one.saved) << target << " by one of " << one.fidelity;
     }
   }
-  EXPECT_GT(put_off, 0);
+  EXPECT_GT(defer, 0);
 }
 
 // What is put off again and again must not keep the search from what is open.

@@ -58,7 +58,7 @@ TEST_F(FramesThatFit, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
   ASSERT_EQ(parts.size(), 2U);
   ASSERT_EQ(parts[0].frames.front().size(), 96);
   ASSERT_EQ(parts[1].frames.front().size(), 14);
-  const fit::RowWeights& all = frames.weights_all(0);
+  const fit::SampleWeights& all = frames.weights_all(0);
   ASSERT_EQ(all.boxes.size(), 110U);
   std::vector<int> times(110, 0);
   std::size_t found = 0;

@@ -65,7 +65,7 @@ TEST_P(Formats, ArePlannedMeasuredAndVerified) {
   const report::Plan plan = pipeline::plan(settings, folder / "out", false, silent).plan;
 
   const report::ModelEntry& detector = plan.models[0];
-  EXPECT_TRUE(detector.transparent) << detector.opaque_reason;
+  EXPECT_TRUE(detector.rewritable) << detector.opaque_reason;
   EXPECT_EQ(detector.output.format, layout.format) << detector.format_reason;
   EXPECT_THAT(detector.format_reason, HasSubstr(layout.reason));
   if (layout.input_from_archive) {

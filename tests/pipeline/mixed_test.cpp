@@ -59,8 +59,8 @@ void save_model(const std::string& path, const Branch& fine, const Branch& coars
   module.save(path);
 }
 
-Branch branch(test::Random& random, std::int64_t channels, std::int64_t side) {
-  const at::Tensor weight = random.tensor({channels, 3, side, side});
+Branch branch(test::Random& random, std::int64_t channels, std::int64_t auxiliary) {
+  const at::Tensor weight = random.tensor({channels, 3, auxiliary, auxiliary});
   return {weight - weight.mean({1, 2, 3}, /*keepdim=*/true), random.tensor({channels}, 0.1)};
 }
 

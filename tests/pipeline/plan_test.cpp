@@ -182,11 +182,11 @@ TEST_F(PlanWithAShare, VerifyRefusesAPlanWithoutHoldOutFrames) {
 }
 
 TEST(Plan, WithNothingToShareIsWrittenAllTheSame) {
-  Job job({"list", "counter"});  // one transparent model alone
+  Job job({"list", "counter"});  // one rewritable model alone
   const Outcome outcome = run(job);
   EXPECT_TRUE(outcome.plan.shares.empty());
   for (const report::ModelEntry& model : outcome.plan.models) {
-    if (!model.transparent) continue;
+    if (!model.rewritable) continue;
     EXPECT_TRUE(model.fidelity.bit_identical) << model.name;
   }
   EXPECT_TRUE(fs::exists(job.out() / "bundle.pt"));
@@ -198,7 +198,7 @@ TEST(Plan, SaysOnHowManyFramesSWasTakenAlsoWhenTheFirstModelIsCarriedWhole) {
   job.settings.share = {{"small", "wide"}};
   job.settings.max_trials = 1;
   const Outcome outcome = run(job);
-  ASSERT_FALSE(outcome.plan.models[0].transparent);
+  ASSERT_FALSE(outcome.plan.models[0].rewritable);
   const Json similarity = parse_json(job.written("similarity.json"), "similarity.json");
   EXPECT_EQ(similarity["frames"], 16);  // of the 31 that calibrate, one whole minibatch
   EXPECT_EQ(similarity["matrices"].size(), 1U);
@@ -289,7 +289,7 @@ TEST(InterruptedPlan, EndsInEveryStageAndLeavesNothing) {
   EXPECT_THAT(stages, testing::IsSupersetOf({"load", "count", "decode", "capture", "screen", "fit", "measure"}));
 }
 
-TEST(DryRun, TouchesNothing) {
+TEST(TraceRun, TouchesNothing) {
   Job job({"small", "wide"});
   const std::string text = dry_run(job.settings, job.out(), false);
   EXPECT_THAT(text, testing::AllOf(HasSubstr("small"), HasSubstr("would consider small<-wide")));

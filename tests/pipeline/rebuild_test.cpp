@@ -210,14 +210,14 @@ TEST_F(Rebuild, NamesTheFieldOfAShareThatIsNone) {
 TEST_F(Rebuild, RefusesCyclesAndLayersThatADonorNoLongerComputes) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   // The last layers that are maps: what they need is not gone when they are taken, but all before them is.
-  const auto last_map = [&](int model) {
+  const auto last_map = [&](ModelIndex model) {
     std::string name;
     for (const graph::Layer& layer : opened.program(model).layers) {
       if (layer.shape.size() == 3 && layer.dtype == "Float") name = layer.name;
     }
     return name;
   };
-  const auto first_map = [&](int model) {
+  const auto first_map = [&](ModelIndex model) {
     for (const graph::Layer& layer : opened.program(model).layers) {
       if (layer.shape.size() == 3 && layer.dtype == "Float") return layer.name;
     }
@@ -242,18 +242,19 @@ TEST_F(Rebuild, RefusesCyclesAndLayersThatADonorNoLongerComputes) {
 }
 
 /// Corrections of rank 4, and what they read besides.
-void correct(Json& share, const Json& side_inputs) {
+void correct(Json& share, const Json& auxiliary_inputs) {
   for (Json& one : share["replaced"]) one["correction_rank"] = 4;
-  share["side_inputs"] = side_inputs;
+  share["side_inputs"] = auxiliary_inputs;
 }
 
 TEST_F(Rebuild, ReadsTheSideInputsThatAShareNames) {
   const report::Share& first = made_->plan.shares[0];
   const test::Opened donor = test::open_fixtures({first.donor});
-  const Json sides = Json::array({{{"donor", first.donor}, {"donor_layer", donor.program(0).layers[0].name}}});
+  const Json auxiliary_inputs =
+      Json::array({{{"donor", first.donor}, {"donor_layer", donor.program(0).layers[0].name}}});
   const report::Rebuilt without = rebuilt([](Json& plan) { correct(plan["shares"][0], Json::array()); });
   fs::remove(folder_ / "bundle.pt");
-  const report::Rebuilt with = rebuilt([&](Json& plan) { correct(plan["shares"][0], sides); });
+  const report::Rebuilt with = rebuilt([&](Json& plan) { correct(plan["shares"][0], auxiliary_inputs); });
   EXPECT_EQ((with.parameter_bytes - without.parameter_bytes) % (4 * 4 * donor.program(0).layers[0].shape[0]), 0);
   EXPECT_GT(with.parameter_bytes, without.parameter_bytes);
   EXPECT_LT(with.shares[0].residual, without.shares[0].residual);
@@ -261,9 +262,9 @@ TEST_F(Rebuild, ReadsTheSideInputsThatAShareNames) {
 
 TEST_F(Rebuild, NamesTheFieldOfASideInputThatIsNone) {
   const std::string donor = made_->plan.shares[0].donor;
-  const auto with = [&](const Json& side_inputs, int rank = 4) {
+  const auto with = [&](const Json& auxiliary_inputs, int rank = 4) {
     return [=](Json& plan) {
-      correct(plan["shares"][0], side_inputs);
+      correct(plan["shares"][0], auxiliary_inputs);
       for (Json& one : plan["shares"][0]["replaced"]) one["correction_rank"] = rank;
     };
   };

@@ -58,11 +58,11 @@ TEST(Search, OfThreeModelsTakesSharesWithoutCycles) {
     }
   }
   // A donor that takes itself still computes what it gives.
-  for (const report::Share& giver : plan.shares) {
-    for (const report::Share& taker : plan.shares) {
-      for (const report::Replaced& one : taker.replaced) {
-        if (one.donor != giver.receiver) continue;
-        EXPECT_THAT(giver.removed_layers, Not(testing::Contains(one.donor_layer)));
+  for (const report::Share& donor_program : plan.shares) {
+    for (const report::Share& receiver_program : plan.shares) {
+      for (const report::Replaced& one : receiver_program.replaced) {
+        if (one.donor != donor_program.receiver) continue;
+        EXPECT_THAT(donor_program.removed_layers, Not(testing::Contains(one.donor_layer)));
       }
     }
   }

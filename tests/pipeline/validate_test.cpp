@@ -48,9 +48,10 @@ TEST(Validate, WritesTheSameBytesTwice) {
     EXPECT_GE(cut.fidelity, 0);
     EXPECT_LE(cut.fidelity, 1);
     EXPECT_EQ(cut.receiver_layers.size(), cut.donor_layers.size());
-    for (const planner::Guide guide : {planner::Guide::kR2, planner::Guide::kR2Weighted, planner::Guide::kSpatialCka,
-                                       planner::Guide::kLastLayers, planner::Guide::kAgreement})
-      EXPECT_LE(cut.guides[planner::index_of(guide)], 1 + 1e-9);
+    for (const planner::Predictor predictor :
+         {planner::Predictor::kR2, planner::Predictor::kR2Weighted, planner::Predictor::kSpatialCka,
+          planner::Predictor::kLastLayers, planner::Predictor::kAgreement})
+      EXPECT_LE(cut.predictors[planner::index_of(predictor)], 1 + 1e-9);
   }
 }
 
@@ -65,8 +66,8 @@ TEST(Validate, AModelThatTakesFromItsTwinKeepsAll) {
     if (!cut.equal_depth) continue;
     ++equal;
     EXPECT_EQ(cut.receiver_layers, cut.donor_layers);
-    EXPECT_NEAR(cut.guides[planner::index_of(planner::Guide::kSimilarity)], 1, 1e-6);
-    EXPECT_GT(cut.guides[planner::index_of(planner::Guide::kR2)], 0.99);
+    EXPECT_NEAR(cut.predictors[planner::index_of(planner::Predictor::kSimilarity)], 1, 1e-6);
+    EXPECT_GT(cut.predictors[planner::index_of(planner::Predictor::kR2)], 0.99);
   }
   EXPECT_GT(equal, 1);
 }

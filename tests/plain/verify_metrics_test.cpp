@@ -275,8 +275,8 @@ TEST(Bootstrap, EqualsAveragePrecisionOfResampledFrames) {
     std::sort(values.begin(), values.end());
     const Interval interval = bootstrap_interval(found, targets, 0.9, kDraws, seed);
     // Percentile of the expanded interval, by bisection on Student's t with few degrees of freedom (closed forms).
-    const double tail = expanded_tail(found.size());
-    const double low = tail * (kDraws - 1), high = (1 - tail) * (kDraws - 1);
+    const double suffix = expanded_tail(found.size());
+    const double low = suffix * (kDraws - 1), high = (1 - suffix) * (kDraws - 1);
     const auto at = [&](double position) {
       const auto below = static_cast<std::size_t>(position);
       return std::lerp(values[below], values[std::min<std::size_t>(below + 1, kDraws - 1)],

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "repsim/base/error.hpp"
-#include "repsim/guide.hpp"
+#include "repsim/predictor.hpp"
 
 namespace repsim::planner {
 namespace {
@@ -29,28 +29,28 @@ class Noise {
   std::mt19937_64 engine_;
 };
 
-/// Cuts whose fidelity falls with what is left unexplained, by a curve that no guide shows, with noise.
+/// Cuts whose fidelity falls with what is left unexplained, by a curve that no predictor shows, with noise.
 struct Cuts {
-  std::vector<GuideValues> guides;
+  std::vector<PredictorValues> predictors;
   std::vector<double> fidelity;
 
   Cuts(std::uint64_t seed, std::size_t count, double noise) {
     Noise random(seed);
     for (std::size_t i = 0; i < count; ++i) {
       const double lost = std::pow(random.uniform(), 2);  // 0..1, many small
-      GuideValues one;
+      PredictorValues one;
       one.fill(kNaN);
-      const auto set = [&](Guide guide, double value) { one[index_of(guide)] = value; };
-      set(Guide::kSimilarity, 1 - 0.5 * lost - 0.2 * random.uniform());
-      set(Guide::kSpatialCka, 1 - 0.6 * lost - 0.3 * random.uniform());
-      set(Guide::kR2, 1 - 0.8 * lost - 0.05 * random.uniform());
-      set(Guide::kR2Weighted, 1 - 0.8 * lost - 0.02 * random.uniform());
-      set(Guide::kOutputError, 0.01 + lost * (0.9 + 0.2 * random.uniform()));
-      set(Guide::kLastLayers, 1 - 0.9 * lost);
+      const auto set = [&](Predictor predictor, double value) { one[index_of(predictor)] = value; };
+      set(Predictor::kSimilarity, 1 - 0.5 * lost - 0.2 * random.uniform());
+      set(Predictor::kSpatialCka, 1 - 0.6 * lost - 0.3 * random.uniform());
+      set(Predictor::kR2, 1 - 0.8 * lost - 0.05 * random.uniform());
+      set(Predictor::kR2Weighted, 1 - 0.8 * lost - 0.02 * random.uniform());
+      set(Predictor::kOutputError, 0.01 + lost * (0.9 + 0.2 * random.uniform()));
+      set(Predictor::kLastLayers, 1 - 0.9 * lost);
       const double truth = 1 / (1 + std::exp(8 * (lost - 0.5)));
       fidelity.push_back(std::clamp(truth + noise * random.normal(), 0.0, 1.0));
-      set(Guide::kAgreement, std::clamp(truth + noise * random.normal(), 0.0, 1.0));
-      guides.push_back(one);
+      set(Predictor::kAgreement, std::clamp(truth + noise * random.normal(), 0.0, 1.0));
+      predictors.push_back(one);
     }
   }
 };
@@ -59,7 +59,7 @@ struct Cuts {
 class Slow {
  public:
   Slow(const Cuts& cuts, bool trial) : trial_(trial) {
-    for (const GuideValues& one : cuts.guides) raw_.push_back(features(one));
+    for (const PredictorValues& one : cuts.predictors) raw_.push_back(features(one));
     const std::size_t width = raw_.front().size(), n = raw_.size();
     for (std::size_t k = 0; k < width; ++k) {
       long double sum = 0, squares = 0;
@@ -100,10 +100,10 @@ class Slow {
     }
   }
 
-  Predicted predict(const GuideValues& guides) const {
+  Predicted predict(const PredictorValues& predictors) const {
     std::vector<std::size_t> all;
     for (std::size_t i = 0; i < rows_.size(); ++i) all.push_back(i);
-    const auto [mean, variance] = at(scaled(features(guides)), all, length_, noise_);
+    const auto [mean, variance] = at(scaled(features(predictors)), all, length_, noise_);
     const double reach = quantile_ * std::sqrt(variance);
     return {back(mean), back(mean - reach), back(mean + reach)};
   }
@@ -115,16 +115,16 @@ class Slow {
     const double e = std::exp(center_ + scale_ * z), f = (1.02 * e - 0.02) / (1 + e);
     return f < 0 ? 0 : f > 1 ? 1 : f;
   }
-  Row features(const GuideValues& g) const {
+  Row features(const PredictorValues& g) const {
     Row row;
     if (trial_) {
-      row.push_back(std::log(std::max(1e-3, 1 - g[index_of(Guide::kLastLayers)])));
-      row.push_back(odds(g[index_of(Guide::kAgreement)]));
+      row.push_back(std::log(std::max(1e-3, 1 - g[index_of(Predictor::kLastLayers)])));
+      row.push_back(odds(g[index_of(Predictor::kAgreement)]));
       return row;
     }
-    for (const Guide one : {Guide::kSimilarity, Guide::kSpatialCka, Guide::kR2, Guide::kR2Weighted})
+    for (const Predictor one : {Predictor::kSimilarity, Predictor::kSpatialCka, Predictor::kR2, Predictor::kR2Weighted})
       row.push_back(std::log(std::max(1e-3, 1 - g[index_of(one)])));
-    row.push_back(std::log(g[index_of(Guide::kOutputError)]));
+    row.push_back(std::log(g[index_of(Predictor::kOutputError)]));
     return row;
   }
   Row scaled(Row row) const {
@@ -182,9 +182,9 @@ class Slow {
 TEST(Calibration, EqualsARegressionThatLeavesEachCutOutAnew) {
   for (const bool trial : {false, true}) {
     const Cuts known(3, 14, 0.05), others(4, 6, 0.05);
-    const Calibration quick(known.guides, known.fidelity, trial);
+    const Calibration quick(known.predictors, known.fidelity, trial);
     const Slow slow(known, trial);
-    for (const GuideValues& one : others.guides) {
+    for (const PredictorValues& one : others.predictors) {
       const Predicted a = quick.predict(one), b = slow.predict(one);
       EXPECT_NEAR(a.fidelity, b.fidelity, 1e-8);
       EXPECT_NEAR(a.low, b.low, 1e-8);
@@ -198,9 +198,9 @@ TEST(Calibration, IntervalsHoldNineInTenOutOfSample) {
     double held = 0, all = 0;
     for (std::uint64_t seed = 0; seed < 40; ++seed) {
       const Cuts known(100 + seed, count, 0.06), others(900 + seed, 25, 0.06);
-      const Calibration calibration(known.guides, known.fidelity, false);
-      for (std::size_t i = 0; i < others.guides.size(); ++i) {
-        const Predicted one = calibration.predict(others.guides[i]);
+      const Calibration calibration(known.predictors, known.fidelity, false);
+      for (std::size_t i = 0; i < others.predictors.size(); ++i) {
+        const Predicted one = calibration.predict(others.predictors[i]);
         EXPECT_LE(one.low, one.fidelity);
         EXPECT_GE(one.high, one.fidelity);
         held += one.low <= others.fidelity[i] && others.fidelity[i] <= one.high ? 1 : 0;
@@ -214,43 +214,43 @@ TEST(Calibration, IntervalsHoldNineInTenOutOfSample) {
 
 TEST(Calibration, FollowsACurveThatNoGuideShows) {
   const Cuts cuts(7, 64, 0.02);
-  std::vector<double> foretold;
-  for (const Predicted& one : predicted_from_others(cuts.guides, cuts.fidelity, false, 1))
-    foretold.push_back(one.fidelity);
-  EXPECT_GT(pearson(foretold, cuts.fidelity), 0.97);
+  std::vector<double> predicted;
+  for (const Predicted& one : predicted_from_others(cuts.predictors, cuts.fidelity, false, 1))
+    predicted.push_back(one.fidelity);
+  EXPECT_GT(pearson(predicted, cuts.fidelity), 0.97);
 }
 
 TEST(Calibration, TakesUndefinedGuidesForAverage) {
   Cuts cuts(8, 40, 0.02);
-  for (GuideValues& one : cuts.guides) one[index_of(Guide::kOutputError)] = kNaN;
-  cuts.guides[3][index_of(Guide::kSimilarity)] = kNaN;
-  std::vector<double> foretold;
-  for (const Predicted& one : predicted_from_others(cuts.guides, cuts.fidelity, false, 1))
-    foretold.push_back(one.fidelity);
-  EXPECT_GT(pearson(foretold, cuts.fidelity), 0.95);
+  for (PredictorValues& one : cuts.predictors) one[index_of(Predictor::kOutputError)] = kNaN;
+  cuts.predictors[3][index_of(Predictor::kSimilarity)] = kNaN;
+  std::vector<double> predicted;
+  for (const Predicted& one : predicted_from_others(cuts.predictors, cuts.fidelity, false, 1))
+    predicted.push_back(one.fidelity);
+  EXPECT_GT(pearson(predicted, cuts.fidelity), 0.95);
 }
 
 TEST(Calibration, OfEqualFidelitiesForetellsThem) {
   Cuts cuts(9, 20, 0.02);
   std::fill(cuts.fidelity.begin(), cuts.fidelity.end(), 1.0);
-  const Predicted one = Calibration(cuts.guides, cuts.fidelity, true).predict(cuts.guides.front());
+  const Predicted one = Calibration(cuts.predictors, cuts.fidelity, true).predict(cuts.predictors.front());
   EXPECT_NEAR(one.fidelity, 1, 1e-6);
   EXPECT_NEAR(one.low, 1, 1e-4);
 }
 
 TEST(Calibration, RefusesToLearnFromTooLittle) {
   const Cuts cuts(10, Calibration::kFewest - 1, 0.02);
-  EXPECT_THROW(Calibration(cuts.guides, cuts.fidelity, false), Error);
-  for (const Predicted& one : predicted_from_others(cuts.guides, cuts.fidelity, false, 1))
+  EXPECT_THROW(Calibration(cuts.predictors, cuts.fidelity, false), Error);
+  for (const Predicted& one : predicted_from_others(cuts.predictors, cuts.fidelity, false, 1))
     EXPECT_TRUE(std::isnan(one.fidelity));
 }
 
 TEST(Calibration, NeverLooksAtTheCutThatItForetells) {
   // Another fidelity of one cut changes nothing of what is foretold for it.
   Cuts cuts(11, 30, 0.05);
-  const auto before = predicted_from_others(cuts.guides, cuts.fidelity, true, 5);
+  const auto before = predicted_from_others(cuts.predictors, cuts.fidelity, true, 5);
   cuts.fidelity[4] = 1 - cuts.fidelity[4];
-  const auto after = predicted_from_others(cuts.guides, cuts.fidelity, true, 5);
+  const auto after = predicted_from_others(cuts.predictors, cuts.fidelity, true, 5);
   EXPECT_EQ(before[4].fidelity, after[4].fidelity);
   EXPECT_EQ(before[4].high, after[4].high);
 }

@@ -23,31 +23,32 @@ bool allowed(const Choice& choice, const std::vector<int>& taken) {
   for (const int a : taken) {
     if (a < 0) continue;
     ++shares;
-    const Column& taker = choice.columns[static_cast<std::size_t>(a)];
-    for (const Given& given : taker.given) {
-      donors[static_cast<std::size_t>(taker.receiver)].insert(given.donor);
+    const ShareOption& receiver_program = choice.options[a];
+    for (const Supplied& supplied : receiver_program.supplied) {
+      donors[receiver_program.receiver].insert(supplied.donor);
       for (const int b : taken) {
         if (b < 0) continue;
-        const Column& giver = choice.columns[static_cast<std::size_t>(b)];
-        if (giver.receiver != given.donor) continue;
-        for (const int layer : given.layers) {
-          if (std::find(giver.lost.begin(), giver.lost.end(), layer) != giver.lost.end()) return false;
+        const ShareOption& donor_program = choice.options[b];
+        if (donor_program.receiver != supplied.donor) continue;
+        for (const LayerIndex layer : supplied.layers) {
+          if (std::find(donor_program.unavailable.begin(), donor_program.unavailable.end(), layer) !=
+              donor_program.unavailable.end())
+            return false;
         }
       }
     }
   }
-  for (const auto& set : choice.banned) {
+  for (const auto& set : choice.nogoods) {
     std::size_t together = 0;
-    for (const std::size_t column : set)
-      together += std::find(taken.begin(), taken.end(), static_cast<int>(column)) != taken.end() ? 1 : 0;
+    for (const std::size_t option : set)
+      together += std::find(taken.begin(), taken.end(), static_cast<int>(option)) != taken.end() ? 1 : 0;
     if (together == set.size()) return false;
   }
   // Transitive closure: a model that reaches itself is a cycle.
   for (std::size_t round = 0; round < donors.size(); ++round) {
     for (auto& of : donors) {
       std::set<int> more = of;
-      for (const int donor : of)
-        more.insert(donors[static_cast<std::size_t>(donor)].begin(), donors[static_cast<std::size_t>(donor)].end());
+      for (const ModelIndex donor : of) more.insert(donors[donor].begin(), donors[donor].end());
       of = more;
     }
   }
@@ -57,19 +58,19 @@ bool allowed(const Choice& choice, const std::vector<int>& taken) {
   return choice.max_shares < 0 || shares <= choice.max_shares;
 }
 
-double brute_force(const Choice& choice, std::vector<int>& taken, int receiver) {
+double brute_force(const Choice& choice, std::vector<int>& taken, ModelIndex receiver) {
   if (receiver == choice.models) {
     if (!allowed(choice, taken)) return 0;
     double value = 0;
-    for (const int column : taken) value += column < 0 ? 0 : choice.columns[static_cast<std::size_t>(column)].value;
+    for (const int option : taken) value += option < 0 ? 0 : choice.options[option].value;
     return value;
   }
   double best = brute_force(choice, taken, receiver + 1);
-  for (std::size_t i = 0; i < choice.columns.size(); ++i) {
-    if (choice.columns[i].receiver != receiver) continue;
-    taken[static_cast<std::size_t>(receiver)] = static_cast<int>(i);
+  for (std::size_t i = 0; i < choice.options.size(); ++i) {
+    if (choice.options[i].receiver != receiver) continue;
+    taken[receiver] = static_cast<int>(i);
     best = std::max(best, brute_force(choice, taken, receiver + 1));
-    taken[static_cast<std::size_t>(receiver)] = -1;
+    taken[receiver] = -1;
   }
   return best;
 }
@@ -79,35 +80,35 @@ Choice random_choice(std::mt19937& random, int models, int columns_each) {
   const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
   Choice choice;
   choice.models = models;
-  for (int receiver = 0; receiver < models; ++receiver) {
+  for (ModelIndex receiver = 0; receiver < models; ++receiver) {
     for (int k = below(columns_each + 1); k > 0; --k) {
-      Column column;
-      column.receiver = receiver;
-      column.value = below(20);
+      ShareOption option;
+      option.receiver = receiver;
+      option.value = below(20);
       const int first = 1 + below(models - 1), second = 1 + below(models - 1);
       for (const int away : std::set<int>{first, below(2) == 0 ? second : first}) {
-        Given given{(receiver + away) % models, {}};
-        for (int layer = 0; layer < 5; ++layer) {
-          if (below(3) == 0) given.layers.push_back(layer);
+        Supplied supplied{(receiver + away) % models, {}};
+        for (LayerIndex layer = 0; layer < 5; ++layer) {
+          if (below(3) == 0) supplied.layers.push_back(layer);
         }
-        column.given.push_back(given);
+        option.supplied.push_back(supplied);
       }
-      for (int layer = 0; layer < 5; ++layer) {
-        if (below(3) == 0) column.lost.push_back(layer);
+      for (LayerIndex layer = 0; layer < 5; ++layer) {
+        if (below(3) == 0) option.unavailable.push_back(layer);
       }
-      choice.columns.push_back(column);
+      choice.options.push_back(option);
     }
   }
-  for (int k = below(4); k > 0 && !choice.columns.empty(); --k) {
-    const auto one = [&] { return static_cast<std::size_t>(below(static_cast<int>(choice.columns.size()))); };
+  for (int k = below(4); k > 0 && !choice.options.empty(); --k) {
+    const auto one = [&] { return static_cast<std::size_t>(below(static_cast<int>(choice.options.size()))); };
     // Of one receiver only one is chosen: sets of another kind would ban nothing.
     std::set<std::size_t> set;
     std::set<int> receivers;
     for (int i = 2 + below(2); i > 0; --i) {
-      const std::size_t column = one();
-      if (receivers.insert(choice.columns[column].receiver).second) set.insert(column);
+      const std::size_t option = one();
+      if (receivers.insert(choice.options[option].receiver).second) set.insert(option);
     }
-    if (set.size() > 1) choice.banned.emplace_back(set.begin(), set.end());
+    if (set.size() > 1) choice.nogoods.emplace_back(set.begin(), set.end());
   }
   if (below(2) == 0) choice.max_shares = below(3);
   return choice;
@@ -115,8 +116,7 @@ Choice random_choice(std::mt19937& random, int models, int columns_each) {
 
 std::vector<int> taken_of(const Choice& choice, const Chosen& chosen) {
   std::vector<int> taken(static_cast<std::size_t>(choice.models), -1);
-  for (const std::size_t column : chosen.columns)
-    taken[static_cast<std::size_t>(choice.columns[column].receiver)] = static_cast<int>(column);
+  for (const std::size_t option : chosen.options) taken[choice.options[option].receiver] = static_cast<int>(option);
   return taken;
 }
 
@@ -131,7 +131,7 @@ TEST(Choose, EqualsBruteForceOnRandomModels) {
     ASSERT_NEAR(chosen.value, brute_force(choice, none, 0), 1e-9) << "round " << round;
     ASSERT_TRUE(chosen.proven);
     ASSERT_EQ(chosen.bound, chosen.value);
-    for (const std::size_t column : chosen.columns) mixed += choice.columns[column].given.size() > 1 ? 1 : 0;
+    for (const std::size_t option : chosen.options) mixed += choice.options[option].supplied.size() > 1 ? 1 : 0;
   }
   EXPECT_GT(mixed, 500);  // the choices have something of several donors to choose
 }
@@ -162,29 +162,28 @@ Choice family_choice(std::uint32_t seed, int models, int families, int least_lay
   choice.models = models;
   std::vector<int> family, layers;
   std::vector<std::vector<double>> bytes(at(models), {0});  // up to a depth
-  for (int model = 0; model < models; ++model) {
+  for (ModelIndex model = 0; model < models; ++model) {
     family.push_back(below(families));
     layers.push_back(least_layers + below(least_layers));
-    for (int layer = 0; layer < layers.back(); ++layer)
-      bytes[at(model)].push_back(bytes[at(model)].back() + 500 + 100 * layer * layer * (1 + below(8)));
+    for (LayerIndex layer = 0; layer < layers.back(); ++layer)
+      bytes[model].push_back(bytes[model].back() + 500 + 100 * layer * layer * (1 + below(8)));
   }
-  const auto offer = [&](int receiver, int cut, const std::set<int>& donors) {
-    Column column{receiver, bytes[at(receiver)][at(cut)] - 30 - below(60), {}, {}};
-    for (const int donor : donors) {
-      const int deepest =
-          std::clamp(cut * layers[at(donor)] / layers[at(receiver)] - below(3), 0, layers[at(donor)] - 1);
-      Given given{donor, {deepest}};
-      if (deepest > 2 && below(2) == 0) given.layers = {deepest - 2, deepest};  // a pyramid
-      column.given.push_back(given);
+  const auto offer = [&](ModelIndex receiver, int cut, const std::set<int>& donors) {
+    ShareOption option{receiver, bytes[receiver][cut] - 30 - below(60), {}, {}};
+    for (const ModelIndex donor : donors) {
+      const int deepest = std::clamp(cut * layers[donor] / layers[receiver] - below(3), 0, layers[donor] - 1);
+      Supplied supplied{donor, {deepest}};
+      if (deepest > 2 && below(2) == 0) supplied.layers = {deepest - 2, deepest};  // a pyramid
+      option.supplied.push_back(supplied);
     }
-    for (int layer = 0; layer < cut; ++layer) column.lost.push_back(layer);
-    choice.columns.push_back(column);
+    for (LayerIndex layer = 0; layer < cut; ++layer) option.unavailable.push_back(layer);
+    choice.options.push_back(option);
   };
-  for (int receiver = 0; receiver < models; ++receiver) {
-    const int all = layers[at(receiver)];
-    for (int donor = 0; donor < models; ++donor) {
+  for (ModelIndex receiver = 0; receiver < models; ++receiver) {
+    const int all = layers[receiver];
+    for (ModelIndex donor = 0; donor < models; ++donor) {
       if (donor == receiver) continue;
-      const int deepest = family[at(donor)] == family[at(receiver)] ? all - below(2) : 1 + all / 4 + below(all / 2);
+      const int deepest = family[donor] == family[receiver] ? all - below(2) : 1 + all / 4 + below(all / 2);
       for (int cut = 1; cut <= deepest; ++cut) {
         if (below(4) > 0) offer(receiver, cut, {donor});
       }
@@ -213,11 +212,11 @@ TEST(Choose, EqualsBruteForceOnFamiliesOfModels) {
 TEST(Choose, ProvesTheChoiceForSixteenModelsOfFamilies) {
   for (std::uint32_t seed = 1; seed <= 3; ++seed) {
     Choice choice = family_choice(seed, 16, static_cast<int>(2 * seed), 8, 12);
-    ASSERT_GT(choice.columns.size(), 1000U);
+    ASSERT_GT(choice.options.size(), 1000U);
     std::vector<double> most(16, 0);
-    for (const Column& column : choice.columns) {
-      double& best = most[static_cast<std::size_t>(column.receiver)];
-      best = std::max(best, column.value);
+    for (const ShareOption& option : choice.options) {
+      double& best = most[option.receiver];
+      best = std::max(best, option.value);
     }
     std::sort(most.begin(), most.end());
     const double alone = std::accumulate(most.begin() + 1, most.end(), 0.0);
@@ -225,7 +224,7 @@ TEST(Choose, ProvesTheChoiceForSixteenModelsOfFamilies) {
     EXPECT_TRUE(chosen.proven) << "seed " << seed;
     EXPECT_TRUE(allowed(choice, taken_of(choice, chosen))) << "seed " << seed;
     EXPECT_LT(chosen.value, 0.95 * alone) << "seed " << seed;
-    EXPECT_EQ(choose(choice).columns, chosen.columns) << "seed " << seed;
+    EXPECT_EQ(choose(choice).options, chosen.options) << "seed " << seed;
 
     choice.most_steps = 1;
     const Chosen early = choose(choice);
@@ -240,72 +239,72 @@ TEST(Choose, SixteenModelsThatResembleEachOtherTakeFromOne) {
   Choice choice;
   choice.models = 16;
   choice.most_steps = 10'000'000;
-  for (int receiver = 0; receiver < 16; ++receiver) {
-    for (int donor = 0; donor < 16; ++donor) {
+  for (ModelIndex receiver = 0; receiver < 16; ++receiver) {
+    for (ModelIndex donor = 0; donor < 16; ++donor) {
       for (int depth = 1; receiver != donor && depth <= 10; ++depth) {
-        Column column{receiver, (100 + receiver) * depth * 0.1, {{donor, {depth}}}, {}};
-        for (int layer = 0; layer <= depth; ++layer) column.lost.push_back(layer);
-        choice.columns.push_back(column);
+        ShareOption option{receiver, (100 + receiver) * depth * 0.1, {{donor, {depth}}}, {}};
+        for (LayerIndex layer = 0; layer <= depth; ++layer) option.unavailable.push_back(layer);
+        choice.options.push_back(option);
       }
     }
   }
   const Chosen chosen = choose(choice);
   EXPECT_TRUE(chosen.proven);
-  EXPECT_EQ(chosen.columns.size(), 15U);
+  EXPECT_EQ(chosen.options.size(), 15U);
   EXPECT_NEAR(chosen.value, 15 * 100 + 15 * 16 / 2, 1e-6);  // all but the smallest, which gives
 }
 
 TEST(Choose, ADonorThatTakesGivesOnlyWhatItStillComputes) {
   Choice choice;
   choice.models = 3;
-  choice.columns = {{0, 10, {{1, {4}}}, {0, 1}}, {1, 10, {{2, {4}}}, {0, 1, 2, 3, 4}}, {1, 6, {{2, {2}}}, {0, 1, 2}}};
-  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2));
+  choice.options = {{0, 10, {{1, {4}}}, {0, 1}}, {1, 10, {{2, {4}}}, {0, 1, 2, 3, 4}}, {1, 6, {{2, {2}}}, {0, 1, 2}}};
+  EXPECT_THAT(choose(choice).options, ElementsAre(0, 2));
 }
 
 // 0 takes from 1 and 2; what 1 and 2 may take follows from the layers that each of them gives.
 TEST(Choose, EachOfSeveralDonorsGivesOnlyWhatItStillComputes) {
   Choice choice;
   choice.models = 4;
-  choice.columns = {{0, 20, {{1, {1}}, {2, {4}}}, {}},
+  choice.options = {{0, 20, {{1, {1}}, {2, {4}}}, {}},
                     {1, 5, {{3, {1}}}, {0, 1}},
                     {1, 4, {{3, {0}}}, {0}},
                     {2, 5, {{3, {1}}}, {0, 1}},
                     {2, 9, {{3, {4}}}, {0, 1, 2, 3, 4}}};
-  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2, 3));
+  EXPECT_THAT(choose(choice).options, ElementsAre(0, 2, 3));
 }
 
 // 0 takes from 1 and 2, so neither may take from 0, not over the other one either.
 TEST(Choose, NoDonorOfSeveralLeadsBack) {
   Choice choice;
   choice.models = 3;
-  choice.columns = {
+  choice.options = {
       {0, 10, {{1, {1}}, {2, {1}}}, {}}, {2, 5, {{1, {0}}}, {0}}, {1, 7, {{0, {0}}}, {}}, {2, 6, {{0, {0}}}, {}}};
-  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 1));  // 15; 2 and 3 alone are 13
+  EXPECT_THAT(choose(choice).options, ElementsAre(0, 1));  // 15; 2 and 3 alone are 13
 }
 
 TEST(Choose, ABannedSetMayBeChosenInPart) {
   Choice choice;
   choice.models = 3;
-  choice.columns = {{0, 10, {{1, {1}}, {2, {1}}}, {}}, {1, 5, {{2, {0}}}, {}}, {1, 4, {{2, {1}}}, {}}};
-  choice.banned = {{1, 0}};
-  EXPECT_THAT(choose(choice).columns, ElementsAre(0, 2));
-  choice.banned.push_back({2, 0});
-  EXPECT_THAT(choose(choice).columns, ElementsAre(0));
+  choice.options = {{0, 10, {{1, {1}}, {2, {1}}}, {}}, {1, 5, {{2, {0}}}, {}}, {1, 4, {{2, {1}}}, {}}};
+  choice.nogoods = {{1, 0}};
+  EXPECT_THAT(choose(choice).options, ElementsAre(0, 2));
+  choice.nogoods.push_back({2, 0});
+  EXPECT_THAT(choose(choice).options, ElementsAre(0));
 }
 
 TEST(Choose, RefusesAColumnThatTakesFromNobody) {
   Choice choice;
   choice.models = 2;
-  choice.columns = {{0, 1, {}, {}}};
+  choice.options = {{0, 1, {}, {}}};
   EXPECT_THAT(test::error_text([&] { (void)choose(choice); }), testing::StartsWith("internal: "));
 }
 
 TEST(Choose, NothingOfNothing) {
-  EXPECT_THAT(choose({}).columns, IsEmpty());
+  EXPECT_THAT(choose({}).options, IsEmpty());
   Choice worthless;
   worthless.models = 2;
-  worthless.columns = {{0, 0, {{1, {}}}, {}}};
-  EXPECT_THAT(choose(worthless).columns, IsEmpty());
+  worthless.options = {{0, 0, {{1, {}}}, {}}};
+  EXPECT_THAT(choose(worthless).options, IsEmpty());
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include <random>
 #include <set>
 
-#include "repsim/guide.hpp"
 #include "repsim/planner.hpp"
+#include "repsim/predictor.hpp"
 
 namespace repsim::planner {
 namespace {
@@ -105,7 +105,7 @@ TEST(Correlation, IntervalDependsOnTheSeedOnly) {
 graph::Program chain(int layers, int half) {
   graph::Program program;
   for (int i = 0; i < layers; ++i) {
-    const std::int64_t side = i < half ? 16 : 8;
+    const std::int64_t auxiliary = i < half ? 16 : 8;
     graph::Op op;
     op.kind = "aten::conv2d";
     if (i > 0) op.inputs = {i - 1};
@@ -114,7 +114,7 @@ graph::Program chain(int layers, int half) {
     graph::Layer layer;
     layer.name = "l" + std::to_string(i);
     layer.kind = "conv";
-    layer.shape = {4, side, side};
+    layer.shape = {4, auxiliary, auxiliary};
     layer.dtype = "Float";
     layer.op = i;
     if (i > 0) layer.inputs = {i - 1};
@@ -138,9 +138,8 @@ TEST(StudyCuts, TakeDonorLayersOfTheSameSizeAtEqualDepthAndElsewhere) {
   for (const StudyCut& cut : cuts) {
     distinct.insert({cut.layers, cut.donor_layers});
     ASSERT_EQ(cut.layers.size(), 1U);
-    const int layer = cut.layers[0], given = cut.donor_layers[0];
-    EXPECT_EQ(receiver.layers[static_cast<std::size_t>(layer)].shape,
-              donor.layers[static_cast<std::size_t>(given)].shape);
+    const LayerIndex layer = cut.layers[0], given = cut.donor_layers[0];
+    EXPECT_EQ(receiver.layers[layer].shape, donor.layers[given].shape);
     // Twice as many layers of each size: layer k lies between 2k and 2k + 1.
     EXPECT_EQ(cut.equal_depth, given == 2 * layer);
     equal += cut.equal_depth ? 1 : 0;
@@ -163,7 +162,7 @@ TEST(StudyCuts, FallBackOnTheNearestSize) {
   const graph::Program receiver = chain(4, 4), donor = chain(4, 0);
   const auto cuts = study_cuts(receiver, donor, all(receiver), all(donor), anything, 8, 1);
   ASSERT_FALSE(cuts.empty());
-  for (const StudyCut& cut : cuts) EXPECT_EQ(donor.layers[static_cast<std::size_t>(cut.donor_layers[0])].shape[1], 8);
+  for (const StudyCut& cut : cuts) EXPECT_EQ(donor.layers[cut.donor_layers[0]].shape[1], 8);
 }
 
 TEST(StudyCuts, HoldOnlyWhatFits) {

@@ -76,13 +76,13 @@ std::pair<std::int64_t, std::int64_t> worth_of(const Case& one, const std::vecto
   for (std::size_t i = 0; i < taken.size(); ++i) {
     if (taken[i] < 0) continue;
     replaced.push_back(static_cast<int>(i));
-    const Offer& offer = one.problem.offers[i][static_cast<std::size_t>(taken[i])];
+    const Offer& offer = one.problem.offers[i][taken[i]];
     result.first += offer.cost;
     result.second -= offer.added;
   }
   const graph::Removal removal = graph::removed_by(one.program, replaced);
-  for (const int op : removal.ops) result.second += one.problem.op_worth[static_cast<std::size_t>(op)];
-  for (const int p : removal.parameters) result.second += one.problem.parameter_worth[static_cast<std::size_t>(p)];
+  for (const OpIndex op : removal.ops) result.second += one.problem.op_worth[op];
+  for (const int p : removal.parameters) result.second += one.problem.parameter_worth[p];
   return result;
 }
 
@@ -182,7 +182,7 @@ TEST(BestCut, OfSeveralDonorsIsNoWorseThanOfAnyAlone) {
     one.problem.program = &one.program;
     const ExactCut mixed = best_cut(one.problem, 7, 2);
     std::int64_t best_alone = 0;
-    for (int donor = 0; donor < 3; ++donor) {
+    for (ModelIndex donor = 0; donor < 3; ++donor) {
       CutProblem alone = one.problem;
       for (auto& offers : alone.offers) std::erase_if(offers, [&](const Offer& offer) { return offer.donor != donor; });
       const ExactCut cut = best_cut(alone, 7, 2);
@@ -224,7 +224,7 @@ TEST(CutsByWorstOffer, AreTheLargestSavingUnderEachBound) {
     for (const auto& choice : all_choices(one)) {
       std::int64_t worst = 0;
       for (std::size_t i = 0; i < choice.size(); ++i) {
-        if (choice[i] >= 0) worst = std::max(worst, one.problem.offers[i][static_cast<std::size_t>(choice[i])].cost);
+        if (choice[i] >= 0) worst = std::max(worst, one.problem.offers[i][choice[i]].cost);
       }
       for (std::int64_t bound = worst; bound <= 6; ++bound)
         largest[bound] = std::max(largest[bound], worth_of(one, choice).second);
@@ -234,7 +234,7 @@ TEST(CutsByWorstOffer, AreTheLargestSavingUnderEachBound) {
       expect_consistent(one, cut);
       std::int64_t worst = 0;
       for (std::size_t i = 0; i < cut.layers.size(); ++i) {
-        for (const Offer& offer : one.problem.offers[static_cast<std::size_t>(cut.layers[i])]) {
+        for (const Offer& offer : one.problem.offers[cut.layers[i]]) {
           if (offer.donor == cut.donors[i] && offer.donor_layer == cut.donor_layers[i])
             worst = std::max(worst, offer.cost);
         }

@@ -19,12 +19,12 @@ using testing::IsEmpty;
 struct Builder {
   graph::Program program;
 
-  int layer(std::vector<int> inputs, std::vector<std::int64_t> shape = {4, 8, 8}, std::int64_t elements = 100) {
+  LayerIndex layer(std::vector<int> inputs, std::vector<std::int64_t> shape = {4, 8, 8}, std::int64_t elements = 100) {
     const int index = static_cast<int>(program.layers.size());
     const std::string name = "l" + std::to_string(index);
     graph::Op op;
     op.kind = "aten::conv2d";
-    for (const int input : inputs) op.inputs.push_back(program.layers[static_cast<std::size_t>(input)].op);
+    for (const int input : inputs) op.inputs.push_back(program.layers[input].op);
     op.layer = index;
     op.reads_input = inputs.empty();
     graph::Layer layer;
@@ -42,8 +42,8 @@ struct Builder {
     return index;
   }
 
-  graph::Program returning(const std::vector<int>& layers) {
-    for (const int layer : layers) program.results.push_back(program.layers[static_cast<std::size_t>(layer)].op);
+  graph::Program returning(const std::vector<LayerIndex>& layers) {
+    for (const LayerIndex layer : layers) program.results.push_back(program.layers[layer].op);
     return program;
   }
 };
@@ -129,17 +129,16 @@ TEST(DepthCuts, GiveEachSetOfRemovedOpsOnce) {
 std::vector<int> unreachable(const graph::Program& program, const std::vector<int>& cut) {
   std::vector<bool> reached(program.ops.size(), false);
   std::vector<int> open;
-  const auto is_cut = [&](int op) {
-    return std::any_of(cut.begin(), cut.end(),
-                       [&](int layer) { return program.layers[static_cast<std::size_t>(layer)].op == op; });
+  const auto is_cut = [&](OpIndex op) {
+    return std::any_of(cut.begin(), cut.end(), [&](LayerIndex layer) { return program.layers[layer].op == op; });
   };
-  for (const int op : program.results) open.push_back(op);
+  for (const OpIndex op : program.results) open.push_back(op);
   while (!open.empty()) {
-    const int op = open.back();
+    const OpIndex op = open.back();
     open.pop_back();
-    if (is_cut(op) || reached[static_cast<std::size_t>(op)]) continue;
-    reached[static_cast<std::size_t>(op)] = true;
-    for (const int input : program.ops[static_cast<std::size_t>(op)].inputs) open.push_back(input);
+    if (is_cut(op) || reached[op]) continue;
+    reached[op] = true;
+    for (const int input : program.ops[op].inputs) open.push_back(input);
   }
   std::vector<int> result;
   for (std::size_t op = 0; op < reached.size(); ++op) {
@@ -159,18 +158,18 @@ TEST(DepthCuts, RemoveWhatNothingElseNeedsOnRandomPrograms) {
       for (int j = std::max(0, i - 4); j < i; ++j) {
         if (j == i - 1 || random() % 4 == 0) inputs.push_back(j);
       }
-      for (const int input : inputs) read[static_cast<std::size_t>(input)] = true;
+      for (const int input : inputs) read[input] = true;
       build.layer(inputs);
     }
     std::vector<int> results;
     for (int i = 0; i < layers; ++i) {
-      if (!read[static_cast<std::size_t>(i)] || random() % 6 == 0) results.push_back(i);
+      if (!read[i] || random() % 6 == 0) results.push_back(i);
     }
     const graph::Program program = build.returning(results);
     for (const DepthCut& cut : depth_cuts(program, all(program), 10)) {
       ASSERT_EQ(cut.removal.ops, unreachable(program, cut.layers)) << "round " << round;
       // No layer of the cut is idle: each is read by something that stays, or it is a result.
-      for (const int layer : cut.layers) {
+      for (const LayerIndex layer : cut.layers) {
         std::vector<int> fewer;
         std::copy_if(cut.layers.begin(), cut.layers.end(), std::back_inserter(fewer),
                      [&](int other) { return other != layer; });
@@ -191,10 +190,10 @@ similarity::Matrix one_row(const std::vector<double>& values) {
 struct Shortlist : testing::Test {
   graph::Program receiver, donor;
   Shortlist() {
-    Builder taker, giver;
-    receiver = taker.returning({taker.layer({}, {4, 8, 8})});
-    for (const std::int64_t side : {8, 8, 16, 8, 4, 8}) giver.layer({}, {6, side, side});
-    donor = giver.returning({5});
+    Builder receiver_program, donor_program;
+    receiver = receiver_program.returning({receiver_program.layer({}, {4, 8, 8})});
+    for (const std::int64_t auxiliary : {8, 8, 16, 8, 4, 8}) donor_program.layer({}, {6, auxiliary, auxiliary});
+    donor = donor_program.returning({5});
   }
 };
 
@@ -220,7 +219,7 @@ TEST_F(Shortlist, LeavesOutLayersThatMayNotBeGiven) {
 // Oracle: every pair compared, for each of the two measures of harm. Values on a coarse grid, so that ties are common.
 // A mixed cut limits two donors: it must be better than what one of them gives alone, in one respect at least.
 TEST(WorthMixing, LeavesOutWhatOneOfItsDonorsGivesAsWell) {
-  const auto candidate = [](std::vector<int> donors, double predicted, double cost, std::int64_t bytes) {
+  const auto candidate = [](std::vector<ModelIndex> donors, double predicted, double cost, std::int64_t bytes) {
     Candidate one;
     one.receiver = 0;
     one.donors = std::move(donors);

@@ -65,7 +65,7 @@ TEST(Explanation, SaysWhatBindsAModel) {
   const std::string kept = flowing(explanation(plan, "mobile"));
   EXPECT_THAT(kept, AllOf(HasSubstr("--keep mobile"), HasSubstr("gives nothing: --donors pl*"),
                           HasSubstr("No candidates: it is never changed.")));
-  plan.models[0].transparent = false;
+  plan.models[0].rewritable = false;
   plan.models[0].opaque_reason = "calls an operator of its own";
   EXPECT_THAT(flowing(explanation(plan, "plain")), HasSubstr("is carried whole, nothing of it can be taken or "
                                                              "replaced: it calls an operator of its own"));
@@ -88,7 +88,7 @@ TEST(Explanation, HasAtMost100ColumnsWhateverTheNames) {
   const std::string endless(150, 'x');
   for (Candidate& one : plan.candidates) one.donor = one.receiver_layers[0] = one.reason = endless;
   plan.models[0].opaque_reason = endless;
-  plan.models[0].transparent = false;
+  plan.models[0].rewritable = false;
   std::istringstream lines(explanation(plan, "plain"));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
 }

@@ -104,7 +104,7 @@ TEST(Html, EscapesAllTextOfThePlan) {
   plan.settings["merge"]["note"] = bad;
   for (ModelEntry& model : plan.models) {
     model.name = model.path = model.sha256 = model.format_reason = model.run_method = model.opaque_reason = bad;
-    model.transparent = false;
+    model.rewritable = false;
   }
   plan.inputs[0].models = {bad};
   Share& share = plan.shares[0];
@@ -145,7 +145,7 @@ TEST(Html, PictureHasTheColourOfEveryValue) {
   ASSERT_EQ(picture.cols, 4);
   ASSERT_EQ(picture.type(), CV_8UC4);
   const auto pixel = [&](int row, int col) { return picture.at<cv::Vec4b>(row, col); };
-  EXPECT_EQ(pixel(0, 0)[3], 0);                          // undefined: transparent
+  EXPECT_EQ(pixel(0, 0)[3], 0);                          // undefined: rewritable
   EXPECT_EQ(pixel(0, 1), cv::Vec4b(37, 231, 253, 255));  // 1: yellow, in OpenCV's order of channels
   EXPECT_EQ(pixel(0, 2), cv::Vec4b(84, 1, 68, 255));     // 0: dark violet
   EXPECT_EQ(pixel(0, 3), pixel(0, 2));                   // below 0: as 0

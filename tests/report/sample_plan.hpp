@@ -65,7 +65,7 @@ inline Plan sample_plan() {
       {"backbone.stage2", "mobile", "backbone.body.5.project", 0.8123456789, "linear", false, 0.08},
       {"backbone.stage3", "mobile", "backbone.body.9.project", 0.75, "resize+linear", true, 0.12},
       {"backbone.pool", "mobile", "backbone.body.9.pool", std::numeric_limits<double>::quiet_NaN(), "none", true, 0}};
-  share.side_inputs = {{"mobile", "backbone.body.2.project"}};
+  share.auxiliary_inputs = {{"mobile", "backbone.body.2.project"}};
   share.removed_layers = {"backbone.stem", "backbone.stage1", "backbone.stage2", "backbone.stage3", "backbone.pool"};
   share.bytes_removed = 400000;
   share.bytes_added = 25600;

@@ -36,7 +36,7 @@ TEST(Summary, HasAtMost100ColumnsWhateverTheNames) {
   plan.shares[0].bytes_removed = 9007199254740992;
   Plan without = sample_plan_without_shares();
   without.candidates[0].receiver = endless;
-  without.models[0].transparent = false;
+  without.models[0].rewritable = false;
   without.models[0].opaque_reason = endless;
   Plan mixed = sample_plan_of_mixed_donors();
   for (Replaced& replaced : mixed.shares[0].replaced) replaced.donor += endless;
@@ -110,7 +110,7 @@ TEST(Summary, SaysWhyNothingIsSharedAndWhatWouldChangeThat) {
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("of 3 candidates none was worth measuring"));
   // Nothing to consider, because a model is opaque.
   plan.candidates.clear();
-  plan.models[1].transparent = false;
+  plan.models[1].rewritable = false;
   plan.models[1].opaque_reason = "it holds custom operators";
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("no layer of one model can take the place of a layer of another"));
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("mobile is carried whole: it holds custom operators."));

@@ -40,8 +40,8 @@ Validation study(std::size_t cuts_per_direction, bool truth) {
       cut.receiver_layers = {"stage." + std::to_string(i), "he\"ad"};
       cut.donor_layers = {"unit." + std::to_string(i), "b"};
       cut.fidelity = std::sqrt(uniform());
-      for (double& guide : cut.guides) guide = 0.2 + 0.7 * cut.fidelity + 0.05 * uniform();
-      if (direction == 2) cut.guides[planner::index_of(planner::Guide::kOutputError)] = std::nan("");
+      for (double& predictor : cut.predictors) predictor = 0.2 + 0.7 * cut.fidelity + 0.05 * uniform();
+      if (direction == 2) cut.predictors[planner::index_of(planner::Predictor::kOutputError)] = std::nan("");
       if (truth && direction == 0) cut.accuracy = 0.8 * cut.fidelity;
       validation.cuts.push_back(cut);
     }
@@ -54,7 +54,7 @@ TEST(Validation, HasTablesOfEachDirectionAndOfAll) {
   const Validation validation = study(30, true);
   int pooled = 0, with_accuracy = 0;
   for (const CorrelationTable& table : validation.correlations) {
-    ASSERT_EQ(table.rows.size(), planner::kGuides.size() + planner::kPredictors.size());
+    ASSERT_EQ(table.rows.size(), planner::kPredictors.size() + planner::kCombinedPredictors.size());
     if (table.subset == "all" && table.against == "fidelity") {
       EXPECT_EQ(table.cuts, table.receiver.empty() ? 90 : 30);
     }
@@ -64,7 +64,7 @@ TEST(Validation, HasTablesOfEachDirectionAndOfAll) {
     pooled += table.receiver.empty() ? 1 : 0;
     with_accuracy += table.against == "accuracy" ? 1 : 0;
     for (const CorrelationTable::Row& row : table.rows) {
-      if (row.guide == "r2" && table.subset == "all") {
+      if (row.predictor == "r2" && table.subset == "all") {
         EXPECT_GT(row.pearson.value, 0.95);
       }
     }
@@ -105,7 +105,8 @@ TEST(ValidationJson, HoldsEachCutWithItsGuides) {
   const Json json = to_json(study(12, true));
   EXPECT_EQ(json["schema_version"], kValidationSchemaVersion);
   ASSERT_EQ(json["cuts"].size(), 36U);
-  for (const planner::GuideName& guide : planner::kGuides) EXPECT_TRUE(json["cuts"][0]["guides"].contains(guide.key));
+  for (const planner::PredictorName& predictor : planner::kPredictors)
+    EXPECT_TRUE(json["cuts"][0]["guides"].contains(predictor.key));
   EXPECT_TRUE(json["cuts"][24]["guides"]["output_error"].is_null());
   EXPECT_TRUE(json["cuts"][24]["accuracy"].is_null());
   EXPECT_EQ(json["directions"][2]["output_error_undefined"], "its reason");
@@ -153,8 +154,8 @@ TEST(ValidationHtml, DrawsEveryCutAndIsSelfContained) {
   std::size_t circles = 0;
   for (std::size_t at = page.find("<circle cx="); at != std::string::npos; at = page.find("<circle cx=", at + 1))
     ++circles;
-  // Three in the legend; 24 cuts in each plot but that of the guide that one direction lacks.
-  EXPECT_EQ(circles, 3 + 24 * (planner::kGuides.size() + planner::kPredictors.size()) - 8);
+  // Three in the legend; 24 cuts in each plot but that of the predictor that one direction lacks.
+  EXPECT_EQ(circles, 3 + 24 * (planner::kPredictors.size() + planner::kCombinedPredictors.size()) - 8);
   EXPECT_THAT(page, HasSubstr("street &amp; &lt;square&gt;.mp4"));
   EXPECT_THAT(page, HasSubstr("he&quot;ad"));
   for (const char* outside : {"http://", "https://", "<script", "src="}) EXPECT_THAT(page, Not(HasSubstr(outside)));

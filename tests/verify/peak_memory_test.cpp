@@ -63,7 +63,7 @@ Peaks peaks_of(const test::Opened& opened) {
   std::vector<c10::IValue> images;
   for (const int group : assembly.input_groups)
     images.push_back(test::input_of(stores[static_cast<std::size_t>(group)], {0}));
-  peaks.predicted.bundle_bytes = graph::peak_activation_bytes(graph::describe_joint(assembly, images));
+  peaks.predicted.bundle_bytes = graph::peak_activation_bytes(graph::describe_merged(assembly, images));
   return peaks;
 }
 

@@ -80,7 +80,7 @@ REPSIM_KERNEL void add_products(const float* first, std::int64_t stride, std::in
             double sum = 0;
             for (int lane = 0; lane < kWide; ++lane) sum += static_cast<double>(lanes[lane]);
             std::fill_n(lanes, kWide, 0.0F);
-            if (row < col && col < samples) part.gram[static_cast<std::size_t>(row * samples + col)] += sum;
+            if (row < col && col < samples) part.gram[row * samples + col] += sum;
           }
         }
       }

@@ -10,7 +10,7 @@ std::vector<bool> parameters_used_by(const Program& program, const std::vector<b
   std::vector<bool> used(program.parameters.size(), false);
   for (std::size_t op = 0; op < program.ops.size(); ++op) {
     if (!live[op]) continue;
-    for (const int parameter : program.ops[op].parameters) used[static_cast<std::size_t>(parameter)] = true;
+    for (const int parameter : program.ops[op].parameters) used[parameter] = true;
   }
   return used;
 }
@@ -18,12 +18,11 @@ std::vector<bool> parameters_used_by(const Program& program, const std::vector<b
 /// Ops all of whose layers are replaced: their values come from elsewhere.
 std::vector<bool> replaced_ops(const Program& program, const std::vector<int>& replaced) {
   std::vector<bool> layer_replaced(program.layers.size(), false);
-  for (const int layer : replaced) layer_replaced[static_cast<std::size_t>(layer)] = true;
+  for (const LayerIndex layer : replaced) layer_replaced[layer] = true;
   std::vector<bool> ops(program.ops.size(), false);
-  for (const int layer : replaced)
-    ops[static_cast<std::size_t>(program.layers[static_cast<std::size_t>(layer)].op)] = true;
+  for (const LayerIndex layer : replaced) ops[program.layers[layer].op] = true;
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-    if (!layer_replaced[layer]) ops[static_cast<std::size_t>(program.layers[layer].op)] = false;
+    if (!layer_replaced[layer]) ops[program.layers[layer].op] = false;
   }
   return ops;
 }
@@ -37,7 +36,7 @@ std::vector<bool> live_ops(const Program& program, const std::vector<int>& repla
 std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced, const std::vector<int>& results) {
   const std::vector<bool> given = replaced_ops(program, replaced);
   std::vector<bool> live(program.ops.size(), false);
-  for (const int op : results) live[static_cast<std::size_t>(op)] = !given[static_cast<std::size_t>(op)];
+  for (const OpIndex op : results) live[op] = !given[op];
   // Inputs come before the ops that need them, so one backward pass reaches everything.
   for (std::size_t op = program.ops.size(); op-- > 0;) {
     if (!live[op]) continue;
@@ -78,12 +77,12 @@ std::int64_t peak_activation_bytes(const Program& program) {
   // Last op during which the memory of each op is in use; `count` for what the model returns.
   std::vector<std::size_t> last_use(count);
   for (std::size_t op = 0; op < count; ++op) last_use[op] = op;
-  for (const int op : program.results) last_use[static_cast<std::size_t>(op)] = count;
+  for (const OpIndex op : program.results) last_use[op] = count;
   for (std::size_t op = count; op-- > 0;) {
     if (!live[op]) continue;
     const std::size_t until = program.ops[op].output_bytes == 0 ? last_use[op] : op;
     for (const int input : program.ops[op].inputs) {
-      last_use[static_cast<std::size_t>(input)] = std::max(last_use[static_cast<std::size_t>(input)], until);
+      last_use[input] = std::max(last_use[input], until);
     }
   }
   std::vector<std::int64_t> freed_after(count + 1, 0);
@@ -127,10 +126,10 @@ std::vector<std::int64_t> op_latencies_ns(const Program& program) {
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
     std::int64_t read = 0;
-    for (const int input : op.inputs) read += held[static_cast<std::size_t>(input)];
+    for (const int input : op.inputs) read += held[input];
     held[i] = op.output_bytes > 0 ? op.output_bytes : read;
     std::int64_t moved = read + op.output_bytes;
-    for (const int parameter : op.parameters) moved += program.parameters[static_cast<std::size_t>(parameter)].bytes;
+    for (const int parameter : op.parameters) moved += program.parameters[parameter].bytes;
     const bool works = op.flops > 0 || op.output_bytes > 0;
     latencies.push_back(
         works ? std::max(op.flops / kFlopsPerNanosecond, moved / kBytesPerNanosecond) + kOverheadNanoseconds : 0);
@@ -155,8 +154,8 @@ std::vector<std::vector<int>> layers_read(const Program& program) {
     std::set<int> read;
     for (const int input : op.inputs) {
       const auto at = static_cast<std::size_t>(input);
-      const int layer = program.ops[at].layer;
-      if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == input) {
+      const LayerIndex layer = program.ops[at].layer;
+      if (layer >= 0 && program.layers[layer].op == input) {
         read.insert(layer);
       } else {
         read.insert(result[at].begin(), result[at].end());

@@ -122,7 +122,7 @@ double percentile(std::span<const double> sorted, double fraction) {
 }
 
 /// The fraction of draws to leave out at either end.
-double tail_of(double confidence, double blocks) {
+double suffix_of(double confidence, double blocks) {
   const double freedom = std::max(1.0, blocks - 1);
   const double quantile = boost::math::quantile(boost::math::students_t(freedom), (1 + confidence) / 2);
   return boost::math::cdf(boost::math::normal(), -std::sqrt((freedom + 1) / freedom) * quantile);
@@ -168,8 +168,8 @@ Interval bootstrap_interval(std::span<const Detections> found, std::span<const T
     values.push_back(precision_area(matched, copies));
   }
   std::sort(values.begin(), values.end());
-  const double tail = tail_of(confidence, static_cast<double>(frames) / static_cast<double>(block));
-  Interval interval{percentile(values, tail), percentile(values, 1 - tail)};
+  const double suffix = suffix_of(confidence, static_cast<double>(frames) / static_cast<double>(block));
+  Interval interval{percentile(values, suffix), percentile(values, 1 - suffix)};
   std::int64_t objects = 0;
   for (const std::int64_t count : matched.targets) objects += count;
   if (objects > 0) {

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "../../src/fit/auxiliary_inputs.hpp"
 #include "../../src/fit/patches.hpp"
-#include "../../src/fit/sides.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "fixtures/views.hpp"
@@ -44,7 +44,7 @@ struct Made {
     map.correction_ridge = 1e-2;
     std::vector<at::Tensor> laws{random.tensor({kNeighbours, kOutputs}, 0.1)};
     for (std::size_t i = 0; i < widths.size(); ++i) {
-      map.sides.push_back({{1, static_cast<int>(i), 0, 0, {}, {}}, widths[i]});
+      map.auxiliary_inputs.push_back({{1, static_cast<int>(i), 0, 0, {}, {}}, widths[i]});
       laws.push_back(random.tensor({widths[i], kOutputs}) * depends[i]);
     }
     const at::Tensor law = at::cat(laws),
@@ -68,7 +68,7 @@ at::Tensor ridge_regression(const at::Tensor& x, const at::Tensor& y, double str
 
 double error(const at::Tensor& left) { return left.square().sum().item<double>() / static_cast<double>(left.size(0)); }
 
-/// One regression per set of sides, on its own rows: what best_sides() works out from sums alone.
+/// One regression per set of sides, on its own rows: what best_auxiliary_inputs() works out from sums alone.
 class BruteForce {
  public:
   explicit BruteForce(const Made& made) : made_(made) {
@@ -86,14 +86,14 @@ class BruteForce {
     up_ = vectors.narrow(1, kOutputs - kRank, kRank);
   }
 
-  [[nodiscard]] double judged_error(const std::vector<std::size_t>& sides) const {
-    const at::Tensor map = ridge_regression(inputs(made_.fitted, sides), left_fitted_.mm(up_), strength_);
-    return error(left_judged_.mm(up_) - inputs(made_.judged, sides).mm(map));
+  [[nodiscard]] double judged_error(const std::vector<std::size_t>& auxiliary_inputs) const {
+    const at::Tensor map = ridge_regression(inputs(made_.fitted, auxiliary_inputs), left_fitted_.mm(up_), strength_);
+    return error(left_judged_.mm(up_) - inputs(made_.judged, auxiliary_inputs).mm(map));
   }
 
   /// What a side takes off the error, relative to the variance of what the map returns.
-  [[nodiscard]] double brings(std::size_t side) const {
-    return (judged_error({}) - judged_error({side})) / error(made_.judged.y);
+  [[nodiscard]] double brings(std::size_t auxiliary) const {
+    return (judged_error({}) - judged_error({auxiliary})) / error(made_.judged.y);
   }
 
   /// What the weakest channel takes off the error, per weight.
@@ -109,13 +109,13 @@ class BruteForce {
     while (taken.size() < most) {
       double best = std::max(0.0, least());
       std::optional<std::size_t> found;
-      for (std::size_t side = 0; side < made_.widths.size(); ++side) {
-        if (std::find(taken.begin(), taken.end(), side) != taken.end()) continue;
+      for (std::size_t auxiliary = 0; auxiliary < made_.widths.size(); ++auxiliary) {
+        if (std::find(taken.begin(), taken.end(), auxiliary) != taken.end()) continue;
         std::vector<std::size_t> with = taken;
-        with.push_back(side);
+        with.push_back(auxiliary);
         const double per_weight =
-            (judged_error(taken) - judged_error(with)) / static_cast<double>(kRank * made_.widths[side]);
-        if (per_weight > best) best = per_weight, found = side;
+            (judged_error(taken) - judged_error(with)) / static_cast<double>(kRank * made_.widths[auxiliary]);
+        if (per_weight > best) best = per_weight, found = auxiliary;
       }
       if (!found) break;
       taken.push_back(*found);
@@ -124,12 +124,12 @@ class BruteForce {
   }
 
  private:
-  [[nodiscard]] at::Tensor inputs(const Stretch& rows, const std::vector<std::size_t>& sides) const {
+  [[nodiscard]] at::Tensor inputs(const Stretch& rows, const std::vector<std::size_t>& auxiliary_inputs) const {
     std::vector<at::Tensor> parts{rows.x.narrow(1, 0, kNeighbours)};
-    for (const std::size_t side : sides) {
+    for (const std::size_t auxiliary : auxiliary_inputs) {
       std::int64_t begin = kNeighbours;
-      for (std::size_t i = 0; i < side; ++i) begin += made_.widths[i];
-      parts.push_back(rows.x.narrow(1, begin, made_.widths[side]));
+      for (std::size_t i = 0; i < auxiliary; ++i) begin += made_.widths[i];
+      parts.push_back(rows.x.narrow(1, begin, made_.widths[auxiliary]));
     }
     return at::cat(parts, 1);
   }
@@ -145,7 +145,7 @@ TEST(BestSides, AreThoseOfRegressionsOnAllSubsetsThatGreedMeets) {
     const Made made({2, 5, 1, 4, 3}, {0.3, 0.05, 0.5, 0.0, 0.15}, seed);
     const BruteForce oracle(made);
     for (const std::size_t most : {std::size_t{1}, std::size_t{5}}) {
-      const std::vector<std::size_t> taken = best_sides({&made.map, 1}, kRank, most);
+      const std::vector<std::size_t> taken = best_auxiliary_inputs({&made.map, 1}, kRank, most);
       EXPECT_EQ(taken, oracle.greedy(most)) << seed;
       most_taken = std::max(most_taken, taken.size());
     }
@@ -155,7 +155,7 @@ TEST(BestSides, AreThoseOfRegressionsOnAllSubsetsThatGreedMeets) {
 
 TEST(BestSides, AreNoneWhereNothingDependsOnThem) {
   const Made made({4, 4}, {0, 0}, 7);
-  EXPECT_THAT(best_sides({&made.map, 1}, kRank, 2), IsEmpty());
+  EXPECT_THAT(best_auxiliary_inputs({&made.map, 1}, kRank, 2), IsEmpty());
 }
 
 TEST(BestSides, AddUpOverTheMapsOfACut) {
@@ -164,12 +164,13 @@ TEST(BestSides, AddUpOverTheMapsOfACut) {
     const Made one({3, 3, 3}, {1, 0.8, 0}, 2 * seed), two({3, 3, 3}, {0, 0.8, 1}, 2 * seed + 1);
     const BruteForce first(one), second(two);
     std::vector<double> brings;
-    for (std::size_t side = 0; side < 3; ++side) brings.push_back(first.brings(side) + second.brings(side));
+    for (std::size_t auxiliary = 0; auxiliary < 3; ++auxiliary)
+      brings.push_back(first.brings(auxiliary) + second.brings(auxiliary));
     const auto most = static_cast<std::size_t>(std::max_element(brings.begin(), brings.end()) - brings.begin());
     const std::vector<Gathered::Map> both{one.map, two.map};
-    EXPECT_THAT(best_sides(both, kRank, 1), ElementsAre(most)) << seed;
-    const bool alone =
-        best_sides({&one.map, 1}, kRank, 1).front() == most || best_sides({&two.map, 1}, kRank, 1).front() == most;
+    EXPECT_THAT(best_auxiliary_inputs(both, kRank, 1), ElementsAre(most)) << seed;
+    const bool alone = best_auxiliary_inputs({&one.map, 1}, kRank, 1).front() == most ||
+                       best_auxiliary_inputs({&two.map, 1}, kRank, 1).front() == most;
     of_neither_alone += alone ? 0 : 1;
   }
   EXPECT_GT(of_neither_alone, 0);
@@ -178,7 +179,7 @@ TEST(BestSides, AddUpOverTheMapsOfACut) {
 TEST(BestSides, NeedTwoStretches) {
   Made made({2}, {1}, 5);
   made.map.parts[1] = NormalEquations();
-  EXPECT_THAT(best_sides({&made.map, 1}, kRank, 1), IsEmpty());
+  EXPECT_THAT(best_auxiliary_inputs({&made.map, 1}, kRank, 1), IsEmpty());
 }
 
 /// Both levels of `small` from `wide`, refitted in one convolution, or with adapters; the models see equal parts of the
@@ -187,7 +188,7 @@ struct WithSides : testing::TestWithParam<std::tuple<bool, bool>> {
   test::Opened opened;
   capture::Stores stores;
   Cut cut;
-  std::vector<Side> offered;
+  std::vector<DonorLayer> offered;
   SilentProgress silent;
 
   WithSides() {
@@ -197,33 +198,36 @@ struct WithSides : testing::TestWithParam<std::tuple<bool, bool>> {
                                              : test::fed("wide", "wide", 96, 48, model::Resize::kCrop));
     opened = test::open_loaded(std::move(loaded));
     stores = test::scenes(opened, 16);
-    cut = {0, {tap("backbone.stage2.2", "backbone.layer2.2"), tap("backbone.stage3.2", "backbone.layer3.2")}};
+    cut = {
+        0,
+        {replacement("backbone.stage2.2", "backbone.layer2.2"), replacement("backbone.stage3.2", "backbone.layer3.2")}};
     for (std::size_t layer = 0; layer < opened.program(1).layers.size(); ++layer) {
       const auto& one = opened.program(1).layers[layer];
       if (one.shape.size() == 3 && one.dtype == "Float") offered.push_back({1, static_cast<int>(layer)});
     }
   }
-  Tap tap(const std::string& receiver, const std::string& donor) {
+  Replacement replacement(const std::string& receiver, const std::string& donor) {
     return {graph::find_layer(opened.program(0), receiver), 1, graph::find_layer(opened.program(1), donor)};
   }
-  [[nodiscard]] Options options(std::vector<Side> sides) const {
+  [[nodiscard]] Options options(std::vector<DonorLayer> auxiliary_inputs) const {
     Options result;
     result.refit = std::get<0>(GetParam());
     result.rank = 3;
-    result.sides = std::move(sides);
+    result.auxiliary_inputs = std::move(auxiliary_inputs);
     return result;
   }
   [[nodiscard]] Fitted fitted(const Options& options) {
-    return fit(opened.set, stores, {}, cut, plan_joint(opened.set, cut, options), options, silent);
+    return fit(opened.set, stores, {}, cut, plan_attachment(opened.set, cut, options), options, silent);
   }
 };
 
 // Design invariants 2 and 3.
 TEST_P(WithSides, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   const Options with = options({offered.front(), offered.back()}), without = options({});
-  const Joint joint = plan_joint(opened.set, cut, with), plain = plan_joint(opened.set, cut, without);
-  ASSERT_EQ(joint.sides, with.sides);
-  ASSERT_EQ(joint.refit_nodes.empty(), !with.refit);
+  const Attachment attachment = plan_attachment(opened.set, cut, with),
+                   plain = plan_attachment(opened.set, cut, without);
+  ASSERT_EQ(attachment.auxiliary_inputs, with.auxiliary_inputs);
+  ASSERT_EQ(attachment.refit_nodes.empty(), !with.refit);
   const std::vector<graph::Splice> splices{fitted(with).splice};
   const auto loaded = opened.pointers();
   const bundle::Written written = bundle::write(opened.set, loaded, splices, "{}");
@@ -236,11 +240,11 @@ TEST_P(WithSides, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   EXPECT_EQ(written.parameter_bytes, test::expected_bytes(opened, splices));
   const std::int64_t separate = opened.prepared[0].model_bytes + opened.prepared[1].model_bytes -
                                 opened.program(0).unused_parameter_bytes - opened.program(1).unused_parameter_bytes;
-  const std::vector<int> layers{cut.taps[0].receiver_layer, cut.taps[1].receiver_layer};
-  EXPECT_EQ(written.parameter_bytes,
-            separate - graph::removed_by(opened.program(0), layers).bytes + joint.bytes_added - joint.bytes_taken_in);
-  EXPECT_GT(joint.bytes_added, plain.bytes_added);
-  EXPECT_GT(joint.flops_added, plain.flops_added);
+  const std::vector<LayerIndex> layers{cut.replacements[0].receiver_layer, cut.replacements[1].receiver_layer};
+  EXPECT_EQ(written.parameter_bytes, separate - graph::removed_by(opened.program(0), layers).bytes +
+                                         attachment.bytes_added - attachment.bytes_folded);
+  EXPECT_GT(attachment.bytes_added, plain.bytes_added);
+  EXPECT_GT(attachment.flops_added, plain.flops_added);
 }
 
 TEST_P(WithSides, ShareExplainsMore) {
@@ -252,50 +256,52 @@ TEST_P(WithSides, FlopsAreThoseOfTheJointGraph) {
   const Options with = options({offered.front(), offered.back()});
   const auto flops = [&](const Options& options) {
     const std::vector<graph::Splice> splices{fitted(options).splice};
-    const std::vector<int> wanted{0, 1};
+    const std::vector<ModelIndex> wanted{0, 1};
     const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
     std::vector<c10::IValue> images;
     for (const int group : assembly.input_groups) {
-      const model::InputSpec& spec = opened.set.specs[static_cast<std::size_t>(group)];
+      const model::InputSpec& spec = opened.set.specs[group];
       images.push_back(model::make_input(spec, model::example_frames(spec, 1)));
     }
     // Resizing to a map's size is no part of what a share states.
     std::int64_t sum = 0;
-    for (const graph::Op& op : graph::describe_joint(assembly, images).ops)
+    for (const graph::Op& op : graph::describe_merged(assembly, images).ops)
       sum += op.kind == "aten::adaptive_avg_pool2d" || op.kind == "aten::upsample_bilinear2d" ? 0 : op.flops;
     return sum;
   };
-  const Joint joint = plan_joint(opened.set, cut, with), plain = plan_joint(opened.set, cut, options({}));
-  EXPECT_EQ(flops(with) - flops(options({})), joint.flops_added - plain.flops_added);
+  const Attachment attachment = plan_attachment(opened.set, cut, with),
+                   plain = plan_attachment(opened.set, cut, options({}));
+  EXPECT_EQ(flops(with) - flops(options({})), attachment.flops_added - plain.flops_added);
 }
 
 TEST_P(WithSides, SumsAreReusedToTheBit) {
   const Options with = options({offered[1], offered[3]});
-  const Joint joint = plan_joint(opened.set, cut, with);
-  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, with);
+  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&attachment, 1}, silent);
   Reuse reuse(1 << 26, 1 << 26);
-  const auto solved = [&](const Joint& of, const Options& options) {
+  const auto solved = [&](const Attachment& of, const Options& options) {
     const Gathered sums = gather_corrections(opened.set, stores, {}, cut, of, plain.front(), silent, {}, &reuse);
     return solve(sums, of, options);
   };
   const Options without = options({});
-  (void)solved(plan_joint(opened.set, cut, without), without);  // of other regressors: not to be taken for these
-  const Fitted first = solved(joint, with), again = solved(joint, with), alone = fitted(with);
+  (void)solved(plan_attachment(opened.set, cut, without), without);  // of other regressors: not to be taken for these
+  const Fitted first = solved(attachment, with), again = solved(attachment, with), alone = fitted(with);
   EXPECT_EQ(first.residuals, alone.residuals);
   EXPECT_EQ(again.residuals, alone.residuals);
 }
 
 TEST_P(WithSides, AreChosenAmongThoseOfferedAlikeEachTime) {
   const Options with = options({});
-  const Joint joint = plan_joint(opened.set, cut, with);
-  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent);
-  const auto chosen = [&](const std::vector<Side>& among, std::size_t most) {
-    return choose_sides(opened.set, stores, {}, cut, joint, plain.front(), among, most, silent);
+  const Attachment attachment = plan_attachment(opened.set, cut, with);
+  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&attachment, 1}, silent);
+  const auto chosen = [&](const std::vector<DonorLayer>& among, std::size_t most) {
+    return choose_auxiliary_inputs(opened.set, stores, {}, cut, attachment, plain.front(), among, most, silent);
   };
-  const std::vector<Side> sides = chosen(offered, 3);
-  EXPECT_LE(sides.size(), 3U);
-  for (const Side& one : sides) EXPECT_NE(std::find(offered.begin(), offered.end(), one), offered.end());
-  EXPECT_EQ(chosen(offered, 3), sides);
+  const std::vector<DonorLayer> auxiliary_inputs = chosen(offered, 3);
+  EXPECT_LE(auxiliary_inputs.size(), 3U);
+  for (const DonorLayer& one : auxiliary_inputs)
+    EXPECT_NE(std::find(offered.begin(), offered.end(), one), offered.end());
+  EXPECT_EQ(chosen(offered, 3), auxiliary_inputs);
   EXPECT_THAT(chosen({}, 3), IsEmpty());
 }
 

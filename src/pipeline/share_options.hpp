@@ -15,7 +15,7 @@ planner::Objective objective_of(const Settings& settings);
 fit::Cut cut_of(const planner::Candidate& candidate);
 
 /// "wide", "wide+shuffle"
-std::string names_of(const Workspace& work, const std::vector<int>& models);
+std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models);
 
 /// The model of this name; -1: none.
 int index_of(const Workspace& work, const std::string& name);
@@ -24,12 +24,13 @@ int index_of(const Workspace& work, const std::string& name);
 /// every exchange rate, for every bound on the worst replacement, some between them, and cuts swept along the depth.
 /// Only cuts that save something.
 /// @param replacements  of one donor; or of several: then only cuts that mix donors
-std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, int receiver,
-                                              const std::vector<Replacement>& replacements);
+std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, ModelIndex receiver,
+                                              const std::vector<RatedReplacement>& replacements);
 
 /// The candidate as a column: what it takes from its donors, and what its receiver cannot give any more. That is what
 /// it does not compute, and, where convolutions are refitted, what lies between the cut and them (it has the donor's
 /// channels).
-planner::Column column_of(const Settings& settings, const Workspace& work, const planner::Candidate& candidate);
+planner::ShareOption share_option_of(const Settings& settings, const Workspace& work,
+                                     const planner::Candidate& candidate);
 
 }  // namespace repsim::pipeline

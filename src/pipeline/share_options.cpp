@@ -1,4 +1,4 @@
-#include "columns.hpp"
+#include "share_options.hpp"
 
 #include <algorithm>
 #include <map>
@@ -12,38 +12,40 @@
 namespace repsim::pipeline {
 namespace {
 
-constexpr int kMostTaps = 6;        // replaced layers of a cut along the depth: a pyramid has three to five
-constexpr int kMostExactTaps = 12;  // of a minimum cut: their cost keeps them few, but a small saving may buy many
-constexpr int kMostBounds = 48;     // bounds on the worst replacement for which a cut is sought
-constexpr int kFlowsBetween = 96;   // maximum flows spent between the corners of the hull
+constexpr int kMostReplacements = 6;  // replaced layers of a cut along the depth: a pyramid has three to five
+constexpr int kMostExactReplacements =
+    12;                            // of a minimum cut: their cost keeps them few, but a small saving may buy many
+constexpr int kMostBounds = 48;    // bounds on the worst replacement for which a cut is sought
+constexpr int kFlowsBetween = 96;  // maximum flows spent between the corners of the hull
 constexpr std::int64_t kMostWorth = std::int64_t{1} << 30;  // of a receiver in the flows' units: 1 byte up to 1 GiB
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 /// Per parameter the bytes that are gone with it: none where another model holds the same values, since the bundle
 /// stores them once.
-std::vector<std::int64_t> bytes_of_its_own(const Workspace& work, int model) {
+std::vector<std::int64_t> bytes_of_its_own(const Workspace& work, ModelIndex model) {
   std::set<std::string> elsewhere;
   for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    if (i == at(model) || !work.prepared[i].transparent) continue;
+    if (i == at(model) || !work.prepared[i].rewritable) continue;
     for (const graph::Parameter& parameter : work.prepared[i].program.parameters) elsewhere.insert(parameter.content);
   }
   std::vector<std::int64_t> bytes;
-  for (const graph::Parameter& parameter : work.prepared[at(model)].program.parameters)
+  for (const graph::Parameter& parameter : work.prepared[model].program.parameters)
     bytes.push_back(elsewhere.count(parameter.content) > 0 ? 0 : parameter.bytes);
   return bytes;
 }
 
 std::int64_t sum_over(const std::vector<int>& indices, const std::vector<std::int64_t>& values) {
   std::int64_t sum = 0;
-  for (const int index : indices) sum += values[at(index)];
+  for (const int index : indices) sum += values[index];
   return sum;
 }
 
 /// A receiver with what may replace its layers, of one donor or of several, on the way to candidates.
 class Cuts {
  public:
-  Cuts(const Settings& settings, const Workspace& work, int receiver, const std::vector<Replacement>& replacements)
+  Cuts(const Settings& settings, const Workspace& work, ModelIndex receiver,
+       const std::vector<RatedReplacement>& replacements)
       : settings_(settings),
         work_(work),
         options_(fit_options(settings)),
@@ -51,9 +53,9 @@ class Cuts {
         receiver_(receiver),
         bytes_(bytes_of_its_own(work, receiver)),
         offers_(program().layers.size()) {
-    for (const Replacement& one : replacements) {
-      offers_[at(one.tap.receiver_layer)].push_back(&one);
-      donors_.insert(one.tap.donor);
+    for (const RatedReplacement& one : replacements) {
+      offers_[one.replacement.receiver_layer].push_back(&one);
+      donors_.insert(one.replacement.donor);
     }
   }
 
@@ -73,7 +75,7 @@ class Cuts {
       if (objective_ != planner::Objective::kLatency) add_latency(result.back());
       if (objective_ != planner::Objective::kPeakMemory) add_memory(result.back());
     }
-    log::debug(work_.prepared[at(receiver_)].name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
+    log::debug(work_.prepared[receiver_].name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
                std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
                std::to_string(candidates_.size() - exact) + " more along the depth, " + std::to_string(result.size()) +
                " candidates on the fronts");
@@ -81,15 +83,15 @@ class Cuts {
   }
 
  private:
-  const graph::Program& program() const { return work_.prepared[at(receiver_)].program; }
+  const graph::Program& program() const { return work_.prepared[receiver_].program; }
 
   /// What a single replaced layer adds in the units of the objective.
-  std::int64_t added(const Replacement& one) const {
+  std::int64_t added(const RatedReplacement& one) const {
     switch (objective_) {
       case planner::Objective::kFlops:
         return one.flops_added;
       case planner::Objective::kLatency:
-        return latency_added_ns(work_, receiver_, one.tap, options_);
+        return latency_added_ns(work_, receiver_, one.replacement, options_);
       case planner::Objective::kBytes:
       case planner::Objective::kPeakMemory:
         break;
@@ -128,12 +130,12 @@ class Cuts {
     for (std::int64_t& worth : problem.parameter_worth) worth /= unit;
     for (const auto& list : offers_) {
       std::vector<planner::Offer> offers;
-      for (const Replacement* one : list) {
+      for (const RatedReplacement* one : list) {
         if (!one->possible_alone) continue;
         // One unit at least, so that of equally good cuts the one of fewer layers is best.
         const auto lost = static_cast<std::int64_t>((1 - one->r2) * static_cast<double>(planner::kCostUnits - 1));
         const std::int64_t adds = std::max<std::int64_t>(0, added(*one));
-        offers.push_back({one->tap.donor, one->tap.donor_layer, 1 + lost, (adds + unit - 1) / unit});
+        offers.push_back({one->replacement.donor, one->replacement.donor_layer, 1 + lost, (adds + unit - 1) / unit});
       }
       problem.offers.push_back(std::move(offers));
     }
@@ -141,40 +143,40 @@ class Cuts {
   }
 
   void add(const planner::ExactCut& cut) {
-    std::vector<const Replacement*> taken;
+    std::vector<const RatedReplacement*> taken;
     for (std::size_t i = 0; i < cut.layers.size(); ++i) {
-      const auto& list = offers_[at(cut.layers[i])];
-      taken.push_back(*std::find_if(list.begin(), list.end(), [&](const Replacement* one) {
-        return one->tap.donor == cut.donors[i] && one->tap.donor_layer == cut.donor_layers[i];
+      const auto& list = offers_[cut.layers[i]];
+      taken.push_back(*std::find_if(list.begin(), list.end(), [&](const RatedReplacement* one) {
+        return one->replacement.donor == cut.donors[i] && one->replacement.donor_layer == cut.donor_layers[i];
       }));
     }
-    add(taken, kMostExactTaps);
+    add(taken, kMostExactReplacements);
   }
 
   /// Cuts along the depth, each layer from the donor layer that explains it best.
   void add_depth_cuts() {
     const std::vector<bool> replaceable = usable_layers(settings_, program(), true);
-    for (const planner::DepthCut& cut : planner::depth_cuts(program(), replaceable, kMostTaps)) {
-      std::vector<const Replacement*> taken;
-      for (const int layer : cut.layers) {
-        const auto& list = offers_[at(layer)];
+    for (const planner::DepthCut& cut : planner::depth_cuts(program(), replaceable, kMostReplacements)) {
+      std::vector<const RatedReplacement*> taken;
+      for (const LayerIndex layer : cut.layers) {
+        const auto& list = offers_[layer];
         if (list.empty()) break;
         taken.push_back(*std::max_element(list.begin(), list.end(), [](auto* a, auto* b) { return a->r2 < b->r2; }));
       }
-      if (taken.size() == cut.layers.size()) add(taken, kMostTaps);
+      if (taken.size() == cut.layers.size()) add(taken, kMostReplacements);
     }
   }
 
-  void add(const std::vector<const Replacement*>& taken, int most_taps) {
-    if (taken.empty() || static_cast<int>(taken.size()) > most_taps || !seen_.insert(taken).second) return;
+  void add(const std::vector<const RatedReplacement*>& taken, int most_replacements) {
+    if (taken.empty() || static_cast<int>(taken.size()) > most_replacements || !seen_.insert(taken).second) return;
     planner::Candidate candidate;
     candidate.receiver = receiver_;
     candidate.similarity = 1;
     candidate.r2 = 1;
-    for (const Replacement* one : taken) {
-      candidate.receiver_layers.push_back(one->tap.receiver_layer);
-      candidate.donors.push_back(one->tap.donor);
-      candidate.donor_layers.push_back(one->tap.donor_layer);
+    for (const RatedReplacement* one : taken) {
+      candidate.receiver_layers.push_back(one->replacement.receiver_layer);
+      candidate.donors.push_back(one->replacement.donor);
+      candidate.donor_layers.push_back(one->replacement.donor_layer);
       candidate.similarity = std::min(candidate.similarity, one->similarity);
       candidate.r2 = std::min(candidate.r2, one->r2);
       candidate.cost += 1 - one->r2;
@@ -182,14 +184,14 @@ class Cuts {
     candidate.predicted_fidelity = candidate.r2;
     // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
     if (donors_.size() > 1 && planner::donors_of(candidate).size() == 1) return;
-    const fit::Joint joint = fit::plan_joint(work_.set, cut_of(candidate), options_);
-    if (!joint.possible) return;
+    const fit::Attachment attachment = fit::plan_attachment(work_.set, cut_of(candidate), options_);
+    if (!attachment.possible) return;
     const graph::Removal removal = graph::removed_by(program(), candidate.receiver_layers);
-    candidate.bytes_saved = sum_over(removal.parameters, bytes_) - joint.bytes_added;
-    for (const auto& normalisation : joint.normalisations) {
+    candidate.bytes_saved = sum_over(removal.parameters, bytes_) - attachment.bytes_added;
+    for (const auto& normalisation : attachment.normalisations) {
       if (normalisation) candidate.bytes_saved += sum_over(normalisation->parameters, bytes_);
     }
-    candidate.flops_saved = removal.flops + joint.flops_taken_in - joint.flops_added;
+    candidate.flops_saved = removal.flops + attachment.flops_folded - attachment.flops_added;
     if (objective_ == planner::Objective::kLatency) add_latency(candidate);
     if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
     if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));
@@ -200,10 +202,10 @@ class Cuts {
   const fit::Options options_;
   const planner::Objective objective_;
   const int receiver_;
-  const std::vector<std::int64_t> bytes_;                // per parameter of the receiver
-  std::vector<std::vector<const Replacement*>> offers_;  // per receiver layer
+  const std::vector<std::int64_t> bytes_;                     // per parameter of the receiver
+  std::vector<std::vector<const RatedReplacement*>> offers_;  // per receiver layer
   std::set<int> donors_;
-  std::set<std::vector<const Replacement*>> seen_;  // for lookup only
+  std::set<std::vector<const RatedReplacement*>> seen_;  // for lookup only
   std::vector<planner::Candidate> candidates_;
   std::optional<std::int64_t> peak_before_;  // of all models without shares
 };
@@ -212,7 +214,7 @@ class Cuts {
 std::vector<bool> convolutions(const graph::Program& program) {
   std::vector<bool> result(program.layers.size(), false);
   for (const graph::Op& op : program.ops) {
-    if (op.layer >= 0 && op.kind.find("conv") != std::string::npos) result[at(op.layer)] = true;
+    if (op.layer >= 0 && op.kind.find("conv") != std::string::npos) result[op.layer] = true;
   }
   return result;
 }
@@ -229,13 +231,13 @@ planner::Objective objective_of(const Settings& settings) {
 fit::Cut cut_of(const planner::Candidate& candidate) {
   fit::Cut cut{candidate.receiver, {}};
   for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i)
-    cut.taps.push_back({candidate.receiver_layers[i], candidate.donors[i], candidate.donor_layers[i]});
+    cut.replacements.push_back({candidate.receiver_layers[i], candidate.donors[i], candidate.donor_layers[i]});
   return cut;
 }
 
-std::string names_of(const Workspace& work, const std::vector<int>& models) {
+std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models) {
   std::string names;
-  for (const int model : models) names += (names.empty() ? "" : "+") + work.prepared[at(model)].name;
+  for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + work.prepared[model].name;
   return names;
 }
 
@@ -246,14 +248,15 @@ int index_of(const Workspace& work, const std::string& name) {
   return -1;
 }
 
-std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, int receiver,
-                                              const std::vector<Replacement>& replacements) {
+std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, ModelIndex receiver,
+                                              const std::vector<RatedReplacement>& replacements) {
   return Cuts(settings, work, receiver, replacements).run();
 }
 
-planner::Column column_of(const Settings& settings, const Workspace& work, const planner::Candidate& candidate) {
-  const graph::Program& program = work.prepared[at(candidate.receiver)].program;
-  planner::Column column;
+planner::ShareOption share_option_of(const Settings& settings, const Workspace& work,
+                                     const planner::Candidate& candidate) {
+  const graph::Program& program = work.prepared[candidate.receiver].program;
+  planner::ShareOption column;
   column.receiver = candidate.receiver;
   std::map<int, std::set<int>> given;
   for (std::size_t i = 0; i < candidate.donors.size(); ++i)
@@ -265,10 +268,10 @@ planner::Column column_of(const Settings& settings, const Workspace& work, const
   // What nothing needed in the first place is not computed either.
   const std::vector<bool> live = graph::live_ops(program, candidate.receiver_layers);
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-    if (!live[at(program.layers[layer].op)]) lost.insert(static_cast<int>(layer));
+    if (!live[program.layers[layer].op]) lost.insert(static_cast<int>(layer));
   }
-  const fit::Joint joint = fit::plan_joint(work.set, cut_of(candidate), fit_options(settings));
-  if (!joint.refit_nodes.empty()) {
+  const fit::Attachment attachment = fit::plan_attachment(work.set, cut_of(candidate), fit_options(settings));
+  if (!attachment.refit_nodes.empty()) {
     const std::vector<bool> convolution = convolutions(program);
     std::set<int> between(candidate.receiver_layers.begin(), candidate.receiver_layers.end());
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {

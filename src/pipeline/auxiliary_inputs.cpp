@@ -1,11 +1,11 @@
-#include "side_inputs.hpp"
+#include "auxiliary_inputs.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
 
-#include "columns.hpp"
+#include "share_options.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -16,11 +16,12 @@ constexpr std::int64_t kMostChannels = 1024;  // of all layers offered: what cho
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 /// The receiver's layers in which what the candidate's maps return is found.
-std::vector<int> returned_layers(const Workspace& work, const planner::Candidate& candidate, const fit::Joint& joint) {
-  if (joint.refit_nodes.empty()) return candidate.receiver_layers;
-  std::vector<int> layers;
-  for (const int node : joint.refit_nodes)
-    layers.push_back(graph::convolution_geometry(work.prepared[at(candidate.receiver)], node).layer);
+std::vector<int> returned_layers(const Workspace& work, const planner::Candidate& candidate,
+                                 const fit::Attachment& attachment) {
+  if (attachment.refit_nodes.empty()) return candidate.receiver_layers;
+  std::vector<LayerIndex> layers;
+  for (const int node : attachment.refit_nodes)
+    layers.push_back(graph::convolution_geometry(work.prepared[candidate.receiver], node).layer);
   return layers;
 }
 
@@ -28,7 +29,7 @@ std::vector<int> returned_layers(const Workspace& work, const planner::Candidate
 std::vector<bool> partings(const graph::Program& program) {
   std::vector<std::size_t> readers(program.layers.size(), 0);
   for (const graph::Layer& layer : program.layers) {
-    for (const int one : layer.inputs) ++readers[at(one)];
+    for (const int one : layer.inputs) ++readers[one];
   }
   std::vector<bool> parting(program.layers.size());
   for (std::size_t i = 0; i < parting.size(); ++i) {
@@ -42,7 +43,7 @@ std::vector<bool> partings(const graph::Program& program) {
 }  // namespace
 
 std::vector<int> lost_layers(const Settings& settings, const Workspace& work, std::span<const graph::Splice> splices,
-                             int model) {
+                             ModelIndex model) {
   const auto own =
       std::find_if(splices.begin(), splices.end(), [&](const graph::Splice& one) { return one.receiver == model; });
   if (own == splices.end()) return {};
@@ -53,38 +54,39 @@ std::vector<int> lost_layers(const Settings& settings, const Workspace& work, st
     taken.donors.push_back(one.donor);
     taken.donor_layers.push_back(one.donor_layer);
   }
-  return column_of(settings, work, taken).lost;
+  return share_option_of(settings, work, taken).lost;
 }
 
-std::vector<fit::Side> offered_sides(const Settings& settings, const Workspace& work,
-                                     const std::vector<similarity::Signatures>& signatures,
-                                     const planner::Candidate& candidate, const fit::Joint& joint,
-                                     std::span<const graph::Splice> before) {
-  const std::vector<int> returned = returned_layers(work, candidate, joint);
-  if (std::any_of(returned.begin(), returned.end(), [](int layer) { return layer < 0; })) return {};
+std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const Workspace& work,
+                                                      const std::vector<similarity::Signatures>& signatures,
+                                                      const planner::Candidate& candidate,
+                                                      const fit::Attachment& attachment,
+                                                      std::span<const graph::Splice> before) {
+  const std::vector<int> returned = returned_layers(work, candidate, attachment);
+  if (std::any_of(returned.begin(), returned.end(), [](LayerIndex layer) { return layer < 0; })) return {};
   struct Offer {
-    fit::Side side;
+    fit::DonorLayer auxiliary;
     double similarity = 0;
     std::int64_t channels = 0;
   };
   std::vector<Offer> all;  // donor after donor, in the order of their depth
-  for (const int donor : planner::donors_of(candidate)) {
-    const graph::Program& program = work.prepared[at(donor)].program;
-    const similarity::Matrix matrix = similarity::cka(signatures[at(candidate.receiver)], signatures[at(donor)]);
+  for (const ModelIndex donor : planner::donors_of(candidate)) {
+    const graph::Program& program = work.prepared[donor].program;
+    const similarity::Matrix matrix = similarity::cka(signatures[candidate.receiver], signatures[donor]);
     const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
     const std::vector<int> lost = lost_layers(settings, work, before, donor);
     const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-      const fit::Side side{donor, static_cast<int>(layer)};
+      const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};
       bool taken = false;
       for (std::size_t i = 0; i < candidate.donors.size(); ++i)
-        taken = taken || side == fit::Side{candidate.donors[i], candidate.donor_layers[i]};
-      if (!usable[layer] || !parting[layer] || taken || !live[at(program.layers[layer].op)] ||
-          std::binary_search(lost.begin(), lost.end(), side.donor_layer))
+        taken = taken || auxiliary == fit::DonorLayer{candidate.donors[i], candidate.donor_layers[i]};
+      if (!usable[layer] || !parting[layer] || taken || !live[program.layers[layer].op] ||
+          std::binary_search(lost.begin(), lost.end(), auxiliary.donor_layer))
         continue;
       double similarity = 0;
       for (const int to : returned) similarity += matrix.at(at(to), layer);
-      if (!std::isnan(similarity)) all.push_back({side, similarity, program.layers[layer].shape[0]});
+      if (!std::isnan(similarity)) all.push_back({auxiliary, similarity, program.layers[layer].shape[0]});
     }
   }
   std::vector<Offer> best;
@@ -96,11 +98,11 @@ std::vector<fit::Side> offered_sides(const Settings& settings, const Workspace& 
   }
   // The narrow ones first: they cost least, here and in the bundle.
   std::stable_sort(best.begin(), best.end(), [](auto& a, auto& b) { return a.channels < b.channels; });
-  std::vector<fit::Side> offered;
+  std::vector<fit::DonorLayer> offered;
   std::int64_t channels = 0;
   for (const Offer& one : best) {
     channels += one.channels;
-    if (channels <= kMostChannels) offered.push_back(one.side);
+    if (channels <= kMostChannels) offered.push_back(one.auxiliary);
   }
   return offered;
 }

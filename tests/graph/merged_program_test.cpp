@@ -1,4 +1,4 @@
-// Programs joined as plain data against the joint graph that the bundle really runs.
+// Programs joined as plain data against the merged graph that the bundle really runs.
 #include <gtest/gtest.h>
 
 #include "fixtures/bundle_oracle.hpp"
@@ -10,7 +10,7 @@ namespace {
 std::vector<c10::IValue> images_for(const test::Opened& opened, const std::vector<int>& groups) {
   std::vector<c10::IValue> images;
   for (const int group : groups) {
-    const model::InputSpec& spec = opened.set.specs[static_cast<std::size_t>(group)];
+    const model::InputSpec& spec = opened.set.specs[group];
     images.push_back(model::make_input(spec, model::example_frames(spec, 1)));
   }
   return images;
@@ -20,19 +20,19 @@ Program described(const test::Opened& opened, const std::vector<Splice>& splices
   std::vector<int> all;
   for (std::size_t i = 0; i < opened.prepared.size(); ++i) all.push_back(static_cast<int>(i));
   const Assembly assembly = assemble(opened.set.models, opened.set.groups, splices, all);
-  return describe_joint(assembly, images_for(opened, assembly.input_groups));
+  return describe_merged(assembly, images_for(opened, assembly.input_groups));
 }
 
-Program joined_of(const test::Opened& opened, const std::vector<JoinedShare>& shares) {
+Program merged_of(const test::Opened& opened, const std::vector<MergedShare>& shares) {
   std::vector<const Program*> programs;
   for (const Prepared& model : opened.prepared) programs.push_back(&model.program);
-  return joined(programs, shares);
+  return merged_program(programs, shares);
 }
 
 // Small grids that both models make alike are done once in the graph, so it computes a little less.
 TEST(Joined, HasThePeakOfTheJointGraph) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
-  const Program graph = described(opened, {}), plain = joined_of(opened, {});
+  const Program graph = described(opened, {}), plain = merged_of(opened, {});
   EXPECT_EQ(peak_activation_bytes(plain), peak_activation_bytes(graph));
   EXPECT_GE(total_flops(plain), total_flops(graph));
   EXPECT_LT(total_flops(plain), 1.001 * static_cast<double>(total_flops(graph)));
@@ -41,15 +41,15 @@ TEST(Joined, HasThePeakOfTheJointGraph) {
 // What a share changes is the same in both, to the nanosecond.
 TEST(Joined, ChangesByAShareAsTheJointGraphDoes) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
-  const Program graph_before = described(opened, {}), plain_before = joined_of(opened, {});
+  const Program graph_before = described(opened, {}), plain_before = merged_of(opened, {});
   const auto cuts = test::map_cuts(opened.program(0));
   ASSERT_GE(cuts.size(), 3U);
   for (const std::size_t index : {std::size_t{0}, cuts.size() / 2, cuts.size() - 1}) {
     const Splice splice = test::random_splice(opened, 0, 1, cuts[index].layers, 3 * index + 1);
-    JoinedShare share{0, {}};
+    MergedShare share{0, {}};
     for (const Override& one : splice.overrides)
-      share.taps.push_back({one.receiver_layer, 1, one.donor_layer, false, false, one.height > 0, true});
-    const Program graph = described(opened, {splice}), plain = joined_of(opened, {share});
+      share.probes.push_back({one.receiver_layer, 1, one.donor_layer, false, false, one.height > 0, true});
+    const Program graph = described(opened, {splice}), plain = merged_of(opened, {share});
     EXPECT_EQ(peak_activation_bytes(plain), peak_activation_bytes(graph)) << index;
     EXPECT_EQ(total_flops(plain_before) - total_flops(plain), total_flops(graph_before) - total_flops(graph)) << index;
     EXPECT_EQ(total_latency_ns(plain_before) - total_latency_ns(plain),

@@ -1,4 +1,4 @@
-#include "thinning.hpp"
+#include "subsampling.hpp"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
@@ -14,11 +14,11 @@ constexpr double kBackground = 1.5;  // times the floor: what hardly touches a b
 
 }  // namespace
 
-std::int64_t thinning(std::int64_t rows, std::int64_t regressors) {
+std::int64_t subsampling(std::int64_t rows, std::int64_t regressors) {
   return std::clamp<std::int64_t>(rows / (kRowsPerRegressor * std::max<std::int64_t>(1, regressors)), 1, kMost);
 }
 
-Thinned thin(const at::Tensor& weights, double floor, std::int64_t n, std::span<const std::int64_t> positions) {
+Subsampled subsample(const at::Tensor& weights, double floor, std::int64_t n, std::span<const std::int64_t> positions) {
   if (n <= 1) return {{}, weights.reshape({-1})};
   const at::Tensor background = weights <= kBackground * floor;
   const at::Tensor places = at::arange(weights.size(1), at::kLong).unsqueeze(0) +

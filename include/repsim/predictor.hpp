@@ -14,7 +14,7 @@
 namespace repsim::planner {
 
 /// What is known of a cut before its merged model is judged.
-enum class Guide {
+enum class Predictor {
   kSimilarity,
   kSpatialCka,
   kR2,
@@ -26,50 +26,52 @@ enum class Guide {
   kFlops,
   kElements,
 };
-struct GuideName {
-  Guide guide;
+struct PredictorName {
+  Predictor predictor;
   const char* key;      ///< in JSON and CSV
   const char* title;    ///< in tables
   const char* meaning;  ///< one line
 };
 /// In the order of the enumeration.
-inline constexpr std::array kGuides{
-    GuideName{Guide::kSimilarity, "similarity", "S", "linear CKA over frames, the smallest over the cut's layers"},
-    GuideName{Guide::kSpatialCka, "spatial_cka", "spatial CKA",
-              "linear CKA with positions of all frames as samples, the smallest"},
-    GuideName{Guide::kR2, "r2", "R2", "R2 of the 1x1 fit, the smallest"},
-    GuideName{Guide::kR2Weighted, "r2_weighted", "R2 weighted",
-              "R2 of the 1x1 fit, rows weighted by the receiver's own detections, the smallest"},
-    GuideName{Guide::kOutputError, "output_error", "output error",
-              "root mean square of what the fit's errors change in the outputs to first order, layers added up"},
-    GuideName{Guide::kLastLayers, "last_layers", "last layers",
-              "R2 of the merged receiver's last layers against its own, calibration frames, the smallest"},
-    GuideName{Guide::kAgreement, "agreement", "agreement", "fidelity of the merged model on a few calibration frames"},
-    GuideName{Guide::kParameters, "parameters", "parameters", "parameters of the layers that go (rival)"},
-    GuideName{Guide::kFlops, "flops", "FLOPs", "FLOPs per frame of the layers that go (rival)"},
-    GuideName{Guide::kElements, "elements", "elements", "size of the replaced representations (rival)"},
+inline constexpr std::array kPredictors{
+    PredictorName{Predictor::kSimilarity, "similarity", "S",
+                  "linear CKA over frames, the smallest over the cut's layers"},
+    PredictorName{Predictor::kSpatialCka, "spatial_cka", "spatial CKA",
+                  "linear CKA with positions of all frames as samples, the smallest"},
+    PredictorName{Predictor::kR2, "r2", "R2", "R2 of the 1x1 fit, the smallest"},
+    PredictorName{Predictor::kR2Weighted, "r2_weighted", "R2 weighted",
+                  "R2 of the 1x1 fit, rows weighted by the receiver's own detections, the smallest"},
+    PredictorName{Predictor::kOutputError, "output_error", "output error",
+                  "root mean square of what the fit's errors change in the outputs to first order, layers added up"},
+    PredictorName{Predictor::kLastLayers, "last_layers", "last layers",
+                  "R2 of the merged receiver's last layers against its own, calibration frames, the smallest"},
+    PredictorName{Predictor::kAgreement, "agreement", "agreement",
+                  "fidelity of the merged model on a few calibration frames"},
+    PredictorName{Predictor::kParameters, "parameters", "parameters", "parameters of the layers that go (rival)"},
+    PredictorName{Predictor::kFlops, "flops", "FLOPs", "FLOPs per frame of the layers that go (rival)"},
+    PredictorName{Predictor::kElements, "elements", "elements", "size of the replaced representations (rival)"},
 };
-/// One value per guide, in the order of kGuides; NaN: undefined.
-using GuideValues = std::array<double, kGuides.size()>;
-[[nodiscard]] constexpr std::size_t index_of(Guide guide) { return static_cast<std::size_t>(guide); }
+/// One value per predictor, in the order of kPredictors; NaN: undefined.
+using PredictorValues = std::array<double, kPredictors.size()>;
+[[nodiscard]] constexpr std::size_t index_of(Predictor predictor) { return static_cast<std::size_t>(predictor); }
 
 /// A cut of a receiver with one donor layer per replaced layer.
 struct StudyCut {
-  std::vector<int> layers, donor_layers;
+  std::vector<LayerIndex> layers, donor_layers;
   bool equal_depth = false;  ///< every donor layer is as deep in its model as the layer that it replaces
 };
 
-/// Cuts along the depth (depth_cuts) for a study of guides: up to half of `most` at equal depth, evenly spaced over the
-/// depth, the rest with donor layers drawn from all of the same map size (of the nearest one where there is none).
+/// Cuts along the depth (depth_cuts) for a study of predictors: up to half of `most` at equal depth, evenly spaced over
+/// the depth, the rest with donor layers drawn from all of the same map size (of the nearest one where there is none).
 /// Equal depth: of the donor's layers of that size the one whose rank among them, as a fraction, is nearest, layers of
 /// the same kind preferred. Equal depth first, then as drawn; none twice.
 /// @param replaceable,givable  per layer
 /// @param fits  whether a donor layer can replace a receiver layer at all
 /// @param most  2 or more
-[[nodiscard]] std::vector<StudyCut> study_cuts(const graph::Program& receiver, const graph::Program& donor,
-                                               const std::vector<bool>& replaceable, const std::vector<bool>& givable,
-                                               const std::function<bool(int layer, int donor_layer)>& fits,
-                                               std::int64_t most, std::uint64_t seed);
+[[nodiscard]] std::vector<StudyCut> study_cuts(
+    const graph::Program& receiver, const graph::Program& donor, const std::vector<bool>& replaceable,
+    const std::vector<bool>& givable, const std::function<bool(LayerIndex layer, LayerIndex donor_layer)>& fits,
+    std::int64_t most, std::uint64_t seed);
 
 /// Product-moment correlation. Pairs with a NaN are left out; NaN where fewer than 3 are left or one side is constant.
 [[nodiscard]] double pearson(std::span<const double> x, std::span<const double> y);
@@ -91,42 +93,42 @@ struct Predicted {
   double low = 0, high = 1;  ///< holds the measured fidelity nine times in ten
 };
 
-/// A calibrated combination of guides.
-struct Predictor {
+/// A calibrated combination of predictors.
+struct CombinedPredictor {
   const char* key;      ///< in JSON and CSV
   const char* title;    ///< in tables
   const char* meaning;  ///< one line
   bool trial;           ///< reads what a trial on a few frames tells
 };
-inline constexpr std::array kPredictors{
-    Predictor{"predicted", "predicted", "combination of the guides that need no merged model", false},
-    Predictor{"predicted_with_trial", "predicted, trial", "combination of last layers and agreement", true},
+inline constexpr std::array kCombinedPredictors{
+    CombinedPredictor{"predicted", "predicted", "combination of the guides that need no merged model", false},
+    CombinedPredictor{"predicted_with_trial", "predicted, trial", "combination of last layers and agreement", true},
 };
 
-/// Foretells the fidelity of a cut from its guides, learned from measured cuts: Gaussian process regression (Rasmussen
-/// and Williams 2006, chapter 2) of the log odds of fidelity, with a constant, a linear and a squared-exponential
-/// kernel of the logarithms of what guides leave unexplained, scaled to unit variance. Length and noise are those of
-/// the least leave-one-out error (ibid., eq. 5.12). The interval is conformal: the predictive standard deviation times
-/// the nine-in-ten quantile of the leave-one-out residuals, each in units of its own. A guide that is undefined for
-/// some cuts counts as average there; one that is undefined for all is not read.
+/// Foretells the fidelity of a cut from its predictors, learned from measured cuts: Gaussian process regression
+/// (Rasmussen and Williams 2006, chapter 2) of the log odds of fidelity, with a constant, a linear and a
+/// squared-exponential kernel of the logarithms of what predictors leave unexplained, scaled to unit variance. Length
+/// and noise are those of the least leave-one-out error (ibid., eq. 5.12). The interval is conformal: the predictive
+/// standard deviation times the nine-in-ten quantile of the leave-one-out residuals, each in units of its own. A
+/// predictor that is undefined for some cuts counts as average there; one that is undefined for all is not read.
 class Calibration {
  public:
   /// Fewer measured cuts than this teach nothing.
   static constexpr std::size_t kFewest = 6;
 
-  /// @param guides,fidelity  of measured cuts, equally many, at least kFewest
+  /// @param predictors,fidelity  of measured cuts, equally many, at least kFewest
   /// @param trial  read what a trial on a few frames tells, else what is known before it
   /// @throws Error{kInternal} when there are fewer, or not equally many
   /// Cost: O(n^3), about twenty times.
-  Calibration(std::span<const GuideValues> guides, std::span<const double> fidelity, bool trial);
+  Calibration(std::span<const PredictorValues> predictors, std::span<const double> fidelity, bool trial);
 
-  [[nodiscard]] Predicted predict(const GuideValues& guides) const;
+  [[nodiscard]] Predicted predict(const PredictorValues& predictors) const;
 
  private:
   struct Kernel {
     double length = 1, noise = 0.1;
   };
-  [[nodiscard]] std::vector<double> scaled(const GuideValues& guides) const;
+  [[nodiscard]] std::vector<double> scaled(const PredictorValues& predictors) const;
   [[nodiscard]] double kernel(const std::vector<double>& a, const std::vector<double>& b) const;
   void learn(const std::vector<double>& target, std::span<const double> fidelity);
 
@@ -141,7 +143,7 @@ class Calibration {
 };
 
 /// Each cut foretold from the cuts of the other folds (8, drawn with the seed). NaN where these are too few.
-[[nodiscard]] std::vector<Predicted> predicted_from_others(std::span<const GuideValues> guides,
+[[nodiscard]] std::vector<Predicted> predicted_from_others(std::span<const PredictorValues> predictors,
                                                            std::span<const double> fidelity, bool trial,
                                                            std::uint64_t seed);
 

@@ -1,4 +1,4 @@
-#include "repsim/split.hpp"
+#include "repsim/suffix.hpp"
 
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/constants.h>
@@ -45,7 +45,7 @@ std::string operation_of(tj::Node* node) {
   return text;
 }
 
-Numbered fixed_values(const Assembly& assembly, ComputationNumbers& numbers) {
+Numbered fixed_values(const Assembly& assembly, ValueNumbering& numbers) {
   Numbered result;
   const auto inputs = assembly.graph->inputs();
   for (std::size_t i = 0; i < assembly.input_groups.size(); ++i)
@@ -84,10 +84,10 @@ void loosen_views(tj::Block& block) {
 
 }  // namespace
 
-std::vector<FixedValue> fixed_places(const Assembly& assembly, ComputationNumbers& numbers) {
+std::vector<InvariantValue> invariant_places(const Assembly& assembly, ValueNumbering& numbers) {
   const Numbered numbered = fixed_values(assembly, numbers);
   const std::vector<tj::Node*> nodes = top_nodes(*assembly.graph);
-  std::vector<FixedValue> result;
+  std::vector<InvariantValue> result;
   for (const Place& place : assembly.places) {
     const auto found = place.node < 0 ? numbered.end() : numbered.find(value_at(nodes, place));
     result.push_back({found == numbered.end() ? -1 : found->second, place});
@@ -95,14 +95,14 @@ std::vector<FixedValue> fixed_places(const Assembly& assembly, ComputationNumber
   return result;
 }
 
-Tail tail_of(const Assembly& assembly, ComputationNumbers& numbers) {
+SuffixGraph suffix_of(const Assembly& assembly, ValueNumbering& numbers) {
   const Numbered numbered = fixed_values(assembly, numbers);
   const std::vector<tj::Node*> nodes = top_nodes(*assembly.graph);
   std::unordered_map<const tj::Node*, int> position;
   for (tj::Node* node : nodes) position.emplace(node, static_cast<int>(position.size()));
   // Backwards from the results: what is not fixed is computed, and what is fixed but no tensor (a list, a size) is
   // computed again.
-  Tail tail;
+  SuffixGraph suffix;
   std::vector<bool> needed(nodes.size(), false);
   const auto need = [&](const tj::Value* value) {
     const auto found = position.find(value->node());
@@ -110,12 +110,12 @@ Tail tail_of(const Assembly& assembly, ComputationNumbers& numbers) {
     const bool keep = numbered.count(value) > 0 && is_tensor(value) && value->node()->kind() != c10::prim::Constant;
     if (keep) {
       const Place place{found->second, static_cast<int>(value->offset())};
-      const bool known = std::any_of(tail.given.begin(), tail.given.end(), [&](const FixedValue& one) {
+      const bool known = std::any_of(suffix.given.begin(), suffix.given.end(), [&](const InvariantValue& one) {
         return one.place.node == place.node && one.place.output == place.output;
       });
-      if (!known) tail.given.push_back({numbered.at(value), place});
+      if (!known) suffix.given.push_back({numbered.at(value), place});
     } else {
-      needed[static_cast<std::size_t>(found->second)] = true;
+      needed[found->second] = true;
     }
   };
   for (const tj::Value* output : assembly.graph->outputs()) need(output);
@@ -133,19 +133,19 @@ Tail tail_of(const Assembly& assembly, ComputationNumbers& numbers) {
       inside(block);
     }
   }
-  tail.graph = assembly.graph->copy();
-  const std::vector<tj::Node*> copies = top_nodes(*tail.graph);
-  for (std::size_t i = 0; i < tail.given.size(); ++i) {
-    tj::Value* value = value_at(copies, tail.given[i].place);
-    tj::Value* input = tail.graph->insertInput(assembly.input_groups.size() + i);
+  suffix.graph = assembly.graph->copy();
+  const std::vector<tj::Node*> copies = top_nodes(*suffix.graph);
+  for (std::size_t i = 0; i < suffix.given.size(); ++i) {
+    tj::Value* value = value_at(copies, suffix.given[i].place);
+    tj::Value* input = suffix.graph->insertInput(assembly.input_groups.size() + i);
     input->setType(value->type());
     value->replaceAllUsesWith(input);
   }
-  loosen_views(*tail.graph->block());
-  tj::EliminateDeadCode(tail.graph);
+  loosen_views(*suffix.graph->block());
+  tj::EliminateDeadCode(suffix.graph);
   for (std::size_t i = 0; i < assembly.input_groups.size(); ++i)
-    tail.reads_group.push_back(tail.graph->inputs()[i]->hasUses());
-  return tail;
+    suffix.reads_group.push_back(suffix.graph->inputs()[i]->hasUses());
+  return suffix;
 }
 
 }  // namespace repsim::graph

@@ -5,7 +5,7 @@
 
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
-#include "repsim/fit_guides.hpp"
+#include "repsim/fit_predictors.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -44,9 +44,9 @@ struct Probes {
       values.push_back(value.permute({0, 2, 3, 1}).flatten(0, 2));
     }
   }
-  GuidesOfPairs guides(const RowWeights& weights, const std::vector<std::int64_t>& positions) {
+  PredictorsOfPairs predictors(const SampleWeights& weights, const std::vector<std::int64_t>& positions) {
     SilentProgress silent;
-    return fit::guides(opened.set, stores, 0, 1, {{0, 0}}, {}, weights, positions, 3, silent);
+    return fit::predictors(opened.set, stores, 0, 1, {{0, 0}}, {}, weights, positions, 3, silent);
   }
 };
 
@@ -76,17 +76,17 @@ TEST(Guides, OfOnePairEqualTheirDefinitions) {
   models.push_back(probe("receiver", 5, random.tensor({2, 5, 1, 1}), 1, kHead));
   models.push_back(probe("donor", 7, random.tensor({2, 7, 1, 1}), 2, kHead));
   Probes probes(std::move(models));
-  RowWeights weights;
+  SampleWeights weights;
   weights.boxes.resize(32);
   for (std::size_t i = 0; i < 32; ++i)
     weights.boxes[i].push_back({0.1, 0.2, 0.1 + 0.02 * static_cast<double>(i), 0.9, 0.7, 0});
-  const PairGuides found = probes.guides(weights, {0, 7, 21}).pairs.at(0);
+  const PairPredictors found = probes.predictors(weights, {0, 7, 21}).pairs.at(0);
 
   const at::Tensor y = probes.values[0], x = probes.values[1];
   const at::Tensor even = at::ones({y.size(0)}, at::kDouble);
   EXPECT_NEAR(found.r2, Ridge(x, y, even, 1e-4).r2(x, y, even), 1e-5);
   std::vector<std::int64_t> all(32);
-  for (std::int64_t i = 0; i < 32; ++i) all[static_cast<std::size_t>(i)] = i;
+  for (std::int64_t i = 0; i < 32; ++i) all[i] = i;
   const at::Tensor rows = weights.of(all, 6, 8).flatten();
   EXPECT_NEAR(found.r2_weighted, Ridge(x, y, rows, 1e-4).r2(x, y, rows), 1e-5);
   EXPECT_GT(std::abs(found.r2 - found.r2_weighted), 1e-4);  // or the weights would not be tested
@@ -113,7 +113,7 @@ TEST(Guides, OutputErrorOfOneLinearOutputIsExact) {
   Probes probes(std::move(models));
   std::vector<std::int64_t> positions;
   for (std::int64_t i = 0; i < 16; ++i) positions.push_back(i);
-  const GuidesOfPairs found = probes.guides({}, positions);
+  const PredictorsOfPairs found = probes.predictors({}, positions);
   EXPECT_EQ(found.not_differentiable, "");
 
   const at::Tensor y = probes.values[0], x = probes.values[1];
@@ -132,7 +132,7 @@ TEST(Guides, SayWhyAModelCannotBeDifferentiated) {
   models.push_back(probe("receiver", 5, random.tensor({2, 5, 1, 1}), 1, "(torch.conv2d(y, self.head) > 0).float()"));
   models.push_back(probe("donor", 5, random.tensor({2, 5, 1, 1}), 2, kHead));
   Probes probes(std::move(models));
-  const GuidesOfPairs found = probes.guides({}, {0, 1, 2});
+  const PredictorsOfPairs found = probes.predictors({}, {0, 1, 2});
   EXPECT_NE(found.not_differentiable.find("smoothly"), std::string::npos) << found.not_differentiable;
   EXPECT_TRUE(std::isnan(found.pairs.at(0).output_error));
   EXPECT_FALSE(std::isnan(found.pairs.at(0).r2));
@@ -145,7 +145,7 @@ TEST(Guides, OfATwinArePerfect) {
   models.push_back(probe("receiver", 5, head, 1, kHead));
   models.push_back(probe("donor", 5, head, 1, kHead));
   Probes probes(std::move(models));
-  const PairGuides found = probes.guides({}, {0, 9}).pairs.at(0);
+  const PairPredictors found = probes.predictors({}, {0, 9}).pairs.at(0);
   EXPECT_NEAR(found.spatial_cka, 1, 1e-9);
   EXPECT_NEAR(found.r2, 1, 1e-3);  // the ridge keeps it this far from 1
   EXPECT_NEAR(found.output_error, 0, 1e-3);
@@ -168,7 +168,7 @@ TEST(AgreementBehind, IsTheUnfittedR2OfTheLastLayers) {
   splice.overrides.push_back(one);
   SilentProgress silent;
   std::vector<std::int64_t> all(32);
-  for (std::int64_t i = 0; i < 32; ++i) all[static_cast<std::size_t>(i)] = i;
+  for (std::int64_t i = 0; i < 32; ++i) all[i] = i;
   const double found = agreement_behind(probes.opened.set, probes.stores, splice, {}, all, silent);
   const c10::InferenceMode no_gradients;
   const at::Tensor image = test::frames_of(probes.stores[0], all);

@@ -10,13 +10,13 @@ double common(double a1, double a2, double b1, double b2) { return std::min(a2, 
 
 }  // namespace
 
-at::Tensor RowWeights::of(std::span<const std::int64_t> positions, std::int64_t height, std::int64_t width) const {
+at::Tensor SampleWeights::of(std::span<const std::int64_t> positions, std::int64_t height, std::int64_t width) const {
   at::Tensor weights = at::zeros({static_cast<std::int64_t>(positions.size()), height * width}, at::kDouble);
   if (boxes.empty()) return weights.fill_(1.0);
   const double cell_height = 1.0 / static_cast<double>(height), cell_width = 1.0 / static_cast<double>(width);
   auto* row = weights.data_ptr<double>();
   for (const std::int64_t position : positions) {
-    for (const model::Detection& box : boxes[static_cast<std::size_t>(position)]) {
+    for (const model::Detection& box : boxes[position]) {
       const double box_height = box.y2 - box.y1, box_width = box.x2 - box.x1;
       if (!(box_height > 0) || !(box_width > 0)) continue;
       const auto cell = [](double at, std::int64_t cells) {

@@ -1,6 +1,6 @@
-// Passes that keep what joint graphs have in common, against the same passes that keep nothing: equal to the bit, and
-// to 1e-4 the joint graphs as they are.
-#include "repsim/joint_pass.hpp"
+// Passes that keep what merged graphs have in common, against the same passes that keep nothing: equal to the bit, and
+// to 1e-4 the merged graphs as they are.
+#include "repsim/merged_pass.hpp"
 
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/ir/irparser.h>
@@ -17,7 +17,7 @@ constexpr std::int64_t kFrames = 20;  // a whole run and a part of one
 
 std::vector<c10::IValue> all_results(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores,
                                      std::int64_t batch, ValueCache* cache) {
-  JointPass pass(assembly, set, stores, kFrames, batch, cache);
+  MergedPass pass(assembly, set, stores, kFrames, batch, cache);
   std::vector<c10::IValue> results;
   for (std::size_t run = 0; run < batches(kFrames, batch).size(); ++run) results.push_back(pass.results());
   return results;
@@ -45,14 +45,14 @@ class KeptValues : public testing::TestWithParam<Pair> {};
 TEST_P(KeptValues, ChangeNoBitOfAnyResult) {
   const test::Opened opened = test::open_fixtures({GetParam().receiver, GetParam().donor});
   const Stores stores = test::picture_stores(opened.set, kFrames, 3);
-  const std::vector<int> members{0, 1};
+  const std::vector<ModelIndex> members{0, 1};
   const std::int64_t batch = opened.set.batch(members);
   ValueCache roomy(std::int64_t{1} << 30), tight(1 << 16), none(0);
   const auto cuts = test::map_cuts(opened.program(0));
   ASSERT_FALSE(cuts.empty());
   for (std::size_t i = 0; i < cuts.size(); ++i) {
     const std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts[i].layers, i + 1)};
-    const std::vector<int> wanted{0};
+    const std::vector<ModelIndex> wanted{0};
     const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
     const auto expected = all_results(assembly, opened.set, stores, batch, &none);
     const auto as_it_is = all_results(assembly, opened.set, stores, batch, nullptr);
@@ -81,25 +81,25 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, KeptValues,
                            return name;
                          });
 
-TEST(Tail, OfAWholeBackboneReadsNoPicture) {
+TEST(SuffixGraph, OfAWholeBackboneReadsNoPicture) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const auto cuts = test::map_cuts(opened.program(0));
   const std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
-  const std::vector<int> wanted{0};
+  const std::vector<ModelIndex> wanted{0};
   const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
-  graph::ComputationNumbers numbers;
-  const graph::Tail tail = graph::tail_of(assembly, numbers);
-  ASSERT_FALSE(tail.given.empty());
-  for (const bool reads : tail.reads_group) EXPECT_FALSE(reads);
+  graph::ValueNumbering numbers;
+  const graph::SuffixGraph suffix = graph::suffix_of(assembly, numbers);
+  ASSERT_FALSE(suffix.given.empty());
+  for (const bool reads : suffix.reads_group) EXPECT_FALSE(reads);
   // The same computation has the same number in another graph, whatever is fitted behind it.
   const std::vector<graph::Splice> others{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
   const graph::Assembly again = graph::assemble(opened.set.models, opened.set.groups, others, wanted);
-  const graph::Tail second = graph::tail_of(again, numbers);
-  ASSERT_EQ(second.given.size(), tail.given.size());
-  for (std::size_t i = 0; i < tail.given.size(); ++i) EXPECT_EQ(second.given[i].number, tail.given[i].number);
+  const graph::SuffixGraph second = graph::suffix_of(again, numbers);
+  ASSERT_EQ(second.given.size(), suffix.given.size());
+  for (std::size_t i = 0; i < suffix.given.size(); ++i) EXPECT_EQ(second.given[i].number, suffix.given[i].number);
 }
 
-TEST(Tail, TakesNothingThatIsWrittenToOrRandom) {
+TEST(SuffixGraph, TakesNothingThatIsWrittenToOrRandom) {
   graph::Assembly assembly;
   assembly.graph = std::make_shared<torch::jit::Graph>();
   torch::jit::parseIR(R"IR(
@@ -117,22 +117,22 @@ TEST(Tail, TakesNothingThatIsWrittenToOrRandom) {
                       assembly.graph.get());
   assembly.input_groups = {0};
   assembly.parameters.push_back({0, "w", at::ones({1}), true, false, ""});
-  graph::ComputationNumbers numbers;
-  const graph::Tail tail = graph::tail_of(assembly, numbers);
-  ASSERT_EQ(tail.given.size(), 1U);
-  EXPECT_EQ(tail.given[0].place.node, 2);  // relu
+  graph::ValueNumbering numbers;
+  const graph::SuffixGraph suffix = graph::suffix_of(assembly, numbers);
+  ASSERT_EQ(suffix.given.size(), 1U);
+  EXPECT_EQ(suffix.given[0].place.node, 2);  // relu
 }
 
-TEST(JointPass, ThatIsLeftLeavesNothing) {
+TEST(MergedPass, ThatIsLeftLeavesNothing) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const Stores stores = test::picture_stores(opened.set, kFrames);
   const auto cuts = test::map_cuts(opened.program(0));
   const std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
-  const std::vector<int> wanted{0};
+  const std::vector<ModelIndex> wanted{0};
   const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
   ValueCache cache(std::int64_t{1} << 30);
   {
-    JointPass pass(assembly, opened.set, stores, kFrames, 16, &cache);
+    MergedPass pass(assembly, opened.set, stores, kFrames, 16, &cache);
     (void)pass.results();
     EXPECT_GT(cache.bytes(), 0);
   }
@@ -140,11 +140,11 @@ TEST(JointPass, ThatIsLeftLeavesNothing) {
 }
 
 // One pass for two cuts, each in a copy of the receiver: what either starts from is there, and is what it would be.
-TEST(JointPass, FillsTheCacheForOthers) {
+TEST(MergedPass, FillsTheCacheForOthers) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const Stores stores = test::picture_stores(opened.set, kFrames);
   const auto cuts = test::map_cuts(opened.program(0));
-  const std::vector<int> wanted{0}, copies{2, 3};
+  const std::vector<ModelIndex> wanted{0}, copies{2, 3};
   std::vector<const graph::Prepared*> models = opened.set.models;
   std::vector<int> groups = opened.set.groups;
   std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cuts.front().layers, 1),
@@ -155,7 +155,7 @@ TEST(JointPass, FillsTheCacheForOthers) {
     groups.push_back(groups[0]);
   }
   ValueCache cache(std::int64_t{1} << 30), none(0);
-  JointPass(graph::assemble(models, groups, splices, copies), opened.set, stores, kFrames, 16, &cache).fill_cache();
+  MergedPass(graph::assemble(models, groups, splices, copies), opened.set, stores, kFrames, 16, &cache).fill_cache();
   const std::int64_t bytes = cache.bytes();
   EXPECT_GT(bytes, 0);
   for (graph::Splice& splice : splices) {
@@ -193,21 +193,21 @@ TEST(Reuse, GivesTheSameSumsWithoutAnotherPass) {
   fit::Options options;
   options.rank = 4;
   const fit::Cut cut{1, {{1, 0, 1}}}, other{1, {{1, 0, 0}}};
-  const fit::Joint joint = fit::plan_joint(opened.set, cut, options),
-                   other_joint = fit::plan_joint(opened.set, other, options);
+  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options),
+                        other_joint = fit::plan_attachment(opened.set, other, options);
   SilentProgress silent;
-  const fit::Gathered plain = fit::gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, silent).front();
-  const fit::Gathered corrected = fit::gather_corrections(opened.set, stores, {}, cut, joint, plain, silent);
+  const fit::Gathered plain = fit::gather(opened.set, stores, {}, {&cut, 1}, {&merged, 1}, silent).front();
+  const fit::Gathered corrected = fit::gather_corrections(opened.set, stores, {}, cut, merged, plain, silent);
   fit::Reuse reuse(std::int64_t{1} << 30, std::int64_t{1} << 30);
   Passes passes;
   const std::vector<fit::Cut> cuts{cut, other, cut};
-  const std::vector<fit::Joint> joints{joint, other_joint, joint};
+  const std::vector<fit::Attachment> attachments{merged, other_joint, merged};
   for (int time = 0; time < 2; ++time) {
-    const auto gathered = fit::gather(opened.set, stores, {}, cuts, joints, passes, {}, &reuse);
+    const auto gathered = fit::gather(opened.set, stores, {}, cuts, attachments, passes, {}, &reuse);
     EXPECT_TRUE(same_sums(gathered[0], plain));
     EXPECT_TRUE(same_sums(gathered[2], plain));
     EXPECT_FALSE(same_sums(gathered[1], plain));
-    EXPECT_TRUE(same_sums(fit::gather_corrections(opened.set, stores, {}, cut, joint, gathered[0], passes, {}, &reuse),
+    EXPECT_TRUE(same_sums(fit::gather_corrections(opened.set, stores, {}, cut, merged, gathered[0], passes, {}, &reuse),
                           corrected));
   }
   EXPECT_EQ(passes.count, 2);  // one for all plain sums, one for the corrections
@@ -215,15 +215,15 @@ TEST(Reuse, GivesTheSameSumsWithoutAnotherPass) {
   const std::vector<std::int64_t> few{0, 1, 2, 3};
   Stores more;
   for (const video::FrameStore& store : stores) more.push_back(store.some(few));
-  const fit::RowWeights alike;
+  const fit::SampleWeights alike;
   const std::vector<fit::Part> parts{{stores, alike, &reuse}, {more, alike}};
-  const fit::Gathered both = fit::gather(opened.set, parts, {}, cut, joint, passes);
+  const fit::Gathered both = fit::gather(opened.set, parts, {}, cut, merged, passes);
   EXPECT_EQ(passes.count, 3);
   EXPECT_EQ(both.maps[0].parts[0].rows(), plain.maps[0].parts[0].rows() * (kFrames + 4) / kFrames);
-  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, {&cut, 1}, {&joint, 1}, passes, {}, &reuse)[0], plain));
+  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, {&cut, 1}, {&merged, 1}, passes, {}, &reuse)[0], plain));
   EXPECT_EQ(passes.count, 3);
   fit::Reuse nothing(0, 0);
-  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, cuts, joints, passes, {}, &nothing)[2], plain));
+  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, cuts, attachments, passes, {}, &nothing)[2], plain));
 }
 
 }  // namespace

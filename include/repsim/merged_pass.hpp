@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "repsim/capture.hpp"
-#include "repsim/split.hpp"
+#include "repsim/suffix.hpp"
 
-/// Joint graphs over stored frames, computing once what many of them share.
+/// Merged graphs over stored frames, computing once what many of them share.
 namespace repsim::capture {
 
-/// What joint graphs compute alike of the same stored frames (graph::FixedValue), kept while it fits. For one list of
-/// stores; not for several threads.
+/// What merged graphs compute alike of the same stored frames (graph::InvariantValue), kept while it fits. For one list
+/// of stores; not for several threads.
 class ValueCache {
  public:
   /// @param most_bytes  of the tensors that are kept; 0: nothing is
@@ -21,10 +21,10 @@ class ValueCache {
 
   [[nodiscard]] std::int64_t bytes() const { return bytes_; }
   [[nodiscard]] std::int64_t most_bytes() const { return most_bytes_; }
-  graph::ComputationNumbers& numbers() { return numbers_; }
+  graph::ValueNumbering& numbers() { return numbers_; }
 
  private:
-  friend class JointPass;
+  friend class MergedPass;
   /// Of one computation, at one number of frames per run: results may differ in the last bits between those.
   struct Key {
     int number;
@@ -43,20 +43,20 @@ class ValueCache {
 
   std::int64_t most_bytes_, bytes_ = 0;
   std::uint64_t passes_ = 0;
-  graph::ComputationNumbers numbers_;
+  graph::ValueNumbering numbers_;
   std::map<Key, Entry> entries_;
 };
 
-/// One pass of a joint graph over all frames, run by run in order.
-class JointPass {
+/// One pass of a merged graph over all frames, run by run in order.
+class MergedPass {
  public:
   /// @param assembly,set,stores,cache  outlive the pass; cache may be null
   /// @param frames,batch  runs are batches(frames, batch)
-  JointPass(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores, std::int64_t frames,
-            std::int64_t batch, ValueCache* cache);
-  ~JointPass();
-  JointPass(const JointPass&) = delete;
-  JointPass& operator=(const JointPass&) = delete;
+  MergedPass(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores, std::int64_t frames,
+             std::int64_t batch, ValueCache* cache);
+  ~MergedPass();
+  MergedPass(const MergedPass&) = delete;
+  MergedPass& operator=(const MergedPass&) = delete;
 
   /// What the assembly's graph returns for the next run.
   /// @throws Error{kInput} when an operation fails
@@ -73,12 +73,12 @@ class JointPass {
  private:
   /// A value of this pass, and where it comes from in a run.
   struct Source {
-    graph::FixedValue value;
+    graph::InvariantValue value;
     bool cached = false;  ///< complete in the cache before this pass
     bool keep = false;    ///< this pass adds it to the cache
-    int tap = -1;         ///< of compute_; -1: cached
+    int probe = -1;       ///< of compute_; -1: cached
   };
-  void begin(const std::vector<graph::FixedValue>& values);
+  void begin(const std::vector<graph::InvariantValue>& values);
   [[nodiscard]] std::vector<at::Tensor> next_values();
   void keep(Source& source, const at::Tensor& value);
   [[nodiscard]] ValueCache::Key key(const Source& source) const { return {source.value.number, batch_}; }
@@ -92,7 +92,7 @@ class JointPass {
   std::size_t next_ = 0;  // run
   std::vector<Source> sources_;
   std::unique_ptr<graph::Runner> compute_;  // what is not cached; null: nothing
-  std::optional<graph::Tail> tail_;
+  std::optional<graph::SuffixGraph> suffix_;
   std::unique_ptr<graph::Runner> results_;  // of the tail, or of the whole graph
 };
 

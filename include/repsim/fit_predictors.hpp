@@ -7,11 +7,11 @@
 
 #include "repsim/fit.hpp"
 
-/// What can be known of a replacement before the merged model is judged: guides that need activations.
+/// What can be known of a replacement before the merged model is judged: predictors that need activations.
 namespace repsim::fit {
 
 /// Of a donor layer in the place of a receiver layer, joined by a 1x1 ridge regression. NaN: undefined.
-struct PairGuides {
+struct PairPredictors {
   /// Linear CKA with positions of all frames as samples, in the receiver's coordinates (Kornblith et al. 2019, eq. 4);
   /// 0..1; NaN where a layer is constant.
   double spatial_cka = std::numeric_limits<double>::quiet_NaN();
@@ -22,8 +22,8 @@ struct PairGuides {
   double output_error = std::numeric_limits<double>::quiet_NaN();
 };
 
-struct GuidesOfPairs {
-  std::vector<PairGuides> pairs;
+struct PredictorsOfPairs {
+  std::vector<PairPredictors> pairs;
   std::string not_differentiable;  ///< why output_error is undefined for all pairs; empty: it is defined
 };
 
@@ -33,10 +33,11 @@ struct GuidesOfPairs {
 /// @param positions  of the frames for the backward pass
 /// @param seed  of the random projections (signs)
 /// @throws Error{kInterrupted}
-[[nodiscard]] GuidesOfPairs guides(const capture::ModelSet& set, const capture::Stores& calibration, int receiver,
-                                   int donor, const std::vector<LayerPair>& pairs, const Options& options,
-                                   const RowWeights& weights, const std::vector<std::int64_t>& positions,
-                                   std::uint64_t seed, Progress& progress);
+[[nodiscard]] PredictorsOfPairs predictors(const capture::ModelSet& set, const capture::Stores& calibration,
+                                           ModelIndex receiver, ModelIndex donor, const std::vector<LayerPair>& pairs,
+                                           const Options& options, const SampleWeights& weights,
+                                           const std::vector<std::int64_t>& positions, std::uint64_t seed,
+                                           Progress& progress);
 
 /// The last layers of a model: those that its results read without another layer between, of four dimensions.
 [[nodiscard]] std::vector<int> last_layers(const graph::Program& program);
@@ -46,7 +47,7 @@ struct GuidesOfPairs {
 /// @param positions  of the frames it is taken on
 /// @throws Error{kInput} where the splice cannot be computed; Error{kInterrupted}
 [[nodiscard]] double agreement_behind(const capture::ModelSet& set, const capture::Stores& calibration,
-                                      const graph::Splice& splice, const RowWeights& weights,
+                                      const graph::Splice& splice, const SampleWeights& weights,
                                       const std::vector<std::int64_t>& positions, Progress& progress);
 
 }  // namespace repsim::fit

@@ -79,7 +79,7 @@ TEST(Latency, OfWhatIsRemovedAddsUp) {
 
 TEST(Joined, WithoutSharesIsAllProgramsOneAfterTheOther) {
   const Program a = chain("a"), b = chain("b");
-  const Program both = joined({&a, &b}, {});
+  const Program both = merged_program({&a, &b}, {});
   EXPECT_EQ(both.ops.size(), 6U);
   EXPECT_EQ(total_flops(both), 1200);
   EXPECT_EQ(total_parameter_bytes(both), 240);
@@ -89,13 +89,13 @@ TEST(Joined, WithoutSharesIsAllProgramsOneAfterTheOther) {
 
 TEST(Joined, HoldsEqualParametersOnce) {
   const Program a = chain("a");
-  EXPECT_EQ(total_parameter_bytes(joined({&a, &a}, {})), 120);
+  EXPECT_EQ(total_parameter_bytes(merged_program({&a, &a}, {})), 120);
 }
 
 // b takes a's second layer for its own second one: its first two ops and their parameters go.
 TEST(Joined, DropsWhatAShareRemoves) {
   const Program a = chain("a"), b = chain("b");
-  const Program shared = joined({&a, &b}, {{1, {{1, 0, 1}}}});
+  const Program shared = merged_program({&a, &b}, {{1, {{1, 0, 1}}}});
   EXPECT_EQ(shared.ops.size(), 4U);
   EXPECT_EQ(total_flops(shared), 600 + 300);
   EXPECT_EQ(total_parameter_bytes(shared), 120 + 40);
@@ -106,7 +106,7 @@ TEST(Joined, DropsWhatAShareRemoves) {
 // What the op in front does as well is not computed, and its parameter goes.
 TEST(Joined, LeavesOutWhatIsTakenIn) {
   const Program a = chain("a"), b = chain("b");
-  const Program shared = joined({&a, &b}, {{1, {{0, 0, 0}}, {2}}});
+  const Program shared = merged_program({&a, &b}, {{1, {{0, 0, 0}}, {2}}});
   ASSERT_EQ(shared.ops.size(), 4U);
   EXPECT_EQ(total_flops(shared), 600 + 200);
   EXPECT_EQ(total_parameter_bytes(shared), 120 + 40);
@@ -117,7 +117,7 @@ TEST(Joined, LeavesOutWhatIsTakenIn) {
 // The donor comes after its receiver in the list; it is computed before it all the same.
 TEST(Joined, ComputesDonorsFirst) {
   const Program a = chain("a"), b = chain("b");
-  const Program shared = joined({&a, &b}, {{0, {{1, 1, 1}}}});
+  const Program shared = merged_program({&a, &b}, {{0, {{1, 1, 1}}}});
   ASSERT_EQ(shared.ops.size(), 4U);
   EXPECT_THAT(shared.ops[3].inputs, ElementsAre(1));
   EXPECT_THAT(shared.results, ElementsAre(2, 3));
@@ -129,7 +129,7 @@ TEST(Joined, AddsTheOpsOfAdapters) {
   const Program b = chain("b");
   a.layers[1].shape = {3, 8, 8};
   a.ops[1].output_bytes = 768;
-  const Program shared = joined({&a, &b}, {{1, {{1, 0, 1, false, false, true, true}}}});
+  const Program shared = merged_program({&a, &b}, {{1, {{1, 0, 1, false, false, true, true}}}});
   ASSERT_EQ(shared.ops.size(), 6U);
   EXPECT_EQ(shared.ops[3].output_bytes, 192);
   EXPECT_EQ(shared.ops[3].flops, 3 * 16);
@@ -145,7 +145,7 @@ TEST(Joined, BringsALayerToASizeOnce) {
   a.layers[1].shape = {3, 8, 8};
   b.ops[2].inputs = {0, 1};
   const Program shared =
-      joined({&a, &b}, {{1, {{0, 0, 1, false, false, true, true}, {1, 0, 1, false, false, true, true}}}});
+      merged_program({&a, &b}, {{1, {{0, 0, 1, false, false, true, true}, {1, 0, 1, false, false, true, true}}}});
   ASSERT_EQ(shared.ops.size(), 7U);
   EXPECT_THAT(shared.ops[4].inputs, ElementsAre(3));
   EXPECT_THAT(shared.ops[5].inputs, ElementsAre(3));
@@ -156,7 +156,7 @@ TEST(Joined, AddsTheProductsThatLineMapsUp) {
   Program a = chain("a");
   const Program b = chain("b");
   a.layers[1].shape = {2, 8, 6};
-  const Program shared = joined({&a, &b}, {{1, {{1, 0, 1, true, true, false, false}}}});
+  const Program shared = merged_program({&a, &b}, {{1, {{1, 0, 1, true, true, false, false}}}});
   ASSERT_EQ(shared.ops.size(), 6U);
   EXPECT_EQ(shared.ops[3].output_bytes, 4 * 2 * 8 * 4);  // columns first
   EXPECT_EQ(shared.ops[3].flops, 2 * 6 * 2 * 8 * 4);
@@ -166,7 +166,7 @@ TEST(Joined, AddsTheProductsThatLineMapsUp) {
 
 TEST(Joined, RefusesCycles) {
   const Program a = chain("a"), b = chain("b");
-  EXPECT_THAT(test::error_text([&] { (void)joined({&a, &b}, {{0, {{1, 1, 1}}}, {1, {{1, 0, 1}}}}); }),
+  EXPECT_THAT(test::error_text([&] { (void)merged_program({&a, &b}, {{0, {{1, 1, 1}}}, {1, {{1, 0, 1}}}}); }),
               testing::HasSubstr("cycle"));
 }
 

@@ -8,7 +8,7 @@
 #include "pair_samples.hpp"
 #include "patches.hpp"
 #include "repsim/base/log.hpp"
-#include "repsim/fit_guides.hpp"
+#include "repsim/fit_predictors.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -16,15 +16,13 @@ namespace {
 constexpr std::int64_t kRowsPerFrame = 64;
 using Key = PairSamples::Key;
 
-const std::string& name_of(const capture::ModelSet& set, int model) {
-  return set.models[static_cast<std::size_t>(model)]->name;
-}
+const std::string& name_of(const capture::ModelSet& set, ModelIndex model) { return set.models[model]->name; }
 
 /// Positions in runs that both models can take at once.
 std::vector<std::vector<std::int64_t>> runs_of(const std::vector<std::int64_t>& positions, std::int64_t batch) {
   std::vector<std::vector<std::int64_t>> result = capture::batches(static_cast<std::int64_t>(positions.size()), batch);
   for (auto& run : result) {
-    for (std::int64_t& position : run) position = positions[static_cast<std::size_t>(position)];
+    for (std::int64_t& position : run) position = positions[position];
   }
   return result;
 }
@@ -57,31 +55,31 @@ class Signs {
 
 /// The fits of all pairs, and what the first pass tells.
 struct Fits {
-  std::vector<PairGuides> pairs;
+  std::vector<PairPredictors> pairs;
   std::map<Key, NormalEquations::Solution> solutions;  // per regressors, targets side by side
 };
 
-Fits fit_all(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
+Fits fit_all(const capture::ModelSet& set, const capture::Stores& calibration, ModelIndex receiver, ModelIndex donor,
              const std::vector<LayerPair>& pairs, const PairSamples& sampling,
              const std::map<Key, std::vector<std::size_t>>& regressions, const Options& options,
-             const RowWeights& weights, Progress& progress) {
+             const SampleWeights& weights, Progress& progress) {
   const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, {}, sampling.requests());
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false,
                              assembly.device);
   std::map<Key, at::Tensor> samples;
   std::map<Key, NormalEquations> sums, weighted, own;
   const bool weighs = !weights.boxes.empty();
-  const std::vector<int> members{receiver, donor};
+  const std::vector<ModelIndex> members{receiver, donor};
   progress.begin("guides " + name_of(set, receiver) + "<-" + name_of(set, donor), calibration.front().size());
   for (const auto& positions : capture::batches(calibration.front().size(), set.batch(members))) {
     runner.run(capture::group_inputs(set, calibration, assembly.input_groups, positions),
-               [&](int tap, const at::Tensor& value) {
-                 const auto request = static_cast<std::size_t>(tap);
+               [&](int probe, const at::Tensor& value) {
+                 const auto request = static_cast<std::size_t>(probe);
                  for (const MapSize& size : sampling.sizes(request))
                    samples[{request, size}] = sampling.rows({request, size}, value);
                });
     const c10::InferenceMode no_gradients;
-    std::map<MapSize, at::Tensor> row_weights;
+    std::map<MapSize, at::Tensor> sample_weights;
     std::set<Key> seen;
     for (const auto& [regressors, members_of] : regressions) {
       std::vector<at::Tensor> targets;
@@ -94,7 +92,7 @@ Fits fit_all(const capture::ModelSet& set, const capture::Stores& calibration, i
       sums[regressors].add(samples.at(regressors), y);
       if (!weighs) continue;
       const auto [height, width] = regressors.second;
-      at::Tensor& of_rows = row_weights[regressors.second];
+      at::Tensor& of_rows = sample_weights[regressors.second];
       if (!of_rows.defined()) {
         of_rows = sampling.chosen(weights.of(positions, height, width).unsqueeze(2), regressors.second).squeeze(1);
       }
@@ -116,7 +114,7 @@ Fits fit_all(const capture::ModelSet& set, const capture::Stores& calibration, i
     std::int64_t begin = 0;
     for (const std::size_t i : members_of) {
       const std::int64_t end = begin + sampling.channels(i);
-      PairGuides& pair = fits.pairs[i];
+      PairPredictors& pair = fits.pairs[i];
       pair.r2 = plain.r2(begin, end);
       pair.r2_weighted = aimed.r2(begin, end);
       pair.spatial_cka = linear_cka(moments, moments.xy.slice(1, begin, end), covariances.at(sampling.wanted(i)));
@@ -150,11 +148,12 @@ Projection project(const c10::IValue& result, std::map<std::size_t, double>& spr
 }
 
 /// Fills output_error of the fitted pairs. @return why that is impossible, else nothing
-std::string errors_of_outputs(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
-                              const PairSamples& sampling, const std::map<Key, std::vector<std::size_t>>& regressions,
+std::string errors_of_outputs(const capture::ModelSet& set, const capture::Stores& calibration, ModelIndex receiver,
+                              ModelIndex donor, const PairSamples& sampling,
+                              const std::map<Key, std::vector<std::size_t>>& regressions,
                               const std::vector<std::int64_t>& positions, std::uint64_t seed, Fits& fits,
                               Progress& progress) {
-  const std::vector<int> wanted{receiver};
+  const std::vector<ModelIndex> wanted{receiver};
   const graph::Assembly assembly = graph::assemble(set.models, set.groups, {}, wanted, sampling.requests());
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/true,
                              assembly.device);
@@ -162,15 +161,15 @@ std::string errors_of_outputs(const capture::ModelSet& set, const capture::Store
   std::map<std::size_t, double> spreads;
   std::vector<double> sums(fits.pairs.size(), 0.0);
   std::int64_t elements = 0;
-  const std::vector<int> members{receiver, donor};
+  const std::vector<ModelIndex> members{receiver, donor};
   progress.begin("sensitivity of " + name_of(set, receiver), static_cast<std::int64_t>(positions.size()));
   for (const auto& run : runs_of(positions, set.batch(members))) {
     std::map<std::size_t, at::Tensor> values;  // per request
     std::map<std::size_t, at::Tensor> gradients;
     try {
-      const c10::IValue result = runner.run_differentiable(
-          capture::group_inputs(set, calibration, assembly.input_groups, run),
-          [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value; });
+      const c10::IValue result =
+          runner.run_differentiable(capture::group_inputs(set, calibration, assembly.input_groups, run),
+                                    [&](int probe, const at::Tensor& value) { values[probe] = value; });
       const Projection projection = project(result, spreads, signs);
       std::vector<std::size_t> requests;
       std::vector<at::Tensor> layers;
@@ -223,16 +222,17 @@ std::string errors_of_outputs(const capture::ModelSet& set, const capture::Store
 
 }  // namespace
 
-GuidesOfPairs guides(const capture::ModelSet& set, const capture::Stores& calibration, int receiver, int donor,
-                     const std::vector<LayerPair>& pairs, const Options& options, const RowWeights& weights,
-                     const std::vector<std::int64_t>& positions, std::uint64_t seed, Progress& progress) {
+PredictorsOfPairs predictors(const capture::ModelSet& set, const capture::Stores& calibration, ModelIndex receiver,
+                             ModelIndex donor, const std::vector<LayerPair>& pairs, const Options& options,
+                             const SampleWeights& weights, const std::vector<std::int64_t>& positions,
+                             std::uint64_t seed, Progress& progress) {
   if (pairs.empty()) return {};
   const PairSamples sampling(set, receiver, donor, pairs, kRowsPerFrame);
   // Pairs with the same regressors are one regression: their receiver layers stand side by side.
   std::map<Key, std::vector<std::size_t>> regressions;
   for (std::size_t i = 0; i < pairs.size(); ++i) regressions[sampling.given(i)].push_back(i);
   Fits fits = fit_all(set, calibration, receiver, donor, pairs, sampling, regressions, options, weights, progress);
-  GuidesOfPairs result;
+  PredictorsOfPairs result;
   result.not_differentiable =
       errors_of_outputs(set, calibration, receiver, donor, sampling, regressions, positions, seed, fits, progress);
   result.pairs = std::move(fits.pairs);
@@ -242,39 +242,39 @@ GuidesOfPairs guides(const capture::ModelSet& set, const capture::Stores& calibr
 std::vector<int> last_layers(const graph::Program& program) {
   const auto read = graph::layers_read(program);
   std::set<int> found;
-  for (const int op : program.results) {
-    const int layer = program.ops[static_cast<std::size_t>(op)].layer;
-    if (layer >= 0 && program.layers[static_cast<std::size_t>(layer)].op == op) {
+  for (const OpIndex op : program.results) {
+    const LayerIndex layer = program.ops[op].layer;
+    if (layer >= 0 && program.layers[layer].op == op) {
       found.insert(layer);
     } else {
-      found.insert(read[static_cast<std::size_t>(op)].begin(), read[static_cast<std::size_t>(op)].end());
+      found.insert(read[op].begin(), read[op].end());
     }
   }
   std::vector<int> result;
-  for (const int layer : found) {
-    if (program.layers[static_cast<std::size_t>(layer)].shape.size() == 3) result.push_back(layer);
+  for (const LayerIndex layer : found) {
+    if (program.layers[layer].shape.size() == 3) result.push_back(layer);
   }
   return result;
 }
 
 double agreement_behind(const capture::ModelSet& set, const capture::Stores& calibration, const graph::Splice& splice,
-                        const RowWeights& weights, const std::vector<std::int64_t>& positions, Progress& progress) {
-  const graph::Prepared& receiver = *set.models[static_cast<std::size_t>(splice.receiver)];
-  const std::vector<int> layers = last_layers(receiver.program);
+                        const SampleWeights& weights, const std::vector<std::int64_t>& positions, Progress& progress) {
+  const graph::Prepared& receiver = *set.models[splice.receiver];
+  const std::vector<LayerIndex> layers = last_layers(receiver.program);
   if (layers.empty()) return std::numeric_limits<double>::quiet_NaN();
-  // The receiver stands twice in the joint graph, merged and as it is.
+  // The receiver stands twice in the merged graph, merged and as it is.
   std::vector<const graph::Prepared*> models = set.models;
   std::vector<int> groups = set.groups;
   const int original = static_cast<int>(models.size());
   models.push_back(&receiver);
-  groups.push_back(set.groups[static_cast<std::size_t>(splice.receiver)]);
+  groups.push_back(set.groups[splice.receiver]);
   std::vector<graph::PlaceRequest> requests;
-  for (const int layer : layers) {
-    const graph::Place place = graph::place_of(receiver.program.layers[static_cast<std::size_t>(layer)]);
+  for (const LayerIndex layer : layers) {
+    const graph::Place place = graph::place_of(receiver.program.layers[layer]);
     requests.push_back({splice.receiver, place, false});
     requests.push_back({original, place, false});
   }
-  std::vector<int> members{splice.receiver};
+  std::vector<ModelIndex> members{splice.receiver};
   for (const graph::Source* one : splice.sources()) members.push_back(one->donor);
   const std::vector<graph::Splice> splices{splice};
   const graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
@@ -285,7 +285,7 @@ double agreement_behind(const capture::ModelSet& set, const capture::Stores& cal
   for (const auto& run : runs_of(positions, set.batch(members))) {
     std::vector<at::Tensor> values(requests.size());
     runner.run(capture::group_inputs(set, calibration, assembly.input_groups, run),
-               [&](int tap, const at::Tensor& value) { values[static_cast<std::size_t>(tap)] = value.clone(); });
+               [&](int probe, const at::Tensor& value) { values[probe] = value.clone(); });
     const c10::InferenceMode no_gradients;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const at::Tensor &merged = values[2 * i], &own = values[2 * i + 1];

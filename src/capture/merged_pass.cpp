@@ -1,4 +1,4 @@
-#include "repsim/joint_pass.hpp"
+#include "repsim/merged_pass.hpp"
 
 #include <algorithm>
 
@@ -26,13 +26,13 @@ void ValueCache::drop(const Key& key) {
   entries_.erase(found);
 }
 
-JointPass::JointPass(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores, std::int64_t frames,
-                     std::int64_t batch, ValueCache* cache)
+MergedPass::MergedPass(const graph::Assembly& assembly, const ModelSet& set, const Stores& stores, std::int64_t frames,
+                       std::int64_t batch, ValueCache* cache)
     : assembly_(assembly), set_(set), stores_(stores), batch_(batch), runs_(batches(frames, batch)), cache_(cache) {
   if (cache_) ++cache_->passes_;
 }
 
-JointPass::~JointPass() {
+MergedPass::~MergedPass() {
   if (!cache_ || next_ == runs_.size()) return;
   for (const Source& source : sources_) {
     if (source.keep) cache_->drop(key(source));
@@ -40,9 +40,9 @@ JointPass::~JointPass() {
 }
 
 /// Decides where each value comes from.
-void JointPass::begin(const std::vector<graph::FixedValue>& values) {
-  std::vector<graph::Place> taps;
-  for (const graph::FixedValue& value : values) {
+void MergedPass::begin(const std::vector<graph::InvariantValue>& values) {
+  std::vector<graph::Place> probes;
+  for (const graph::InvariantValue& value : values) {
     Source& source = sources_.emplace_back();
     source.value = value;
     if (value.number >= 0 && cache_) {
@@ -52,19 +52,19 @@ void JointPass::begin(const std::vector<graph::FixedValue>& values) {
         continue;
       }
     }
-    source.tap = static_cast<int>(taps.size());
-    taps.push_back(value.place);
+    source.probe = static_cast<int>(probes.size());
+    probes.push_back(value.place);
   }
-  if (!taps.empty()) {
-    graph::TapRunner fastest =
-        graph::joint_runner(assembly_, taps, group_inputs(set_, stores_, assembly_.input_groups, frames_to_try(runs_)));
+  if (!probes.empty()) {
+    graph::ProbeRunner fastest = graph::merged_runner(
+        assembly_, probes, group_inputs(set_, stores_, assembly_.input_groups, frames_to_try(runs_)));
     if (!fastest.reason.empty()) log::debug("a joint graph runs as it is: " + fastest.reason);
     compute_ = std::make_unique<graph::Runner>(std::move(fastest.runner));
   }
 }
 
 /// A value of the run at hand goes into the cache, if there is room for those of all runs.
-void JointPass::keep(Source& source, const at::Tensor& value) {
+void MergedPass::keep(Source& source, const at::Tensor& value) {
   if (!cache_ || source.value.number < 0 || source.cached) return;
   const bool first = next_ == 0;
   if (first) {
@@ -81,15 +81,15 @@ void JointPass::keep(Source& source, const at::Tensor& value) {
   cache_->entries_.at(key(source)).values.push_back(part ? value.clone() : value);
 }
 
-std::vector<at::Tensor> JointPass::next_values() {
+std::vector<at::Tensor> MergedPass::next_values() {
   if (next_ >= runs_.size()) throw Error(ErrorKind::kInternal, "a pass over the frames goes on behind their end");
   std::vector<at::Tensor> now(sources_.size());
   if (compute_) {
     compute_->run(group_inputs(set_, stores_, assembly_.input_groups, runs_[next_]),
-                  [&](int tap, const at::Tensor& value) {
+                  [&](int probe, const at::Tensor& value) {
                     for (std::size_t i = 0; i < sources_.size(); ++i) {
                       // Nothing writes to fixed values; what happens to others afterwards is not known.
-                      if (sources_[i].tap == tap) now[i] = sources_[i].value.number >= 0 ? value : value.clone();
+                      if (sources_[i].probe == probe) now[i] = sources_[i].value.number >= 0 ? value : value.clone();
                     }
                   });
   }
@@ -104,11 +104,11 @@ std::vector<at::Tensor> JointPass::next_values() {
   return now;
 }
 
-std::vector<at::Tensor> JointPass::values() {
+std::vector<at::Tensor> MergedPass::values() {
   if (next_ == 0) {
-    std::vector<graph::FixedValue> places;
+    std::vector<graph::InvariantValue> places;
     if (cache_) {
-      places = graph::fixed_places(assembly_, cache_->numbers());
+      places = graph::invariant_places(assembly_, cache_->numbers());
     } else {
       for (const graph::Place& place : assembly_.places) places.push_back({-1, place});
     }
@@ -117,26 +117,27 @@ std::vector<at::Tensor> JointPass::values() {
   return next_values();
 }
 
-void JointPass::fill_cache() {
+void MergedPass::fill_cache() {
   if (!cache_) throw Error(ErrorKind::kInternal, "a pass without a cache to fill");
-  begin(graph::tail_of(assembly_, cache_->numbers()).given);
+  begin(graph::suffix_of(assembly_, cache_->numbers()).given);
   while (next_ < runs_.size()) (void)next_values();
 }
 
-c10::IValue JointPass::results() {
+c10::IValue MergedPass::results() {
   if (next_ == 0) {
     if (cache_) {
-      tail_ = graph::tail_of(assembly_, cache_->numbers());
-      begin(tail_->given);
+      suffix_ = graph::suffix_of(assembly_, cache_->numbers());
+      begin(suffix_->given);
     }
-    results_ = std::make_unique<graph::Runner>(tail_ ? *tail_->graph : *assembly_.graph, assembly_.parameter_values(),
-                                               std::vector<graph::Place>{}, /*keep_output=*/true, assembly_.device);
+    results_ =
+        std::make_unique<graph::Runner>(suffix_ ? *suffix_->graph : *assembly_.graph, assembly_.parameter_values(),
+                                        std::vector<graph::Place>{}, /*keep_output=*/true, assembly_.device);
   }
   const std::size_t run = next_;
   const std::vector<at::Tensor> given = next_values();
   std::vector<c10::IValue> inputs;
   for (std::size_t i = 0; i < assembly_.input_groups.size(); ++i) {
-    if (tail_ && !tail_->reads_group[i]) {
+    if (suffix_ && !suffix_->reads_group[i]) {
       inputs.emplace_back();
       continue;
     }
