@@ -14,33 +14,15 @@
 #include "repsim/capture.hpp"
 #include "repsim/graph.hpp"
 #include "repsim/merged_pass.hpp"
+#include "repsim/replacement.hpp"
 #include "repsim/resample.hpp"
 
 /// Adapters and refits in closed form, on unlabelled calibration frames.
 namespace repsim::fit {
 
-/// A receiver layer and the donor layer that is to replace it.
-struct Replacement {
-  LayerIndex receiver_layer = -1;
-  ModelIndex donor = -1;  ///< a model; may differ from replacement to replacement
-  LayerIndex donor_layer = -1;
-};
-
-/// A cut of one receiver, fed by one donor or by several.
-struct Cut {
-  ModelIndex receiver = -1;
-  std::vector<Replacement> replacements;
-
-  [[nodiscard]] std::vector<ModelIndex> donors() const;  ///< each once, ascending
-};
-
-/// Another layer of one of a cut's donors, which corrections read beside what their maps do.
-struct DonorLayer {
-  ModelIndex donor = -1;
-  LayerIndex donor_layer = -1;
-
-  [[nodiscard]] bool operator==(const DonorLayer&) const = default;
-};
+using graph::Cut;
+using graph::DonorLayer;
+using graph::Replacement;
 
 struct Options {
   bool linear =

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <vector>
+
+#include "repsim/base/index.hpp"
+
+/// Which layer of which model takes the place of which layer of a receiver. Plain indices; every stage from the planner
+/// to the report uses these types.
+namespace repsim::graph {
+
+/// A layer of a donor.
+struct DonorLayer {
+  ModelIndex donor = -1;
+  LayerIndex donor_layer = -1;
+
+  [[nodiscard]] auto operator<=>(const DonorLayer&) const = default;
+};
+
+/// A layer of a receiver, and the donor's layer that replaces it.
+struct Replacement {
+  LayerIndex receiver_layer = -1;
+  ModelIndex donor = -1;  ///< may differ between the replacements of one cut
+  LayerIndex donor_layer = -1;
+
+  [[nodiscard]] auto operator<=>(const Replacement&) const = default;
+};
+
+/// The layers of one receiver that are replaced together, each by a layer of a donor. A cut may have several donors.
+struct Cut {
+  ModelIndex receiver = -1;
+  std::vector<Replacement> replacements;  ///< ascending by receiver layer
+
+  [[nodiscard]] bool operator==(const Cut&) const = default;
+
+  /// The models that give, each once, ascending.
+  [[nodiscard]] std::vector<ModelIndex> donors() const;
+  /// The replaced layers, in the order of `replacements`.
+  [[nodiscard]] std::vector<LayerIndex> receiver_layers() const;
+};
+
+}  // namespace repsim::graph
