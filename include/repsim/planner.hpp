@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "repsim/program.hpp"
+#include "repsim/replacement.hpp"
 #include "repsim/similarity.hpp"
 
 /// Which cuts are worth measuring, in which order. No torch: programs, similarities and numbers in, numbers out.

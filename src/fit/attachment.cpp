@@ -55,12 +55,6 @@ void add_corrections(const capture::ModelSet& set, ModelIndex receiver, const st
 
 }  // namespace
 
-std::vector<int> Cut::donors() const {
-  std::set<int> found;
-  for (const Replacement& replacement : replacements) found.insert(replacement.donor);
-  return {found.begin(), found.end()};
-}
-
 Attachment plan_attachment(const capture::ModelSet& set, const Cut& cut, const Options& options) {
   const graph::Prepared& receiver = *set.models[cut.receiver];
   const auto given_by = [&](const Replacement& replacement) -> const graph::Layer& {
