@@ -158,7 +158,7 @@ def main() -> int:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     path = args.work / "model.pt"
-    lines = ["# Refused", "", "What `repsim` says of files that it cannot take (exit code 3), by `tests/zoo/refused.py`, which writes this page.", "",
+    lines = ["# Refused", "", "This page lists what repsim says of files that it cannot take (exit code 3). `tests/zoo/refused.py` writes it.", "",
              "| file | error | remedy |", "| --- | --- | --- |"]  # fmt: skip
     bad = 0
     for what, make in FILES.items():

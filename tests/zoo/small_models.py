@@ -152,12 +152,16 @@ def section(bundle: Bundle, binary: Path, tests: Path, folder: Path, failures: d
     code, own = bundle.code()
     lines = [
         HEADING, "",
-        "One small random model per way of writing that exporters have (`tests/fixtures/make.py`, `make_zoo.py`), by",
-        "`tests/zoo/small_models.py`. *Unchanged*: all of them in one bundle without shares, opened by plain Python torch: structure,",
-        "types and bits of every output are the original's, in `forward` and in `run_<model>`. *Spliced*: shares of all its",
-        "cuts equal an independent splice to 1e-5 (`tests/bundle/zoo_test.cpp`, which also finds S of all layers like a reference in",
-        "float64 to 1e-5, 1e-3 behind 8 bits). *Inspect*, *load*: wall-clock seconds of `repsim inspect` and of `torch.jit.load`,",
-        "with other programs on the same cores.", "",
+        "`tests/zoo/small_models.py` writes this section. It has one small random model per way of writing that exporters have",
+        "(`tests/fixtures/make.py`, `make_zoo.py`).",
+        "",
+        "- *Unchanged*: plain Python torch opens all of them in one bundle without shares. Structure, types and bits of every",
+        "  output are the original's, in `forward` and in `run_<model>`.",
+        "- *Spliced*: shares of all its cuts equal an independent splice to 1e-5 (`tests/bundle/zoo_test.cpp`, which also",
+        "  compares S of all layers with a reference in float64: equal to 1e-5, to 1e-3 behind 8 bits).",
+        "- *Inspect*, *load*: wall-clock seconds of `repsim inspect` and of `torch.jit.load`, with other programs on the same",
+        "  cores.",
+        "",
         f"torch {torch.__version__}. {len(bundle.paths)} models, {code // 1000} kB of code in the bundle, {own // 1000} kB in the originals.", "",
         "| model | layers | batch | unchanged | spliced | inspect | load |", "| --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
@@ -177,7 +181,7 @@ def section(bundle: Bundle, binary: Path, tests: Path, folder: Path, failures: d
                      f"{spliced.get(name, '-')} | {seconds:.1f} | {load:.2f} |")  # fmt: skip
         if not found["transparent"]:
             reasons.append(f"- {shown}: it {found['opaque_reason']}")
-    lines += ["", "Carried whole, because:", "", *reasons, "", "Refused:", ""]
+    lines += ["", "Opaque, because:", "", *reasons, "", "Refused:", ""]
     for name in REFUSED:
         path = next(one for one in (FIXTURES / "zoo" / f"{name}.pt", FIXTURES / f"{name}.pt") if one.exists())
         done = subprocess.run([str(binary.resolve()), "inspect", str(path), "--input", SIZE, "--quiet"], capture_output=True, text=True, timeout=120)

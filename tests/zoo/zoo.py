@@ -313,15 +313,22 @@ def cell(part: dict | None) -> str:
 def document(results: dict) -> str:
     lines = [
         "# Zoo", "",
-        "Detector architectures with random weights, run through repsim by `tests/zoo/zoo.py`, which writes this page. *Unchanged*: a",
-        "plan without shares gives a bundle that is bit-identical to the originals, in plain Python torch. *Receives*, *gives*: layers",
-        "replaced in a forced share from and to the demo's detector `plain`, and the largest difference between the bundle and a",
-        "splice made with hooks in Python, relative to the output's largest magnitude; *refit*: the same as *receives* where the",
-        "receiver's next convolutions may be solved again. *Plan*: wall-clock seconds of the plan that *receives*, on one thread, with",
-        "other programs on the same cores: upper bounds. *Load*: seconds of `torch.jit.load`. A model without layers is carried whole.", "",
-        f"torch {torch.__version__}, {FRAMES} frames of vtest.avi. yolo*: Ultralytics' own export; the last five: torchvision, scripted;",
-        "the others: tests/zoo/architectures.py. Faster R-CNN receives in a splice that is scripted itself: module and script differ by",
-        "3e-5 pixels, and with random weights and most of a backbone replaced that is a box's place.", "",
+        "Detector architectures with random weights, run through repsim by `tests/zoo/zoo.py`, which writes this page.",
+        "",
+        "- *Unchanged*: a plan without shares gives a bundle that is bit-identical to the originals, in plain Python torch.",
+        "- *Receives*, *gives*: layers replaced in a forced share from and to the demo's detector `plain`, and the largest",
+        "  difference between the bundle and a splice made with hooks in Python, relative to the output's largest magnitude.",
+        "- *Refit*: as *receives*, but repsim may solve the receiver's next convolutions again.",
+        "- *Plan*: wall-clock seconds of the plan that *receives*, on one thread, with other programs on the same cores: upper",
+        "  bounds. *Load*: seconds of `torch.jit.load`.",
+        "",
+        "A model without layers is opaque.",
+        "",
+        f"torch {torch.__version__}, {FRAMES} frames of vtest.avi.",
+        "The models yolo* are Ultralytics' own exports, the last five are torchvision's, scripted, the others those of",
+        "`tests/zoo/architectures.py`. Faster R-CNN receives in a splice that is scripted itself: module and script differ by",
+        "3e-5 pixels; with random weights and most of a backbone replaced, that is enough to give a box another place.",
+        "",
         "| model | input | parameters | layers | batch | format | unchanged | receives | refit | gives | plan | load |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
@@ -341,7 +348,7 @@ def document(results: dict) -> str:
         )
         if row["opaque"]:
             reasons.append(f"- {name}: it {row['opaque']}")
-    return "\n".join(lines + (["", "Carried whole, because:", "", *reasons] if reasons else [])) + "\n"
+    return "\n".join(lines + (["", "Opaque, because:", "", *reasons] if reasons else [])) + "\n"
 
 
 def main() -> int:
