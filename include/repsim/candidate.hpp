@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "repsim/replacement.hpp"
+
+/// What the search tries, what it would save, and what became of it. No torch.
+namespace repsim::planner {
+
+/// What a plan saves as much as it can of.
+enum class Objective { kBytes, kFlops, kLatency, kPeakMemory };
+
+/// What a share saves: what disappears minus what its attachment adds. Negative where it adds more.
+struct Savings {
+  std::int64_t bytes = 0;       ///< of parameters that no other model holds
+  std::int64_t flops = 0;       ///< per frame
+  std::int64_t latency_ns = 0;  ///< per frame, of the estimate of graph::op_latencies_ns
+  std::int64_t memory = 0;      ///< bytes: `bytes`, and the fall of the peak of activations of all models together if
+                                ///< this is the only share
+
+  [[nodiscard]] std::int64_t of(Objective objective) const {
+    switch (objective) {
+      case Objective::kFlops:
+        return flops;
+      case Objective::kLatency:
+        return latency_ns;
+      case Objective::kPeakMemory:
+        return memory;
+      case Objective::kBytes:
+        break;
+    }
+    return bytes;
+  }
+  [[nodiscard]] bool operator==(const Savings&) const = default;
+};
+
+/// The ends of an interval that holds the true value nine times in ten.
+struct PredictedInterval {
+  double low = 0, high = 1;
+};
+
+/// A cut with its donor layers, and what is known of it before a trial.
+struct Candidate {
+  graph::Cut cut;
+  double similarity = 0;  ///< smallest S over the layers
+  double r2 = 0;          ///< 0..1: the worst over the layers
+  /// 0..1: r2, until measured candidates of the same models say how much such candidates keep.
+  double predicted_fidelity = 0;
+  std::optional<PredictedInterval> predicted_interval;  ///< absent while predicted_fidelity is r2
+  double cost = 0;                                      ///< sum of 1 - R2 over the layers
+  Savings savings;
+};
+
+/// Why the search took a candidate, or did not. Only the report makes sentences of it.
+struct Reason {
+  enum class Kind {
+    kNone,                  ///< nothing is known yet
+    kChosenLargestSaving,   ///< part of the plan: the largest saving that keeps the fidelity
+    kChosenBestFidelity,    ///< part of the plan: the best worst fidelity within the budget
+    kHolds,                 ///< measured: reaches the target; another choice is better
+    kNear,                  ///< measured: a complete fit may reach the target; another choice is better
+    kBelow,                 ///< measured: below the target
+    kRefused,               ///< the written bundle is below the target on the test frames
+    kDeferred,              ///< measured without corrections: below the target, and with them it saves too little
+    kNotComputable,         ///< the trial failed: `problem`
+    kOutOfTrials,           ///< not tried: its pair, or its mixed donors, have no trial left
+    kOutOfTime,             ///< not tried
+    kModelsFit,             ///< not tried: the models fit into the budget without shares
+    kReceiverTakesAnother,  ///< not tried: the plan has another share for its receiver
+    kDonorTakes,            ///< not tried: its donor `models[0]` takes layers itself
+    kReceiverGives,         ///< not tried: its receiver gives layers to `models[0]`
+    kNoBetterChoice,        ///< not tried: no choice that contains it is better
+  };
+  Kind kind = Kind::kNone;
+  double fidelity = 0;        ///< measured; kHolds, kNear, kBelow, kRefused, kDeferred
+  std::optional<double> low;  ///< lower end of its interval where the settings ask for one; kHolds, kNear, kBelow
+  double target = 0;          ///< fidelity that the receiver has to keep; kHolds, kNear, kBelow, kRefused
+  /// kHolds, kNear, kBelow: the donors that took layers themselves in the trial, in the order of the plan.
+  std::vector<ModelIndex> models;
+  std::string problem;          ///< kNotComputable
+  std::int64_t max_trials = 0;  ///< kOutOfTrials: the limit
+
+  [[nodiscard]] bool operator==(const Reason&) const = default;
+};
+
+/// A candidate, and what became of it.
+struct CandidateRecord {
+  Candidate candidate;  ///< once it was measured, its savings less what its corrections add
+  std::optional<double> measured_fidelity;
+  Reason reason;
+
+  [[nodiscard]] bool chosen() const {
+    return reason.kind == Reason::Kind::kChosenLargestSaving || reason.kind == Reason::Kind::kChosenBestFidelity;
+  }
+};
+
+}  // namespace repsim::planner
