@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/report.hpp"
 #include "text_table.hpp"
 #include "wording.hpp"
@@ -27,12 +28,6 @@ std::vector<std::string> merge_list(const Plan& plan, const char* key) {
     if (one.is_string()) list.push_back(one.get<std::string>());
   }
   return list;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 bool contains(const std::vector<std::string>& list, const std::string& word) {
@@ -111,7 +106,7 @@ void add_role(const Plan& plan, const ModelEntry& model, std::vector<std::string
       if (donor_of(share, one) == model.name && !contains(given, one.donor_layer)) given.push_back(one.donor_layer);
     }
     if (!given.empty())
-      lines.push_back("gives layers to " + share.receiver + ", so it has to compute them: " + joined(given));
+      lines.push_back("gives layers to " + share.receiver + ", so it has to compute them: " + join(given, ", "));
   }
 }
 
@@ -123,13 +118,13 @@ void add_limits(const Plan& plan, const ModelEntry& model, std::vector<std::stri
   const bool gives = donors.empty() || std::any_of(donors.begin(), donors.end(), [&](const std::string& glob) {
                        return fnmatch(glob.c_str(), model.name.c_str(), 0) == 0;
                      });
-  if (!gives) lines.push_back("gives nothing: --donors " + joined(donors));
+  if (!gives) lines.push_back("gives nothing: --donors " + join(donors, ", "));
   const std::vector<std::string> directions = merge_list(plan, "share");
-  if (!directions.empty()) lines.push_back("only these directions were considered: --share " + joined(directions));
+  if (!directions.empty()) lines.push_back("only these directions were considered: --share " + join(directions, ", "));
   for (const auto& [key, text] : std::map<std::string, std::string>{{"layers", "only such layers may be replaced"},
                                                                     {"exclude", "no such layer takes part"}}) {
     if (const auto globs = merge_list(plan, key.c_str()); !globs.empty())
-      lines.push_back(text + ": --" + key + " " + joined(globs));
+      lines.push_back(text + ": --" + key + " " + join(globs, ", "));
   }
   if (merge_setting(plan, "adapters") == "none") lines.emplace_back("no adapter is fitted: --adapters none");
   if (merge_setting(plan, "refit") == false) lines.emplace_back("no convolution is solved again: --refit off");

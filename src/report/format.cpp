@@ -43,12 +43,6 @@ std::string fixed(double value, int decimals) {
   return {text.data(), written.ptr};
 }
 
-std::string shortest(double value) {
-  std::array<char, 32> text{};
-  const auto written = std::to_chars(text.data(), text.data() + text.size(), value);
-  return {text.data(), written.ptr};
-}
-
 std::string fidelity_text(double value) {
   // A billionth forgives what binary fractions make of 0.9.
   return fixed(std::floor(value * 1000 + 1e-9) / 1000, 3);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "repsim/base/json_io.hpp"
+#include "repsim/base/text.hpp"
 
 /// How numbers are written in all reports. Independent of the process's locale.
 namespace repsim::report {
@@ -20,8 +21,6 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 
 /// "0.921" for decimals = 3; "-" for NaN.
 [[nodiscard]] std::string fixed(double value, int decimals);
-/// The shortest text that reads back as `value`: "0.9", for numbers that the user gave.
-[[nodiscard]] std::string shortest(double value);
 /// A fidelity with 3 decimals, rounded down: what misses a target never looks as if it met it.
 [[nodiscard]] std::string fidelity_text(double value);
 /// "243,980".

@@ -31,10 +31,6 @@ std::string spaces(int count) { return std::string(static_cast<std::size_t>(std:
 
 }  // namespace
 
-int display_width(const std::string& text) {
-  return static_cast<int>(std::count_if(text.begin(), text.end(), starts_character));
-}
-
 std::string shortened(const std::string& text, int width) {
   if (display_width(text) <= width) return text;
   const int kept = std::max(width - 2, 0), front = kept / 2;
@@ -42,24 +38,9 @@ std::string shortened(const std::string& text, int width) {
 }
 
 std::string wrapped(const std::string& text, const std::string& indent) {
-  const int room = kTextWidth - display_width(indent);
-  std::string lines, line;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    std::string word = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (!line.empty() && display_width(line) + 1 + display_width(word) > room) {
-      lines += indent + line + "\n";
-      line.clear();
-    }
-    while (display_width(word) > room) {
-      const std::string part = first_characters(word, room);
-      lines += indent + part + "\n";
-      word.erase(0, part.size());
-    }
-    line += (line.empty() ? "" : " ") + word;
-  }
-  return line.empty() ? lines : lines + indent + line + "\n";
+  std::string lines;
+  for (const std::string& line : wrap(text, kTextWidth - display_width(indent))) lines += indent + line + "\n";
+  return lines;
 }
 
 std::string TextTable::text() const {

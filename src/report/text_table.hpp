@@ -3,13 +3,12 @@
 #include <string>
 #include <vector>
 
+#include "repsim/base/text.hpp"
+
 namespace repsim::report {
 
 inline constexpr int kTextWidth = 100;  ///< columns of a report in a terminal
 
-/// Columns that text fills in a terminal: code points of UTF-8, which is right for all but wide and combining
-/// characters.
-[[nodiscard]] int display_width(const std::string& text);
 /// At most `width` columns, the middle replaced by "..": names differ at both ends.
 [[nodiscard]] std::string shortened(const std::string& text, int width);
 /// Lines of at most kTextWidth columns, each starting with `indent`, broken at spaces, final newline.

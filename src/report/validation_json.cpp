@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/validation.hpp"
 
 namespace repsim::report {
@@ -83,12 +84,6 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
-  return text;
-}
-
 std::string number(double value) { return std::isnan(value) ? "" : shortest(value); }
 
 }  // namespace
@@ -145,7 +140,7 @@ std::string to_csv(const Validation& validation) {
   for (const StudiedCut& cut : validation.cuts) {
     const StudiedDirection& direction = validation.directions[cut.direction];
     csv += quoted(direction.receiver) + "," + quoted(direction.donor) + "," + (cut.equal_depth ? "1" : "0") + "," +
-           quoted(joined(cut.receiver_layers)) + "," + quoted(joined(cut.donor_layers));
+           quoted(join(cut.receiver_layers, " ")) + "," + quoted(join(cut.donor_layers, " "));
     for (const double value : cut.predictors) csv += "," + number(rounded_significant(value));
     csv += "," + number(rounded(cut.fidelity)) + "," + (cut.accuracy ? number(rounded(*cut.accuracy)) : "");
     for (const planner::Predicted& one : cut.from_other_cuts) {

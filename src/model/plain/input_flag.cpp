@@ -1,19 +1,11 @@
-#include <charconv>
-
+#include "repsim/base/text.hpp"
 #include "repsim/model_spec.hpp"
 
 namespace repsim::model {
 namespace {
 
-/// Shortest form that reads back equal.
-std::string number(double value) {
-  char buffer[32];
-  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
-  return {buffer, result.ptr};
-}
-
 std::string channels(const std::array<double, 3>& values) {
-  return number(values[0]) + ":" + number(values[1]) + ":" + number(values[2]);
+  return shortest(values[0]) + ":" + shortest(values[1]) + ":" + shortest(values[2]);
 }
 
 }  // namespace
@@ -27,7 +19,7 @@ std::string input_flag(const InputSpec& spec) {
   say(spec.resize != defaults.resize, to_string(spec.resize));
   say(spec.pad != defaults.pad, "pad=" + std::to_string(spec.pad));
   say(spec.color != defaults.color, to_string(spec.color));
-  say(spec.scale != default_scale(spec.dtype), "scale=" + number(spec.scale));
+  say(spec.scale != default_scale(spec.dtype), "scale=" + shortest(spec.scale));
   say(spec.mean != defaults.mean, "mean=" + channels(spec.mean));
   say(spec.std != defaults.std, "std=" + channels(spec.std));
   say(spec.kind != defaults.kind, to_string(spec.kind));
