@@ -63,8 +63,8 @@ struct Attachment {
   std::vector<DonorLayer> auxiliary_inputs;  ///< that they read; none where the size of what a map returns is not known
   /// Per convolution of refit_nodes: the batch normalisation behind it that its new weights take in.
   std::vector<std::optional<graph::Normalisation>> normalisations;
-  std::set<graph::Axis> rows,
-      columns;  ///< the distinct matrices of the resampled replacements; some may be in the bundle already
+  /// The distinct matrices of the resampled replacements. A bundle may hold some of them already.
+  std::set<graph::ResampledAxis> vertical, horizontal;
   std::int64_t bytes_added = 0;  ///< adapters, matrices; refitted convolutions beyond what they had
   std::int64_t elements_added = 0;
   std::int64_t flops_added = 0;  ///< per frame
@@ -191,7 +191,8 @@ struct Gathered {
     /// The correction sees these combinations of the channels, float64 [count, channels]; undefined: the channels.
     at::Tensor projection;
     struct Beside {
-      graph::Source source;
+      DonorLayer layer;
+      graph::Resampling resampling;
       std::int64_t channels = 0;
     };
     std::vector<Beside> auxiliary_inputs = {};  ///< that the correction sees besides
@@ -215,7 +216,7 @@ struct Gathered {
                                                           double ridge, std::span<const double> ridges);
 
 /// Bytes of a constant matrix.
-[[nodiscard]] inline std::int64_t matrix_bytes(const graph::Axis& axis) { return 4 * axis.elements(); }
+[[nodiscard]] inline std::int64_t matrix_bytes(const graph::ResampledAxis& axis) { return 4 * axis.elements(); }
 
 /// Least squares with ridge of what the receiver computed itself on what it will be given: the receiver's own layer on
 /// the donor's (adapter), or the output of the first convolutions on their input after replacement, jointly over all

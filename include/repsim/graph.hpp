@@ -12,6 +12,7 @@
 
 #include "repsim/model.hpp"
 #include "repsim/program.hpp"
+#include "repsim/replacement.hpp"
 
 /// Models as flat functional graphs: preparation, layers, running with probes, joining several models into one graph.
 /// Everything that knows torch::jit's intermediate representation is in this stage and in bundle.
@@ -98,20 +99,22 @@ class Runner {
   std::vector<c10::IValue> parameters_;
 };
 
-/// A donor's layer as something of the receiver reads it.
-struct Source {
-  ModelIndex donor = -1;  ///< index of the donor in the list of models
-  LayerIndex donor_layer = -1;
-  std::int64_t height = 0, width = 0;  ///< resize to this size first; 0: no resize
-  /// Constant matrices that bring the map into the receiver's coordinates instead: rows [H, donor's H] from the left,
-  /// columns [donor's W, W] from the right (see repsim/resample.hpp); undefined: none in this direction. Sources with
-  /// equal matrices share them.
-  at::Tensor rows, columns;
+/// How a donor's map becomes a map in the receiver's coordinates: by a resize, by products with constant matrices, or,
+/// where nothing is set, not at all.
+struct Resampling {
+  /// Both models see the same part of the frame, and the map is resized to this height and width as
+  /// resizes_by_pooling() says. 0: no resize.
+  std::int64_t height = 0, width = 0;
+  /// The models see different parts of the frame (repsim/resample.hpp): the map is multiplied with `vertical`
+  /// [H, donor's H] from the left and with `horizontal` [donor's W, W] from the right, both float32. Undefined: this
+  /// direction stays as it is. A merged graph stores equal matrices once.
+  at::Tensor vertical, horizontal;
 };
 
-/// Another of the donor's layers, brought to the size of a correction's result.
-struct AuxiliaryInput : Source {
-  at::Tensor weight;  ///< 1x1 convolution [rank, C, 1, 1], whose result is added to that of Correction::down
+/// Another layer of a share's donors, which a correction reads in the size of the correction's result.
+struct AuxiliaryInput : DonorLayer {
+  Resampling resampling = {};
+  at::Tensor weight;  ///< 1x1 convolution [rank, C, 1, 1]; its result is added to that of Correction::down
 };
 
 /// What a small convolution adds to the result of a linear map: one of the map's stride and dilation whose kernel is
@@ -124,11 +127,11 @@ struct Correction {
   [[nodiscard]] bool defined() const { return down.defined(); }
 };
 
-/// A receiver layer whose value comes from a donor layer.
-struct Override : Source {
-  LayerIndex receiver_layer = -1;  ///< index in the receiver's program.layers
-  at::Tensor weight, bias;         ///< 1x1 convolution [C_out, C_in, 1, 1] and [C_out]; undefined: none
-  Correction correction = {};      ///< of this convolution
+/// A replacement with its adapter: a resampling, then a 1x1 convolution.
+struct FittedReplacement : Replacement {
+  Resampling resampling = {};
+  at::Tensor weight, bias;     ///< of the convolution: [C_out, C_in, 1, 1] and [C_out]; undefined: no convolution
+  Correction correction = {};  ///< of this convolution
 };
 
 /// A convolution of the receiver that gets other weights.
@@ -139,14 +142,16 @@ struct ConvRefit {
   int normalisation = -1;  ///< node of the batch normalisation behind it that the weights have taken in; -1: none
 };
 
-/// One receiver with its replaced layers.
+/// A receiver with its replacements and fitted weights.
 struct Splice {
   ModelIndex receiver = -1;
-  std::vector<Override> overrides;
+  std::vector<FittedReplacement> replacements;
   std::vector<ConvRefit> refits;
 
-  /// All that it takes from donors, side inputs of corrections too.
-  [[nodiscard]] std::vector<const Source*> sources() const;
+  /// The layers of donors that the receiver reads, in the order in which a merged graph meets them: those of the
+  /// replacements, and auxiliary inputs of their corrections and of the refits. A layer that is read twice is there
+  /// twice.
+  [[nodiscard]] std::vector<DonorLayer> donor_layers() const;
 };
 
 /// Where a parameter of an assembled graph lives: an attribute path below the model's name.
@@ -177,7 +182,7 @@ struct Assembly {
 /// A value to be found in the assembled graph.
 struct PlaceRequest {
   ModelIndex model = -1;
-  Place place;         ///< in the model's prepared graph; its value after overrides
+  Place place;         ///< in the model's prepared graph; its value after replacements
   bool input = false;  ///< the node's first input instead of its output
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "repsim/base/index.hpp"
+#include "repsim/replacement.hpp"
 
 namespace repsim::graph {
 
@@ -124,19 +125,17 @@ inline constexpr std::int64_t kOverheadNanoseconds = 5'000;  ///< per op: dispat
 /// Per frame, of the ops that the results need.
 [[nodiscard]] std::int64_t total_latency_ns(const Program& program);
 
-/// A receiver's layer that comes from a donor's, and the ops that bring it over, in this order.
-struct MergedReplacement {
-  LayerIndex receiver_layer = -1;
-  ModelIndex donor = -1;  ///< index of the donor's program
-  LayerIndex donor_layer = -1;
-  bool columns = false, rows = false;  ///< products with constant matrices
-  bool resize = false;                 ///< pooling or interpolation
-  bool linear = false;                 ///< 1x1 convolution
+/// A replacement, and which operations an adapter consists of, in the order in which they run. `donor` is the index of
+/// a program in the list that merged_program() takes.
+struct MergedReplacement : Replacement {
+  bool horizontal = false, vertical = false;  ///< products with constant matrices
+  bool resize = false;                        ///< pooling or interpolation
+  bool linear = false;                        ///< 1x1 convolution
 };
 
-/// One receiver with its replaced layers, as plain data.
+/// A receiver with its replacements, as plain data.
 struct MergedShare {
-  ModelIndex receiver = -1;
+  ModelIndex receiver = -1;  ///< index of its program in the list that merged_program() takes
   std::vector<MergedReplacement> replacements;
   std::vector<int> folded = {};  ///< the receiver's ops that the one in front of each does as well
 };

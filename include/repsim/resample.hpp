@@ -17,19 +17,19 @@ struct Alignment {
 };
 
 /// One direction (height or width) of a map that is brought into the coordinates of another.
-struct Axis {
+struct ResampledAxis {
   std::int64_t from = 1, to = 1;  ///< cells of the donor's map, of the receiver's
   double scale = 1, offset = 0;   ///< of the Alignment in this direction
 
   /// Nothing changes in this direction: no matrix is needed.
   [[nodiscard]] bool identity() const { return from == to && scale == 1 && offset == 0; }
   [[nodiscard]] std::int64_t elements() const { return identity() ? 0 : from * to; }
-  friend auto operator<=>(const Axis&, const Axis&) = default;
+  friend auto operator<=>(const ResampledAxis&, const ResampledAxis&) = default;
 };
 /// The axes of a map of from_height x from_width cells that becomes height x width. A single cell is the same
 /// everywhere.
-[[nodiscard]] Axis vertical(const Alignment& alignment, std::int64_t from_height, std::int64_t height);
-[[nodiscard]] Axis horizontal(const Alignment& alignment, std::int64_t from_width, std::int64_t width);
+[[nodiscard]] ResampledAxis vertical_axis(const Alignment& alignment, std::int64_t from_height, std::int64_t height);
+[[nodiscard]] ResampledAxis horizontal_axis(const Alignment& alignment, std::int64_t from_width, std::int64_t width);
 
 /// Whether the donor sees the centre of each cell of a height x width map over the receiver's input, row-major.
 [[nodiscard]] std::vector<bool> cells_in_view(const Alignment& alignment, std::int64_t height, std::int64_t width);
@@ -42,6 +42,6 @@ struct Axis {
 /// layers.)
 /// @param axis  from, to >= 1, scale > 0
 /// Cost: O(to * from).
-[[nodiscard]] std::vector<double> resample_weights(const Axis& axis);
+[[nodiscard]] std::vector<double> resample_weights(const ResampledAxis& axis);
 
 }  // namespace repsim::graph

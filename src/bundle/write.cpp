@@ -270,7 +270,7 @@ class Writer {
       std::set<int> refitted, folded;
       for (const graph::Splice& splice : splices_) {
         if (splice.receiver != index) continue;
-        for (const graph::Override& one : splice.overrides) cut.push_back(one.receiver_layer);
+        for (const graph::FittedReplacement& one : splice.replacements) cut.push_back(one.receiver_layer);
         for (const graph::ConvRefit& refit : splice.refits) {
           refitted.insert(refit.node);
           if (refit.normalisation < 0) continue;

@@ -15,15 +15,15 @@ std::int64_t product(const std::vector<std::int64_t>& values) {
 void add_matrices(const graph::Alignment& alignment, const std::vector<std::int64_t>& from,
                   const std::vector<std::int64_t>& to, Attachment& attachment) {
   if (alignment.identity()) return;
-  const graph::Axis rows = graph::vertical(alignment, from[1], to[1]),
-                    columns = graph::horizontal(alignment, from[2], to[2]);
-  if (!columns.identity()) {
-    if (attachment.columns.insert(columns).second) attachment.elements_added += columns.elements();
-    attachment.flops_added += 2 * from[0] * from[1] * columns.elements();
+  const graph::ResampledAxis vertical = graph::vertical_axis(alignment, from[1], to[1]),
+                             horizontal = graph::horizontal_axis(alignment, from[2], to[2]);
+  if (!horizontal.identity()) {
+    if (attachment.horizontal.insert(horizontal).second) attachment.elements_added += horizontal.elements();
+    attachment.flops_added += 2 * from[0] * from[1] * horizontal.elements();
   }
-  if (!rows.identity()) {
-    if (attachment.rows.insert(rows).second) attachment.elements_added += rows.elements();
-    attachment.flops_added += 2 * from[0] * to[2] * rows.elements();
+  if (!vertical.identity()) {
+    if (attachment.vertical.insert(vertical).second) attachment.elements_added += vertical.elements();
+    attachment.flops_added += 2 * from[0] * to[2] * vertical.elements();
   }
 }
 

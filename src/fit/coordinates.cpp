@@ -10,7 +10,7 @@
 namespace repsim::fit {
 namespace {
 
-at::Tensor weights_of(const graph::Axis& axis) {
+at::Tensor weights_of(const graph::ResampledAxis& axis) {
   std::vector<double> weights = graph::resample_weights(axis);
   return at::from_blob(weights.data(), {axis.to, axis.from}, at::kDouble).to(at::kFloat);
 }
@@ -39,39 +39,35 @@ std::vector<graph::Alignment> alignments(const capture::ModelSet& set, ModelInde
 }
 
 Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to) {
-  const graph::Axis height = graph::vertical(alignment, from[1], to[1]),
-                    width = graph::horizontal(alignment, from[2], to[2]);
+  const graph::ResampledAxis height = graph::vertical_axis(alignment, from[1], to[1]),
+                             width = graph::horizontal_axis(alignment, from[2], to[2]);
   Matrices result;
-  if (!height.identity()) result.rows = weights_of(height);
-  if (!width.identity()) result.columns = weights_of(width).t().contiguous();
+  if (!height.identity()) result.vertical = weights_of(height);
+  if (!width.identity()) result.horizontal = weights_of(width).t().contiguous();
   return result;
 }
 
-graph::Source source_of(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor, LayerIndex donor_layer,
-                        at::IntArrayRef to) {
-  const auto& from = set.models[donor]->program.layers[donor_layer].shape;
-  const graph::Alignment aligned = alignment(set, receiver, donor);
-  graph::Source source{donor, donor_layer, 0, 0, {}, {}};
+graph::Resampling resampling_of(const capture::ModelSet& set, ModelIndex receiver, const graph::DonorLayer& from,
+                                at::IntArrayRef to) {
+  const auto& shape = set.models[from.donor]->program.layers[from.donor_layer].shape;
+  const graph::Alignment aligned = alignment(set, receiver, from.donor);
   if (!aligned.identity()) {
-    const Matrices maps = matrices(aligned, from, to);
-    source.rows = maps.rows;
-    source.columns = maps.columns;
-  } else if (from[1] != to[1] || from[2] != to[2]) {
-    source.height = to[1];
-    source.width = to[2];
+    const Matrices maps = matrices(aligned, shape, to);
+    return {0, 0, maps.vertical, maps.horizontal};
   }
-  return source;
+  if (shape[1] != to[1] || shape[2] != to[2]) return {to[1], to[2], {}, {}};
+  return {};
 }
 
 at::Tensor Matrices::apply(const at::Tensor& map) const {
   at::Tensor value = map;
-  if (columns.defined()) value = at::matmul(value, columns.to(map.device()));
-  if (rows.defined()) value = at::matmul(rows.to(map.device()), value);
+  if (horizontal.defined()) value = at::matmul(value, horizontal.to(map.device()));
+  if (vertical.defined()) value = at::matmul(vertical.to(map.device()), value);
   return value;
 }
 
 at::Tensor resample_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height, std::int64_t width) {
-  if (matrices.rows.defined() || matrices.columns.defined()) return matrices.apply(map);
+  if (matrices.vertical.defined() || matrices.horizontal.defined()) return matrices.apply(map);
   if (map.size(2) == height && map.size(3) == width) return map;
   return graph::resizes_by_pooling(map.size(2), map.size(3), height, width)
              ? at::adaptive_avg_pool2d(map, {height, width})

@@ -19,9 +19,9 @@ namespace repsim::fit {
 [[nodiscard]] std::vector<graph::Alignment> alignments(const capture::ModelSet& set, ModelIndex receiver,
                                                        const std::vector<ModelIndex>& donors);
 
-/// The matrices of one override or of one sample of a donor layer.
+/// The matrices that bring one donor layer into a receiver's coordinates.
 struct Matrices {
-  at::Tensor rows, columns;  ///< as graph::Override has them; undefined: nothing to do in this direction
+  at::Tensor vertical, horizontal;  ///< as in graph::Resampling; undefined: this direction stays as it is
 
   /// @param map  [B,C,H,W]; the products of graph::assemble in their order
   [[nodiscard]] at::Tensor apply(const at::Tensor& map) const;
@@ -29,9 +29,10 @@ struct Matrices {
 /// @param from,to  [C,H,W] of the donor's layer and of the receiver's
 [[nodiscard]] Matrices matrices(const graph::Alignment& alignment, at::IntArrayRef from, at::IntArrayRef to);
 
-/// A donor's layer as it is brought to a map of the receiver. @param to  [C,H,W] of that map; C does not matter
-[[nodiscard]] graph::Source source_of(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor,
-                                      LayerIndex donor_layer, at::IntArrayRef to);
+/// How a donor's layer is brought into the coordinates of a map of the receiver.
+/// @param to  [C,H,W] of that map; C does not matter
+[[nodiscard]] graph::Resampling resampling_of(const capture::ModelSet& set, ModelIndex receiver,
+                                              const graph::DonorLayer& from, at::IntArrayRef to);
 
 /// A donor's map in the size of a receiver's: by its matrices where there are any, else by the resize of adapters.
 [[nodiscard]] at::Tensor resample_to(const at::Tensor& map, const Matrices& matrices, std::int64_t height,

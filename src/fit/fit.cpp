@@ -63,7 +63,7 @@ std::vector<Solved> solve_map(const Gathered::Map& map, std::span<const std::int
     solved.correction.up = kernel(scaled(low.up), 1, 1);
     for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) {
       solved.correction.auxiliary_inputs.push_back(
-          {auxiliary.source, kernel(low.down.narrow(1, begin, auxiliary.channels), 1, 1)});
+          {auxiliary.layer, auxiliary.resampling, kernel(low.down.narrow(1, begin, auxiliary.channels), 1, 1)});
       begin += auxiliary.channels;
     }
   }
@@ -112,7 +112,7 @@ std::vector<Fitted> solve(const Gathered& gathered, std::span<const Attachment> 
             {attachment.refit_nodes[i], map.weight, map.bias, map.correction, behind ? behind->node : -1});
         worst[k] = std::max(worst[k], 1.0 - map.r2);
       } else {
-        graph::Override& one = fitted.splice.overrides[i];
+        graph::FittedReplacement& one = fitted.splice.replacements[i];
         one.weight = map.weight;
         one.bias = map.bias;
         one.correction = map.correction;
@@ -121,7 +121,7 @@ std::vector<Fitted> solve(const Gathered& gathered, std::span<const Attachment> 
     }
   }
   for (std::size_t k = 0; k < results.size(); ++k) {
-    if (!attachment.refit_nodes.empty()) results[k].residuals.assign(gathered.splice.overrides.size(), worst[k]);
+    if (!attachment.refit_nodes.empty()) results[k].residuals.assign(gathered.splice.replacements.size(), worst[k]);
   }
   return results;
 }

@@ -54,10 +54,8 @@ graph::Splice without_maps(const capture::ModelSet& set, const Cut& cut) {
   const graph::Program& receiver = set.models[cut.receiver]->program;
   for (const Replacement& replacement : cut.replacements) {
     const auto& shape = receiver.layers[replacement.receiver_layer].shape;
-    splice.overrides.push_back({source_of(set, cut.receiver, replacement.donor, replacement.donor_layer, shape),
-                                replacement.receiver_layer,
-                                {},
-                                {}});
+    const DonorLayer from{replacement.donor, replacement.donor_layer};
+    splice.replacements.push_back({replacement, resampling_of(set, cut.receiver, from, shape), {}, {}});
   }
   return splice;
 }
@@ -164,8 +162,8 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       Gathered::Map& map = gathered[i].maps.at(number++);
       std::vector<int> seen_by = from;
       for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) {
-        if (std::find(seen_by.begin(), seen_by.end(), auxiliary.source.donor) == seen_by.end())
-          seen_by.push_back(auxiliary.source.donor);
+        if (std::find(seen_by.begin(), seen_by.end(), auxiliary.layer.donor) == seen_by.end())
+          seen_by.push_back(auxiliary.layer.donor);
       }
       // What is read and in whose view the rows lie; the rest of the key is known once the graph is.
       std::string key = (input ? "refit " : "adapter ") + std::to_string(receiver_index) + " from";
@@ -181,9 +179,9 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
       requests.push_back({receiver_index, place, false});
       for (const Gathered::Map::Beside& auxiliary : map.auxiliary_inputs) {
         regressions.back().auxiliary_inputs.push_back(requests.size());
-        const graph::Program& donor = set.models[auxiliary.source.donor]->program;
-        const graph::Layer& layer = donor.layers[auxiliary.source.donor_layer];
-        requests.push_back({auxiliary.source.donor, graph::place_of(layer), false});
+        const graph::Program& donor = set.models[auxiliary.layer.donor]->program;
+        const graph::Layer& layer = donor.layers[auxiliary.layer.donor_layer];
+        requests.push_back({auxiliary.layer.donor, graph::place_of(layer), false});
       }
     };
     for (const int node : attachments[i].refit_nodes) regress({node, 0}, true, cut.donors());
@@ -195,7 +193,7 @@ void fill(const capture::ModelSet& set, const capture::Stores& calibration, std:
   std::vector<ModelIndex> members(donors.begin(), donors.end());
   members.insert(members.end(), receivers.begin(), receivers.end());
   for (const graph::Splice& share : shares) {
-    for (const graph::Source* one : share.sources()) members.push_back(one->donor);
+    for (const DonorLayer& one : share.donor_layers()) members.push_back(one.donor);
   }
   const std::int64_t batch = set.batch(members);
 
@@ -303,9 +301,8 @@ Gathered corrected(const capture::ModelSet& set, const Cut& cut, const Attachmen
   for (std::size_t i = 0; i < gathered.maps.size(); ++i) {
     for (const DonorLayer& auxiliary : attachment.auxiliary_inputs) {
       const graph::Program& donor = set.models[auxiliary.donor]->program;
-      gathered.maps[i].auxiliary_inputs.push_back(
-          {source_of(set, cut.receiver, auxiliary.donor, auxiliary.donor_layer, shapes[i]),
-           donor.layers[auxiliary.donor_layer].shape[0]});
+      gathered.maps[i].auxiliary_inputs.push_back({auxiliary, resampling_of(set, cut.receiver, auxiliary, shapes[i]),
+                                                   donor.layers[auxiliary.donor_layer].shape[0]});
     }
   }
   return gathered;

@@ -275,7 +275,7 @@ double agreement_behind(const capture::ModelSet& set, const capture::Stores& cal
     requests.push_back({original, place, false});
   }
   std::vector<ModelIndex> members{splice.receiver};
-  for (const graph::Source* one : splice.sources()) members.push_back(one->donor);
+  for (const DonorLayer& one : splice.donor_layers()) members.push_back(one.donor);
   const std::vector<graph::Splice> splices{splice};
   const graph::Assembly assembly = graph::assemble(models, groups, splices, {}, requests);
   const graph::Runner runner(*assembly.graph, assembly.parameter_values(), assembly.places, /*keep_output=*/false,

@@ -60,8 +60,8 @@ at::Tensor regressors_at(const at::Tensor& x, std::span<const at::Tensor> auxili
     parts = {patches_at(x, larger, positions)};
   }
   for (std::size_t i = 0; i < map.auxiliary_inputs.size(); ++i) {
-    const graph::Source& source = map.auxiliary_inputs[i].source;
-    const at::Tensor auxiliary = resample_to(auxiliary_inputs[i], {source.rows, source.columns}, height, width);
+    const graph::Resampling& to = map.auxiliary_inputs[i].resampling;
+    const at::Tensor auxiliary = resample_to(auxiliary_inputs[i], {to.vertical, to.horizontal}, height, width);
     parts.push_back(patches_at(auxiliary, graph::pointwise_geometry(), positions));
   }
   return parts.size() == 1 ? parts.front() : at::cat(parts, 1);

@@ -78,8 +78,8 @@ class Assembler {
     for (auto receiver = order.rbegin(); receiver != order.rend(); ++receiver) {
       if (role(*receiver) == Role::kNone) continue;
       for (const Splice& splice : splices_) {
-        for (const Source* one : splice.sources()) {
-          if (splice.receiver == *receiver && role(one->donor) == Role::kNone) roles_[one->donor] = Role::kGives;
+        for (const DonorLayer& one : splice.donor_layers()) {
+          if (splice.receiver == *receiver && role(one.donor) == Role::kNone) roles_[one.donor] = Role::kGives;
         }
       }
     }
@@ -176,9 +176,9 @@ class Assembler {
       result.insert(result.end(), inputs.begin(), inputs.end());
     }
     for (const Splice& splice : splices_) {
-      for (const Source* one : splice.sources()) {
-        if (one->donor == index && role(splice.receiver) != Role::kNone)
-          result.push_back(program.layers[one->donor_layer].op);
+      for (const DonorLayer& one : splice.donor_layers()) {
+        if (one.donor == index && role(splice.receiver) != Role::kNone)
+          result.push_back(program.layers[one.donor_layer].op);
       }
     }
     return result;
@@ -189,8 +189,8 @@ class Assembler {
   /// might write into memory that others see.
   std::vector<bool> needed_nodes(const Prepared& prepared, const Splice* splice, int index) const {
     std::vector<int> replaced;
-    for (std::size_t i = 0; splice && i < splice->overrides.size(); ++i)
-      replaced.push_back(splice->overrides[i].receiver_layer);
+    for (std::size_t i = 0; splice && i < splice->replacements.size(); ++i)
+      replaced.push_back(splice->replacements[i].receiver_layer);
     const bool all = requests_.empty() && role(index) == Role::kResult;
     const std::vector<bool> live =
         all ? live_ops(prepared.program, replaced) : live_ops(prepared.program, replaced, requested_ops(index));
@@ -204,8 +204,8 @@ class Assembler {
 
   void replace(const Splice& splice, int position, int index, tj::Node* original,
                std::unordered_map<tj::Value*, tj::Value*>& map) {
-    for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
-      const Override& one = splice.overrides[i];
+    for (std::size_t i = 0; i < splice.replacements.size(); ++i) {
+      const FittedReplacement& one = splice.replacements[i];
       const Layer& layer = model(index).program.layers[one.receiver_layer];
       if (layer.node == position) {
         map[original->output(static_cast<std::size_t>(layer.output))] = replacement(one, index, i);
@@ -249,15 +249,15 @@ class Assembler {
     for (std::size_t i = 0; i < correction.auxiliary_inputs.size(); ++i) {
       const AuxiliaryInput& side = correction.auxiliary_inputs[i];
       const std::string path = side_folder(folder, i);
-      tj::Value* seen = pointwise(brought(side, receiver, path), path + ".weight", side.weight);
+      tj::Value* seen = pointwise(brought(side, side.resampling, receiver, path), path + ".weight", side.weight);
       down = graph_->insert(c10::aten::add, {down, seen});
     }
     return graph_->insert(c10::aten::add, {result, pointwise(down, folder + ".up", correction.up)});
   }
 
-  tj::Value* replacement(const Override& one, ModelIndex receiver, std::size_t number) {
-    const std::string path = override_folder(receiver, number);
-    tj::Value* value = brought(one, receiver, path);
+  tj::Value* replacement(const FittedReplacement& one, ModelIndex receiver, std::size_t number) {
+    const std::string path = replacement_folder(receiver, number);
+    tj::Value* value = brought({one.donor, one.donor_layer}, one.resampling, receiver, path);
     if (!one.weight.defined()) return value;
     tj::Value* weight = parameter(receiver, path + ".weight", one.weight, {}, true);
     tj::Value* bias = parameter(receiver, path + ".bias", one.bias, {}, true);
@@ -269,45 +269,46 @@ class Assembler {
   }
 
   /// A donor's layer in the receiver's coordinates.
-  tj::Value* brought(const Source& one, ModelIndex receiver, const std::string& path) {
-    const Layer& source = model(one.donor).program.layers[one.donor_layer];
-    const std::vector<tj::Node*> nodes = top_nodes(*model(one.donor).graph);
-    tj::Value* value = mapped(one.donor, value_at(nodes, place_of(source)));
-    // Columns first: a product from the right is one for all maps and channels.
-    const auto [columns, rows] = add_matrices(one, receiver, path);
-    if (columns) value = graph_->insert(c10::aten::matmul, {value, columns});
-    if (rows) value = graph_->insert(c10::aten::matmul, {rows, value});
-    if (one.height == 0) return value;
-    const bool pool = resizes_by_pooling(source.shape.at(1), source.shape.at(2), one.height, one.width);
-    tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({one.height, one.width}));
+  tj::Value* brought(const DonorLayer& from, const Resampling& to, ModelIndex receiver, const std::string& path) {
+    const Layer& layer = model(from.donor).program.layers[from.donor_layer];
+    const std::vector<tj::Node*> nodes = top_nodes(*model(from.donor).graph);
+    tj::Value* value = mapped(from.donor, value_at(nodes, place_of(layer)));
+    // The horizontal one first: a product from the right is one for all maps and channels.
+    const auto [horizontal, vertical] = add_matrices(to, receiver, path);
+    if (horizontal) value = graph_->insert(c10::aten::matmul, {value, horizontal});
+    if (vertical) value = graph_->insert(c10::aten::matmul, {vertical, value});
+    if (to.height == 0) return value;
+    const bool pool = resizes_by_pooling(layer.shape.at(1), layer.shape.at(2), to.height, to.width);
+    tj::Value* size = graph_->insertConstant(c10::List<std::int64_t>({to.height, to.width}));
     return pool ? graph_->insert(c10::aten::adaptive_avg_pool2d, {value, size})
                 : graph_->insert(c10::aten::upsample_bilinear2d,
                                  {value, size, graph_->insertConstant(false), graph_->insertConstant(c10::IValue()),
                                   graph_->insertConstant(c10::IValue())});
   }
 
-  /// The constant matrices of a source, columns and rows; null where it has none.
-  std::pair<tj::Value*, tj::Value*> add_matrices(const Source& one, ModelIndex receiver, const std::string& path) {
-    tj::Value* columns = one.columns.defined() ? matrix(receiver, path + ".columns", one.columns) : nullptr;
-    tj::Value* rows = one.rows.defined() ? matrix(receiver, path + ".rows", one.rows) : nullptr;
-    return {columns, rows};
+  /// The constant matrices of a resampling, horizontal and vertical; null where it has none. Their buffers' names are
+  /// part of the bundle's format.
+  std::pair<tj::Value*, tj::Value*> add_matrices(const Resampling& one, ModelIndex receiver, const std::string& path) {
+    tj::Value* horizontal = one.horizontal.defined() ? matrix(receiver, path + ".columns", one.horizontal) : nullptr;
+    tj::Value* vertical = one.vertical.defined() ? matrix(receiver, path + ".rows", one.vertical) : nullptr;
+    return {horizontal, vertical};
   }
 
   /// In the order in which they would be met.
   void add_all_matrices(const Splice& splice, ModelIndex receiver) {
     const auto of_sides = [&](const Correction& correction, const std::string& folder) {
       for (std::size_t i = 0; i < correction.auxiliary_inputs.size(); ++i)
-        add_matrices(correction.auxiliary_inputs[i], receiver, side_folder(folder, i));
+        add_matrices(correction.auxiliary_inputs[i].resampling, receiver, side_folder(folder, i));
     };
-    for (std::size_t i = 0; i < splice.overrides.size(); ++i) {
-      const std::string folder = override_folder(receiver, i);
-      add_matrices(splice.overrides[i], receiver, folder);
-      of_sides(splice.overrides[i].correction, folder);
+    for (std::size_t i = 0; i < splice.replacements.size(); ++i) {
+      const std::string folder = replacement_folder(receiver, i);
+      add_matrices(splice.replacements[i].resampling, receiver, folder);
+      of_sides(splice.replacements[i].correction, folder);
     }
     for (const ConvRefit& refit : splice.refits) of_sides(refit.correction, refit_folder(receiver, refit.node));
   }
 
-  std::string override_folder(ModelIndex receiver, std::size_t number) const {
+  std::string replacement_folder(ModelIndex receiver, std::size_t number) const {
     return adapter_folder(receiver) + "." + std::to_string(number);
   }
   std::string refit_folder(ModelIndex receiver, int node) const {

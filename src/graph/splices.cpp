@@ -7,13 +7,13 @@
 
 namespace repsim::graph {
 
-std::vector<const Source*> Splice::sources() const {
-  std::vector<const Source*> result;
+std::vector<DonorLayer> Splice::donor_layers() const {
+  std::vector<DonorLayer> result;
   const auto add = [&](const Correction& correction) {
-    for (const AuxiliaryInput& side : correction.auxiliary_inputs) result.push_back(&side);
+    for (const AuxiliaryInput& auxiliary : correction.auxiliary_inputs) result.push_back(auxiliary);
   };
-  for (const Override& one : overrides) {
-    result.push_back(&one);
+  for (const FittedReplacement& one : replacements) {
+    result.push_back({one.donor, one.donor_layer});
     add(one.correction);
   }
   for (const ConvRefit& refit : refits) add(refit.correction);
@@ -23,7 +23,7 @@ std::vector<const Source*> Splice::sources() const {
 std::vector<int> execution_order(std::size_t count, std::span<const Splice> splices) {
   std::vector<std::set<int>> needs(count);
   for (const Splice& splice : splices) {
-    for (const Source* one : splice.sources()) needs[splice.receiver].insert(one->donor);
+    for (const DonorLayer& one : splice.donor_layers()) needs[splice.receiver].insert(one.donor);
   }
   std::vector<int> order;
   std::vector<bool> done(count, false);

@@ -49,7 +49,7 @@ std::vector<int> lost_layers(const Settings& settings, const Workspace& work, st
   if (own == splices.end()) return {};
   planner::Candidate taken;
   taken.receiver = model;
-  for (const graph::Override& one : own->overrides) {
+  for (const graph::FittedReplacement& one : own->replacements) {
     taken.receiver_layers.push_back(one.receiver_layer);
     taken.donors.push_back(one.donor);
     taken.donor_layers.push_back(one.donor_layer);

@@ -34,15 +34,16 @@ graph::Program merged_program_of(const Workspace& work, const std::vector<graph:
 
 /// Constant matrices of the shares before this one; the bundle holds equal ones once.
 struct HeldMatrices {
-  std::set<graph::Axis> rows, columns;
+  std::set<graph::ResampledAxis> vertical, horizontal;
 };
 
 /// Bytes of the attachment's matrices that are held already; its others are from now on.
 std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices& held) {
   std::int64_t bytes = 0;
-  for (const graph::Axis& axis : attachment.rows) bytes += held.rows.insert(axis).second ? 0 : fit::matrix_bytes(axis);
-  for (const graph::Axis& axis : attachment.columns)
-    bytes += held.columns.insert(axis).second ? 0 : fit::matrix_bytes(axis);
+  for (const graph::ResampledAxis& axis : attachment.vertical)
+    bytes += held.vertical.insert(axis).second ? 0 : fit::matrix_bytes(axis);
+  for (const graph::ResampledAxis& axis : attachment.horizontal)
+    bytes += held.horizontal.insert(axis).second ? 0 : fit::matrix_bytes(axis);
   return bytes;
 }
 

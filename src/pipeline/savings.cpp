@@ -15,11 +15,11 @@ graph::MergedShare merged_share(const Workspace& work, const fit::Cut& cut, cons
     if (normalisation) share.folded.push_back(normalisation->op);
   }
   for (std::size_t i = 0; i < cut.replacements.size(); ++i) {
-    const bool columns = attachment.resample[i] && !attachment.columns.empty(),
-               rows = attachment.resample[i] && !attachment.rows.empty();
-    share.replacements.push_back({cut.replacements[i].receiver_layer, place_of(cut.replacements[i].donor),
-                                  cut.replacements[i].donor_layer, columns, rows, attachment.resize[i],
-                                  attachment.linear[i]});
+    fit::Replacement replacement = cut.replacements[i];
+    replacement.donor = place_of(replacement.donor);
+    const bool horizontal = attachment.resample[i] && !attachment.horizontal.empty(),
+               vertical = attachment.resample[i] && !attachment.vertical.empty();
+    share.replacements.push_back({replacement, horizontal, vertical, attachment.resize[i], attachment.linear[i]});
   }
   return share;
 }

@@ -74,7 +74,7 @@ void Trials::compute_ahead(std::vector<graph::Splice> splices) {
   for (graph::Splice& splice : splices) {
     const auto receiver = at(splice.receiver);
     involved.push_back(splice.receiver);
-    for (const graph::Source* one : splice.sources()) involved.push_back(one->donor);
+    for (const graph::DonorLayer& one : splice.donor_layers()) involved.push_back(one.donor);
     copies.push_back(static_cast<int>(models.size()));
     splice.receiver = copies.back();
     models.push_back(work_.set.models[receiver]);
@@ -269,7 +269,7 @@ verify::Forward Trials::original(ModelIndex receiver) const {
 verify::Measured Trials::found(ModelIndex receiver, const std::vector<graph::Splice>& splices) {
   std::vector<ModelIndex> involved{receiver};
   for (const graph::Splice& splice : splices) {
-    for (const graph::Source* one : splice.sources()) involved.push_back(one->donor);
+    for (const graph::DonorLayer& one : splice.donor_layers()) involved.push_back(one.donor);
   }
   verify::Head head = heads_[receiver];
   head.batchable = work_.set.batch(involved) > 1;

@@ -191,9 +191,9 @@ TEST(Refit, OfOneModelLeavesItsTwinAlone) {
   const auto nodes = graph::refit_convolutions(opened.prepared[1], {stem});
   ASSERT_EQ(nodes.size(), 1U);  // backbone.stage1.0, the same in both
   graph::Splice splice = test::random_splice(opened, 1, 0, {stem}, 3);
-  splice.overrides[0].donor_layer = layer(0, "backbone.stem.2");
-  splice.overrides[0].height = splice.overrides[0].width = 0;
-  splice.overrides[0].weight = splice.overrides[0].bias = at::Tensor();
+  splice.replacements[0].donor_layer = layer(0, "backbone.stem.2");
+  splice.replacements[0].resampling = {};
+  splice.replacements[0].weight = splice.replacements[0].bias = at::Tensor();
   test::Random random(4);
   splice.refits.push_back({nodes[0], random.tensor({12, 10, 3, 3}, 0.3), random.tensor({12})});
   const std::vector<graph::Splice> splices{splice};

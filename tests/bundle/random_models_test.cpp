@@ -232,11 +232,11 @@ bool all_transparent(const Case& one) {
 
 /// "conv2d <- third relu, ...": what is replaced by what.
 std::string described(const test::Opened& opened, const graph::Splice& splice) {
-  const auto source = [&](const graph::Source& one) {
+  const auto source = [&](const auto& one) {
     return opened.loaded[one.donor].spec.name + " " + opened.program(one.donor).layers[one.donor_layer].name + ", ";
   };
   std::string text;
-  for (const graph::Override& one : splice.overrides) {
+  for (const graph::FittedReplacement& one : splice.replacements) {
     text += opened.program(splice.receiver).layers[one.receiver_layer].name + " <- ";
     text += source(one);
     for (const graph::AuxiliaryInput& auxiliary : one.correction.auxiliary_inputs)
@@ -322,7 +322,7 @@ TEST(RandomModels, SharedFromTwoDonorsEqualAnIndependentSpliceInThePromisedBytes
     const auto& cut = cuts[seed % cuts.size()].layers;
     std::vector<graph::Splice> splices{test::random_splice(opened, 0, 1, cut, seed)};
     const graph::Splice from_third = test::random_splice(opened, 0, 2, cut, seed + 1000);
-    for (std::size_t i = seed % 2; i < cut.size(); i += 2) splices[0].overrides[i] = from_third.overrides[i];
+    for (std::size_t i = seed % 2; i < cut.size(); i += 2) splices[0].replacements[i] = from_third.replacements[i];
     SCOPED_TRACE(described(opened, splices[0]));
     const auto pointers = opened.pointers();
     const Written written = write(opened.set, pointers, splices, "{}");

@@ -151,11 +151,11 @@ TEST_F(ThreeViews, AreLinedUpEachByItself) {
   const Fitted mixed = fitted({fine, coarse}, options);
   const std::vector<Fitted> alone{fitted({fine}, options), fitted({coarse}, options)};
   for (std::size_t i = 0; i < 2; ++i) {
-    const graph::Override &one = mixed.splice.overrides.at(i), &other = alone[i].splice.overrides.at(0);
+    const graph::FittedReplacement &one = mixed.splice.replacements.at(i), &other = alone[i].splice.replacements.at(0);
     EXPECT_EQ(one.donor, static_cast<int>(i) + 1);
-    EXPECT_TRUE(one.rows.defined() || one.columns.defined());
-    EXPECT_EQ(one.rows.defined(), other.rows.defined());
-    EXPECT_EQ(one.columns.defined(), other.columns.defined());
+    EXPECT_TRUE(one.resampling.vertical.defined() || one.resampling.horizontal.defined());
+    EXPECT_EQ(one.resampling.vertical.defined(), other.resampling.vertical.defined());
+    EXPECT_EQ(one.resampling.horizontal.defined(), other.resampling.horizontal.defined());
     EXPECT_TRUE(at::equal(one.weight, other.weight)) << i;
     EXPECT_TRUE(at::equal(one.bias, other.bias)) << i;
     EXPECT_EQ(mixed.residuals.at(i), alone[i].residuals.at(0));

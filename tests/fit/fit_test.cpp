@@ -521,9 +521,9 @@ TEST(Fit, IsTheSameInEveryRun) {
     ASSERT_EQ(one.splice.refits.size(), two.splice.refits.size());
     for (std::size_t i = 0; i < one.splice.refits.size(); ++i)
       EXPECT_TRUE(at::equal(one.splice.refits[i].weight, two.splice.refits[i].weight));
-    for (std::size_t i = 0; i < one.splice.overrides.size(); ++i) {
-      if (!one.splice.overrides[i].weight.defined()) continue;
-      EXPECT_TRUE(at::equal(one.splice.overrides[i].weight, two.splice.overrides[i].weight));
+    for (std::size_t i = 0; i < one.splice.replacements.size(); ++i) {
+      if (!one.splice.replacements[i].weight.defined()) continue;
+      EXPECT_TRUE(at::equal(one.splice.replacements[i].weight, two.splice.replacements[i].weight));
     }
   }
 }

@@ -300,8 +300,8 @@ TEST_P(Corrected, SharesOfSeveralRanksAreSolvedTogetherAsAlone) {
     ASSERT_EQ(together[i].splice.refits.size(), alone.splice.refits.size());
     for (std::size_t k = 0; k < alone.splice.refits.size(); ++k)
       same(together[i].splice.refits[k].correction, alone.splice.refits[k].correction);
-    for (std::size_t k = 0; k < alone.splice.overrides.size(); ++k)
-      same(together[i].splice.overrides[k].correction, alone.splice.overrides[k].correction);
+    for (std::size_t k = 0; k < alone.splice.replacements.size(); ++k)
+      same(together[i].splice.replacements[k].correction, alone.splice.replacements[k].correction);
   }
 }
 
@@ -347,8 +347,8 @@ TEST_P(Corrected, CutsAreGatheredTogetherAsAlone) {
     ASSERT_EQ(one.splice.refits.size(), alone.splice.refits.size());
     for (std::size_t k = 0; k < one.splice.refits.size(); ++k)
       EXPECT_TRUE(at::equal(one.splice.refits[k].weight, alone.splice.refits[k].weight));
-    for (std::size_t k = 0; k < one.splice.overrides.size(); ++k) {
-      const at::Tensor &a = one.splice.overrides[k].weight, &b = alone.splice.overrides[k].weight;
+    for (std::size_t k = 0; k < one.splice.replacements.size(); ++k) {
+      const at::Tensor &a = one.splice.replacements[k].weight, &b = alone.splice.replacements[k].weight;
       ASSERT_EQ(a.defined(), b.defined());
       EXPECT_TRUE(!a.defined() || at::equal(a, b));
     }
@@ -427,7 +427,7 @@ TEST(Projection, MakesACorrectionOfManyChannelsOneOfFew) {
   ASSERT_TRUE(gathered.maps[0].projection.defined());
   EXPECT_LT(gathered.maps[0].projection.size(0), 130);
   const Fitted fitted = solve(gathered, attachment, options);
-  const graph::Override& one = fitted.splice.overrides[0];
+  const graph::FittedReplacement& one = fitted.splice.replacements[0];
   EXPECT_EQ(one.correction.down.sizes(), (std::vector<std::int64_t>{4, 130, 3, 3}));
   // The residual is that of the map as the bundle will compute it, on the rows that fitted.
   Options without = options;

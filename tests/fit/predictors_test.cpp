@@ -161,11 +161,11 @@ TEST(AgreementBehind, IsTheUnfittedR2OfTheLastLayers) {
   ASSERT_EQ(last_layers(program), std::vector<int>{1});  // what the head returns
   graph::Splice splice;
   splice.receiver = 0;
-  graph::Override one;
+  graph::FittedReplacement one;
   one.receiver_layer = 0;
   one.donor = 1;
   one.donor_layer = 0;
-  splice.overrides.push_back(one);
+  splice.replacements.push_back(one);
   SilentProgress silent;
   std::vector<std::int64_t> all(32);
   for (std::int64_t i = 0; i < 32; ++i) all[i] = i;

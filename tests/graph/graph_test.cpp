@@ -302,10 +302,10 @@ TEST(Assemble, LetsNoWriteOfTheReceiverReachTheDonor) {
   for (LayerIndex layer = 0; layer < static_cast<int>(twins.program(0).layers.size()); ++layer) {
     Splice splice;
     splice.receiver = 0;
-    Override one;
+    FittedReplacement one;
     one.receiver_layer = one.donor_layer = layer;
     one.donor = 1;
-    splice.overrides.push_back(one);
+    splice.replacements.push_back(one);
     const std::vector<Splice> splices{splice};
     const std::vector<ModelIndex> wanted{0, 1};
     const Assembly assembly = assemble(twins.set.models, twins.set.groups, splices, wanted);

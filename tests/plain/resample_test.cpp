@@ -27,7 +27,7 @@ class Numbers {
   std::mt19937 engine_;
 };
 
-std::vector<double> applied(const Axis& axis, const std::vector<double>& map) {
+std::vector<double> applied(const ResampledAxis& axis, const std::vector<double>& map) {
   const std::vector<double> weights = resample_weights(axis);
   std::vector<double> result(static_cast<std::size_t>(axis.to), 0.0);
   for (std::size_t i = 0; i < result.size(); ++i) {
@@ -59,12 +59,12 @@ double interpolated(const std::vector<double>& map, double position) {
   return at(left) + (x - left) * (at(left + 1) - at(left));
 }
 
-double position_of(const Axis& axis, std::int64_t cell, double within) {
+double position_of(const ResampledAxis& axis, std::int64_t cell, double within) {
   return (axis.scale * (static_cast<double>(cell) + within) / static_cast<double>(axis.to) + axis.offset) *
          static_cast<double>(axis.from);
 }
 
-Axis random_axis(Numbers& numbers) {
+ResampledAxis random_axis(Numbers& numbers) {
   return {numbers.whole(2, 40), numbers.whole(1, 40), numbers.between(0.3, 2.5), numbers.between(-0.8, 0.5)};
 }
 
@@ -72,7 +72,7 @@ TEST(Resampling, TakesTheMeanOverACellThatIsLongerThanTheDonors) {
   Numbers numbers(1);
   std::int64_t compared = 0;
   for (int round = 0; round < 400; ++round) {
-    const Axis axis = random_axis(numbers);
+    const ResampledAxis axis = random_axis(numbers);
     if (axis.scale * static_cast<double>(axis.from) < static_cast<double>(axis.to)) continue;
     const std::vector<double> map = random_map(numbers, axis.from), result = applied(axis, map);
     for (std::int64_t i = 0; i < axis.to; ++i) {
@@ -91,7 +91,7 @@ TEST(Resampling, InterpolatesWhereACellIsShorterThanTheDonors) {
   Numbers numbers(2);
   std::int64_t compared = 0;
   for (int round = 0; round < 400; ++round) {
-    const Axis axis = random_axis(numbers);
+    const ResampledAxis axis = random_axis(numbers);
     if (axis.scale * static_cast<double>(axis.from) > static_cast<double>(axis.to)) continue;
     const std::vector<double> map = random_map(numbers, axis.from), result = applied(axis, map);
     for (std::int64_t i = 0; i < axis.to; ++i) {
@@ -108,7 +108,7 @@ TEST(Resampling, IsZeroWhereTheDonorDoesNotSeeAndElsewhereAMean) {
   Numbers numbers(3);
   std::int64_t seen = 0, unseen = 0;
   for (int round = 0; round < 200; ++round) {
-    const Axis axis = random_axis(numbers);
+    const ResampledAxis axis = random_axis(numbers);
     const std::vector<double> ones(static_cast<std::size_t>(axis.from), 1.0);
     const std::vector<double> sums = applied(axis, ones);
     for (std::int64_t i = 0; i < axis.to; ++i) {
@@ -131,16 +131,16 @@ TEST(Resampling, CutsAndShiftsByWholeCells) {
 
 TEST(Resampling, OfASingleCellIsThatCellEverywhere) {
   const Alignment shifted{1, 0.5, 0, 3};
-  EXPECT_THAT(applied(vertical(shifted, 1, 3), {7}), ElementsAre(7, 7, 7));
-  EXPECT_TRUE(vertical(shifted, 1, 1).identity());
+  EXPECT_THAT(applied(vertical_axis(shifted, 1, 3), {7}), ElementsAre(7, 7, 7));
+  EXPECT_TRUE(vertical_axis(shifted, 1, 1).identity());
 }
 
 TEST(Resampling, NeedsNoMatrixInADirectionThatStays) {
   const Alignment shifted{1, 0.5, 0, 0.25};
-  EXPECT_TRUE(horizontal(shifted, 20, 20).identity());
-  EXPECT_EQ(horizontal(shifted, 20, 20).elements(), 0);
-  EXPECT_FALSE(horizontal(shifted, 20, 10).identity());
-  EXPECT_EQ(vertical(shifted, 20, 20).elements(), 400);
+  EXPECT_TRUE(horizontal_axis(shifted, 20, 20).identity());
+  EXPECT_EQ(horizontal_axis(shifted, 20, 20).elements(), 0);
+  EXPECT_FALSE(horizontal_axis(shifted, 20, 10).identity());
+  EXPECT_EQ(vertical_axis(shifted, 20, 20).elements(), 400);
 }
 
 // A square letterbox of a 4:3 picture over a stretched donor: the outer rows are border.

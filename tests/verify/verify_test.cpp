@@ -152,7 +152,7 @@ TEST(CheckBundle, MeasuresTheFidelityOfASpliceAsDefined) {
   graph::Splice splice;
   splice.receiver = 0;
   const at::Tensor mixed = at::eye(12) + test::Random(1).tensor({12, 12}, 0.06);
-  splice.overrides.push_back({{1, 1, 0, 0, {}, {}}, 1, mixed.view({12, 12, 1, 1}).contiguous(), at::zeros({12})});
+  splice.replacements.push_back({{1, 1, 1}, {}, mixed.view({12, 12, 1, 1}).contiguous(), at::zeros({12})});
   const std::vector<graph::Splice> splices{splice};
   std::vector<Detections> own, merged;
   const capture::Stores stores = test::picture_stores(opened.set, 12, 11);
@@ -178,8 +178,7 @@ TEST(CheckBundle, MeasuresRawOutputsByExplainedVariance) {
   test::Opened opened = test::open_fixtures({"tied", "shuffle"});
   graph::Splice splice;
   splice.receiver = 0;
-  splice.overrides.push_back(
-      {{1, 0, 0, 0, {}, {}}, 0, test::Random(2).tensor({8, 16, 1, 1}, 0.05), at::full({8}, 0.4)});
+  splice.replacements.push_back({{0, 1, 0}, {}, test::Random(2).tensor({8, 16, 1, 1}, 0.05), at::full({8}, 0.4)});
   const std::vector<graph::Splice> splices{splice};
   std::vector<at::Tensor> own, merged;
   const capture::Stores stores = test::picture_stores(opened.set, 6, 11);

@@ -132,12 +132,12 @@ class Joiner {
       value = {append(std::move(op))};
       if (kind != kFitted) brought_.emplace(key, value.front());
     };
-    if (replacement.columns) {
+    if (replacement.horizontal) {
       const std::int64_t from = width;
       width = wanted.at(2);
       step("aten::matmul", 2 * from, channels, from * width);
     }
-    if (replacement.rows) {
+    if (replacement.vertical) {
       const std::int64_t from = height;
       height = wanted.at(1);
       step("aten::matmul", 2 * from, channels, from * height);

@@ -5,8 +5,8 @@
 namespace repsim::graph {
 namespace {
 
-Axis axis_of(std::int64_t from, std::int64_t to, double scale, double offset) {
-  return from == 1 ? Axis{1, to, 1, 0} : Axis{from, to, scale, offset};
+ResampledAxis axis_of(std::int64_t from, std::int64_t to, double scale, double offset) {
+  return from == 1 ? ResampledAxis{1, to, 1, 0} : ResampledAxis{from, to, scale, offset};
 }
 
 /// Of a cell's centre in the donor's input, 0..1 where the donor sees it.
@@ -21,11 +21,11 @@ bool in_view(double scale, double offset, std::int64_t cell, std::int64_t cells)
 
 }  // namespace
 
-Axis vertical(const Alignment& alignment, std::int64_t from_height, std::int64_t height) {
+ResampledAxis vertical_axis(const Alignment& alignment, std::int64_t from_height, std::int64_t height) {
   return axis_of(from_height, height, alignment.scale_y, alignment.offset_y);
 }
 
-Axis horizontal(const Alignment& alignment, std::int64_t from_width, std::int64_t width) {
+ResampledAxis horizontal_axis(const Alignment& alignment, std::int64_t from_width, std::int64_t width) {
   return axis_of(from_width, width, alignment.scale_x, alignment.offset_x);
 }
 
@@ -40,7 +40,7 @@ std::vector<bool> cells_in_view(const Alignment& alignment, std::int64_t height,
   return seen;
 }
 
-std::vector<double> resample_weights(const Axis& axis) {
+std::vector<double> resample_weights(const ResampledAxis& axis) {
   const auto from = static_cast<double>(axis.from), to = static_cast<double>(axis.to);
   const double length = std::max(1.0, axis.scale * from / to);  // in donor cells
   std::vector<double> weights(static_cast<std::size_t>(axis.from * axis.to), 0.0);
