@@ -44,7 +44,7 @@ capture::CacheLimits limits_of(const CacheFlags& flags) {
                 "--max-age");
   }
   if (flags.max_bytes) {
-    limits.max_bytes = pipeline::parse_bytes(*flags.max_bytes);
+    limits.max_bytes = config::parse_bytes(*flags.max_bytes);
     if (!limits.max_bytes)
       throw Error(ErrorKind::kUsage, "'" + *flags.max_bytes + "' is no size", "--max-bytes", "--max-bytes 500M, or 2G");
   }

@@ -34,7 +34,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
   if (flags.model.empty()) {
     throw Error(ErrorKind::kUsage, "no model is given", "repsim capture", "repsim capture MODEL.pt --video V");
   }
-  pipeline::Settings settings;
+  config::Settings settings;
   apply_models({flags.model}, {}, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   settings.libraries = flags.libraries;

@@ -8,10 +8,10 @@
 namespace repsim::cli {
 namespace {
 
-void apply_share(const std::vector<std::string>& texts, pipeline::Settings& settings) {
+void apply_share(const std::vector<std::string>& texts, config::Settings& settings) {
   if (!texts.empty()) settings.share.clear();
   for (const auto& text : texts) {
-    const auto direction = pipeline::parse_direction(text);
+    const auto direction = config::parse_direction(text);
     if (!direction) {
       throw Error(ErrorKind::kUsage, "'" + text + "' names no direction", "--share",
                   "--share 'RECEIVER<-DONOR', in quotes");
@@ -31,8 +31,8 @@ void take(const std::vector<std::string>& flag, std::vector<std::string>& out) {
   if (!flag.empty()) out = flag;
 }
 
-pipeline::Settings settings_of_job(const JobFlags& flags) {
-  pipeline::Settings settings = settings_from_files(flags.config, flags.set);
+config::Settings settings_of_job(const JobFlags& flags) {
+  config::Settings settings = settings_from_files(flags.config, flags.set);
   apply_models(flags.models, flags.named_models, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   apply_formats(flags.formats, settings.models);
@@ -79,7 +79,7 @@ void add_settings(CLI::App& app, JobFlags& flags, const std::string& seed_help) 
         add_threads(app, flags.threads), add_device(app, flags.device), add_memory_limit(app, flags.memory_limit),
         add_cache(app, flags.cache),
         add_whole_number(app, "--seed", "N", flags.seed,
-                         with_default(seed_help, std::to_string(pipeline::Settings{}.seed)))})
+                         with_default(seed_help, std::to_string(config::Settings{}.seed)))})
     option->group("Settings");
 }
 

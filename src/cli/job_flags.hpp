@@ -31,7 +31,7 @@ void take(const std::vector<std::string>& flag, std::vector<std::string>& out);
 /// Defaults < config file < --set < these flags: the one place of this precedence. Ranges are not judged yet, and
 /// --cache is not looked at (cache_folder() makes the folder).
 /// @throws Error
-[[nodiscard]] pipeline::Settings settings_of_job(const JobFlags& flags);
+[[nodiscard]] config::Settings settings_of_job(const JobFlags& flags);
 
 /// "help (default value)"
 [[nodiscard]] std::string with_default(const std::string& help, const std::string& value);

@@ -66,7 +66,7 @@ void apply_inputs(const std::vector<std::string>& texts, std::vector<model::Mode
                   std::vector<std::string>& sources) {
   std::vector<Named<model::InputSpec>> given;
   for (const auto& text : texts) {
-    auto [name, spec] = pipeline::parse_input_flag(text);
+    auto [name, spec] = config::parse_input_flag(text);
     given.push_back({std::move(name), spec});
   }
   apply_named("--input", std::move(given), models, [&](std::size_t index, const model::InputSpec& spec) {

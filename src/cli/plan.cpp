@@ -40,12 +40,12 @@ struct PlanFlags : JobFlags {
 };
 
 /// Everything that decides the plan.
-pipeline::Settings settings_of(const PlanFlags& flags) {
-  pipeline::Settings settings = settings_of_job(flags);
-  pipeline::apply_min_fidelity(flags.min_fidelity, settings);
+config::Settings settings_of(const PlanFlags& flags) {
+  config::Settings settings = settings_of_job(flags);
+  config::apply_min_fidelity(flags.min_fidelity, settings);
   take(flags.objective, settings.objective);
   if (flags.budget) {
-    settings.budget = pipeline::parse_bytes(*flags.budget);
+    settings.budget = config::parse_bytes(*flags.budget);
     if (!settings.budget) {
       throw Error(ErrorKind::kUsage, "'" + *flags.budget + "' is no size", "--budget",
                   "bytes: --budget 1500000, or 1500K, 1.5M, 2G");
@@ -59,13 +59,13 @@ pipeline::Settings settings_of(const PlanFlags& flags) {
   take(flags.max_trials, settings.max_trials);
   take(flags.confidence, settings.confidence);
   take(flags.max_minutes, settings.max_minutes);
-  pipeline::check(settings);
+  config::check(settings);
   if (!flags.dry_run) settings.cache = cache_folder(flags.cache);
   return settings;
 }
 
 /// Models to be explained, each once, in the order given.
-std::vector<std::string> explained(const PlanFlags& flags, const pipeline::Settings& settings) {
+std::vector<std::string> explained(const PlanFlags& flags, const config::Settings& settings) {
   std::vector<std::string> names, result;
   for (const model::ModelSpec& spec : settings.models) names.push_back(spec.name);
   for (const std::string& name : flags.explain) {
@@ -85,7 +85,7 @@ bool shares_nothing(const report::Plan& plan) {
 }
 
 void run_plan(const PlanFlags& flags, Progress& progress) {
-  const pipeline::Settings settings = settings_of(flags);
+  const config::Settings settings = settings_of(flags);
   const std::vector<std::string> models = explained(flags, settings);
   if (!flags.out) {
     throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan", "--out DIR");
@@ -116,7 +116,7 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
 Job setup_plan(CLI::App& app) {
   auto flags = std::make_shared<PlanFlags>();
   PlanFlags& f = *flags;
-  const pipeline::Settings defaults;
+  const config::Settings defaults;
   app.footer(kFooter);
   add_models(app, f);
   const auto group = [](const char* name, std::initializer_list<CLI::Option*> options) {

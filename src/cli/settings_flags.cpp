@@ -31,8 +31,8 @@ fs::path default_cache_folder() {
 
 }  // namespace
 
-pipeline::Settings settings_from_files(const std::optional<std::string>& config_path,
-                                       const std::vector<std::string>& set) {
+config::Settings settings_from_files(const std::optional<std::string>& config_path,
+                                     const std::vector<std::string>& set) {
   Json config = Json::object();
   fs::path base;
   std::string file = "--set";
@@ -42,20 +42,20 @@ pipeline::Settings settings_from_files(const std::optional<std::string>& config_
     file = *config_path;
   }
   Json changed = config;
-  for (const auto& assignment : set) pipeline::apply_override(changed, assignment);
+  for (const auto& assignment : set) config::apply_override(changed, assignment);
   try {
-    return pipeline::settings_from_json(changed, file, base);
+    return config::settings_from_json(changed, file, base);
   } catch (const Error& error) {
     if (set.empty()) throw;
     // A config that is well without --set makes this the command line's mistake.
-    static_cast<void>(pipeline::settings_from_json(config, file, base));
+    static_cast<void>(config::settings_from_json(config, file, base));
     const std::string where = config_path ? "--set on " + error.where() : error.where();
     throw Error(ErrorKind::kUsage, error.problem(), where, error.remedy());
   }
 }
 
 void apply_models(const std::vector<std::string>& models, const std::vector<std::string>& named_models,
-                  pipeline::Settings& settings) {
+                  config::Settings& settings) {
   std::vector<NamedPath> given;
   for (const auto& path : models) given.push_back({fs::path(path).stem().string(), path});
   for (const auto& text : named_models) given.push_back(parse_named_path(text));
@@ -94,7 +94,7 @@ CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out) {
 
 CLI::Option* add_memory_limit(CLI::App& app, std::optional<std::int64_t>& out) {
   const auto read = [&out](const std::string& text) {
-    out = pipeline::parse_bytes(text);
+    out = config::parse_bytes(text);
     if (out) return;
     throw Error(ErrorKind::kUsage, "'" + text + "' is no size", "--memory-limit",
                 "bytes: --memory-limit 1500000000, or 800M, 1.5G");
@@ -137,7 +137,7 @@ std::string existing_cache_folder(const std::optional<std::string>& flag) {
 
 void add_frames(CLI::App& app, std::optional<std::int64_t>& frames, std::optional<double>& holdout,
                 const std::string& holdout_help) {
-  const pipeline::Settings defaults;
+  const config::Settings defaults;
   add_whole_number(app, "--frames", "N", frames,
                    fmt::format("Frames sampled evenly over the video (default {})", defaults.frames))
       ->group("Video");

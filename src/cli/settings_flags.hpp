@@ -12,12 +12,12 @@
 namespace repsim::cli {
 
 /// Defaults, then the config file, then `--set`. @throws Error
-[[nodiscard]] pipeline::Settings settings_from_files(const std::optional<std::string>& config_path,
-                                                     const std::vector<std::string>& set);
+[[nodiscard]] config::Settings settings_from_files(const std::optional<std::string>& config_path,
+                                                   const std::vector<std::string>& set);
 
 /// Positional models, which replace those of the config but keep what it says of them, and `--model NAME=PATH`.
 void apply_models(const std::vector<std::string>& models, const std::vector<std::string>& named_models,
-                  pipeline::Settings& settings);
+                  config::Settings& settings);
 
 /// --cache, the same for every subcommand that captures.
 CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out);

@@ -29,7 +29,7 @@ struct SimilarityFlags {
 };
 
 void run_similarity(const SimilarityFlags& flags, Progress& progress) {
-  pipeline::Settings settings = settings_from_files(flags.config, flags.set);
+  config::Settings settings = settings_from_files(flags.config, flags.set);
   apply_models(flags.models, flags.named_models, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   if (!flags.libraries.empty()) settings.libraries = flags.libraries;

@@ -2,7 +2,6 @@
 
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
-#include "settings_values.hpp"
 #include "signatures.hpp"
 
 namespace repsim::pipeline {
@@ -39,7 +38,7 @@ std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, s
 
 std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   const ThreadCount threads(settings.threads);
-  check_to_capture(settings);
+  config::check_to_capture(settings);
   const at::Device device = open_device(settings.device);
   model::load_libraries(settings.libraries);
   video::check_readable(settings.video);

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "repsim/base/hash.hpp"
-#include "settings_json.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -147,7 +146,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
                            const std::vector<similarity::Signatures>& signatures) {
   report::Plan plan;
   plan.tool_version = REPSIM_VERSION;
-  plan.settings = settings_to_json(settings);
+  plan.settings = config::settings_to_json(settings);
   plan.settings_sha256 = sha256(repsim::to_text(plan.settings));
   plan.video_path = settings.video;
   plan.video_sha256 = video.sha256;

@@ -46,7 +46,7 @@ Settings settings_of(const report::Plan& plan, const std::string& file) {
     }
     *merge = std::move(kept);
   }
-  return settings_from_json(json, file + ": settings", {});
+  return config::settings_from_json(json, file + ": settings", {});
 }
 
 void check_frames(const EditedPlan& edited, const std::vector<std::int64_t>& frames, const std::string& field) {

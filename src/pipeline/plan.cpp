@@ -10,7 +10,6 @@
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
 #include "search.hpp"
-#include "settings_json.hpp"
 #include "share_options.hpp"
 #include "signatures.hpp"
 #include "task_times.hpp"

@@ -4,7 +4,6 @@
 
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
-#include "settings_values.hpp"
 #include "signatures.hpp"
 
 namespace repsim::pipeline {

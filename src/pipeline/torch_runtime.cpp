@@ -5,11 +5,11 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <charconv>
 #include <thread>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/config.hpp"
 #include "repsim/pipeline.hpp"
 #include "torch_runtime.hpp"
 
@@ -37,28 +37,12 @@ std::string torch_devices() {
   return count == 0 ? "CUDA, no GPU found" : "CUDA, " + gpus(count);
 }
 
-std::optional<at::Device> parse_device(const std::string& text) {
-  if (text == "cpu") return at::Device(at::kCPU);
-  if (text == "cuda") return at::Device(at::kCUDA, 0);
-  const std::string prefix = "cuda:";
-  if (!text.starts_with(prefix)) return std::nullopt;
-  int index = 0;
-  const char *begin = text.data() + prefix.size(), *end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(begin, end, index);
-  if (error != std::errc{} || last != end || index < 0 || index > kMostGpus) return std::nullopt;
-  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
-}
-
-std::string no_device(const std::string& text) { return "there is no device '" + text + "'"; }
-
-std::string device_remedy() { return "cpu, cuda (the first GPU) or cuda:1"; }
-
 at::Device open_device(const std::string& text) {
-  const std::optional<at::Device> device = parse_device(text);
-  if (!device) throw Error(ErrorKind::kUsage, no_device(text), "--device", device_remedy());
-  if (device->is_cpu()) return *device;
+  const std::optional<config::Device> device = config::parse_device(text);
+  if (!device) throw Error(ErrorKind::kUsage, config::no_device(text), "--device", config::device_remedy());
+  if (device->kind == config::Device::Kind::kCpu) return at::kCPU;
   const int count = gpu_count();
-  if (device->index() >= count) {
+  if (device->index >= count) {
     const bool built = built_with_cuda();
     throw input_error(!built       ? "this LibTorch (" + torch_version() + ") is built without CUDA"
                       : count == 0 ? "LibTorch finds no GPU with CUDA on this machine"
@@ -74,7 +58,7 @@ at::Device open_device(const std::string& text) {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setDeterministicCuDNN(true);
-  return *device;
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(device->index)};
 }
 
 ThreadCount::ThreadCount(int threads) : before_(at::get_num_threads()) {

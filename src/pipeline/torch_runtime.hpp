@@ -2,23 +2,13 @@
 
 #include <torch/script.h>
 
-#include <optional>
 #include <string>
 
 /// What the pipeline sets of LibTorch: on what it computes, and with how many threads.
 namespace repsim::pipeline {
 
-inline constexpr int kMostGpus = 64;
-
-/// "cpu", "cuda" (the first), "cuda:1". Nothing when it is not of this form.
-[[nodiscard]] std::optional<at::Device> parse_device(const std::string& text);
-
-/// What is wrong with another text, and what to write instead.
-[[nodiscard]] std::string no_device(const std::string& text);
-[[nodiscard]] std::string device_remedy();
-
 /// The device of this name, with LibTorch set so that it computes the same in every run and rounds as float32 does.
-/// @param text  as parse_device takes it
+/// @param text  as config::parse_device takes it
 /// @throws Error{kUsage} where it is none, Error{kInput} where this LibTorch or this machine has no such device
 [[nodiscard]] at::Device open_device(const std::string& text);
 

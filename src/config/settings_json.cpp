@@ -1,6 +1,6 @@
-#include "settings_json.hpp"
+#include "repsim/config.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::config {
 
 Json settings_to_json(const Settings& settings) {
   Json share = Json::array();
@@ -32,4 +32,4 @@ Json settings_to_json(const Settings& settings) {
   return json;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::config

@@ -8,9 +8,9 @@
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "repsim/base/error.hpp"
-#include "repsim/pipeline.hpp"
+#include "repsim/config.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::config {
 namespace {
 
 namespace fs = std::filesystem;
@@ -398,4 +398,4 @@ TEST(DemoConfig, PassesAllChecks) {
 }
 
 }  // namespace
-}  // namespace repsim::pipeline
+}  // namespace repsim::config

@@ -2,11 +2,11 @@
 #include <filesystem>
 
 #include "repsim/base/error.hpp"
-#include "repsim/pipeline.hpp"
+#include "repsim/config.hpp"
 #include "repsim/report.hpp"
-#include "settings_values.hpp"
+#include "values.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::config {
 namespace {
 
 namespace fs = std::filesystem;
@@ -198,4 +198,4 @@ Settings read_config(const fs::path& path) {
   return settings_from_json(read_json(path), path.string(), path.parent_path());
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::config

@@ -6,10 +6,10 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
-#include "repsim/pipeline.hpp"
-#include "settings_values.hpp"
+#include "repsim/config.hpp"
+#include "values.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::config {
 namespace {
 
 constexpr const char* kSetForm = "--set key.path=value, for example --set merge.min_fidelity=0.85";
@@ -245,4 +245,4 @@ void apply_min_fidelity(const std::vector<std::string>& flags, Settings& setting
   }
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::config

@@ -7,9 +7,9 @@
 
 #include "base/error_matcher.hpp"
 #include "repsim/base/error.hpp"
-#include "repsim/pipeline.hpp"
+#include "repsim/config.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::config {
 namespace {
 
 using test::error_of;
@@ -250,4 +250,4 @@ TEST(Check, WantsSixteenCalibrationFrames) {
 }
 
 }  // namespace
-}  // namespace repsim::pipeline
+}  // namespace repsim::config

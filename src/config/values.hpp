@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "repsim/pipeline.hpp"
+#include "repsim/config.hpp"
 
 /// What values settings may have, wherever they come from. The config reader names the field, check() names the flag.
-namespace repsim::pipeline {
+namespace repsim::config {
 
 inline constexpr std::int64_t kMaxThreads = 1024;
 
@@ -19,9 +19,6 @@ using Complain = std::function<void(const std::string& field, const std::string&
 
 /// Everything that can be judged value by value; what is still absent is no mistake here (see check()).
 void check_values(const Settings& settings, const Complain& complain);
-
-/// What signatures need, before any work: models, frames, a video. @throws Error{kUsage}
-void check_to_capture(const Settings& settings);
 
 /// The member of the spec that is out of range, and what is wrong with it; nothing when all is well.
 [[nodiscard]] std::optional<std::pair<std::string, std::string>> problem_of(const model::InputSpec& spec);
@@ -33,7 +30,5 @@ void check_to_capture(const Settings& settings);
 [[nodiscard]] std::string threads_problem(std::int64_t threads);
 /// "models[2]"
 [[nodiscard]] std::string model_field(std::size_t index);
-/// A double as a person writes it: shortest form that reads back equal.
-[[nodiscard]] std::string number_text(double value);
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::config

@@ -1,17 +1,16 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
-#include "repsim/pipeline.hpp"
+#include "repsim/base/text.hpp"
+#include "repsim/config.hpp"
 #include "repsim/planner.hpp"
 #include "repsim/video.hpp"
-#include "settings_values.hpp"
-#include "torch_runtime.hpp"
+#include "values.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::config {
 namespace {
 
 constexpr std::int64_t kMaxSide = 8192;
@@ -59,7 +58,7 @@ bool is_model_name(const std::string& name) {
 void check_ssd(const model::SsdOptions& options, const std::string& field, const Complain& complain) {
   for (const double variance : options.variances) {
     if (!std::isfinite(variance) || variance <= 0) {
-      complain(field + "variances", "the value " + number_text(variance) + " is not above 0", "for example [0.1, 0.2]");
+      complain(field + "variances", "the value " + shortest(variance) + " is not above 0", "for example [0.1, 0.2]");
     }
   }
   if (!options.priors) return;
@@ -81,7 +80,7 @@ void check_ssd(const model::SsdOptions& options, const std::string& field, const
     if (level.empty()) complain(where + ".min_sizes", "a level has no sizes", "one list of sizes per stride");
     for (const double size : level) {
       if (!std::isfinite(size) || size <= 0) {
-        complain(where + ".min_sizes", "the size " + number_text(size) + " is not above 0", "pixels of the input");
+        complain(where + ".min_sizes", "the size " + shortest(size) + " is not above 0", "pixels of the input");
       }
     }
   }
@@ -108,8 +107,7 @@ void check_models(const Settings& settings, const Complain& complain) {
     check_ssd(spec.output.ssd, field + ".output.", complain);
     const double threshold = spec.output.score_threshold;
     if (!(threshold > 0 && threshold < 1)) {
-      complain(field + ".output.score_threshold", "the value is " + number_text(threshold) + ", not between 0 and 1",
-               "");
+      complain(field + ".output.score_threshold", "the value is " + shortest(threshold) + ", not between 0 and 1", "");
     }
   }
 }
@@ -122,7 +120,7 @@ void check_globs(const std::vector<std::string>& globs, const std::string& field
 void check_goals(const Settings& settings, const Complain& complain) {
   const auto check_fidelity = [&](double value, const std::string& whose) {
     if (value >= 0 && value <= 1) return;
-    complain("merge.min_fidelity", "the value" + whose + " is " + number_text(value) + ", not 0 to 1", "");
+    complain("merge.min_fidelity", "the value" + whose + " is " + shortest(value) + ", not 0 to 1", "");
   };
   check_fidelity(settings.min_fidelity, "");
   for (const auto& [name, value] : settings.min_fidelity_of) check_fidelity(value, " of '" + name + "'");
@@ -152,12 +150,11 @@ void check_goals(const Settings& settings, const Complain& complain) {
         "");
   }
   if (!(settings.confidence >= 0 && settings.confidence < 1)) {
-    complain("merge.confidence", "the value is " + number_text(settings.confidence) + ", not 0 (off) to below 1",
+    complain("merge.confidence", "the value is " + shortest(settings.confidence) + ", not 0 (off) to below 1",
              "for example 0.9");
   }
   if (!(settings.max_minutes >= 0 && std::isfinite(settings.max_minutes))) {
-    complain("merge.max_minutes", "the value is " + number_text(settings.max_minutes) + ", not 0 (no limit) or more",
-             "");
+    complain("merge.max_minutes", "the value is " + shortest(settings.max_minutes) + ", not 0 (no limit) or more", "");
   }
   check_globs(settings.donors, "merge.donors", complain, "a model's name, * and ? allowed");
 }
@@ -171,7 +168,7 @@ void check_names(const Settings& settings) {
     throw Error(ErrorKind::kUsage, "there is no model named '" + name + "'", where, did_you_mean(name, names));
   };
   for (const auto& [name, value] : settings.min_fidelity_of)
-    known(name, "--min-fidelity " + name + "=" + number_text(value));
+    known(name, "--min-fidelity " + name + "=" + shortest(value));
   for (const std::string& name : settings.keep) {
     known(name, "--keep " + name);
     for (const auto& [receiver, donor] : settings.share) {
@@ -231,12 +228,6 @@ std::string size_remedy() { return "bytes: 1500000, or 1500K, 1.5M, 2G"; }
 
 std::string model_field(std::size_t index) { return "models[" + std::to_string(index) + "]"; }
 
-std::string number_text(double value) {
-  char buffer[32];
-  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
-  return {buffer, result.ptr};
-}
-
 std::string threads_problem(std::int64_t threads) {
   return "the value is " + std::to_string(threads) + ", not 0 (as many as there are cores) to " +
          std::to_string(kMaxThreads);
@@ -275,7 +266,7 @@ void check_values(const Settings& settings, const Complain& complain) {
              "the value is " + std::to_string(settings.frames) + ", not 1 to " + std::to_string(kMaxFrames), "");
   }
   if (!(settings.holdout > 0 && settings.holdout < 1)) {
-    complain("frames.holdout", "the value is " + number_text(settings.holdout) + ", not between 0 and 1",
+    complain("frames.holdout", "the value is " + shortest(settings.holdout) + ", not between 0 and 1",
              "for example 0.3: the last 30 % judge");
   }
   check_goals(settings, complain);
@@ -322,4 +313,4 @@ void check(const Settings& settings) {
   check_video(settings);
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::config
