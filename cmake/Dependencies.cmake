@@ -32,8 +32,15 @@ repsim_require(CLI11 libcli11-dev)
 repsim_require(nlohmann_json nlohmann-json3-dev)
 repsim_require(spdlog libspdlog-dev)
 repsim_require(OpenSSL libssl-dev COMPONENTS Crypto)
+repsim_require(ZLIB zlib1g-dev)
 repsim_require(Threads libc6-dev)
 repsim_require(Boost libboost-dev)  # headers alone: the maximum flows of Boost.Graph
+# The template library of the reports is one header without files for CMake.
+find_path(MUSTACHE_INCLUDE_DIR kainjow/mustache.hpp)
+mark_as_advanced(MUSTACHE_INCLUDE_DIR)
+if(NOT MUSTACHE_INCLUDE_DIR)
+  message(FATAL_ERROR "kainjow/mustache.hpp not found: install libkainjow-mustache-dev (scripts/setup.sh installs all that repsim needs)")
+endif()
 # FFmpeg brings no files for CMake.
 add_library(repsim_ffmpeg INTERFACE)
 foreach(part avformat avcodec avutil)
@@ -48,6 +55,7 @@ foreach(part avformat avcodec avutil)
 endforeach()
 if(REPSIM_BUILD_TESTS)
   repsim_require(GTest "libgtest-dev and libgmock-dev")
+  repsim_require(valijson libvalijson-dev)  # headers alone: the tests check JSON against the schemas
 endif()
 
 # torch's own flags and include folders stay on this target; its headers are not ours to warn about.

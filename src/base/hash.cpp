@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <zlib.h>
 
 #include <array>
 #include <cerrno>
@@ -19,17 +20,6 @@ constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 void check(int result) {
   if (result != 1) throw Error(ErrorKind::kInternal, "OpenSSL cannot compute SHA-256");
 }
-
-/// What one byte does to a checksum whose other bits are 0.
-constexpr std::array<std::uint32_t, 256> kCrcOfByte = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
-    std::uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1U) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
-    table[byte] = crc;
-  }
-  return table;
-}();
 
 class Sha256 {
  public:
@@ -65,9 +55,7 @@ std::string sha256(std::span<const std::byte> bytes) {
 }
 
 std::uint32_t crc32(std::string_view bytes) {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (const char byte : bytes) crc = (crc >> 8U) ^ kCrcOfByte[(crc ^ static_cast<std::uint8_t>(byte)) & 0xFFU];
-  return ~crc;
+  return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 std::string sha256_of_file(const std::filesystem::path& path) {

@@ -1,11 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "format.hpp"
 #include "heatmap_parts.hpp"
-#include "repsim/base/error.hpp"
 #include "repsim/similarity_report.hpp"
 
 namespace repsim::report {
@@ -78,12 +76,7 @@ class Picture {
     paint_bar();
   }
 
-  [[nodiscard]] std::string png() const {
-    std::vector<unsigned char> bytes;
-    if (!cv::imencode(".png", canvas_, bytes, {cv::IMWRITE_PNG_COMPRESSION, 9}))
-      throw Error(ErrorKind::kInternal, "OpenCV cannot write PNG");
-    return {bytes.begin(), bytes.end()};
-  }
+  [[nodiscard]] const cv::Mat& canvas() const { return canvas_; }
 
  private:
   static int widest(const std::vector<std::string>& labels) {
@@ -157,6 +150,6 @@ class Picture {
 
 }  // namespace
 
-std::string heatmap_png(const similarity::Matrix& matrix) { return Picture(matrix).png(); }
+std::string heatmap_png(const similarity::Matrix& matrix) { return png(Picture(matrix).canvas()); }
 
 }  // namespace repsim::report

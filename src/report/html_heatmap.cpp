@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <opencv2/core.hpp>
 
 #include "format.hpp"
 #include "heatmap_parts.hpp"
@@ -13,18 +14,17 @@ constexpr std::int64_t kTooltips = 3000;  ///< over all heatmaps; about 170 byte
 constexpr double kMarginLeft = 206, kMarginTop = 12, kMarginBottom = 138, kMarginRight = 70;
 constexpr double kLongestSide = 520, kSmallestCell = 1, kLargestCell = 22, kLabelGap = 24;
 
-/// Colour 0 is for undefined values; 1 to 255 stand for S from 0 (and below) to 1.
+/// One pixel per value, in one of 255 colours; transparent where a value is undefined.
 std::string picture(const similarity::Matrix& matrix) {
-  std::vector<Rgb> palette(1, Rgb{0, 0, 0});
-  for (int i = 0; i < 255; ++i) palette.push_back(colour_of(i / 254.0));
-  std::vector<std::uint8_t> pixels;
-  pixels.reserve(matrix.values.size());
-  for (const double value : matrix.values) {
-    pixels.push_back(std::isnan(value) ? std::uint8_t{0}
-                                       : static_cast<std::uint8_t>(1 + std::lround(254 * std::clamp(value, 0.0, 1.0))));
+  constexpr double kSteps = 254;
+  const auto cols = static_cast<int>(matrix.cols.size());
+  cv::Mat pixels(static_cast<int>(matrix.rows.size()), cols, CV_8UC4, cv::Scalar::all(0));
+  for (std::size_t i = 0; i < matrix.values.size(); ++i) {
+    if (std::isnan(matrix.values[i])) continue;
+    const auto [red, green, blue] = colour_of(std::round(kSteps * std::clamp(matrix.values[i], 0.0, 1.0)) / kSteps);
+    pixels.at<cv::Vec4b>(static_cast<int>(i) / cols, static_cast<int>(i) % cols) = {blue, green, red, 255};
   }
-  return png_data_uri(static_cast<std::int64_t>(matrix.cols.size()), static_cast<std::int64_t>(matrix.rows.size()),
-                      pixels, palette);
+  return png_data_uri(pixels);
 }
 
 class Heatmap {
@@ -96,7 +96,7 @@ class Heatmap {
     body_ += "\n";
   }
 
-  /// One rewritable rectangle per block of layers, as small as `most` allows.
+  /// One transparent rectangle per block of layers, as small as `most` allows.
   void add_tooltips(std::int64_t most) {
     const std::size_t rows = matrix_.rows.size(), cols = matrix_.cols.size();
     std::size_t side = 1;

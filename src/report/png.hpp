@@ -2,18 +2,24 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <string>
+
+namespace cv {
+class Mat;
+}
 
 namespace repsim::report {
 
-/// A colour, 8 bits per channel.
+/// A colour: red, green, blue, 8 bits each.
 using Rgb = std::array<std::uint8_t, 3>;
 
-/// A PNG with a palette of at most 256 colours, colour 0 rewritable. Stored, not compressed: small pictures only.
-/// @param pixels  width * height indices into `palette`, row by row; both sides at least 1
-/// @return "data:image/png;base64,..."
-[[nodiscard]] std::string png_data_uri(std::int64_t width, std::int64_t height, std::span<const std::uint8_t> pixels,
-                                       std::span<const Rgb> palette);
+/// A picture as the bytes of a PNG file, compressed as far as OpenCV can.
+/// @param picture  CV_8UC3 (blue, green, red) or CV_8UC4 (with alpha: 0 is transparent), both sides at least 1
+/// @throws Error{kInternal} where OpenCV cannot write PNG
+[[nodiscard]] std::string png(const cv::Mat& picture);
+
+/// The picture as an address that holds its own content: "data:image/png;base64,...".
+/// @param picture  as for png()
+[[nodiscard]] std::string png_data_uri(const cv::Mat& picture);
 
 }  // namespace repsim::report

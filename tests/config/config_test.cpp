@@ -266,7 +266,7 @@ class Schema : public testing::Test {
 
   const Json& resolve(const Json& node) const {
     if (!node.contains("$ref")) return node;
-    return schema_["$defs"][node["$ref"].get<std::string>().substr(std::string("#/$defs/").size())];
+    return schema_["definitions"][node["$ref"].get<std::string>().substr(std::string("#/definitions/").size())];
   }
 
   /// A value for every property: its default, else its example, else made from its type.
@@ -294,10 +294,10 @@ TEST_F(Schema, NamesEveryKeyOfTheReader) {
       {&schema_, R"({"xxxxxxxxxxxx": 0})"},
       {&schema_["properties"]["frames"], R"({"frames": {"xxxxxxxxxxxx": 0}})"},
       {&schema_["properties"]["merge"], R"({"merge": {"xxxxxxxxxxxx": 0}})"},
-      {&schema_["$defs"]["model"], R"({"models": [{"path": "a", "xxxxxxxxxxxx": 0}]})"},
-      {&schema_["$defs"]["input"], R"({"models": [{"path": "a", "input": {"xxxxxxxxxxxx": 0, )" + size + "}}]}"},
-      {&schema_["$defs"]["output"], R"({"models": [{"path": "a", "output": {"xxxxxxxxxxxx": 0}}]})"},
-      {&schema_["$defs"]["output"]["properties"]["priors"],
+      {&schema_["definitions"]["model"], R"({"models": [{"path": "a", "xxxxxxxxxxxx": 0}]})"},
+      {&schema_["definitions"]["input"], R"({"models": [{"path": "a", "input": {"xxxxxxxxxxxx": 0, )" + size + "}}]}"},
+      {&schema_["definitions"]["output"], R"({"models": [{"path": "a", "output": {"xxxxxxxxxxxx": 0}}]})"},
+      {&schema_["definitions"]["output"]["properties"]["priors"],
        R"({"models": [{"path": "a", "output": {"priors":
            {"xxxxxxxxxxxx": 0, "min_sizes": [[8]], "strides": [8]}}}]})"}};
   for (const auto& [object, text] : objects) {
@@ -327,7 +327,7 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(properties["threads"]["default"], defaults.threads);
   EXPECT_EQ(properties["device"]["default"], defaults.device);
   EXPECT_EQ(properties["seed"]["default"], defaults.seed);
-  const Json& in = schema_["$defs"]["input"]["properties"];
+  const Json& in = schema_["definitions"]["input"]["properties"];
   EXPECT_EQ(in["resize"]["enum"], Json(model::resize_names()));
   EXPECT_EQ(in["resize"]["default"], to_string(input.resize));
   EXPECT_EQ(in["color"]["enum"], Json(model::color_names()));
@@ -340,7 +340,7 @@ TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
   EXPECT_EQ(in["dtype"]["default"], to_string(input.dtype));
   EXPECT_EQ(in["pad"]["default"], input.pad);
   EXPECT_EQ(in["scale"]["default"].get<double>(), input.scale);
-  const Json& out = schema_["$defs"]["output"]["properties"];
+  const Json& out = schema_["definitions"]["output"]["properties"];
   EXPECT_EQ(out["format"]["enum"], Json(model::output_format_names())) << "scripts/update_schemas.py writes it";
   EXPECT_EQ(out["format"]["default"], to_string(output.format));
   EXPECT_EQ(out["boxes"]["enum"], Json(model::box_units_names()));

@@ -145,7 +145,7 @@ TEST(Html, PictureHasTheColourOfEveryValue) {
   ASSERT_EQ(picture.cols, 4);
   ASSERT_EQ(picture.type(), CV_8UC4);
   const auto pixel = [&](int row, int col) { return picture.at<cv::Vec4b>(row, col); };
-  EXPECT_EQ(pixel(0, 0)[3], 0);                          // undefined: rewritable
+  EXPECT_EQ(pixel(0, 0)[3], 0);                          // undefined: transparent
   EXPECT_EQ(pixel(0, 1), cv::Vec4b(37, 231, 253, 255));  // 1: yellow, in OpenCV's order of channels
   EXPECT_EQ(pixel(0, 2), cv::Vec4b(84, 1, 68, 255));     // 0: dark violet
   EXPECT_EQ(pixel(0, 3), pixel(0, 2));                   // below 0: as 0
@@ -153,8 +153,7 @@ TEST(Html, PictureHasTheColourOfEveryValue) {
   EXPECT_LT(pixel(1, 1)[1], pixel(1, 2)[1]);             // green rises with the value
 }
 
-TEST(Html, PictureOfMoreThanOneStoredBlockIsWhole) {
-  // A stored block of deflate holds 65535 bytes; 300 x 300 needs two.
+TEST(Html, LargePictureIsWhole) {
   const similarity::Matrix matrix = sample_matrix(300, 300);
   const cv::Mat picture = first_picture(html(sample_plan(), {matrix}));
   ASSERT_EQ(picture.rows, 300);

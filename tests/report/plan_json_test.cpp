@@ -268,8 +268,68 @@ TEST(PlanJson, SchemaKnowsEveryFormat) {
   std::vector<std::string> names = model::output_format_names();
   names.erase(names.begin());  // a plan states what was found, never auto
   const Json schema = read_json(std::filesystem::path(REPSIM_SOURCE_DIR) / "configs" / "plan.schema.json");
-  EXPECT_EQ(schema["$defs"]["output_spec"]["properties"]["format"]["enum"], Json(names))
+  EXPECT_EQ(schema["definitions"]["output_spec"]["properties"]["format"]["enum"], Json(names))
       << "scripts/update_schemas.py writes it";
+}
+
+/// Adds the keywords of a schema and of the schemas in it.
+void collect_keywords(const Json& schema, std::set<std::string>& keywords) {
+  for (const auto& [keyword, rule] : schema.items()) {
+    keywords.insert(keyword);
+    if (keyword == "properties" || keyword == "definitions") {
+      for (const auto& [name, inner] : rule.items()) collect_keywords(inner, keywords);
+    } else if (keyword == "items") {
+      collect_keywords(rule, keywords);
+    } else if (keyword == "oneOf" || keyword == "anyOf") {
+      for (const Json& inner : rule) collect_keywords(inner, keywords);
+    }
+  }
+}
+
+// A keyword of a later draft would pass unnoticed: whoever checks by draft 7 skips it.
+TEST(Schemas, StateDraft7AndUseItsKeywordsOnly) {
+  const std::set<std::string> draft7{"$schema",
+                                     "$ref",
+                                     "definitions",
+                                     "title",
+                                     "description",
+                                     "default",
+                                     "examples",
+                                     "type",
+                                     "const",
+                                     "enum",
+                                     "pattern",
+                                     "minimum",
+                                     "maximum",
+                                     "exclusiveMinimum",
+                                     "exclusiveMaximum",
+                                     "minItems",
+                                     "maxItems",
+                                     "required",
+                                     "uniqueItems",
+                                     "items",
+                                     "properties",
+                                     "minLength",
+                                     "minProperties",
+                                     "oneOf",
+                                     "anyOf",
+                                     "additionalProperties"};
+  for (const char* name : {"plan.schema.json", "repsim.schema.json"}) {
+    const Json schema = read_json(std::filesystem::path(REPSIM_SOURCE_DIR) / "configs" / name);
+    EXPECT_EQ(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+    std::set<std::string> keywords;
+    collect_keywords(schema, keywords);
+    EXPECT_THAT(keywords, testing::IsSubsetOf(draft7)) << name;
+  }
+}
+
+TEST(Schemas, AcceptTheShippedConfig) {
+  const std::filesystem::path configs = std::filesystem::path(REPSIM_SOURCE_DIR) / "configs";
+  const test::JsonSchema schema(read_json(configs / "repsim.schema.json"));
+  Json config = read_json(configs / "demo.json");
+  EXPECT_THAT(schema.complaints(config), IsEmpty());
+  config["models"][0]["input"]["color"] = "rbg";
+  EXPECT_THAT(schema.complaints(config), Not(IsEmpty()));
 }
 
 TEST(PlanJson, SaysWhichSchemaVersionItReads) {
