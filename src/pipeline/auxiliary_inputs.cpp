@@ -54,7 +54,7 @@ std::vector<int> lost_layers(const Settings& settings, const Workspace& work, st
     taken.donors.push_back(one.donor);
     taken.donor_layers.push_back(one.donor_layer);
   }
-  return share_option_of(settings, work, taken).lost;
+  return share_option_of(settings, work, taken).unavailable;
 }
 
 std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const Workspace& work,
