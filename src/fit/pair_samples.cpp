@@ -18,7 +18,6 @@ PairSamples::PairSamples(const capture::ModelSet& set, ModelIndex receiver, Mode
     : set_(set),
       pairs_(pairs),
       receiver_(receiver),
-      donor_(donor),
       most_rows_(most_rows),
       aligned_(alignment(set, receiver, donor)) {
   const auto request = [&](std::map<int, std::size_t>& known, ModelIndex model, LayerIndex layer) {

@@ -41,7 +41,7 @@ class PairSamples {
  private:
   const capture::ModelSet& set_;
   const std::vector<LayerPair>& pairs_;
-  const int receiver_, donor_;
+  const int receiver_;
   const std::int64_t most_rows_;
   const graph::Alignment aligned_;
   std::vector<graph::PlaceRequest> requests_;

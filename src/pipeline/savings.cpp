@@ -37,7 +37,7 @@ Involved involved(const Workspace& work, const fit::Cut& cut, const fit::Options
   const auto place_of = [&](ModelIndex model) {
     return static_cast<int>(std::find(models.begin(), models.end(), model) - models.begin());
   };
-  result.merged = graph::merged(result.programs, {merged_share(work, cut, options, place_of)});
+  result.merged = graph::merged_program(result.programs, {merged_share(work, cut, options, place_of)});
   return result;
 }
 
@@ -75,7 +75,7 @@ std::int64_t peak_of_all(const Workspace& work, const std::vector<fit::Cut>& cut
   std::vector<graph::MergedShare> shares;
   for (const fit::Cut& cut : cuts)
     shares.push_back(merged_share(work, cut, options, [](ModelIndex model) { return model; }));
-  return graph::peak_activation_bytes(graph::merged(programs, shares));
+  return graph::peak_activation_bytes(graph::merged_program(programs, shares));
 }
 
 }  // namespace repsim::pipeline
