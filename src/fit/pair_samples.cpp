@@ -15,11 +15,7 @@ const graph::Layer& layer_of(const capture::ModelSet& set, ModelIndex model, Lay
 
 PairSamples::PairSamples(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor,
                          const std::vector<LayerPair>& pairs, std::int64_t most_rows)
-    : set_(set),
-      pairs_(pairs),
-      receiver_(receiver),
-      most_rows_(most_rows),
-      aligned_(alignment(set, receiver, donor)) {
+    : set_(set), pairs_(pairs), receiver_(receiver), most_rows_(most_rows), aligned_(alignment(set, receiver, donor)) {
   const auto request = [&](std::map<int, std::size_t>& known, ModelIndex model, LayerIndex layer) {
     if (known.emplace(layer, requests_.size()).second)
       requests_.push_back({model, graph::place_of(layer_of(set, model, layer)), false});
