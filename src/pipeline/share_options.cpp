@@ -261,7 +261,7 @@ planner::ShareOption share_option_of(const Settings& settings, const Workspace& 
   std::map<int, std::set<int>> given;
   for (std::size_t i = 0; i < candidate.donors.size(); ++i)
     given[candidate.donors[i]].insert(candidate.donor_layers[i]);
-  for (const auto& [donor, layers] : given) column.given.push_back({donor, {layers.begin(), layers.end()}});
+  for (const auto& [donor, layers] : given) column.supplied.push_back({donor, {layers.begin(), layers.end()}});
   const graph::Removal removal = graph::removed_by(program, candidate.receiver_layers);
   std::set<int> lost(removal.layers.begin(), removal.layers.end());
   lost.insert(candidate.receiver_layers.begin(), candidate.receiver_layers.end());
@@ -281,7 +281,7 @@ planner::ShareOption share_option_of(const Settings& settings, const Workspace& 
     }
     lost.insert(between.begin(), between.end());
   }
-  column.lost.assign(lost.begin(), lost.end());
+  column.unavailable.assign(lost.begin(), lost.end());
   return column;
 }
 
