@@ -20,7 +20,7 @@ lap configure
 cmake --build --preset release --parallel "$(nproc)"
 lap build
 
-# One at a time: tests with models use all cores, and two of them on the same cores wait for each other's threads.
-# ctest's own lines, durations included, come last.
-export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-1}
+# Two at a time: most tests use one core, and threads of two programs on the same cores do not wait for each other
+# spinning (src/startup). Not more, for memory. ctest's own lines, durations included, come last.
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-2}
 exec ctest --preset release "$@"
