@@ -63,7 +63,7 @@ struct Reference {
 };
 [[nodiscard]] Reference reference(const Head& head, const Forward& original, std::int64_t frames, Progress& progress);
 
-/// Fidelity of `merged` (design §5), detections kept for intervals and accuracy.
+/// Fidelity of `merged` (docs/internals/contracts.md, "Fidelity"), with the detections for intervals and accuracy.
 struct Measured {
   double fidelity = 0;
   std::vector<Detections> found;  ///< per frame; empty for format tensor

@@ -35,7 +35,7 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-/// How well a head agrees with its own original (design §5).
+/// How well a head agrees with its own original: docs/internals/contracts.md, "Fidelity".
 struct Fidelity {
   double value = 0;   ///< 0..1
   Interval interval;  ///< 90 % bootstrap over frames; equal ends where it is not defined (format tensor)

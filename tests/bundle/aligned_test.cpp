@@ -1,4 +1,4 @@
-// Design invariants 2 and 3 for shares between models that see different parts of the frame.
+// Invariants 2 and 3 of docs/internals/contracts.md for shares between models that see different parts of the frame.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

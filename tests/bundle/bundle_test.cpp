@@ -30,7 +30,7 @@ std::vector<std::string> names_of(const Opened& opened) {
 
 class Sets : public testing::TestWithParam<std::vector<std::string>> {};
 
-// Design invariant 1.
+// Invariant 1 of docs/internals/contracts.md.
 TEST_P(Sets, NoSharesKeepEveryHeadsBits) {
   const Opened opened = test::open_fixtures(GetParam());
   const std::string bytes = written(opened).bytes;
@@ -51,7 +51,7 @@ TEST_P(Sets, NoSharesKeepEveryHeadsBits) {
   }
 }
 
-// Design invariant 3.
+// Invariant 3 of docs/internals/contracts.md.
 TEST_P(Sets, HoldTheBytesThatArePromised) {
   const Opened opened = test::open_fixtures(GetParam());
   const Written result = written(opened);

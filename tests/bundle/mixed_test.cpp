@@ -1,4 +1,4 @@
-// Design invariants 2 and 3 for receivers that take layers of one cut from several donors.
+// Invariants 2 and 3 of docs/internals/contracts.md for receivers that take layers of one cut from several donors.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -133,7 +133,7 @@ std::vector<std::vector<std::vector<double>>> raw_grams(const graph::Prepared& m
   return result;
 }
 
-// Design invariant 4.
+// Invariant 4 of docs/internals/contracts.md.
 TEST(Similarity, EqualsAFloat64ReferenceFromRawActivations) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const video::FrameStore store = test::picture_store(opened.set.specs[0], 32);

@@ -221,7 +221,7 @@ struct WithSides : testing::TestWithParam<std::tuple<bool, bool>> {
   }
 };
 
-// Design invariants 2 and 3.
+// Invariants 2 and 3 of docs/internals/contracts.md.
 TEST_P(WithSides, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   const Options with = options({offered.front(), offered.back()}), without = options({});
   const Attachment attachment = plan_attachment(opened.set, cut, with),

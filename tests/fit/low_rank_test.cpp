@@ -242,7 +242,7 @@ struct Corrected : testing::TestWithParam<bool> {
   }
 };
 
-// Design invariants 2 and 3 with corrections.
+// Invariants 2 and 3 of docs/internals/contracts.md with corrections.
 TEST_P(Corrected, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   const Attachment attachment = plan_attachment(opened.set, cut, options(3)),
                    plain = plan_attachment(opened.set, cut, options(0));

@@ -252,7 +252,7 @@ struct Pair {
 
 class Splices : public testing::TestWithParam<Pair> {};
 
-// Design invariant 2, the merged graph. 1e-5: einsum and convolution add in another order.
+// Invariant 2 of docs/internals/contracts.md, the merged graph. 1e-5: einsum and convolution add in another order.
 TEST_P(Splices, EqualAnIndependentSplice) {
   const test::Opened opened = test::open_fixtures({GetParam().receiver, GetParam().donor});
   const capture::Stores stores = test::picture_stores(opened.set, 2, 3);

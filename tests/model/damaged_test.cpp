@@ -53,7 +53,8 @@ int outcome_of_load(const test::TempFolder& folder, const std::string& bytes) {
   return outcome_of([&] { (void)load_file(folder / "m.pt"); });
 }
 
-// Design invariant 6, the reader of archives. Each in a process of its own: a crash is one failure, not the end.
+// Invariant 6 of docs/internals/contracts.md, the reader of archives. Each in a process of its own: a crash is one
+// failure, not the end.
 TEST(Damaged, ATruncatedArchiveIsAnInputError) {
   const test::TempFolder folder;
   for (const std::string name : {"small", "shuffle.traced"}) {

@@ -1,4 +1,4 @@
-// Design §6 on trained detectors: the demo's, and the real ones where they are.
+// The invariants of docs/internals/contracts.md on trained detectors: the demo's, and the real ones where they are.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -79,7 +79,7 @@ TEST(SideInputs, AreReadWhereCorrectionsBarelyMiss) {
   ASSERT_GE(share.auxiliary_inputs.size(), 1U);
   EXPECT_EQ(share.auxiliary_inputs[0].donor, "donor");
   EXPECT_GE(share.measured_fidelity, 0.995);
-  // Design invariant 3: the bytes are those of the file, and the file is what the plan says.
+  // Invariant 3 of docs/internals/contracts.md: the bytes are those of the file, and the file is what the plan says.
   EXPECT_EQ(plan.deduplicated->bytes - plan.after.bytes, share.bytes_removed - share.bytes_added);
   RebuildSettings again;
   again.plan = folder / "out/plan.json";

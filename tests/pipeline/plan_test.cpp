@@ -130,7 +130,7 @@ TEST_F(PlanWithAShare, VerifiesAgainToTheSameFigures) {
   EXPECT_EQ(verification.frames, plan.holdout_frames);
 }
 
-// Design invariant 5.
+// Invariant 5 of docs/internals/contracts.md.
 TEST_F(PlanWithAShare, IsTheSameInASecondRun) {
   const Job& first = shared_->job;
   Job second({"small", "wide"});

@@ -92,7 +92,7 @@ Detections naive_detections(const c10::IValue& output) {
   return kept;
 }
 
-/// AP50 as design §5 words it, a list of hits and misses at a time.
+/// AP50 in the words of docs/internals/contracts.md ("Fidelity"), a list of hits and misses at a time.
 double naive_fidelity(const std::vector<Detections>& own, const std::vector<Detections>& found, double threshold) {
   struct Hit {
     double score;
