@@ -56,7 +56,8 @@ struct TraceRun {
 /// Inlines, folds what is constant in evaluation mode, lifts parameters to graph inputs, removes in-place writes where
 /// that is exact, names the layers. A model that does not allow this (writes to its own attributes, calls that cannot
 /// be inlined, ...) or whose prepared graph does not return the very bits of the original is opaque, with the reason.
-[[nodiscard]] Prepared prepare(const model::Loaded& model, const TraceRun& dry);
+/// @param device  Prepared::device
+[[nodiscard]] Prepared prepare(const model::Loaded& model, const TraceRun& dry, at::Device device = at::kCPU);
 
 /// A value in a graph by position: output `output` of node number `node` of the top block (0-based).
 struct Place {

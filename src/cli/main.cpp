@@ -20,6 +20,7 @@
 #include "repsim/base/json_io.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/torch_info.hpp"
 #include "repsim/video.hpp"
 #include "terminal.hpp"
 
@@ -136,8 +137,8 @@ Parsed parse(int argc, const char* const* argv) {
   app.set_version_flag(
          "--version",
          [] {
-           return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::pipeline::torch_version() + " (" +
-                  repsim::pipeline::torch_devices() + ")";
+           return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::session::torch_version() + " (" +
+                  repsim::session::torch_devices() + ")";
          },
          "Print the versions of repsim and of its LibTorch")
       ->group(cli::kCommonGroup);
@@ -176,7 +177,7 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
   cli::set_up_logging(parsed.flags, terminal);
   cli::install_stop_signals(parsed.flags.log_json);
   repsim::video::silence_opencv();
-  repsim::pipeline::log_torch_output();
+  repsim::session::log_torch_output();
   cli::CommandProgress progress(cli::progress_form(parsed.flags), terminal);
   parsed.job(progress);
 }

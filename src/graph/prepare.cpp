@@ -257,8 +257,9 @@ TraceRun dry_run(const model::Loaded& model) {
   return dry;
 }
 
-Prepared prepare(const model::Loaded& model, const TraceRun& dry) {
+Prepared prepare(const model::Loaded& model, const TraceRun& dry, at::Device device) {
   Prepared prepared;
+  prepared.device = device;
   prepared.name = model.spec.name;
   prepared.batchable = dry.batchable;
   count(stored_tensors(model.module), prepared);

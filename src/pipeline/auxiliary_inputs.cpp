@@ -21,7 +21,7 @@ std::vector<int> returned_layers(const Workspace& work, const planner::Candidate
   if (attachment.refit_nodes.empty()) return candidate.receiver_layers;
   std::vector<LayerIndex> layers;
   for (const int node : attachment.refit_nodes)
-    layers.push_back(graph::convolution_geometry(work.prepared[candidate.receiver], node).layer);
+    layers.push_back(graph::convolution_geometry(work.models[candidate.receiver].prepared, node).layer);
   return layers;
 }
 
@@ -71,7 +71,7 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
   };
   std::vector<Offer> all;  // donor after donor, in the order of their depth
   for (const ModelIndex donor : planner::donors_of(candidate)) {
-    const graph::Program& program = work.prepared[donor].program;
+    const graph::Program& program = work.models[donor].prepared.program;
     const similarity::Matrix matrix = similarity::cka(signatures[candidate.receiver], signatures[donor]);
     const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
     const std::vector<int> lost = lost_layers(settings, work, before, donor);

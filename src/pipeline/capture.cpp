@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "signatures.hpp"
@@ -15,11 +16,6 @@ struct Missing {
   capture::Source source;
   model::ModelSpec spec;  ///< its input is resolved
 };
-
-model::Loaded load(const Settings& settings, std::size_t index) {
-  return model::load(settings.models[index],
-                     index < settings.input_sources.size() ? settings.input_sources[index] : std::string());
-}
 
 std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, std::vector<model::InputSpec>& specs,
                                           const std::vector<std::int64_t>& frames, const video::VideoInfo& video,
@@ -37,13 +33,11 @@ std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, s
 }  // namespace
 
 std::vector<Captured> capture(const Settings& settings, Progress& progress) {
-  const ThreadCount threads(settings.threads);
   config::check_to_capture(settings);
-  const at::Device device = open_device(settings.device);
-  model::load_libraries(settings.libraries);
-  video::check_readable(settings.video);
-  const MemoryLimit limit(settings.memory_limit);
-  limit.check_files(settings.models, MemoryLimit::AtOnce::kOne);
+  const session::Runtime runtime(runtime_options(settings));
+  session::check_files({settings.libraries, settings.video, {}});
+  const std::vector<session::ModelSource> sources = model_sources(settings);
+  runtime.memory_limit().check_files(sources, session::MemoryLimit::AtOnce::kOne);
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
   const video::VideoInfo video = video::probe(settings.video, progress);
   const std::vector<std::int64_t> frames = video::sample_frames(video, settings.frames, settings.holdout).calibration;
@@ -51,8 +45,8 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   std::vector<Captured> result(settings.models.size());
   std::vector<Missing> missing;
   for (std::size_t i = 0; i < settings.models.size(); ++i) {
-    const model::Loaded loaded = load(settings, i);
-    const capture::Source source = source_of(loaded, video, frames, device);
+    const model::Loaded loaded = session::load(sources[i]);
+    const capture::Source source = source_of(loaded, video, frames, runtime.device());
     if (auto found = find_signatures(cache, source, loaded.spec.name)) {
       result[i] = std::move(*found);
     } else {
@@ -62,15 +56,15 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   std::vector<model::InputSpec> specs;
   const std::vector<video::FrameStore> stores = decode_for(missing, specs, frames, video, progress);
   for (const Missing& one : missing) {
-    const model::Loaded loaded = load(settings, one.index);
-    std::vector<graph::Prepared> prepared{graph::prepare(loaded, graph::dry_run(loaded))};
-    prepared.front().device = device;
-    const MemoryBudget memory_budget = limit.memory_budget(prepared);
+    const model::Loaded loaded = session::load(sources[one.index]);
+    const graph::Prepared prepared = session::prepare(loaded, runtime.device());
+    const std::vector<const graph::Prepared*> alone{&prepared};
+    const MemoryBudget memory_budget = runtime.memory_limit().memory_budget(alone);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
-    result[one.index] = capture_signatures(loaded, prepared.front(), one.source, video, stores[store], cache,
-                                           memory_budget.rows, progress);
+    result[one.index] =
+        capture_signatures(loaded, prepared, one.source, video, stores[store], cache, memory_budget.rows, progress);
   }
-  limit.judge();
+  runtime.memory_limit().judge();
   return result;
 }
 

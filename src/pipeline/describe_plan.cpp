@@ -23,8 +23,8 @@ std::vector<c10::IValue> example_images(const Workspace& work, const std::vector
 /// Adds up what the merged graph of the rewritable models computes; opaque models count as they are.
 graph::Program merged_program_of(const Workspace& work, const std::vector<graph::Splice>& splices) {
   std::vector<ModelIndex> wanted;
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    if (work.prepared[i].rewritable) wanted.push_back(static_cast<int>(i));
+  for (std::size_t i = 0; i < work.models.size(); ++i) {
+    if (work.models[i].prepared.rewritable) wanted.push_back(static_cast<int>(i));
   }
   if (wanted.empty()) return {};
   const graph::Assembly assembly = graph::assemble(work.set.models, work.set.groups, splices, wanted);
@@ -48,18 +48,18 @@ std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices&
 
 report::Share share_of(const Workspace& work, const FittedShare& accepted,
                        const std::vector<similarity::Signatures>& signatures, HeldMatrices& matrices) {
-  const graph::Program& receiver = work.prepared[accepted.candidate.receiver].program;
+  const graph::Program& receiver = work.models[accepted.candidate.receiver].prepared.program;
   std::map<int, similarity::Matrix> matrix_of;
   for (const ModelIndex donor : planner::donors_of(accepted.candidate))
     matrix_of[donor] = similarity::cka(signatures[accepted.candidate.receiver], signatures[donor]);
   report::Share share;
-  share.receiver = work.prepared[accepted.candidate.receiver].name;
+  share.receiver = work.models[accepted.candidate.receiver].prepared.name;
   const DonorNames donors = donor_names(work, accepted.candidate);
   share.donor = donors.most;
   share.donors = donors.all;
   for (std::size_t i = 0; i < accepted.candidate.receiver_layers.size(); ++i) {
     const int from = accepted.candidate.donor_layers[i], to = accepted.candidate.receiver_layers[i];
-    const graph::Prepared& donor = work.prepared[accepted.candidate.donors[i]];
+    const graph::Prepared& donor = work.models[accepted.candidate.donors[i]].prepared;
     report::Replaced replaced;
     replaced.receiver_layer = receiver.layers[to].name;
     replaced.donor = donor.name;
@@ -72,7 +72,7 @@ report::Share share_of(const Workspace& work, const FittedShare& accepted,
     share.replaced.push_back(std::move(replaced));
   }
   for (const fit::DonorLayer& auxiliary : accepted.attachment.auxiliary_inputs) {
-    const graph::Prepared& donor = work.prepared[auxiliary.donor];
+    const graph::Prepared& donor = work.models[auxiliary.donor].prepared;
     share.auxiliary_inputs.push_back({donor.name, donor.program.layers[auxiliary.donor_layer].name});
   }
   const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.receiver_layers);
@@ -92,13 +92,13 @@ report::Totals totals_of(const bundle::Written& written, const graph::Program& a
 
 report::Candidate candidate_of(const Workspace& work, const planner::Candidate& candidate) {
   report::Candidate result;
-  const graph::Prepared& receiver = work.prepared[candidate.receiver];
+  const graph::Prepared& receiver = work.models[candidate.receiver].prepared;
   result.receiver = receiver.name;
   result.donor = donor_names(work, candidate).most;
   for (const LayerIndex layer : candidate.receiver_layers)
     result.receiver_layers.push_back(receiver.program.layers[layer].name);
   for (std::size_t i = 0; i < candidate.donors.size(); ++i) {
-    const graph::Prepared& donor = work.prepared[candidate.donors[i]];
+    const graph::Prepared& donor = work.models[candidate.donors[i]].prepared;
     result.layer_donors.push_back(donor.name);
     result.donor_layers.push_back(donor.program.layers[candidate.donor_layers[i]].name);
   }
@@ -123,7 +123,7 @@ DonorNames donor_names(const Workspace& work, const planner::Candidate& candidat
   DonorNames result;
   std::ptrdiff_t most = 0;
   for (const ModelIndex donor : planner::donors_of(candidate)) {
-    const std::string& name = work.prepared[donor].name;
+    const std::string& name = work.models[donor].prepared.name;
     const auto given = std::count(candidate.donors.begin(), candidate.donors.end(), donor);
     if (given > most) result.most = name;
     most = std::max(most, given);
@@ -157,17 +157,17 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   for (const model::InputSpec& spec : work.set.specs) plan.inputs.push_back({spec, {}});
   std::int64_t latency_ns = 0;
   const graph::Program merged = merged_program_of(work, splices_of(found.shares)), exact = merged_program_of(work, {});
-  for (std::size_t i = 0; i < work.loaded.size(); ++i) {
-    const graph::Prepared& prepared = work.prepared[i];
+  for (std::size_t i = 0; i < work.models.size(); ++i) {
+    const graph::Prepared& prepared = work.models[i].prepared;
     report::ModelEntry entry;
     entry.name = prepared.name;
-    entry.path = work.loaded[i].spec.path;
-    entry.sha256 = work.loaded[i].sha256;
-    entry.input = *work.loaded[i].spec.input;
-    entry.input_source = work.loaded[i].input_source;
-    entry.output = work.outputs[i].spec;
-    entry.format_reason = work.outputs[i].reason;
-    entry.run_method = "run_" + work.identifiers[i];
+    entry.path = work.models[i].loaded.spec.path;
+    entry.sha256 = work.models[i].loaded.sha256;
+    entry.input = *work.models[i].loaded.spec.input;
+    entry.input_source = work.models[i].loaded.input_source;
+    entry.output = work.models[i].output.spec;
+    entry.format_reason = work.models[i].output.reason;
+    entry.run_method = "run_" + work.models[i].identifier;
     entry.rewritable = prepared.rewritable;
     entry.opaque_reason = prepared.opaque_reason;
     entry.layers = static_cast<std::int64_t>(prepared.program.layers.size());
@@ -193,7 +193,7 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
     return std::count_if(program.ops.begin(), program.ops.end(),
                          [](const graph::Op& op) { return !op.parameters.empty(); });
   };
-  for (const graph::Prepared& prepared : work.prepared) plan.exact.ops_computed_once += weighted(prepared.program);
+  for (const session::Model& model : work.models) plan.exact.ops_computed_once += weighted(model.prepared.program);
   plan.exact.ops_computed_once -= weighted(exact);
   HeldMatrices matrices;
   for (const FittedShare& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "repsim/bundle.hpp"
 #include "search.hpp"
 
 namespace repsim::pipeline {

@@ -5,10 +5,10 @@
 
 namespace repsim::pipeline {
 
-std::vector<Direction> directions(const Settings& settings, const Workspace& work) {
+std::vector<Direction> directions(const Settings& settings, std::span<const session::Model> models) {
   const auto rewritable = [&](const std::string& name) {
-    return std::any_of(work.prepared.begin(), work.prepared.end(),
-                       [&](const graph::Prepared& model) { return model.name == name && model.rewritable; });
+    const ModelIndex model = session::find_model(models, name);
+    return model >= 0 && models[model].prepared.rewritable;
   };
   const auto wanted = [&](const Direction& direction) {
     const bool gives = settings.donors.empty() ||
@@ -20,9 +20,9 @@ std::vector<Direction> directions(const Settings& settings, const Workspace& wor
   };
   std::vector<Direction> all = settings.share;
   if (all.empty()) {
-    for (const graph::Prepared& receiver : work.prepared) {
-      for (const graph::Prepared& donor : work.prepared) {
-        if (&receiver != &donor) all.push_back({receiver.name, donor.name});
+    for (const session::Model& receiver : models) {
+      for (const session::Model& donor : models) {
+        if (&receiver != &donor) all.push_back({receiver.name(), donor.name()});
       }
     }
   }

@@ -10,16 +10,17 @@ void add_boxes(const verify::Head& head, const c10::IValue& output, std::int64_t
     weights.boxes.push_back(std::move(one));
 }
 
-fit::SampleWeights sample_weights(const Workspace& work, const capture::Stores& frames, const verify::Head& head,
-                                  ModelIndex receiver, Progress& progress) {
+fit::SampleWeights sample_weights(const Workspace& work, const capture::Stores& frames, ModelIndex receiver,
+                                  Progress& progress) {
+  const session::Model& model = work.models[receiver];
+  const verify::Head& head = model.head;
   fit::SampleWeights weights;
   if (head.output.format == model::OutputFormat::kTensor) return weights;
   const std::int64_t count = frames.front().size();
   progress.begin("detections of " + head.name, count);
-  const auto model = static_cast<std::size_t>(receiver);
   // A weight need not be right to the last digit: the copy that capture runs will do.
   const verify::Forward forward =
-      verify::optimised_forward(work.loaded[model], work.prepared[model], work.set, frames, head)(frames);
+      verify::optimised_forward(model.loaded, model.prepared, work.set, frames, head)(frames);
   for (const auto& positions : capture::batches(count, head.batch())) {
     const auto batch = static_cast<std::int64_t>(positions.size());
     add_boxes(head, forward(positions), batch, weights);
@@ -31,9 +32,8 @@ fit::SampleWeights sample_weights(const Workspace& work, const capture::Stores& 
 
 }  // namespace
 
-FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, const std::vector<verify::Head>& heads,
-                     Progress& progress)
-    : work_(work), calibration_(calibration), heads_(heads), progress_(progress) {
+FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, Progress& progress)
+    : work_(work), calibration_(calibration), progress_(progress) {
   const std::int64_t frames = calibration.front().size();
   if (frames <= kTriedFrames) return;
   for (std::int64_t i = 0; i < kTriedFrames; ++i) tried_at_.push_back(i * frames / kTriedFrames);
@@ -50,8 +50,7 @@ FitFrames::FitFrames(const Workspace& work, const capture::Stores& calibration, 
 
 const fit::SampleWeights& FitFrames::weights_of(const capture::Stores& part, fit::WeightsOf& known,
                                                 ModelIndex receiver) {
-  if (known.count(receiver) == 0)
-    known.emplace(receiver, sample_weights(work_, part, heads_[receiver], receiver, progress_));
+  if (known.count(receiver) == 0) known.emplace(receiver, sample_weights(work_, part, receiver, progress_));
   return known.at(receiver);
 }
 
@@ -74,7 +73,7 @@ const fit::SampleWeights& FitFrames::weights_all(ModelIndex receiver) {
 }
 
 void FitFrames::take(ModelIndex model, const c10::IValue& output, std::int64_t frames) {
-  progress_.spend("detections", [&] { add_boxes(heads_[model], output, frames, weights_tried_[model]); });
+  progress_.spend("detections", [&] { add_boxes(work_.models[model].head, output, frames, weights_tried_[model]); });
 }
 
 std::vector<fit::Part> FitFrames::part_tried(ModelIndex receiver, fit::Reuse* reuse) {

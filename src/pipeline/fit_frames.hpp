@@ -13,8 +13,7 @@ namespace repsim::pipeline {
 /// places alike for raw outputs.
 class FitFrames {
  public:
-  FitFrames(const Workspace& work, const capture::Stores& calibration, const std::vector<verify::Head>& heads,
-            Progress& progress);
+  FitFrames(const Workspace& work, const capture::Stores& calibration, Progress& progress);
 
   [[nodiscard]] const capture::Stores& all() const { return calibration_; }
   [[nodiscard]] const capture::Stores& tried() const { return tried_.empty() ? calibration_ : tried_; }
@@ -39,7 +38,6 @@ class FitFrames {
 
   const Workspace& work_;
   const capture::Stores& calibration_;
-  const std::vector<verify::Head>& heads_;
   Progress& progress_;
   std::vector<std::int64_t> tried_at_, rest_at_;  // positions of all()
   capture::Stores tried_, rest_;                  // empty: all are tried

@@ -3,7 +3,8 @@
 #include <map>
 #include <sstream>
 
-#include "workspace.hpp"
+#include "manifest.hpp"
+#include "repsim/session.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -12,32 +13,6 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
   for (const std::int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
   return text;
-}
-
-/// "Tuple(Tensor[1,484,4], ...)": the nesting of an output with its shapes.
-std::string structure_of(const c10::IValue& value) {
-  if (value.isTensor()) {
-    const at::Tensor& tensor = value.toTensor();
-    std::string text = std::string(c10::toString(tensor.scalar_type())) + "[";
-    for (std::int64_t i = 0; i < tensor.dim(); ++i) text += (i > 0 ? "," : "") + std::to_string(tensor.size(i));
-    return text + "]";
-  }
-  std::string inner;
-  const auto add = [&](const std::string& part) { inner += (inner.empty() ? "" : ", ") + part; };
-  if (value.isTuple()) {
-    for (const auto& element : value.toTupleRef().elements()) add(structure_of(element));
-    return "tuple(" + inner + ")";
-  }
-  if (value.isList()) {
-    for (const c10::IValue& element : value.toListRef()) add(structure_of(element));
-    return "list(" + inner + ")";
-  }
-  if (value.isGenericDict()) {
-    for (const auto& entry : value.toGenericDict())
-      add((entry.key().isString() ? entry.key().toStringRef() : "?") + ": " + structure_of(entry.value()));
-    return "dict(" + inner + ")";
-  }
-  return value.tagKind();
 }
 
 /// What a layer's block computes, in order: "aten::conv2d", "aten::silu".
@@ -84,11 +59,14 @@ std::string layers_text(const graph::Program& program) {
 }  // namespace
 
 Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries) {
-  model::load_libraries(libraries);
-  const model::Loaded loaded = model::load(spec, spec.input ? "flags" : "");
-  const graph::TraceRun dry = graph::dry_run(loaded);
-  const model::Recognised output = model::recognise(loaded, dry.output, 1);
-  const graph::Prepared prepared = graph::prepare(loaded, dry);
+  const session::Runtime runtime({});
+  session::check_files({libraries, "", {}});
+  SilentProgress silent;
+  const session::Session session(runtime, {{{spec, spec.input ? "flags" : ""}}, {}, {}, {}}, silent);
+  const session::Model& model = session.models.front();
+  const model::Loaded& loaded = model.loaded;
+  const model::Recognised& output = model.output;
+  const graph::Prepared& prepared = model.prepared;
   const graph::Program& program = prepared.program;
 
   Inspection result;
@@ -108,7 +86,7 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
   json["input_source"] = loaded.input_source;
   json["batchable"] = prepared.batchable;
   json["output"] = report::to_json(output.spec);
-  json["output_structure"] = structure_of(dry.output);
+  json["output_structure"] = model.output_structure;
   json["format_reason"] = output.reason;
   json["operator_libraries"] = libraries_json(loaded.operator_libraries);
   json["transparent"] = prepared.rewritable;
@@ -136,7 +114,7 @@ Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>&
        << model::to_string(input.resize) << ", " << model::to_string(input.kind) << " "
        << model::to_string(input.layout) << " " << model::to_string(input.dtype) << " (from " << loaded.input_source
        << "), " << (prepared.batchable ? "any batch size" : "one frame at a time") << "\n"
-       << "  output      " << structure_of(dry.output) << "\n"
+       << "  output      " << model.output_structure << "\n"
        << "  format      " << model::to_string(output.spec.format) << ": " << output.reason << "\n";
   for (const model::OperatorLibrary& library : loaded.operator_libraries) {
     text << "  needs       " << library.file << ":";

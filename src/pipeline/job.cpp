@@ -3,25 +3,46 @@
 #include "repsim/base/error.hpp"
 
 namespace repsim::pipeline {
+namespace {
 
-void check_files(const Settings& settings) {
-  check(settings);
-  model::load_libraries(settings.libraries);
-  video::check_readable(settings.video);
-  // Only the video's size is missing yet; any other will do to see that the file can be read.
-  if (settings.truth) static_cast<void>(verify::read_motchallenge(*settings.truth, 1, 1, 0));
-}
-
-void check_directions(const Settings& settings, const Workspace& work) {
+/// @throws Error{kInput} when the user forces a direction of a model that cannot share
+void check_directions(const Settings& settings, std::span<const session::Model> models) {
   for (const Direction& direction : settings.share) {
     for (const std::string& name : {direction.receiver, direction.donor}) {
-      for (const graph::Prepared& model : work.prepared) {
-        if (model.name != name || model.rewritable) continue;
-        throw input_error("model '" + name + "' cannot share layers: it " + model.opaque_reason,
-                          "--share " + direction.receiver + "<-" + direction.donor, "leave this direction out");
-      }
+      const ModelIndex found = session::find_model(models, name);
+      if (found < 0 || models[found].prepared.rewritable) continue;
+      throw input_error("model '" + name + "' cannot share layers: it " + models[found].prepared.opaque_reason,
+                        "--share " + direction.receiver + "<-" + direction.donor, "leave this direction out");
     }
   }
+}
+
+}  // namespace
+
+session::RuntimeOptions runtime_options(const Settings& settings) {
+  return {settings.threads, settings.device, settings.memory_limit};
+}
+
+session::InputFiles input_files(const Settings& settings) {
+  return {settings.libraries, settings.video, settings.truth};
+}
+
+std::vector<session::ModelSource> model_sources(const Settings& settings) {
+  std::vector<session::ModelSource> sources;
+  for (std::size_t i = 0; i < settings.models.size(); ++i) {
+    sources.push_back(
+        {settings.models[i], i < settings.input_sources.size() ? settings.input_sources[i] : std::string()});
+  }
+  return sources;
+}
+
+session::SessionOptions session_options(const Settings& settings) {
+  session::SessionOptions options;
+  options.models = model_sources(settings);
+  options.video = settings.video;
+  options.truth = settings.truth;
+  options.check_models = [&settings](std::span<const session::Model> models) { check_directions(settings, models); };
+  return options;
 }
 
 }  // namespace repsim::pipeline

@@ -1,16 +1,21 @@
 #pragma once
 
-#include "repsim/pipeline.hpp"
-#include "workspace.hpp"
+#include <optional>
+#include <string>
 
-/// The checks with which the jobs on models and a video begin.
+#include "repsim/pipeline.hpp"
+#include "repsim/session.hpp"
+
+/// What a session is opened with, out of the settings of plan and validate.
 namespace repsim::pipeline {
 
-/// All that can be checked before the first model is loaded. Loads the libraries of operators.
-/// @throws Error
-void check_files(const Settings& settings);
+[[nodiscard]] session::RuntimeOptions runtime_options(const Settings& settings);
+[[nodiscard]] session::InputFiles input_files(const Settings& settings);
+[[nodiscard]] std::vector<session::ModelSource> model_sources(const Settings& settings);
 
-/// @throws Error{kInput} when the user forces a direction of a model that cannot share
-void check_directions(const Settings& settings, const Workspace& work);
+/// The session checks, once its models are loaded, that the directions which the user forces can be shared
+/// (Error{kInput}).
+/// @param settings  outlive the session's construction
+[[nodiscard]] session::SessionOptions session_options(const Settings& settings);
 
 }  // namespace repsim::pipeline

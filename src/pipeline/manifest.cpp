@@ -4,6 +4,7 @@
 #include <set>
 
 #include "describe_plan.hpp"
+#include "repsim/report.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -11,8 +12,8 @@ namespace {
 /// What the bundle needs beside Torch: all that one of its models needs.
 std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
   std::map<std::string, std::set<std::string>> needed;
-  for (const model::Loaded& model : work.loaded) {
-    for (const auto& [file, operators] : model.operator_libraries) {
+  for (const session::Model& model : work.models) {
+    for (const auto& [file, operators] : model.loaded.operator_libraries) {
       needed[file].insert(operators.begin(), operators.end());
     }
   }
@@ -23,16 +24,24 @@ std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
 
 }  // namespace
 
+Json libraries_json(const std::vector<model::OperatorLibrary>& libraries) {
+  Json list = Json::array();
+  for (const model::OperatorLibrary& library : libraries) {
+    list.push_back({{"library", library.file}, {"operators", library.operators}});
+  }
+  return list;
+}
+
 std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& shares) {
   Json models = Json::array();
-  for (std::size_t i = 0; i < work.loaded.size(); ++i) {
+  for (std::size_t i = 0; i < work.models.size(); ++i) {
     Json one;
-    one["name"] = work.loaded[i].spec.name;
-    one["attribute"] = work.identifiers[i];
-    one["run_method"] = "run_" + work.identifiers[i];
+    one["name"] = work.models[i].loaded.spec.name;
+    one["attribute"] = work.models[i].identifier;
+    one["run_method"] = "run_" + work.models[i].identifier;
     one["input_group"] = work.set.groups[i];
-    one["sha256"] = work.loaded[i].sha256;
-    one["output"] = report::to_json(work.outputs[i].spec);
+    one["sha256"] = work.models[i].loaded.sha256;
+    one["output"] = report::to_json(work.models[i].output.spec);
     models.push_back(std::move(one));
   }
   Json inputs = Json::array();
@@ -40,7 +49,7 @@ std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& s
   Json list = Json::array();
   for (const FittedShare& share : shares) {
     const DonorNames donors = donor_names(work, share.candidate);
-    list.push_back({{"receiver", work.loaded[share.candidate.receiver].spec.name},
+    list.push_back({{"receiver", work.models[share.candidate.receiver].loaded.spec.name},
                     {"donor", donors.most},
                     {"donors", donors.all}});
   }

@@ -19,18 +19,13 @@ void check_unchanged(const std::string& path, const std::string& expected, const
   }
 }
 
-Workspace open_models_of(const report::Plan& plan, const MemoryLimit& limit, Progress& progress, at::Device device) {
-  std::vector<model::ModelSpec> models;
-  std::vector<std::string> sources;
+std::vector<session::ModelSource> models_of(const report::Plan& plan) {
+  std::vector<session::ModelSource> models;
   for (const report::ModelEntry& entry : plan.models) {
     check_unchanged(entry.path, entry.sha256, "model '" + entry.name + "'");
-    models.push_back({entry.name, entry.path, entry.input, entry.output});
-    sources.push_back(entry.input_source);
+    models.push_back({{entry.name, entry.path, entry.input, entry.output}, entry.input_source});
   }
-  limit.check_files(models, MemoryLimit::AtOnce::kAll);
-  Workspace work = open_models(models, sources, progress, device);
-  static_cast<void>(limit.memory_budget(work.prepared));
-  return work;
+  return models;
 }
 
 }  // namespace repsim::pipeline

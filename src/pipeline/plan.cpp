@@ -9,6 +9,8 @@
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
+#include "repsim/bundle.hpp"
+#include "repsim/torch_info.hpp"
 #include "search.hpp"
 #include "share_options.hpp"
 #include "signatures.hpp"
@@ -56,7 +58,7 @@ Judging split(const std::vector<std::int64_t>& holdout) {
 Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes& tasks, const report::Plan& plan,
               const Json& origins, const verify::RunCost& cost) {
   Json json;
-  json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", torch_version()}};
+  json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", session::torch_version()}};
   json["machine"] = {
       {"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}, {"device", settings.device}};
   json["seconds"] = watch.laps();
@@ -79,44 +81,34 @@ Json run_json(const Settings& settings, const Stopwatch& watch, const TaskTimes&
 Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress& shown) {
   Stopwatch watch;
   TaskTimes progress(shown);
-  const ThreadCount threads(settings.threads);
-  const at::Device device = open_device(settings.device);
-  check_files(settings);
+  const session::Runtime runtime(runtime_options(settings));
+  check(settings);
+  session::check_files(input_files(settings));
   StagedDirectory staged(out, force);
-  const MemoryLimit limit(settings.memory_limit);
-  limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
-  Workspace work = open_models(settings.models, settings.input_sources, progress, device);
-  check_directions(settings, work);
-  const MemoryBudget memory_budget = limit.memory_budget(work.prepared);
+  const session::Session work(runtime, session_options(settings), progress);
+  const video::VideoInfo& video = work.video;
   watch.lap("load");
 
-  const video::VideoInfo video = video::probe(settings.video, progress);
-  work.set.views = views_of(work.set, video);
   const video::Sampling sampling = video::sample_frames(video, settings.frames, settings.holdout);
   const Judging judging = split(sampling.holdout);
-  std::optional<verify::Truth> truth;
-  if (settings.truth) truth = verify::read_motchallenge(*settings.truth, video.width, video.height, 0);
   const std::vector<video::Perturbation> kinds{video::Perturbation::kJpeg95, video::Perturbation::kJpeg80,
                                                video::Perturbation::kShiftOnePixel};
-  std::vector<video::Request> requests = group_requests(work.set, judging.selection);
-  const auto more = [&](const std::vector<video::Request>& others) {
-    requests.insert(requests.end(), others.begin(), others.end());
-  };
-  more(group_requests(work.set, judging.holdout));
-  for (const video::Perturbation kind : kinds) more(group_requests(work.set, judging.holdout, kind));
+  std::vector<session::FrameSet> later{{judging.selection}, {judging.holdout}};
+  for (const video::Perturbation kind : kinds) later.push_back({judging.holdout, kind});
+  const std::vector<session::FrameSet> first{{sampling.calibration}};
   // What judges is decoded behind the capture of what calibrates.
-  video::DecodeBehind decoding(video, group_requests(work.set, sampling.calibration), requests, progress);
+  video::DecodeBehind decoding(video, work.requests(first), work.requests(later), progress);
   const capture::Stores calibration = decoding.first();
   watch.lap("decode");
 
   std::vector<similarity::Signatures> signatures;
   Json origins = Json::object();
-  for (Captured& one : signatures_of(settings, work, video, calibration, memory_budget, progress)) {
+  for (Captured& one : signatures_of(settings, work, calibration, progress)) {
     origins[one.file.signatures.model] = one.origin;
     signatures.push_back(std::move(one.file.signatures));
   }
   watch.lap("capture");
-  std::vector<capture::Stores> stores = split_by_groups(decoding.later(progress), work.set.specs.size());
+  std::vector<capture::Stores> stores = work.split(decoding.later(progress));
   const capture::Stores selection = std::move(stores[0]), holdout = std::move(stores[1]);
   watch.lap("decode");
   std::vector<similarity::Matrix> matrices;
@@ -128,33 +120,32 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   }
   watch.lap("similarity");
 
-  const std::vector<verify::Head> heads = heads_of(work, video);
   // What is reported was measured on the file, not on what is still in memory, and on frames that neither fitted nor
   // chose. A share that falls below its target there is refused, and the search goes on without it.
   verify::BundleCheck bundle_check;
   bundle_check.bundle_path = staged.path("bundle.pt").string();
-  for (const model::Loaded& model : work.loaded) bundle_check.models.push_back(&model);
-  bundle_check.heads = heads;
+  bundle_check.models = work.loaded();
+  bundle_check.heads = work.heads();
   bundle_check.set = &work.set;
   bundle_check.frames = &holdout;
   for (std::size_t i = 0; i < kinds.size(); ++i) bundle_check.perturbed.push_back({kinds[i], std::move(stores[i + 2])});
-  bundle_check.truth = std::move(truth);
+  bundle_check.truth = work.truth;
   bundle_check.seed = settings.seed;
   bundle::Written deduplicated = bundle::write(work.set, bundle_check.models, {}, manifest_of(work, {}));
   deduplicated.bytes = {};
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  Search searching({settings, work, signatures, calibration, selection, heads, bytes_to_save, memory_budget, progress});
+  Search searching({settings, work, signatures, calibration, selection, bytes_to_save, work.memory_budget, progress});
   // The search judges on the frames of the check: what the originals say there serves both, where there is memory.
-  if (!settings.memory_limit && device.is_cpu()) {
-    for (std::size_t i = 0; i < heads.size(); ++i)
+  if (!settings.memory_limit && runtime.device().is_cpu()) {
+    for (const session::Model& model : work.models)
       bundle_check.originals.push_back(
-          verify::remembered(verify::original_forward(work.loaded[i], work.set, holdout, heads[i].group)));
+          verify::remembered(verify::original_forward(model.loaded, work.set, holdout, model.group)));
   }
-  MemoryBudget for_judging = memory_budget;
+  MemoryBudget for_judging = work.memory_budget;
   for_judging.frame_values /= 4;  // few shares come so far
-  Trials judge(settings, work, calibration, holdout, heads, signatures, for_judging, progress, bundle_check.originals);
+  Trials judge(settings, work, calibration, holdout, signatures, for_judging, progress, bundle_check.originals);
   const auto refused = [&](const FittedShare& share, double fidelity) {
-    const std::string& receiver = work.prepared[share.candidate.receiver].name;
+    const std::string& receiver = work.models[share.candidate.receiver].prepared.name;
     if (fidelity >= settings.min_fidelity_for(receiver) - share.reach) return false;
     log::info(receiver + " keeps " + rounded(fidelity) + " only on the frames that judge: searching on");
     searching.refuse(share.candidate, fidelity);
@@ -220,38 +211,37 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_file_atomically(staged.path("run.json"),
                         repsim::to_text(run_json(settings, watch, progress, outcome.plan, origins, cost)));
   staged.commit();
-  limit.judge();
+  runtime.memory_limit().judge();
   return outcome;
 }
 
 std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
-  const ThreadCount threads(settings.threads);
-  const at::Device device = open_device(settings.device);
-  check_files(settings);
+  const session::Runtime runtime(runtime_options(settings));
+  check(settings);
+  session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
   SilentProgress silent;
-  const MemoryLimit limit(settings.memory_limit);
-  limit.check_files(settings.models, MemoryLimit::AtOnce::kAll);
-  const Workspace work = open_models(settings.models, settings.input_sources, silent, device);
-  check_directions(settings, work);
-  static_cast<void>(limit.memory_budget(work.prepared));
+  session::SessionOptions options = session_options(settings);
+  options.video.reset();
+  options.truth.reset();
+  const session::Session work(runtime, options, silent);
   std::string text;
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    const graph::Prepared& model = work.prepared[i];
+  for (std::size_t i = 0; i < work.models.size(); ++i) {
+    const graph::Prepared& model = work.models[i].prepared;
     text += model.name + ": " + std::to_string(model.program.layers.size()) + " layers, " +
             report::human_bytes(model.model_bytes) + ", input group " + std::to_string(work.set.groups[i]) +
-            ", format " + model::to_string(work.outputs[i].spec.format) +
+            ", format " + model::to_string(work.models[i].output.spec.format) +
             (model.rewritable ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
   }
-  const std::vector<Direction> considered = directions(settings, work);
+  const std::vector<Direction> considered = directions(settings, work.models);
   for (const Direction& direction : considered)
     text += "would consider " + direction.receiver + "<-" + direction.donor + "\n";
-  for (const graph::Prepared& receiver : work.prepared) {
+  for (const session::Model& receiver : work.models) {
     std::vector<ModelIndex> donors;
     for (const Direction& direction : considered) {
-      if (direction.receiver == receiver.name) donors.push_back(index_of(work, direction.donor));
+      if (direction.receiver == receiver.name()) donors.push_back(index_of(work, direction.donor));
     }
-    if (donors.size() > 1) text += "would consider " + receiver.name + "<-" + names_of(work, donors) + " mixed\n";
+    if (donors.size() > 1) text += "would consider " + receiver.name() + "<-" + names_of(work, donors) + " mixed\n";
   }
   text += "would sample " + std::to_string(settings.frames) + " frames of " + settings.video + " and write to " +
           out.string() + "\n";

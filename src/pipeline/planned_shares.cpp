@@ -67,17 +67,16 @@ class Planned {
   }
 
  private:
-  const graph::Prepared& prepared(int index) const { return work_.prepared[index]; }
+  const graph::Prepared& prepared(int index) const { return work_.models[index].prepared; }
 
   /// check_shares() has seen that the name is there.
   ModelIndex model(const std::string& name, const std::string& key) const {
-    const auto found = std::find_if(work_.prepared.begin(), work_.prepared.end(),
-                                    [&](const graph::Prepared& one) { return one.name == name; });
-    if (!found->rewritable) {
-      throw input_error("model '" + name + "' cannot share layers: it " + found->opaque_reason,
+    const ModelIndex found = session::find_model(work_.models, name);
+    if (!prepared(found).rewritable) {
+      throw input_error("model '" + name + "' cannot share layers: it " + prepared(found).opaque_reason,
                         edited_.where("shares[" + std::to_string(number_) + "]." + key), "remove the share");
     }
-    return static_cast<int>(found - work_.prepared.begin());
+    return found;
   }
 
   LayerIndex layer(int index, const std::string& name, const Field& field) const {
@@ -122,7 +121,7 @@ class Planned {
   }
 
   std::string list_command(int index) const {
-    return "repsim inspect " + work_.loaded[index].spec.path + " lists the layers";
+    return "repsim inspect " + work_.models[index].loaded.spec.path + " lists the layers";
   }
 
   /// A layer that only other replaced layers read would be replaced for nothing.

@@ -8,6 +8,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
+#include "repsim/bundle.hpp"
 #include "share_options.hpp"
 #include "trials.hpp"
 
@@ -38,10 +39,9 @@ std::string donors_of(const report::Share& share) {
 
 /// Closed-form fits of all shares, each on what the shares of its donor really produce.
 std::vector<FittedShare> refitted(const Workspace& work, const std::vector<PlannedShare>& shares,
-                                  const capture::Stores& calibration, const std::vector<verify::Head>& heads,
-                                  Progress& progress) {
+                                  const capture::Stores& calibration, Progress& progress) {
   std::vector<std::optional<FittedShare>> fitted(shares.size());
-  FitFrames frames(work, calibration, heads, progress);
+  FitFrames frames(work, calibration, progress);
   for (const std::size_t index : donors_first(shares)) {
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
@@ -58,37 +58,30 @@ std::vector<FittedShare> refitted(const Workspace& work, const std::vector<Plann
 }  // namespace
 
 report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
-  const ThreadCount threads(settings.threads);
-  const at::Device device = open_device(settings.device);
-  model::load_libraries(settings.libraries);
+  const session::Runtime runtime({settings.threads, settings.device, settings.memory_limit});
+  session::check_files({settings.libraries, "", {}});
   const EditedPlan edited = read_edited_plan(settings.plan);
   const report::Plan& plan = edited.plan;
   check_shares(edited);
   check_target(settings.out, settings.force);
   StagedDirectory staged(settings.out.has_parent_path() ? settings.out.parent_path() : ".", /*force=*/true);
   check_unchanged(plan.video_path, plan.video_sha256, "video");
-  const MemoryLimit limit(settings.memory_limit);
-  Workspace work = open_models_of(plan, limit, progress, device);
-  const video::VideoInfo video = video::probe(plan.video_path, progress);
-  work.set.views = views_of(work.set, video);
-  const std::vector<PlannedShare> shares = planned_shares(edited, work);
+  const session::Session session(runtime, {models_of(plan), plan.video_path, {}, {}}, progress);
+  const std::vector<PlannedShare> shares = planned_shares(edited, session);
 
-  std::vector<video::Request> requests = group_requests(work.set, plan.calibration_frames);
-  const std::vector<video::Request> judging = group_requests(work.set, plan.holdout_frames);
-  requests.insert(requests.end(), judging.begin(), judging.end());
-  const std::vector<capture::Stores> stores =
-      split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
-  const std::vector<FittedShare> accepted = refitted(work, shares, stores[0], heads_of(work, video), progress);
+  const std::vector<session::FrameSet> sets{{plan.calibration_frames}, {plan.holdout_frames}};
+  const std::vector<capture::Stores> stores = session.decode(sets, progress);
+  const std::vector<FittedShare> accepted = refitted(session, shares, stores[0], progress);
 
   verify::BundleCheck check;
   check.bundle_path = staged.path(settings.out.filename().string()).string();
-  for (const model::Loaded& model : work.loaded) check.models.push_back(&model);
-  check.heads = heads_of(work, video);
-  check.set = &work.set;
+  check.models = session.loaded();
+  check.heads = session.heads();
+  check.set = &session.set;
   check.frames = &stores[1];
   check.seed = edited.settings.seed;
   const bundle::Written written =
-      bundle::write(work.set, check.models, splices_of(accepted), manifest_of(work, accepted));
+      bundle::write(session.set, check.models, splices_of(accepted), manifest_of(session, accepted));
   write_file_atomically(check.bundle_path, written.bytes);
 
   report::Rebuilt rebuilt;
@@ -109,7 +102,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
         {entry.name, verdict.fidelity, entry.fidelity.value, report::min_fidelity(plan, entry.name).value_or(0)});
   }
   staged.commit();
-  limit.judge();
+  runtime.memory_limit().judge();
   return rebuilt;
 }
 

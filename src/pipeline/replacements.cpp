@@ -48,8 +48,8 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& setti
   std::vector<similarity::Matrix> matrices;
   for (const Direction& direction : directions) {
     fit::Screening one{index_of(work, direction.receiver), index_of(work, direction.donor), {}};
-    const graph::Program &receiver_program = work.prepared[one.receiver].program,
-                         &donor_program = work.prepared[one.donor].program;
+    const graph::Program &receiver_program = work.models[one.receiver].prepared.program,
+                         &donor_program = work.models[one.donor].prepared.program;
     matrices.push_back(similarity::cka(signatures[one.receiver], signatures[one.donor]));
     const std::vector<bool> replaceable = usable_layers(settings, receiver_program, true);
     const std::vector<bool> givable = usable_layers(settings, donor_program, false);

@@ -33,7 +33,7 @@ Involved involved(const Workspace& work, const fit::Cut& cut, const fit::Options
   std::vector<ModelIndex> models{cut.receiver};
   for (const ModelIndex donor : cut.donors()) models.push_back(donor);
   Involved result;
-  for (const ModelIndex model : models) result.programs.push_back(&work.prepared[model].program);
+  for (const ModelIndex model : models) result.programs.push_back(&work.models[model].prepared.program);
   const auto place_of = [&](ModelIndex model) {
     return static_cast<int>(std::find(models.begin(), models.end(), model) - models.begin());
   };
@@ -45,10 +45,10 @@ Involved involved(const Workspace& work, const fit::Cut& cut, const fit::Options
 
 std::int64_t latency_added_ns(const Workspace& work, ModelIndex receiver, const fit::Replacement& replacement,
                               const fit::Options& options) {
-  const graph::Program& program = work.prepared[receiver].program;
+  const graph::Program& program = work.models[receiver].prepared.program;
   const std::vector<bool> live = graph::live_ops(program, {replacement.receiver_layer});
   const std::vector<std::int64_t> latencies = graph::op_latencies_ns(program);
-  std::int64_t stays = graph::total_latency_ns(work.prepared[replacement.donor].program);
+  std::int64_t stays = graph::total_latency_ns(work.models[replacement.donor].prepared.program);
   for (std::size_t op = 0; op < live.size(); ++op) stays += live[op] ? latencies[op] : 0;
   return graph::total_latency_ns(involved(work, {receiver, {replacement}}, options).merged) - stays;
 }
@@ -71,7 +71,7 @@ std::int64_t corrections_ns(const fit::Attachment& plain, const fit::Attachment&
 
 std::int64_t peak_of_all(const Workspace& work, const std::vector<fit::Cut>& cuts, const fit::Options& options) {
   std::vector<const graph::Program*> programs;
-  for (const graph::Prepared& model : work.prepared) programs.push_back(&model.program);
+  for (const session::Model& model : work.models) programs.push_back(&model.prepared.program);
   std::vector<graph::MergedShare> shares;
   for (const fit::Cut& cut : cuts)
     shares.push_back(merged_share(work, cut, options, [](ModelIndex model) { return model; }));

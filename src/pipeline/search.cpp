@@ -38,8 +38,8 @@ void Search::complete() { state_->complete(); }
 Search::State::State(const SearchInput& input)
     : input_(input),
       objective_(objective_of(input.settings)),
-      measuring_(input.settings, input.work, input.calibration, input.selection, input.heads, input.signatures,
-                 input.memory_budget, input.progress) {}
+      measuring_(input.settings, input.work, input.calibration, input.selection, input.signatures, input.memory_budget,
+                 input.progress) {}
 
 SearchResult Search::State::run() {
   if (!found_columns_) find_columns();
@@ -78,7 +78,7 @@ void Search::State::refuse(const planner::Candidate& share, double fidelity) {
 
 void Search::State::find_columns() {
   std::map<int, std::vector<RatedReplacement>> by_receiver;
-  const std::vector<Direction> considered = directions(input_.settings, input_.work);
+  const std::vector<Direction> considered = directions(input_.settings, input_.work.models);
   const std::vector<std::vector<RatedReplacement>> replacements =
       replacements_of(input_.settings, input_.work, input_.signatures, measuring_.tried(), considered,
                       input_.memory_budget.screening, measuring_.wanted_of(considered), input_.progress);
@@ -123,7 +123,7 @@ void Search::State::choose_by_prediction() const {
 
 planner::Chosen Search::State::choose(const std::function<double(std::size_t)>& value) const {
   planner::Choice choice;
-  choice.models = static_cast<int>(input_.work.prepared.size());
+  choice.models = static_cast<int>(input_.work.models.size());
   choice.options = options_;
   for (std::size_t i = 0; i < options_.size(); ++i) choice.options[i].value = status_[i] == Status::kOut ? 0 : value(i);
   choice.nogoods = nogoods_;

@@ -3,7 +3,6 @@
 #include <memory>
 #include <vector>
 
-#include "memory.hpp"
 #include "repsim/fit.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/planner.hpp"
@@ -34,7 +33,7 @@ std::vector<graph::Splice> splices_of(const std::vector<FittedShare>& shares);
 
 /// Pairs of models that may share: all ordered pairs of rewritable models, or the directions that the user forces,
 /// without the models that are kept and those that may not give.
-std::vector<Direction> directions(const Settings& settings, const Workspace& work);
+std::vector<Direction> directions(const Settings& settings, std::span<const session::Model> models);
 
 /// What a search works on. All of it outlives the search.
 struct SearchInput {
@@ -43,8 +42,7 @@ struct SearchInput {
   const std::vector<similarity::Signatures>& signatures;
   const capture::Stores& calibration;  ///< frames that fit
   const capture::Stores& selection;    ///< frames on which candidates are measured
-  const std::vector<verify::Head>& heads;
-  std::int64_t bytes_to_save = 0;  ///< with a budget: how much must go; 0 or less: the models fit as they are
+  std::int64_t bytes_to_save = 0;      ///< with a budget: how much must go; 0 or less: the models fit as they are
   const MemoryBudget& memory_budget;
   Progress& progress;
 };

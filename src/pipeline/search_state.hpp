@@ -48,7 +48,7 @@ class Search::State {
   };
 
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
-  const std::string& name(ModelIndex model) const { return input_.work.prepared[model].name; }
+  const std::string& name(ModelIndex model) const { return input_.work.models[model].prepared.name; }
   const planner::Candidate& candidate(std::size_t option) const { return candidates_[option]; }
   double target(std::size_t option) const { return input_.settings.min_fidelity_for(name(options_[option].receiver)); }
   /// With the least corrections that it is known to need.

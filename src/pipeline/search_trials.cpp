@@ -279,7 +279,7 @@ void Search::State::note(const Chain& chain, Trials::Measured measured, Trial& t
   const std::string wanted = rounded(wanted_fidelity);
   std::vector<std::string> names;
   for (const LayerIndex layer : one.receiver_layers)
-    names.push_back(input_.work.prepared[one.receiver].program.layers[layer].name);
+    names.push_back(input_.work.models[one.receiver].prepared.program.layers[layer].name);
   log::info(described(one) + " at " + joined(names) + on + ": saves " +
             saving_text(planner::saving_of(one, objective_), objective_) + ", predicted " + predicted_text(one) +
             ", measured " + kept + (reached ? ": holds" : (trial.holds ? ": near " : ": below ") + wanted));

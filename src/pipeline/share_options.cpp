@@ -25,12 +25,13 @@ std::size_t at(int index) { return static_cast<std::size_t>(index); }
 /// stores them once.
 std::vector<std::int64_t> bytes_of_its_own(const Workspace& work, ModelIndex model) {
   std::set<std::string> elsewhere;
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    if (i == at(model) || !work.prepared[i].rewritable) continue;
-    for (const graph::Parameter& parameter : work.prepared[i].program.parameters) elsewhere.insert(parameter.content);
+  for (std::size_t i = 0; i < work.models.size(); ++i) {
+    if (i == at(model) || !work.models[i].prepared.rewritable) continue;
+    for (const graph::Parameter& parameter : work.models[i].prepared.program.parameters)
+      elsewhere.insert(parameter.content);
   }
   std::vector<std::int64_t> bytes;
-  for (const graph::Parameter& parameter : work.prepared[model].program.parameters)
+  for (const graph::Parameter& parameter : work.models[model].prepared.program.parameters)
     bytes.push_back(elsewhere.count(parameter.content) > 0 ? 0 : parameter.bytes);
   return bytes;
 }
@@ -75,7 +76,7 @@ class Cuts {
       if (objective_ != planner::Objective::kLatency) add_latency(result.back());
       if (objective_ != planner::Objective::kPeakMemory) add_memory(result.back());
     }
-    log::debug(work_.prepared[receiver_].name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
+    log::debug(work_.models[receiver_].prepared.name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
                std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
                std::to_string(candidates_.size() - exact) + " more along the depth, " + std::to_string(result.size()) +
                " candidates on the fronts");
@@ -83,7 +84,7 @@ class Cuts {
   }
 
  private:
-  const graph::Program& program() const { return work_.prepared[receiver_].program; }
+  const graph::Program& program() const { return work_.models[receiver_].prepared.program; }
 
   /// What a single replaced layer adds in the units of the objective.
   std::int64_t added(const RatedReplacement& one) const {
@@ -237,16 +238,11 @@ fit::Cut cut_of(const planner::Candidate& candidate) {
 
 std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models) {
   std::string names;
-  for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + work.prepared[model].name;
+  for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + work.models[model].prepared.name;
   return names;
 }
 
-int index_of(const Workspace& work, const std::string& name) {
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    if (work.prepared[i].name == name) return static_cast<int>(i);
-  }
-  return -1;
-}
+int index_of(const Workspace& work, const std::string& name) { return session::find_model(work.models, name); }
 
 std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, ModelIndex receiver,
                                               const std::vector<RatedReplacement>& replacements) {
@@ -255,7 +251,7 @@ std::vector<planner::Candidate> candidates_of(const Settings& settings, const Wo
 
 planner::ShareOption share_option_of(const Settings& settings, const Workspace& work,
                                      const planner::Candidate& candidate) {
-  const graph::Program& program = work.prepared[candidate.receiver].program;
+  const graph::Program& program = work.models[candidate.receiver].prepared.program;
   planner::ShareOption column;
   column.receiver = candidate.receiver;
   std::map<int, std::set<int>> given;

@@ -10,6 +10,7 @@
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
+#include "repsim/torch_info.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -42,7 +43,7 @@ std::string path_of_library(const std::string& file) {
 }
 
 std::vector<std::string> machinery_of(const model::Loaded& model, at::Device device) {
-  std::vector<std::string> parts{"LibTorch " + torch_version(), at::get_cpu_capability(), cpu_name(),
+  std::vector<std::string> parts{"LibTorch " + session::torch_version(), at::get_cpu_capability(), cpu_name(),
                                  std::to_string(at::get_num_threads()) + " threads", video::decoder_version()};
   if (!device.is_cpu()) parts.push_back(device.str());
   for (const model::OperatorLibrary& library : model.operator_libraries) {
@@ -117,23 +118,23 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
   return captured;
 }
 
-std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                                    const capture::Stores& stores, const MemoryBudget& memory_budget,
-                                    Progress& progress) {
+std::vector<Captured> signatures_of(const Settings& settings, const session::Session& session,
+                                    const capture::Stores& stores, Progress& progress) {
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
   std::vector<Captured> result;
-  for (std::size_t i = 0; i < work.prepared.size(); ++i) {
-    const video::FrameStore& store = stores[work.set.groups[i]];
-    const capture::Source source = source_of(work.loaded[i], video, store.frames(), work.prepared[i].device);
+  for (const session::Model& model : session.models) {
+    const graph::Prepared& prepared = model.prepared;
+    const video::FrameStore& store = stores[model.group];
+    const capture::Source source = source_of(model.loaded, session.video, store.frames(), prepared.device);
     std::optional<Captured> found;
-    if (work.prepared[i].rewritable) found = find_signatures(cache, source, work.prepared[i].name);
-    if (found && found->file.signatures.layers != layer_names(work.prepared[i])) {
-      log::warn(work.prepared[i].name + ": the cache has other layers, captured again");
+    if (prepared.rewritable) found = find_signatures(cache, source, prepared.name);
+    if (found && found->file.signatures.layers != layer_names(prepared)) {
+      log::warn(prepared.name + ": the cache has other layers, captured again");
       found.reset();
     }
     result.push_back(found ? std::move(*found)
-                           : capture_signatures(work.loaded[i], work.prepared[i], source, video, store, cache,
-                                                memory_budget.rows, progress));
+                           : capture_signatures(model.loaded, prepared, source, session.video, store, cache,
+                                                session.memory_budget.rows, progress));
   }
   return result;
 }

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "memory.hpp"
 #include "repsim/signature_jobs.hpp"
 #include "workspace.hpp"
 
@@ -31,10 +30,9 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
                             const std::optional<capture::SignatureCache>& cache, std::int64_t row_bytes,
                             Progress& progress);
 
-/// Those of all models of a workspace.
+/// Signatures of all models of a session.
 /// @param stores  of its input groups, with the calibration frames
-std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                                    const capture::Stores& stores, const MemoryBudget& memory_budget,
+std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const capture::Stores& stores,
                                     Progress& progress);
 
 }  // namespace repsim::pipeline

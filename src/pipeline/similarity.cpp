@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/bundle.hpp"
 #include "signatures.hpp"
 
 namespace repsim::pipeline {
@@ -17,8 +19,7 @@ std::vector<Captured> gather(const Settings& settings, Progress& progress) {
   Settings models = settings;
   models.models.clear();
   models.input_sources.clear();
-  for (std::size_t i = 0; i < settings.models.size(); ++i) {
-    const model::ModelSpec& spec = settings.models[i];
+  for (const auto& [spec, input_source] : model_sources(settings)) {
     given.emplace_back();
     if (capture::is_signature_file(spec.path)) {
       given.back() = Captured{capture::signatures_from_bytes(read_file(spec.path), spec.path), "file", ""};
@@ -26,7 +27,7 @@ std::vector<Captured> gather(const Settings& settings, Progress& progress) {
       continue;
     }
     models.models.push_back(spec);
-    models.input_sources.push_back(i < settings.input_sources.size() ? settings.input_sources[i] : std::string());
+    models.input_sources.push_back(input_source);
   }
   std::vector<Captured> captured;
   if (!models.models.empty()) captured = capture(models, progress);
@@ -50,7 +51,7 @@ void check_one_video(const std::vector<Captured>& captured) {
 }  // namespace
 
 report::AllPairs similarity(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
-  const ThreadCount threads(settings.threads);
+  const session::ThreadCount threads(settings.threads);
   if (settings.models.size() < 2) {
     throw Error(ErrorKind::kUsage, settings.models.empty() ? "no model is given" : "only one model is given", "",
                 "repsim similarity A.pt B.pt --video V --out DIR");

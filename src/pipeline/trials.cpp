@@ -31,7 +31,7 @@ fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
   fit::Outputs outputs;
   for (const Direction& direction : directions) {
     const ModelIndex receiver = index_of(work_, direction.receiver);
-    if (heads_[receiver].output.format != model::OutputFormat::kTensor) outputs.models.insert(receiver);
+    if (work_.models[receiver].head.output.format != model::OutputFormat::kTensor) outputs.models.insert(receiver);
   }
   outputs.take = [this](ModelIndex model, const c10::IValue& output, std::int64_t frames) {
     fit_on_.take(model, output, frames);
@@ -196,7 +196,7 @@ class Trials::Attempt {
     for (std::size_t i = 0; i < attachment.auxiliary_inputs.size(); ++i) {
       const fit::DonorLayer& auxiliary = attachment.auxiliary_inputs[i];
       text += i == 0 ? " that also read " : ", ";
-      text += trials_.work_.prepared[auxiliary.donor].program.layers[auxiliary.donor_layer].name;
+      text += trials_.work_.models[auxiliary.donor].prepared.program.layers[auxiliary.donor_layer].name;
     }
     return text;
   }
@@ -256,14 +256,15 @@ Trials::Measured Trials::completed(const FittedShare& accepted, const std::vecto
 const verify::Reference& Trials::reference(ModelIndex receiver) {
   const auto known = references_.find(receiver);
   if (known != references_.end()) return known->second;
-  verify::Reference found = verify::reference(heads_[receiver], original(receiver), frames_.front().size(), progress_);
+  verify::Reference found =
+      verify::reference(work_.models[receiver].head, original(receiver), frames_.front().size(), progress_);
   return references_.emplace(receiver, std::move(found)).first->second;
 }
 
 verify::Forward Trials::original(ModelIndex receiver) const {
   if (!originals_.empty()) return originals_[receiver];
-  return verify::prepared_forward(work_.loaded[receiver], work_.prepared[receiver], work_.set, frames_,
-                                  heads_[receiver].group);
+  return verify::prepared_forward(work_.models[receiver].loaded, work_.models[receiver].prepared, work_.set, frames_,
+                                  work_.models[receiver].head.group);
 }
 
 verify::Measured Trials::found(ModelIndex receiver, const std::vector<graph::Splice>& splices) {
@@ -271,7 +272,7 @@ verify::Measured Trials::found(ModelIndex receiver, const std::vector<graph::Spl
   for (const graph::Splice& splice : splices) {
     for (const graph::DonorLayer& one : splice.donor_layers()) involved.push_back(one.donor);
   }
-  verify::Head head = heads_[receiver];
+  verify::Head head = work_.models[receiver].head;
   head.batchable = work_.set.batch(involved) > 1;
   const std::vector<ModelIndex> wanted{receiver};
   const graph::Assembly assembly = graph::assemble(work_.set.models, work_.set.groups, splices, wanted);

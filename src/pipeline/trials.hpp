@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "fit_frames.hpp"
-#include "memory.hpp"
 #include "repsim/merged_pass.hpp"
 #include "search.hpp"
 
@@ -28,15 +27,13 @@ struct Agreement {
 class Trials {
  public:
   Trials(const Settings& settings, const Workspace& work, const capture::Stores& calibration,
-         const capture::Stores& frames, const std::vector<verify::Head>& heads,
-         const std::vector<similarity::Signatures>& signatures, const MemoryBudget& memory_budget, Progress& progress,
-         std::vector<verify::Forward> originals = {})
+         const capture::Stores& frames, const std::vector<similarity::Signatures>& signatures,
+         const MemoryBudget& memory_budget, Progress& progress, std::vector<verify::Forward> originals = {})
       : settings_(settings),
         work_(work),
         signatures_(signatures),
-        fit_on_(work, calibration, heads, progress),
+        fit_on_(work, calibration, progress),
         frames_(frames),
-        heads_(heads),
         progress_(progress),
         originals_(std::move(originals)),
         on_tried_(memory_budget.calibration_values, memory_budget.sums),
@@ -91,7 +88,7 @@ class Trials {
  private:
   verify::Forward original(ModelIndex receiver) const;
   double target(const planner::Candidate& candidate) const {
-    return settings_.min_fidelity_for(work_.prepared[candidate.receiver].name);
+    return settings_.min_fidelity_for(work_.models[candidate.receiver].prepared.name);
   }
   void compute_ahead(std::vector<graph::Splice> splices);
   class Attempt;
@@ -101,7 +98,6 @@ class Trials {
   const std::vector<similarity::Signatures>& signatures_;
   FitFrames fit_on_;
   const capture::Stores& frames_;
-  const std::vector<verify::Head>& heads_;
   Progress& progress_;
   const std::vector<verify::Forward> originals_;  // on the frames that measure; empty: as they are prepared
   std::map<int, verify::Reference> references_;   // what the originals find, per model

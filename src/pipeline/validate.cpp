@@ -38,12 +38,9 @@ struct StudyInput {
   const std::vector<similarity::Signatures>& signatures;
   const capture::Stores& calibration;
   const std::vector<std::int64_t>& positions;  ///< of the trial frames among the calibration frames
-  const std::vector<verify::Head>& heads;
-  const std::optional<verify::Truth>& truth;
   const std::vector<std::int64_t>& holdout_frames;
   Trials& glance;  ///< on the trial frames
   Trials& judge;   ///< on the hold-out frames
-  const MemoryBudget& memory_budget;
   Progress& progress;
 };
 
@@ -55,25 +52,25 @@ class DirectionStudy {
         receiver_(receiver),
         donor_(donor),
         options_(fit_options(input.settings.job)),
-        receiver_program_(input.work.prepared[receiver].program),
-        donor_program_(input.work.prepared[donor].program) {}
+        receiver_program_(input.work.models[receiver].prepared.program),
+        donor_program_(input.work.models[donor].prepared.program) {}
 
   report::StudiedDirection run(std::vector<report::StudiedCut>& measured) {
     report::StudiedDirection direction;
-    direction.receiver = input_.work.prepared[receiver_].name;
-    direction.donor = input_.work.prepared[donor_].name;
-    const verify::Head& head = input_.heads[receiver_];
+    direction.receiver = input_.work.models[receiver_].prepared.name;
+    direction.donor = input_.work.models[donor_].prepared.name;
+    const verify::Head& head = input_.work.models[receiver_].head;
     std::optional<verify::TruthTargets> truth;
-    if (input_.truth && head.output.format != model::OutputFormat::kTensor) {
-      truth = verify::truth_targets(*input_.truth, head, input_.holdout_frames, 0);
+    if (input_.work.truth && head.output.format != model::OutputFormat::kTensor) {
+      truth = verify::truth_targets(*input_.work.truth, head, input_.holdout_frames, 0);
       direction.own_accuracy = truth->average_precision(input_.judge.reference(receiver_).own);
     }
     const std::vector<planner::StudyCut> cuts = drawn();
     const fit::PredictorsOfPairs predictors = predictors_of(cuts);
     direction.not_differentiable = predictors.not_differentiable;
     const similarity::Matrix similarity = similarity::cka(input_.signatures[receiver_], input_.signatures[donor_]);
-    for (std::size_t begin = 0; begin < cuts.size(); begin += input_.memory_budget.together) {
-      const std::size_t end = std::min(begin + input_.memory_budget.together, cuts.size());
+    for (std::size_t begin = 0; begin < cuts.size(); begin += input_.work.memory_budget.together) {
+      const std::size_t end = std::min(begin + input_.work.memory_budget.together, cuts.size());
       const std::vector<fit::Fitted> fitted = fitted_together({cuts.data() + begin, end - begin});
       for (std::size_t i = begin; i < end; ++i) {
         report::StudiedCut cut;
@@ -217,43 +214,29 @@ void check(const StudySettings& settings) {
 report::Validation validate(const StudySettings& settings, const std::filesystem::path& out, bool force,
                             Progress& progress) {
   const Settings& job = settings.job;
-  const ThreadCount threads(job.threads);
   check(settings);
-  const at::Device device = open_device(job.device);
-  check_files(job);
+  const session::Runtime runtime(runtime_options(job));
+  session::check_files(input_files(job));
   StagedDirectory staged(out, force);
-  const MemoryLimit limit(job.memory_limit);
-  limit.check_files(job.models, MemoryLimit::AtOnce::kAll);
-  Workspace work = open_models(job.models, job.input_sources, progress, device);
-  const MemoryBudget memory_budget = limit.memory_budget(work.prepared);
-  check_directions(job, work);
-  const video::VideoInfo video = video::probe(job.video, progress);
-  work.set.views = views_of(work.set, video);
+  const session::Session work(runtime, session_options(job), progress);
+  const video::VideoInfo& video = work.video;
   const video::Sampling sampling = video::sample_frames(video, job.frames, job.holdout);
   const std::vector<std::int64_t> positions = trial_positions(static_cast<std::int64_t>(sampling.calibration.size()));
   std::vector<std::int64_t> trial_frames;
   for (const std::int64_t position : positions) trial_frames.push_back(sampling.calibration[position]);
-  std::optional<verify::Truth> truth;
-  if (job.truth) truth = verify::read_motchallenge(*job.truth, video.width, video.height, 0);
-  std::vector<video::Request> requests;
-  for (const auto& frames : {sampling.calibration, trial_frames, sampling.holdout}) {
-    for (video::Request& request : group_requests(work.set, frames)) requests.push_back(std::move(request));
-  }
-  const std::vector<capture::Stores> stores =
-      split_by_groups(video::decode(video, requests, progress), work.set.specs.size());
+  const std::vector<session::FrameSet> sets{{sampling.calibration}, {trial_frames}, {sampling.holdout}};
+  const std::vector<capture::Stores> stores = work.decode(sets, progress);
   std::vector<similarity::Signatures> signatures;
-  for (Captured& one : signatures_of(job, work, video, stores[0], memory_budget, progress))
+  for (Captured& one : signatures_of(job, work, stores[0], progress))
     signatures.push_back(std::move(one.file.signatures));
-  const std::vector<verify::Head> heads = heads_of(work, video);
-  Trials glance(job, work, stores[1], stores[1], heads, signatures, memory_budget, progress);
-  Trials judge(job, work, stores[0], stores[2], heads, signatures, memory_budget, progress);
-  const StudyInput input{settings,         work,   signatures, stores[0],     positions, heads, truth,
-                         sampling.holdout, glance, judge,      memory_budget, progress};
+  Trials glance(job, work, stores[1], stores[1], signatures, work.memory_budget, progress);
+  Trials judge(job, work, stores[0], stores[2], signatures, work.memory_budget, progress);
+  const StudyInput input{settings, work, signatures, stores[0], positions, sampling.holdout, glance, judge, progress};
 
   report::Validation validation;
   validation.tool_version = REPSIM_VERSION;
-  for (const model::Loaded& model : work.loaded)
-    validation.models.push_back({model.spec.name, model.spec.path, model.sha256});
+  for (const session::Model& model : work.models)
+    validation.models.push_back({model.name(), model.loaded.spec.path, model.loaded.sha256});
   validation.video_path = job.video;
   validation.video_sha256 = video.sha256;
   validation.frame_count = video.frame_count;
@@ -265,7 +248,7 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   validation.cuts_asked = settings.cuts;
   validation.seed = job.seed;
   validation.truth = job.truth;
-  for (const Direction& direction : directions(job, work)) {
+  for (const Direction& direction : directions(job, work.models)) {
     std::vector<report::StudiedCut> measured;
     validation.directions.push_back(
         DirectionStudy(input, index_of(work, direction.receiver), index_of(work, direction.donor)).run(measured));
@@ -283,7 +266,7 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   write_file_atomically(staged.path("validation.csv"), report::to_csv(validation));
   write_file_atomically(staged.path("validation.html"), report::html(validation));
   staged.commit();
-  limit.judge();
+  runtime.memory_limit().judge();
   return validation;
 }
 

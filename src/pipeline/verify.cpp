@@ -6,6 +6,7 @@
 
 #include "open_plan.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/pipeline.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -41,12 +42,11 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
 }  // namespace
 
 Verification verify(const VerifySettings& settings, Progress& progress) {
-  const ThreadCount threads(settings.threads);
-  model::load_libraries(settings.libraries);
+  const session::Runtime runtime({settings.threads, "cpu", settings.memory_limit});
+  session::check_files({settings.libraries, "", {}});
   const fs::path file = plan_file(settings.plan);
   const report::Plan plan = report::plan_from_json(read_json(file), file.string());
-  // Only the video's size is missing yet; any other will do to see that the file can be read.
-  if (settings.truth) static_cast<void>(verify::read_motchallenge(*settings.truth, 1, 1, 0));
+  session::check_files({{}, "", settings.truth});
   if (plan.holdout_frames.empty()) {
     throw input_error("the plan has no hold-out frames", file.string() + ": frames.holdout", "run repsim plan again");
   }
@@ -58,19 +58,17 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   } else {
     check_unchanged(video_path, plan.video_sha256, "video");
   }
-  const MemoryLimit limit(settings.memory_limit);
-  const Workspace work = open_models_of(plan, limit, progress);
-  const video::VideoInfo video = video::probe(video_path, progress);
+  const session::Session session(runtime, {models_of(plan), video_path, settings.truth, {}}, progress);
 
-  const std::vector<std::int64_t> frames = judging_frames(settings, plan, video);
+  const std::vector<std::int64_t> frames = judging_frames(settings, plan, session.video);
+  const std::vector<session::FrameSet> sets{{frames}};
+  const std::vector<capture::Stores> stores = session.decode(sets, progress);
   verify::BundleCheck check;
-  if (settings.truth) check.truth = verify::read_motchallenge(*settings.truth, video.width, video.height, 0);
-  auto stores =
-      split_by_groups(video::decode(video, group_requests(work.set, frames), progress), work.set.specs.size());
+  check.truth = session.truth;
   check.bundle_path = bundle;
-  for (const model::Loaded& model : work.loaded) check.models.push_back(&model);
-  check.heads = heads_of(work, video);
-  check.set = &work.set;
+  check.models = session.loaded();
+  check.heads = session.heads();
+  check.set = &session.set;
   check.frames = &stores.front();
 
   Verification result;
@@ -84,7 +82,7 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
     result.min_fidelity_of.push_back(report::min_fidelity(plan, result.models.back()).value_or(0));
     result.holds = result.holds && verdict.fidelity.value >= result.min_fidelity_of.back();
   }
-  limit.judge();
+  runtime.memory_limit().judge();
   return result;
 }
 

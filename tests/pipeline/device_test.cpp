@@ -11,6 +11,7 @@
 #include "pipeline/jobs.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/signature_jobs.hpp"
+#include "repsim/torch_info.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -30,7 +31,9 @@ std::vector<graph::Place> layers_of(const graph::Prepared& model) {
   return places;
 }
 
-bool has_gpu() { return torch_devices().starts_with("CUDA, ") && !torch_devices().ends_with("no GPU found"); }
+bool has_gpu() {
+  return session::torch_devices().starts_with("CUDA, ") && !session::torch_devices().ends_with("no GPU found");
+}
 
 TEST(Device, HasANameOrIsRefused) {
   for (const char* name : {"cpu", "cuda", "cuda:3"}) {
@@ -61,7 +64,7 @@ TEST(Device, SaysWhatIsMissing) {
   settings.frames = 24;
   settings.device = "cuda";
   SilentProgress silent;
-  const std::string missing = torch_devices() == "CPU only" ? "built without CUDA" : "finds no GPU";
+  const std::string missing = session::torch_devices() == "CPU only" ? "built without CUDA" : "finds no GPU";
   EXPECT_THAT(test::error_text([&] { (void)plan(settings, folder / "out", false, silent); }),
               AllOf(StartsWith("input: --device cuda: "), HasSubstr(missing), HasSubstr("--device cpu")));
   EXPECT_FALSE(fs::exists(folder / "out"));
@@ -110,7 +113,7 @@ TEST(Device, BringsWholeGraphsThere) {
 class OnAGpu : public testing::Test {
  protected:
   void SetUp() override {
-    if (!has_gpu()) GTEST_SKIP() << "no GPU with CUDA (" << torch_devices() << ")";
+    if (!has_gpu()) GTEST_SKIP() << "no GPU with CUDA (" << session::torch_devices() << ")";
   }
 };
 

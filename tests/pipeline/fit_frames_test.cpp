@@ -18,33 +18,30 @@ class FramesThatFit : public testing::Test {
     model::InputSpec input;
     input.width = 320;
     input.height = 240;
-    const std::vector<model::ModelSpec> specs{{"plain", std::string(REPSIM_SOURCE_DIR) + "/demo/plain.pt", input, {}}};
-    if (!fs::exists(specs[0].path)) GTEST_SKIP() << specs[0].path << " is not there: scripts/make_demo_models.py";
+    session::SessionOptions options;
+    options.models = {{{"plain", std::string(REPSIM_SOURCE_DIR) + "/demo/plain.pt", input, {}}, "flags"}};
+    options.video = kVideo;
+    const std::string& path = options.models[0].spec.path;
+    if (!fs::exists(path)) GTEST_SKIP() << path << " is not there: scripts/make_demo_models.py";
     if (!fs::exists(kVideo)) GTEST_SKIP() << kVideo << " is not there: scripts/setup.sh installs opencv-doc";
-    work_ = open_models(specs, {"flags"}, silent_);
-    video_.path = kVideo;
-    video_.frame_count = 795;
-    video_.width = 768;
-    video_.height = 576;
-    work_.set.views = views_of(work_.set, video_);
-    heads_ = heads_of(work_, video_);
+    session_.emplace(runtime_, options, silent_);
   }
 
   capture::Stores every_second(std::int64_t count) {
     std::vector<std::int64_t> frames;
     for (std::int64_t i = 0; i < count; ++i) frames.push_back(2 * i);
-    return video::decode(video_, group_requests(work_.set, frames), silent_);
+    const std::vector<session::FrameSet> sets{{frames}};
+    return std::move(session_->decode(sets, silent_).front());
   }
 
   SilentProgress silent_;
-  Workspace work_;
-  video::VideoInfo video_;
-  std::vector<verify::Head> heads_;
+  const session::Runtime runtime_{{}};
+  std::optional<session::Session> session_;
 };
 
 TEST_F(FramesThatFit, AreOnePartWhereTheyAreFew) {
   const capture::Stores stores = every_second(96);
-  FitFrames frames(work_, stores, heads_, silent_);
+  FitFrames frames(*session_, stores, silent_);
   EXPECT_TRUE(frames.all_tried());
   EXPECT_EQ(frames.parts(0, nullptr).size(), 1U);
   EXPECT_EQ(&frames.tried(), &stores);
@@ -53,7 +50,7 @@ TEST_F(FramesThatFit, AreOnePartWhereTheyAreFew) {
 
 TEST_F(FramesThatFit, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
   const capture::Stores stores = every_second(110);
-  FitFrames frames(work_, stores, heads_, silent_);
+  FitFrames frames(*session_, stores, silent_);
   const std::vector<fit::Part> parts = frames.parts(0, nullptr);
   ASSERT_EQ(parts.size(), 2U);
   ASSERT_EQ(parts[0].frames.front().size(), 96);
@@ -81,8 +78,9 @@ TEST_F(FramesThatFit, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
   // Where they lie does not depend on the part, up to rounding.
   const video::FrameStore& store = stores.front();
   const std::vector<std::int64_t> last{109};
-  const auto forward = verify::prepared_forward(work_.loaded[0], work_.prepared[0], work_.set, stores, 0);
-  const auto boxes = model::decode(forward(last), heads_[0].output, heads_[0].input, 1).front();
+  const session::Model& model = session_->models[0];
+  const auto forward = verify::prepared_forward(model.loaded, model.prepared, session_->set, stores, 0);
+  const auto boxes = model::decode(forward(last), model.head.output, model.head.input, 1).front();
   ASSERT_EQ(store.size(), 110);
   ASSERT_EQ(boxes.size(), all.boxes[109].size());
   for (std::size_t k = 0; k < boxes.size(); ++k) EXPECT_NEAR(boxes[k].score, all.boxes[109][k].score, 1e-3);

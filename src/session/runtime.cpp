@@ -10,10 +10,10 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/config.hpp"
-#include "repsim/pipeline.hpp"
-#include "torch_runtime.hpp"
+#include "repsim/session.hpp"
+#include "repsim/torch_info.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::session {
 namespace {
 
 class WarningsToLog : public c10::WarningHandler {
@@ -27,16 +27,7 @@ int gpu_count() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHoo
 
 std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
 
-}  // namespace
-
-std::string torch_version() { return TORCH_VERSION; }
-
-std::string torch_devices() {
-  if (!built_with_cuda()) return "CPU only";
-  const int count = gpu_count();
-  return count == 0 ? "CUDA, no GPU found" : "CUDA, " + gpus(count);
-}
-
+/// @throws as Runtime does
 at::Device open_device(const std::string& text) {
   const std::optional<config::Device> device = config::parse_device(text);
   if (!device) throw Error(ErrorKind::kUsage, config::no_device(text), "--device", config::device_remedy());
@@ -61,11 +52,31 @@ at::Device open_device(const std::string& text) {
   return {at::kCUDA, static_cast<c10::DeviceIndex>(device->index)};
 }
 
+}  // namespace
+
+std::string torch_version() { return TORCH_VERSION; }
+
+std::string torch_devices() {
+  if (!built_with_cuda()) return "CPU only";
+  const int count = gpu_count();
+  return count == 0 ? "CUDA, no GPU found" : "CUDA, " + gpus(count);
+}
+
 ThreadCount::ThreadCount(int threads) : before_(at::get_num_threads()) {
   at::set_num_threads(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
 }
 
 ThreadCount::~ThreadCount() { at::set_num_threads(before_); }
+
+Runtime::Runtime(const RuntimeOptions& options)
+    : threads_(options.threads), device_(open_device(options.device)), memory_limit_(options.memory_limit) {}
+
+void check_files(const InputFiles& files) {
+  model::load_libraries(files.libraries);
+  if (!files.video.empty()) video::check_readable(files.video);
+  // Only the video's size is missing yet; any other will do to see that the file can be read.
+  if (files.truth) static_cast<void>(verify::read_motchallenge(*files.truth, 1, 1, 0));
+}
 
 void log_torch_output() {
   static WarningsToLog handler;
@@ -73,4 +84,4 @@ void log_torch_output() {
   torch::jit::setPrintHandler([](const std::string& text) { log::debug("a model prints: " + text); });
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::session

@@ -1,5 +1,3 @@
-#include "memory.hpp"
-
 #include <algorithm>
 #include <filesystem>
 
@@ -7,8 +5,9 @@
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
 #include "repsim/report.hpp"
+#include "repsim/session.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::session {
 namespace {
 
 constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
@@ -38,12 +37,12 @@ Error MemoryLimit::too_small(const std::string& what, std::int64_t needed) const
                      "--memory-limit", "--memory-limit " + typed(needed) + ", or leave it out");
 }
 
-void MemoryLimit::check_files(const std::vector<model::ModelSpec>& models, AtOnce at_once) const {
+void MemoryLimit::check_files(std::span<const ModelSource> models, AtOnce at_once) const {
   if (!bytes_) return;
   std::int64_t all = 0, largest = 0;
-  for (const model::ModelSpec& spec : models) {
+  for (const ModelSource& model : models) {
     std::error_code failed;
-    const auto size = static_cast<std::int64_t>(std::filesystem::file_size(spec.path, failed));
+    const auto size = static_cast<std::int64_t>(std::filesystem::file_size(model.spec.path, failed));
     if (failed) continue;  // loading says what is wrong with it
     all += size;
     largest = std::max(largest, size);
@@ -53,16 +52,16 @@ void MemoryLimit::check_files(const std::vector<model::ModelSpec>& models, AtOnc
   if (needed > *bytes_) throw too_small("repsim and the models' files", needed);
 }
 
-MemoryBudget MemoryLimit::memory_budget(const std::vector<graph::Prepared>& models) const {
+MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> models) const {
   MemoryBudget memory_budget;
   if (!bytes_) return memory_budget;
   release_free_memory();
   const std::int64_t now = resident_bytes();
   std::vector<std::int64_t> minibatches{0, 0};
   std::int64_t weights = 0;
-  for (const graph::Prepared& model : models) {
-    minibatches.push_back(minibatch_bytes(model));
-    weights += model.model_bytes;
+  for (const graph::Prepared* model : models) {
+    minibatches.push_back(minibatch_bytes(*model));
+    weights += model->model_bytes;
   }
   std::sort(minibatches.rbegin(), minibatches.rend());
   const std::int64_t least = now + with_scratch(minibatches[0]);
@@ -102,4 +101,4 @@ void MemoryLimit::judge() const {
             report::human_bytes(*bytes_));
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::session

@@ -1,0 +1,127 @@
+#include "repsim/session.hpp"
+
+#include <algorithm>
+
+#include "output_structure.hpp"
+#include "repsim/bundle.hpp"
+
+namespace repsim::session {
+namespace {
+
+std::vector<std::string> names_of(std::span<const ModelSource> sources) {
+  std::vector<std::string> names;
+  for (const ModelSource& source : sources) names.push_back(source.spec.name);
+  return names;
+}
+
+Model open_model(const ModelSource& source, at::Device device) {
+  Model model;
+  model.loaded = load(source);
+  const graph::TraceRun trace = graph::dry_run(model.loaded);
+  model.output = model::recognise(model.loaded, trace.output, 1);
+  model.prepared = graph::prepare(model.loaded, trace, device);
+  model.output_structure = output_structure(trace.output);
+  return model;
+}
+
+/// Where a model's input shows the frames of a video; all of the frame without one.
+video::AffineMap input_to_frame(const model::InputSpec& input, const video::VideoInfo& video) {
+  if (video.path.empty()) return {};
+  return video::input_to_frame(input, video.width, video.height);
+}
+
+std::vector<Model> open_models(const Runtime& runtime, const SessionOptions& options, Progress& progress) {
+  runtime.memory_limit().check_files(options.models, MemoryLimit::AtOnce::kAll);
+  const std::vector<std::string> identifiers = bundle::identifiers(names_of(options.models));
+  std::vector<Model> models;
+  progress.begin("load models", static_cast<std::int64_t>(options.models.size()));
+  for (std::size_t i = 0; i < options.models.size(); ++i) {
+    models.push_back(open_model(options.models[i], runtime.device()));
+    models.back().identifier = identifiers[i];
+    progress.step();
+  }
+  progress.end();
+  if (options.check_models) options.check_models(models);
+  return models;
+}
+
+MemoryBudget memory_budget_beside(std::span<const Model> models, const MemoryLimit& limit) {
+  std::vector<const graph::Prepared*> prepared;
+  for (const Model& model : models) prepared.push_back(&model.prepared);
+  return limit.memory_budget(prepared);
+}
+
+/// Sets what models have of their places in the set, too: group and head.
+capture::ModelSet grouped(std::vector<Model>& models, const video::VideoInfo& video) {
+  capture::ModelSet set;
+  for (Model& model : models) {
+    const model::InputSpec& input = *model.loaded.spec.input;
+    const auto found = std::find(set.specs.begin(), set.specs.end(), input);
+    model.group = static_cast<int>(found - set.specs.begin());
+    if (found == set.specs.end()) {
+      set.specs.push_back(input);
+      if (!video.path.empty()) set.views.push_back(input_to_frame(input, video));
+    }
+    set.groups.push_back(model.group);
+    set.models.push_back(&model.prepared);
+    model.head = {model.name(), model.output.spec,       input, input_to_frame(input, video),
+                  model.group,  model.prepared.batchable};
+  }
+  return set;
+}
+
+}  // namespace
+
+model::Loaded load(const ModelSource& source) { return model::load(source.spec, source.input_source); }
+
+graph::Prepared prepare(const model::Loaded& loaded, at::Device device) {
+  return graph::prepare(loaded, graph::dry_run(loaded), device);
+}
+
+Session::Session(const Runtime& runtime, const SessionOptions& options, Progress& progress)
+    : models(open_models(runtime, options, progress)),
+      memory_budget(memory_budget_beside(models, runtime.memory_limit())),
+      video(options.video ? video::probe(*options.video, progress) : video::VideoInfo{}),
+      set(grouped(models, video)) {
+  if (options.truth) truth = verify::read_motchallenge(*options.truth, video.width, video.height, 0);
+}
+
+std::vector<const model::Loaded*> Session::loaded() const {
+  std::vector<const model::Loaded*> result;
+  for (const Model& model : models) result.push_back(&model.loaded);
+  return result;
+}
+
+std::vector<verify::Head> Session::heads() const {
+  std::vector<verify::Head> result;
+  for (const Model& model : models) result.push_back(model.head);
+  return result;
+}
+
+std::vector<video::Request> Session::requests(std::span<const FrameSet> sets) const {
+  std::vector<video::Request> requests;
+  for (const FrameSet& one : sets) {
+    for (const model::InputSpec& spec : set.specs) requests.push_back({one.frames, spec, one.perturbation});
+  }
+  return requests;
+}
+
+std::vector<capture::Stores> Session::split(std::vector<video::FrameStore> stores) const {
+  std::vector<capture::Stores> result;
+  for (std::size_t i = 0; i < stores.size(); ++i) {
+    if (i % set.specs.size() == 0) result.emplace_back();
+    result.back().push_back(std::move(stores[i]));
+  }
+  return result;
+}
+
+std::vector<capture::Stores> Session::decode(std::span<const FrameSet> sets, Progress& progress) const {
+  return split(video::decode(video, requests(sets), progress));
+}
+
+ModelIndex find_model(std::span<const Model> models, const std::string& name) {
+  const auto found = std::find_if(models.begin(), models.end(), [&](const Model& one) { return one.name() == name; });
+  return found == models.end() ? -1 : static_cast<ModelIndex>(found - models.begin());
+}
+
+}  // namespace repsim::session
