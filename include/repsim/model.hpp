@@ -12,14 +12,6 @@
 /// TorchScript models: loading, input, outputs. The only stage that reads other people's archives.
 namespace repsim::model {
 
-/// A library of operators that is not part of Torch, and what a model uses of it.
-struct OperatorLibrary {
-  std::string file;                    ///< name without folder
-  std::vector<std::string> operators;  ///< "torchvision::nms", sorted
-
-  friend bool operator==(const OperatorLibrary&, const OperatorLibrary&) = default;
-};
-
 /// A model as loaded, in evaluation mode, on the CPU.
 struct Loaded {
   ModelSpec spec;            ///< input is resolved; output.format may still be auto

@@ -221,4 +221,12 @@ inline constexpr std::array<Word<Background>, 4> kBackgroundWords{{
 /// The spec as `--input` takes it, without what is the default: "320x240,rgb,list". Numbers read back equal.
 [[nodiscard]] std::string input_flag(const InputSpec& spec);
 
+/// A library of operators that is not part of Torch, and what a model uses of it.
+struct OperatorLibrary {
+  std::string file;                    ///< name without folder
+  std::vector<std::string> operators;  ///< "torchvision::nms", sorted
+
+  friend bool operator==(const OperatorLibrary&, const OperatorLibrary&) = default;
+};
+
 }  // namespace repsim::model

@@ -9,8 +9,11 @@
 #include "repsim/base/json_io.hpp"
 #include "repsim/base/progress.hpp"
 #include "repsim/config.hpp"
+#include "repsim/dry_run.hpp"
+#include "repsim/inspection.hpp"
 #include "repsim/model_spec.hpp"
 #include "repsim/report.hpp"
+#include "repsim/verification.hpp"
 
 /// The chain of stages that plan, verify and bundle (later: check and sweep) share. No flags, no printing, no exit.
 namespace repsim::pipeline {
@@ -31,17 +34,12 @@ struct Outcome {
 /// @throws Error
 [[nodiscard]] Outcome plan(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress);
 
-/// `--dry-run`: everything up to the first frame; returns what would be done, readable.
-[[nodiscard]] std::string dry_run(const Settings& settings, const std::filesystem::path& out, bool force);
+/// `--dry-run`: everything up to the first frame. Returns what a plan would do.
+[[nodiscard]] report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force);
 
-/// What `repsim inspect` shows of one model; `text` for people, `json` for programs.
-struct Inspection {
-  std::string text;
-  Json json;
-};
 /// @param model  its input spec may be absent when the archive has it
 /// @param libraries  as in Settings
-[[nodiscard]] Inspection inspect(const model::ModelSpec& model, const std::vector<std::string>& libraries = {});
+[[nodiscard]] report::Inspection inspect(const model::ModelSpec& model, const std::vector<std::string>& libraries = {});
 
 struct VerifySettings {
   std::filesystem::path plan;        ///< plan.json, or the folder that holds it
@@ -55,20 +53,8 @@ struct VerifySettings {
   std::optional<std::int64_t> memory_limit;  ///< likewise
 };
 
-struct Verification {
-  std::string video_path;
-  std::vector<std::int64_t> frames;
-  std::vector<std::string> models;
-  std::vector<report::Fidelity> fidelity;  ///< per model
-  std::vector<std::optional<report::Accuracy>> accuracy;
-  bool holds = true;                    ///< every model keeps the plan's min_fidelity
-  double min_fidelity = 0;              ///< of models for which the plan asks no other
-  std::vector<double> min_fidelity_of;  ///< per model
-};
 /// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)
-[[nodiscard]] Verification verify(const VerifySettings& settings, Progress& progress);
-[[nodiscard]] Json to_json(const Verification& verification);
-[[nodiscard]] std::string to_text(const Verification& verification);
+[[nodiscard]] report::Verification verify(const VerifySettings& settings, Progress& progress);
 
 struct RebuildSettings {
   std::filesystem::path plan;  ///< plan.json, or the folder that holds it

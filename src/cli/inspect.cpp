@@ -33,8 +33,8 @@ void run_inspect(const InspectFlags& flags) {
   std::vector<std::string> sources(1);
   apply_inputs(flags.inputs, models, sources);
   apply_formats(flags.formats, models);
-  const pipeline::Inspection inspection = pipeline::inspect(models[0], flags.libraries);
-  print_result(flags.json ? to_text(inspection.json) : inspection.text);
+  const report::Inspection inspection = pipeline::inspect(models[0], flags.libraries);
+  print_result(flags.json ? to_text(report::to_json(inspection)) : report::to_text(inspection));
 }
 
 }  // namespace

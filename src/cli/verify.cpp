@@ -47,23 +47,22 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
 }
 
 /// The models that fell below what the plan promises.
-std::string broken_models(const pipeline::Verification& verification) {
+std::string broken_models(const report::Verification& verification) {
   std::string text;
-  for (std::size_t i = 0; i < verification.models.size(); ++i) {
-    const double value = verification.fidelity[i].value;
-    if (value >= verification.min_fidelity_of[i]) continue;
-    const bool own = verification.min_fidelity_of[i] != verification.min_fidelity;
-    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", verification.models[i], value,
-                        own ? fmt::format(", not {}", verification.min_fidelity_of[i]) : "");
+  for (const report::Verification::Model& model : verification.models) {
+    if (model.holds()) continue;
+    const bool own = model.min_fidelity != verification.min_fidelity;
+    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", model.name, model.fidelity.value,
+                        own ? fmt::format(", not {}", model.min_fidelity) : "");
   }
   return text;
 }
 
 void run_verify(const VerifyFlags& flags, Progress& progress) {
   const pipeline::VerifySettings settings = settings_of(flags);
-  const pipeline::Verification verification = pipeline::verify(settings, progress);
-  print_result(flags.json ? to_text(pipeline::to_json(verification)) : pipeline::to_text(verification));
-  if (!verification.holds) {
+  const report::Verification verification = pipeline::verify(settings, progress);
+  print_result(flags.json ? to_text(report::to_json(verification)) : report::to_text(verification));
+  if (!verification.holds()) {
     throw Error(ErrorKind::kDrift,
                 fmt::format("models below the plan's min_fidelity of {}: {}", verification.min_fidelity,
                             broken_models(verification)),

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "describe_plan.hpp"
-#include "repsim/report.hpp"
+#include "repsim/inspection.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -23,14 +23,6 @@ std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
 }
 
 }  // namespace
-
-Json libraries_json(const std::vector<model::OperatorLibrary>& libraries) {
-  Json list = Json::array();
-  for (const model::OperatorLibrary& library : libraries) {
-    list.push_back({{"library", library.file}, {"operators", library.operators}});
-  }
-  return list;
-}
 
 std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& shares) {
   Json models = Json::array();
@@ -59,7 +51,7 @@ std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& s
   manifest["inputs"] = inputs;
   manifest["models"] = models;
   manifest["shares"] = list;
-  manifest["operator_libraries"] = libraries_json(libraries_of(work));
+  manifest["operator_libraries"] = report::to_json(libraries_of(work));
   return repsim::to_text(manifest);
 }
 

@@ -215,7 +215,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   return outcome;
 }
 
-std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
+report::DryRun dry_run(const Settings& settings, const fs::path& out, bool force) {
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
   session::check_files(input_files(settings));
@@ -225,27 +225,26 @@ std::string dry_run(const Settings& settings, const fs::path& out, bool force) {
   options.video.reset();
   options.truth.reset();
   const session::Session work(runtime, options, silent);
-  std::string text;
+  report::DryRun would;
   for (std::size_t i = 0; i < work.models.size(); ++i) {
-    const graph::Prepared& model = work.models[i].prepared;
-    text += model.name + ": " + std::to_string(model.program.layers.size()) + " layers, " +
-            report::human_bytes(model.model_bytes) + ", input group " + std::to_string(work.set.groups[i]) +
-            ", format " + model::to_string(work.models[i].output.spec.format) +
-            (model.rewritable ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
+    const session::Model& model = work.models[i];
+    const auto layers = static_cast<std::int64_t>(model.prepared.program.layers.size());
+    would.models.push_back({model.name(), layers, model.prepared.model_bytes, work.set.groups[i],
+                            model.output.spec.format, model.prepared.opaque_reason});
   }
   const std::vector<Direction> considered = directions(settings, work.models);
-  for (const Direction& direction : considered)
-    text += "would consider " + direction.receiver + "<-" + direction.donor + "\n";
-  for (const session::Model& receiver : work.models) {
-    std::vector<ModelIndex> donors;
-    for (const Direction& direction : considered) {
-      if (direction.receiver == receiver.name()) donors.push_back(index_of(work, direction.donor));
+  for (const Direction& one : considered) would.directions.push_back({one.receiver, {one.donor}});
+  for (const session::Model& model : work.models) {
+    report::DryRun::Direction mixed{model.name(), {}};
+    for (const Direction& one : considered) {
+      if (one.receiver == mixed.receiver) mixed.donors.push_back(one.donor);
     }
-    if (donors.size() > 1) text += "would consider " + receiver.name() + "<-" + names_of(work, donors) + " mixed\n";
+    if (mixed.donors.size() > 1) would.directions.push_back(std::move(mixed));
   }
-  text += "would sample " + std::to_string(settings.frames) + " frames of " + settings.video + " and write to " +
-          out.string() + "\n";
-  return text;
+  would.frames = settings.frames;
+  would.video_path = settings.video;
+  would.out = out.string();
+  return would;
 }
 
 }  // namespace repsim::pipeline

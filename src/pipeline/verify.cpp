@@ -1,9 +1,5 @@
 #include "repsim/verify.hpp"
 
-#include <algorithm>
-#include <iomanip>
-#include <sstream>
-
 #include "open_plan.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
@@ -12,15 +8,6 @@ namespace repsim::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-
-Json fidelity_json(const verify::Fidelity& fidelity) {
-  return {{"value", fidelity.value},
-          {"interval", {fidelity.interval.low, fidelity.interval.high}},
-          {"frames", fidelity.frames},
-          {"own_detections", fidelity.own_detections},
-          {"bit_identical", fidelity.bit_identical},
-          {"max_abs_difference", fidelity.max_abs_difference}};
-}
 
 /// The frames of `video` on which to judge.
 std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const report::Plan& plan,
@@ -41,7 +28,7 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
 
 }  // namespace
 
-Verification verify(const VerifySettings& settings, Progress& progress) {
+report::Verification verify(const VerifySettings& settings, Progress& progress) {
   const session::Runtime runtime({settings.threads, "cpu", settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
   const fs::path file = plan_file(settings.plan);
@@ -71,76 +58,16 @@ Verification verify(const VerifySettings& settings, Progress& progress) {
   check.set = &session.set;
   check.frames = &stores.front();
 
-  Verification result;
+  report::Verification result;
   result.video_path = video_path;
   result.frames = frames;
   result.min_fidelity = report::min_fidelity(plan).value_or(0);
   for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {
-    result.models.push_back(plan.models[result.models.size()].name);
-    result.fidelity.push_back(verdict.fidelity);
-    result.accuracy.push_back(verdict.accuracy);
-    result.min_fidelity_of.push_back(report::min_fidelity(plan, result.models.back()).value_or(0));
-    result.holds = result.holds && verdict.fidelity.value >= result.min_fidelity_of.back();
+    const std::string& name = plan.models[result.models.size()].name;
+    result.models.push_back({name, verdict.fidelity, verdict.accuracy, report::min_fidelity(plan, name).value_or(0)});
   }
   runtime.memory_limit().judge();
   return result;
-}
-
-Json to_json(const Verification& verification) {
-  Json json;
-  json["video"] = verification.video_path;
-  json["frames"] = verification.frames;
-  json["min_fidelity"] = verification.min_fidelity;
-  json["holds"] = verification.holds;
-  json["models"] = Json::array();
-  for (std::size_t i = 0; i < verification.models.size(); ++i) {
-    Json one;
-    one["name"] = verification.models[i];
-    one["min_fidelity"] = verification.min_fidelity_of[i];
-    one["fidelity"] = fidelity_json(verification.fidelity[i]);
-    one["accuracy"] = nullptr;
-    if (const auto& accuracy = verification.accuracy[i]) {
-      one["accuracy"] = {{"own", accuracy->own},
-                         {"own_interval", {accuracy->own_interval.low, accuracy->own_interval.high}},
-                         {"merged", accuracy->merged},
-                         {"merged_interval", {accuracy->merged_interval.low, accuracy->merged_interval.high}},
-                         {"frames", accuracy->frames},
-                         {"truth_boxes", accuracy->truth_boxes}};
-    }
-    json["models"].push_back(std::move(one));
-  }
-  return json;
-}
-
-std::string to_text(const Verification& verification) {
-  std::size_t width = 5;
-  for (const std::string& name : verification.models) width = std::max(width, name.size());
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(3);
-  text << verification.frames.size() << " frames of " << verification.video_path << "\n";
-  for (std::size_t i = 0; i < verification.models.size(); ++i) {
-    const verify::Fidelity& fidelity = verification.fidelity[i];
-    text << "  " << std::left << std::setw(static_cast<int>(width)) << verification.models[i] << std::right;
-    if (fidelity.bit_identical) {
-      text << "  bit-identical to its original";
-    } else {
-      text << "  agrees with its original: fidelity " << fidelity.value << " [" << fidelity.interval.low << ", "
-           << fidelity.interval.high << "]"
-           << (fidelity.value < verification.min_fidelity_of[i] ? ", BELOW the plan's minimum" : "");
-    }
-    if (const auto& accuracy = verification.accuracy[i]) {
-      text << "; AP50 " << accuracy->own << " -> " << accuracy->merged << " (" << accuracy->truth_boxes << " boxes)";
-    }
-    text << "\n";
-  }
-  text << (verification.holds ? "holds" : "does not hold") << ": the plan asks for a fidelity of "
-       << verification.min_fidelity;
-  for (std::size_t i = 0; i < verification.models.size(); ++i) {
-    if (verification.min_fidelity_of[i] != verification.min_fidelity)
-      text << ", of " << verification.models[i] << " " << verification.min_fidelity_of[i];
-  }
-  text << "\n";
-  return text.str();
 }
 
 }  // namespace repsim::pipeline

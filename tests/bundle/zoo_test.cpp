@@ -120,9 +120,10 @@ TEST_P(Zoo, HasTheLayersThatItShould) {
 }
 
 TEST_P(Zoo, IsInspectedAsTextAndAsJson) {
-  const pipeline::Inspection inspection = pipeline::inspect(spec_of(GetParam()));
-  const Json json = parse_json(inspection.json.dump(), "inspect");
-  EXPECT_EQ(json, inspection.json);
+  const report::Inspection inspection = pipeline::inspect(spec_of(GetParam()));
+  const std::string text = report::to_text(inspection);
+  const Json json = report::to_json(inspection);
+  EXPECT_EQ(json, parse_json(json.dump(), "inspect"));
   EXPECT_EQ(json["transparent"], GetParam().layers > 0);
   ASSERT_EQ(json["layers"].size(), GetParam().layers);
   std::set<std::string> names;
@@ -131,13 +132,13 @@ TEST_P(Zoo, IsInspectedAsTextAndAsJson) {
     EXPECT_TRUE(names.insert(name).second) << name;
     EXPECT_FALSE(layer["shape"].empty()) << name;
     EXPECT_GT(layer["flops"], 0) << name;
-    EXPECT_THAT(inspection.text, testing::HasSubstr("\n" + name + " "));
+    EXPECT_THAT(text, testing::HasSubstr("\n" + name + " "));
     for (const std::string source : layer["inputs"]) EXPECT_TRUE(names.contains(source)) << source;
   }
   for (const Json& other : json["not_layers"]) EXPECT_NE(other["reason"], "") << other["name"];
-  EXPECT_THAT(inspection.text, testing::HasSubstr(json["transparent"] ? " layers in execution order"
-                                                                      : "the model is carried whole, because it " +
-                                                                            json["opaque_reason"].get<std::string>()));
+  EXPECT_THAT(text, testing::HasSubstr(json["transparent"] ? " layers in execution order"
+                                                           : "the model is carried whole, because it " +
+                                                                 json["opaque_reason"].get<std::string>()));
 }
 
 // Half, quantised and one frame at a time too: finite, like a reference in float64, and each layer is most like itself.
@@ -320,13 +321,15 @@ class NoLayers : public testing::TestWithParam<Place> {};
 
 TEST_P(NoLayers, AreListedWithTheReasonAsTextAndAsJson) {
   const Place& place = GetParam();
-  const pipeline::Inspection inspection = pipeline::inspect(zoo_spec(place.model));
+  const report::Inspection inspection = pipeline::inspect(zoo_spec(place.model));
+  const std::string text = report::to_text(inspection);
   std::vector<std::string> reasons;
-  for (const Json& other : inspection.json["not_layers"]) {
+  const Json json = report::to_json(inspection);
+  for (const Json& other : json["not_layers"]) {
     if (other["name"] == place.name) reasons.push_back(other["reason"]);
   }
-  EXPECT_THAT(reasons, testing::Contains(place.reason)) << inspection.text;
-  EXPECT_THAT(inspection.text, testing::HasSubstr(std::string("  ") + place.name + ": " + place.reason));
+  EXPECT_THAT(reasons, testing::Contains(place.reason)) << text;
+  EXPECT_THAT(text, testing::HasSubstr(std::string("  ") + place.name + ": " + place.reason));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -85,10 +85,10 @@ TEST_P(Formats, ArePlannedMeasuredAndVerified) {
   // Format and priors are read from what was written.
   VerifySettings again;
   again.plan = folder / "out";
-  const Verification verification = verify(again, silent);
-  ASSERT_EQ(verification.fidelity.size(), 2U);
-  EXPECT_NEAR(verification.fidelity[0].value, detector.fidelity.value, 1e-9);
-  EXPECT_EQ(verification.fidelity[0].own_detections, detector.fidelity.own_detections);
+  const report::Verification verification = verify(again, silent);
+  ASSERT_EQ(verification.models.size(), 2U);
+  EXPECT_NEAR(verification.models[0].fidelity.value, detector.fidelity.value, 1e-9);
+  EXPECT_EQ(verification.models[0].fidelity.own_detections, detector.fidelity.own_detections);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(kLayouts), [](const auto& info) {
@@ -100,9 +100,9 @@ INSTANTIATE_TEST_SUITE_P(All, Formats, testing::ValuesIn(kLayouts), [](const aut
 // Regressions without their priors are raw tensors, and what would make detections of them is said.
 TEST(FormatsWithoutPriors, AreRawTensorsAndSayWhatIsMissing) {
   for (const char* name : {"ssd_regressions", "landmark_ssd"}) {
-    const Inspection inspection = inspect(test::fixture_spec(name));
-    EXPECT_EQ(inspection.json["output"]["format"], "tensor") << name;
-    EXPECT_THAT(inspection.json["format_reason"].get<std::string>(), HasSubstr("output.priors has to say")) << name;
+    const report::Inspection inspection = inspect(test::fixture_spec(name));
+    EXPECT_EQ(inspection.output.format, model::OutputFormat::kTensor) << name;
+    EXPECT_THAT(inspection.format_reason, HasSubstr("output.priors has to say")) << name;
   }
 }
 

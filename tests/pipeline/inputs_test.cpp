@@ -91,9 +91,9 @@ TEST(Inputs, OfThreeKindsAreThreeArgumentsOfTheBundle) {
   VerifySettings again;
   again.plan = job.folder / "out";
   SilentProgress silent;
-  const Verification verification = verify(again, silent);
-  EXPECT_NEAR(verification.fidelity.at(0).value, plan.models[0].fidelity.value, 1e-9);
-  EXPECT_TRUE(verification.fidelity.at(2).bit_identical);
+  const report::Verification verification = verify(again, silent);
+  EXPECT_NEAR(verification.models.at(0).fidelity.value, plan.models[0].fidelity.value, 1e-9);
+  EXPECT_TRUE(verification.models.at(2).fidelity.bit_identical);
 }
 
 // Two receivers with one view take from one donor: the second share's matrices are there already.

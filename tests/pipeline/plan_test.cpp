@@ -121,12 +121,12 @@ TEST_F(PlanWithAShare, VerifiesAgainToTheSameFigures) {
   VerifySettings settings;
   settings.plan = shared_->job.out();
   SilentProgress silent;
-  const Verification verification = verify(settings, silent);
+  const report::Verification verification = verify(settings, silent);
   const report::Plan& plan = shared_->outcome.plan;
-  ASSERT_EQ(verification.fidelity.size(), 2U);
-  EXPECT_NEAR(verification.fidelity[0].value, plan.models[0].fidelity.value, 1e-9);
-  EXPECT_TRUE(verification.fidelity[1].bit_identical);
-  EXPECT_TRUE(verification.holds);
+  ASSERT_EQ(verification.models.size(), 2U);
+  EXPECT_NEAR(verification.models[0].fidelity.value, plan.models[0].fidelity.value, 1e-9);
+  EXPECT_TRUE(verification.models[1].fidelity.bit_identical);
+  EXPECT_TRUE(verification.holds());
   EXPECT_EQ(verification.frames, plan.holdout_frames);
 }
 
@@ -291,21 +291,20 @@ TEST(InterruptedPlan, EndsInEveryStageAndLeavesNothing) {
 
 TEST(TraceRun, TouchesNothing) {
   Job job({"small", "wide"});
-  const std::string text = dry_run(job.settings, job.out(), false);
+  const std::string text = report::to_text(dry_run(job.settings, job.out(), false));
   EXPECT_THAT(text, testing::AllOf(HasSubstr("small"), HasSubstr("would consider small<-wide")));
   expect_nothing_left(job);
 }
 
 TEST(Inspect, ListsLayersAsTextAndJson) {
-  const Inspection inspection = inspect(test::fixture_spec("small"));
-  EXPECT_THAT(inspection.text, HasSubstr("backbone.stage3.2"));
-  EXPECT_EQ(inspection.json["layers"].size(), test::open_fixtures({"small"}).program(0).layers.size());
-  EXPECT_EQ(inspection.json["transparent"], true);
+  const report::Inspection inspection = inspect(test::fixture_spec("small"));
+  EXPECT_THAT(report::to_text(inspection), HasSubstr("backbone.stage3.2"));
+  const Json json = report::to_json(inspection);
+  EXPECT_EQ(json["layers"].size(), test::open_fixtures({"small"}).program(0).layers.size());
+  EXPECT_EQ(json["transparent"], true);
 }
 
-TEST(Inspect, SaysWhyAModelIsCarriedWhole) {
-  EXPECT_NE(inspect(test::fixture_spec("counter")).json["opaque_reason"], "");
-}
+TEST(Inspect, SaysWhyAModelIsCarriedWhole) { EXPECT_NE(inspect(test::fixture_spec("counter")).opaque_reason, ""); }
 
 // The bundle cannot be loaded without the library: whoever gets the file has to learn that from it.
 TEST(PlanWithOperators, ListsThemInTheBundleAndReadsOtherFormatsBesides) {

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "repsim/model_spec.hpp"
+
+namespace repsim::report {
+
+/// What `repsim plan --dry-run` says: the plan's job up to its first frame.
+struct DryRun {
+  struct Model {
+    std::string name;
+    std::int64_t layers = 0;
+    std::int64_t bytes = 0;                                   ///< of parameters and buffers
+    int input_group = 0;                                      ///< models of one group take the same tensor
+    model::OutputFormat format = model::OutputFormat::kAuto;  ///< as recognised
+    std::string opaque_reason;                                ///< empty: the model is rewritable
+  };
+  struct Direction {
+    std::string receiver;
+    std::vector<std::string> donors;  ///< several: cuts whose layers come from different donors
+  };
+  std::vector<Model> models;          ///< in plan order
+  std::vector<Direction> directions;  ///< that a plan would consider
+  std::int64_t frames = 0;            ///< that it would sample
+  std::string video_path, out;        ///< out: the folder it would write
+};
+
+/// For a terminal: one line per model and per direction, then frames, video and folder. Final newline.
+[[nodiscard]] std::string to_text(const DryRun& dry_run);
+
+}  // namespace repsim::report

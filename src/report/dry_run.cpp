@@ -1,0 +1,23 @@
+#include "repsim/dry_run.hpp"
+
+#include "repsim/base/text.hpp"
+#include "repsim/report.hpp"
+
+namespace repsim::report {
+
+std::string to_text(const DryRun& dry_run) {
+  std::string text;
+  for (const DryRun::Model& model : dry_run.models) {
+    text += model.name + ": " + std::to_string(model.layers) + " layers, " + human_bytes(model.bytes) +
+            ", input group " + std::to_string(model.input_group) + ", format " + to_string(model.format) +
+            (model.opaque_reason.empty() ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
+  }
+  for (const DryRun::Direction& direction : dry_run.directions) {
+    text += "would consider " + direction.receiver + "<-" + join(direction.donors, "+") +
+            (direction.donors.size() > 1 ? " mixed" : "") + "\n";
+  }
+  return text + "would sample " + std::to_string(dry_run.frames) + " frames of " + dry_run.video_path +
+         " and write to " + dry_run.out + "\n";
+}
+
+}  // namespace repsim::report

@@ -1,0 +1,77 @@
+#include "repsim/verification.hpp"
+
+#include <algorithm>
+
+#include "repsim/base/text.hpp"
+
+namespace repsim::report {
+namespace {
+
+Json interval_list(const verify::Interval& interval) { return {interval.low, interval.high}; }
+
+Json fidelity_object(const verify::Fidelity& fidelity) {
+  return {{"value", fidelity.value},
+          {"interval", interval_list(fidelity.interval)},
+          {"frames", fidelity.frames},
+          {"own_detections", fidelity.own_detections},
+          {"bit_identical", fidelity.bit_identical},
+          {"max_abs_difference", fidelity.max_abs_difference}};
+}
+
+Json accuracy_object(const verify::Accuracy& accuracy) {
+  return {{"own", accuracy.own},       {"own_interval", interval_list(accuracy.own_interval)},
+          {"merged", accuracy.merged}, {"merged_interval", interval_list(accuracy.merged_interval)},
+          {"frames", accuracy.frames}, {"truth_boxes", accuracy.truth_boxes}};
+}
+
+std::string verdict(const Verification::Model& model) {
+  const verify::Fidelity& fidelity = model.fidelity;
+  if (fidelity.bit_identical) return "bit-identical to its original";
+  return "agrees with its original: fidelity " + fixed3(fidelity.value) + " [" + fixed3(fidelity.interval.low) + ", " +
+         fixed3(fidelity.interval.high) + "]" + (model.holds() ? "" : ", BELOW the plan's minimum");
+}
+
+}  // namespace
+
+bool Verification::holds() const {
+  return std::all_of(models.begin(), models.end(), [](const Model& model) { return model.holds(); });
+}
+
+Json to_json(const Verification& verification) {
+  Json json;
+  json["video"] = verification.video_path;
+  json["frames"] = verification.frames;
+  json["min_fidelity"] = verification.min_fidelity;
+  json["holds"] = verification.holds();
+  json["models"] = Json::array();
+  for (const Verification::Model& model : verification.models) {
+    json["models"].push_back({{"name", model.name},
+                              {"min_fidelity", model.min_fidelity},
+                              {"fidelity", fidelity_object(model.fidelity)},
+                              {"accuracy", model.accuracy ? accuracy_object(*model.accuracy) : Json()}});
+  }
+  return json;
+}
+
+std::string to_text(const Verification& verification) {
+  std::size_t width = 5;
+  for (const Verification::Model& model : verification.models) width = std::max(width, model.name.size());
+  std::string text = std::to_string(verification.frames.size()) + " frames of " + verification.video_path + "\n";
+  for (const Verification::Model& model : verification.models) {
+    text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict(model);
+    if (const auto& accuracy = model.accuracy) {
+      text += "; AP50 " + fixed3(accuracy->own) + " -> " + fixed3(accuracy->merged) + " (" +
+              std::to_string(accuracy->truth_boxes) + " boxes)";
+    }
+    text += "\n";
+  }
+  text += std::string(verification.holds() ? "holds" : "does not hold") + ": the plan asks for a fidelity of " +
+          fixed3(verification.min_fidelity);
+  for (const Verification::Model& model : verification.models) {
+    if (model.min_fidelity != verification.min_fidelity)
+      text += ", of " + model.name + " " + fixed3(model.min_fidelity);
+  }
+  return text + "\n";
+}
+
+}  // namespace repsim::report

@@ -1,0 +1,71 @@
+#include "repsim/verification.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "repsim/dry_run.hpp"
+
+namespace repsim::report {
+namespace {
+
+Verification sample() {
+  Verification verification;
+  verification.video_path = "street.mp4";
+  verification.frames = {6, 8};
+  verification.min_fidelity = 0.9;
+  verification.models.resize(3);
+  verification.models[0] = {"front", {0.95, {0.9, 1}}, verify::Accuracy{}, 0.9};
+  verification.models[0].accuracy->own = 0.5;
+  verification.models[0].accuracy->merged = 0.25;
+  verification.models[0].accuracy->truth_boxes = 7;
+  verification.models[1] = {"backwards", {0.7, {0.6, 0.8}}, std::nullopt, 0.8};
+  verification.models[2] = {"side", {1, {1, 1}}, std::nullopt, 0.9};
+  verification.models[2].fidelity.bit_identical = true;
+  return verification;
+}
+
+TEST(Verification, IsATextThatNamesWhatFellShort) {
+  EXPECT_EQ(to_text(sample()),
+            "2 frames of street.mp4\n"
+            "  front      agrees with its original: fidelity 0.950 [0.900, 1.000]; AP50 0.500 -> 0.250 (7 boxes)\n"
+            "  backwards  agrees with its original: fidelity 0.700 [0.600, 0.800], BELOW the plan's minimum\n"
+            "  side       bit-identical to its original\n"
+            "does not hold: the plan asks for a fidelity of 0.900, of backwards 0.800\n");
+}
+
+TEST(Verification, HoldsWhereEveryModelKeepsItsOwnMinimum) {
+  Verification verification = sample();
+  EXPECT_FALSE(verification.holds());
+  EXPECT_EQ(to_json(verification)["holds"], false);
+  verification.models[1].min_fidelity = 0.7;
+  EXPECT_TRUE(verification.holds());
+  EXPECT_EQ(to_json(verification)["holds"], true);
+}
+
+TEST(Verification, KeepsAllDigitsInJson) {
+  Verification verification = sample();
+  verification.models[0].fidelity.value = 0.1234567891;
+  const Json json = to_json(verification);
+  EXPECT_EQ(json["models"][0]["fidelity"]["value"], 0.1234567891);
+  EXPECT_EQ(json["models"][0]["accuracy"]["truth_boxes"], 7);
+  EXPECT_TRUE(json["models"][1]["accuracy"].is_null());
+}
+
+TEST(DryRun, SaysWhatAPlanWouldDo) {
+  DryRun would;
+  would.models = {{"small", 12, 3456, 0, model::OutputFormat::kYolov8, ""},
+                  {"counter", 0, 100, 1, model::OutputFormat::kTensor, "counts its calls"}};
+  would.directions = {{"small", {"wide"}}, {"small", {"wide", "tiny"}}};
+  would.frames = 256;
+  would.video_path = "street.mp4";
+  would.out = "plan";
+  EXPECT_EQ(to_text(would),
+            "small: 12 layers, 3.5 kB, input group 0, format yolov8\n"
+            "counter: 0 layers, 100 B, input group 1, format tensor (carried whole: it counts its calls)\n"
+            "would consider small<-wide\n"
+            "would consider small<-wide+tiny mixed\n"
+            "would sample 256 frames of street.mp4 and write to plan\n");
+}
+
+}  // namespace
+}  // namespace repsim::report
