@@ -8,7 +8,7 @@
 namespace repsim::report {
 namespace {
 
-constexpr double kWidth = 860, kHeight = 330, kLeft = 56, kRight = 840, kTop = 16, kBottom = 280;
+constexpr double kLeft = 56, kRight = 840, kTop = 16, kBottom = 280;  // the axes in candidates_chart.html
 
 /// Steps of 1, 2 or 5 times a power of ten: at most about six over the range.
 double tick_step(double range) {
@@ -19,9 +19,10 @@ double tick_step(double range) {
   return power * 10;
 }
 
-class Scatter {
+/// Bytes saved to the right, fidelity up.
+class Scale {
  public:
-  explicit Scatter(const Plan& plan) {
+  explicit Scale(const Plan& plan) {
     double lowest = min_fidelity(plan).value_or(1);
     for (const Candidate& candidate : plan.candidates) {
       least_ = std::min(least_, static_cast<double>(candidate.bytes_saved));
@@ -30,23 +31,8 @@ class Scatter {
     }
     most_ = std::max(most_, least_ + 1);
     low_ = std::clamp(std::floor((lowest - 0.02) * 10) / 10, 0.0, 0.9);
-    add_axes();
-    if (const auto target = min_fidelity(plan)) add_target(*target);
-    // What was chosen goes last, on top.
-    for (const bool chosen : {false, true}) {
-      for (const Candidate& candidate : plan.candidates) {
-        if (candidate.chosen == chosen) add(candidate);
-      }
-    }
   }
 
-  [[nodiscard]] std::string text() const {
-    return "<svg width=\"" + px(kWidth) + "\" height=\"" + px(kHeight) + "\" viewBox=\"0 0 " + px(kWidth) + " " +
-           px(kHeight) + "\" role=\"img\" aria-label=\"Candidates by bytes saved and fidelity\">\n" + body_ +
-           "</svg>\n";
-  }
-
- private:
   [[nodiscard]] double x(double bytes) const {
     return kLeft + (kRight - kLeft) * (bytes - least_) / (most_ - least_) * 0.97;
   }
@@ -54,88 +40,80 @@ class Scatter {
     return kBottom - (kBottom - kTop) * (std::clamp(fidelity, low_, 1.0) - low_) / (1 - low_);
   }
 
-  void add_axes() {
+  [[nodiscard]] Json fidelity_ticks() const {
+    Json ticks = Json::array();
     const double step = tick_step(1 - low_);
-    for (double fidelity = low_; fidelity <= 1 + 1e-9; fidelity += step) {
-      body_ += "<path class=\"grid\" d=\"M" + px(kLeft) + " " + px(y(fidelity)) + "H" + px(kRight) + "\"/><text x=\"" +
-               px(kLeft - 8) + "\" y=\"" + px(y(fidelity) + 4) + "\" text-anchor=\"end\">" + fixed(fidelity, 2) +
-               "</text>\n";
-    }
-    const double bytes_step = tick_step(most_ - least_);
-    for (double bytes = std::ceil(least_ / bytes_step) * bytes_step; bytes <= most_; bytes += bytes_step) {
-      body_ += "<path class=\"axis\" d=\"M" + px(x(bytes)) + " " + px(kBottom) + "v5\"/><text x=\"" + px(x(bytes)) +
-               "\" y=\"" + px(kBottom + 18) + "\" text-anchor=\"middle\">" + human_bytes(std::llround(bytes)) +
-               "</text>\n";
-    }
-    body_ += "<path class=\"axis\" d=\"M" + px(kLeft) + " " + px(kBottom) + "H" + px(kRight) + "\"/><text x=\"" +
-             px(kRight) + "\" y=\"" + px(kBottom + 38) + "\" text-anchor=\"end\">bytes saved</text><text x=\"" +
-             px(kLeft) + "\" y=\"" + px(kBottom + 38) + "\">up: fidelity of the receiver</text>\n";
+    for (double fidelity = low_; fidelity <= 1 + 1e-9; fidelity += step)
+      ticks.push_back({{"y", px(y(fidelity))}, {"text_y", px(y(fidelity) + 4)}, {"value", fixed(fidelity, 2)}});
+    return ticks;
   }
 
-  void add_target(double target) {
-    body_ += "<path class=\"target\" d=\"M" + px(kLeft) + " " + px(y(target)) + "H" + px(kRight) +
-             "\"/><text class=\"target-name\" x=\"" + px(kRight) + "\" y=\"" + px(y(target) - 5) +
-             "\" text-anchor=\"end\">asked for: " + shortest(target) + "</text>\n";
+  [[nodiscard]] Json byte_ticks() const {
+    Json ticks = Json::array();
+    const double step = tick_step(most_ - least_);
+    for (double bytes = std::ceil(least_ / step) * step; bytes <= most_; bytes += step)
+      ticks.push_back({{"x", px(x(bytes))}, {"value", human_bytes(std::llround(bytes))}});
+    return ticks;
   }
 
-  void add(const Candidate& candidate) {
-    const double at = x(static_cast<double>(candidate.bytes_saved)), predicted = y(candidate.predicted_fidelity);
-    const std::string title =
-        title_of(candidate) + ", " + counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "layer") +
-        " replaced\nsaves " + human_bytes(candidate.bytes_saved) + ", predicted " +
-        fidelity_text(candidate.predicted_fidelity) +
-        (candidate.measured_fidelity ? ", measured " + fidelity_text(*candidate.measured_fidelity) : "") + "\n" +
-        candidate.reason;
-    body_ += "<g><title>" + escaped(title) + "</title>";
-    if (candidate.measured_fidelity) {
-      const double measured = y(*candidate.measured_fidelity);
-      body_ += "<path class=\"link\" d=\"M" + px(at) + " " + px(predicted) + "V" + px(measured) + "\"/>" +
-               circle("predicted", at, predicted, 3) +
-               circle(candidate.chosen ? "chosen" : "measured", at, measured, candidate.chosen ? 7 : 4.5);
-    } else {
-      body_ += circle("predicted", at, predicted, 3);
-    }
-    body_ += "</g>\n";
-  }
-
-  static std::string circle(const char* css_class, double x, double y, double radius) {
-    return "<circle class=\"" + std::string(css_class) + "\" cx=\"" + px(x) + "\" cy=\"" + px(y) + "\" r=\"" +
-           px(radius) + "\"/>";
-  }
-
+ private:
   double least_ = 0, most_ = 0, low_ = 0;
-  std::string body_;
 };
 
-std::string layers_cell(const std::vector<std::string>& layers) {
-  std::string cell;
-  for (const std::string& layer : layers) cell += (cell.empty() ? "" : "<br/>") + span("layer", layer);
-  return cell;
+Json mark_view(const Scale& scale, const Candidate& candidate) {
+  Json mark{{"title", title_of(candidate) + ", " +
+                          counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "layer") + " replaced"},
+            {"saves", human_bytes(candidate.bytes_saved)},
+            {"predicted", fidelity_text(candidate.predicted_fidelity)},
+            {"reason", candidate.reason},
+            {"x", px(scale.x(static_cast<double>(candidate.bytes_saved)))},
+            {"predicted_y", px(scale.y(candidate.predicted_fidelity))},
+            {"measured", nullptr}};
+  if (candidate.measured_fidelity) {
+    mark["measured"] = {{"value", fidelity_text(*candidate.measured_fidelity)},
+                        {"y", px(scale.y(*candidate.measured_fidelity))},
+                        {"kind", candidate.chosen ? "chosen" : "measured"},
+                        {"radius", candidate.chosen ? "7" : "4.5"}};
+  }
+  return mark;
 }
 
-std::string candidates_table(const Plan& plan) {
-  std::string table =
-      "<details><summary>All candidates and why they were taken or not</summary>\n<div class=\"scroll\"><table>\n" +
-      table_row({"Share", "Layers of the receiver", "Verdict", "S", "Saves", "Predicted", "Measured"}, 3, "th");
-  for (const Candidate& candidate : plan.candidates) {
-    table += table_row({escaped(title_of(candidate, kArrow)), layers_cell(candidate.receiver_layers),
-                        (candidate.chosen ? "<span class=\"pill\">chosen</span> " : "") + escaped(candidate.reason),
-                        fixed(candidate.similarity, 2), human_bytes(candidate.bytes_saved),
-                        fidelity_text(candidate.predicted_fidelity),
-                        candidate.measured_fidelity ? fidelity_text(*candidate.measured_fidelity) : "-"},
-                       3);
+Json chart_view(const Plan& plan) {
+  const Scale scale(plan);
+  Json chart{{"fidelity_ticks", scale.fidelity_ticks()}, {"byte_ticks", scale.byte_ticks()}, {"target", nullptr}};
+  if (const auto target = min_fidelity(plan)) {
+    chart["target"] = {{"y", px(scale.y(*target))}, {"text_y", px(scale.y(*target) - 5)}, {"value", shortest(*target)}};
   }
-  return table + "</table></div></details>\n";
+  chart["marks"] = Json::array();
+  // Chosen candidates go last, on top.
+  for (const bool chosen : {false, true}) {
+    for (const Candidate& candidate : plan.candidates) {
+      if (candidate.chosen == chosen) chart["marks"].push_back(mark_view(scale, candidate));
+    }
+  }
+  return chart;
+}
+
+Json row_view(const Candidate& candidate) {
+  Json layers = Json::array();
+  for (const std::string& layer : candidate.receiver_layers)
+    layers.push_back({{"more", !layers.empty()}, {"name", layer}});
+  return {{"title", title_of(candidate, kArrow)},
+          {"layers", layers},
+          {"chosen", candidate.chosen},
+          {"reason", candidate.reason},
+          {"similarity", fixed(candidate.similarity, 2)},
+          {"saves", human_bytes(candidate.bytes_saved)},
+          {"predicted", fidelity_text(candidate.predicted_fidelity)},
+          {"measured", candidate.measured_fidelity ? fidelity_text(*candidate.measured_fidelity) : "-"}};
 }
 
 }  // namespace
 
-std::string candidates_section(const Plan& plan) {
-  return "<section>\n<h2>What was tried</h2>\n<p>repsim " + escaped(search_in_words(plan)) + ".</p>\n" +
-         Scatter(plan).text() +
-         "<p class=\"muted\">Hollow: predicted. Filled: measured on the hold-out frames, joined to its prediction. "
-         "Blue: chosen.</p>\n" +
-         candidates_table(plan) + "</section>\n";
+Json candidates_view(const Plan& plan) {
+  Json list = Json::array();
+  for (const Candidate& candidate : plan.candidates) list.push_back(row_view(candidate));
+  return {{"search", search_in_words(plan)}, {"chart", chart_view(plan)}, {"list", list}};
 }
 
 }  // namespace repsim::report

@@ -12,13 +12,11 @@ namespace {
 constexpr std::size_t kReplacedShown = 6;  ///< replaced layers listed per share; the page lists all
 
 std::string heading(const Plan& plan) {
-  std::string names;
-  for (const ModelEntry& model : plan.models) names += (names.empty() ? "" : ", ") + model.name;
   const auto fit = static_cast<std::int64_t>(plan.calibration_frames.size());
   const auto judge = static_cast<std::int64_t>(plan.holdout_frames.size());
   const bool chosen_apart = !plan.selection_frames.empty() && plan.selection_frames != plan.holdout_frames;
   const auto choose = chosen_apart ? static_cast<std::int64_t>(plan.selection_frames.size()) : 0;
-  return wrapped("repsim " + plan.tool_version + ": " + names + " on " + plan.video_path, "") +
+  return wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " + plan.video_path, "") +
          wrapped(counted(fit + choose + judge, "frame") + " of " + grouped(plan.video_frames) + ": the first " +
                      grouped(fit) + " fit, " + (chosen_apart ? grouped(choose) + " after them choose, " : "") +
                      "the last " + grouped(judge) + " judge",

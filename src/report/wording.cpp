@@ -91,6 +91,12 @@ std::optional<double> min_fidelity(const Plan& plan, const std::string& model) {
   return min_fidelity(plan);
 }
 
+std::string model_names(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const ModelEntry& model : plan.models) names.push_back(model.name);
+  return join(names, ", ");
+}
+
 std::string agreement_in_words(const ModelEntry& model) {
   const Fidelity& fidelity = model.fidelity;
   if (fidelity.frames == 0) return "its agreement with the original was not measured";

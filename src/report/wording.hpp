@@ -10,6 +10,9 @@
 /// original; the word accuracy is kept for ground truth.
 namespace repsim::report {
 
+/// "plain, mobile, tiny": the models of the plan, in its order.
+[[nodiscard]] std::string model_names(const Plan& plan);
+
 /// How the model's agreement compares with the original's own under small changes of the frames.
 [[nodiscard]] std::string agreement_in_words(const ModelEntry& model);
 

@@ -123,7 +123,7 @@ TEST(Html, EscapesAllTextOfThePlan) {
   const std::string page = html(plan, {matrix});
   EXPECT_EQ(occurrences(page, "<b id"), 0U);
   EXPECT_EQ(occurrences(page, "\"x\""), 0U);
-  EXPECT_GT(occurrences(page, "&lt;b id=&quot;x&quot;&gt;&amp;&#39;"), 20U);
+  EXPECT_GT(occurrences(page, "&lt;b id=&quot;x&quot;&gt;&amp;&apos;"), 20U);
   EXPECT_EQ(markup_complaint(page), "");
   plan.shares.clear();
   plan.after = plan.before;
