@@ -35,6 +35,8 @@ Inspection sample() {
   model.program.ops[0].flops = 1'234'567;
   model.program.ops[1].kind = "aten::add";
   model.program.ops[1].layer = 1;
+  model.program.ops[1].inputs = {0};
+  model.program.results = {1};
   model.program.others = {{"view", "view of another layer"}, {"exp", "constant"}, {"view", "view of another layer"}};
   return model;
 }
