@@ -5,6 +5,7 @@
 
 #include "describe_plan.hpp"
 #include "repsim/inspection.hpp"
+#include "repsim/report.hpp"
 
 namespace repsim::pipeline {
 namespace {
