@@ -128,7 +128,7 @@ struct Plan {
   std::string bundle_sha256;
 };
 
-/// What became of a plan whose bundle was written again.
+/// What `repsim bundle` found on a bundle that it wrote again from a plan.
 struct Rebuilt {
   struct Share {
     std::string receiver, donor;
@@ -185,7 +185,7 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 [[nodiscard]] std::string explanation(const Plan& plan, const std::string& model);
 
 /// One self-contained HTML page without scripts: totals, models, shares, similarity heatmaps, candidates, settings. A
-/// large matrix keeps every value in its picture (1.4 bytes of page per value) and has tooltips for blocks of layers.
+/// large matrix keeps every value in its picture and has tooltips for blocks of layers.
 [[nodiscard]] std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices);
 
 /// "1.2 MB", "34.5 kB", "812 B": decimal units, one decimal.

@@ -22,8 +22,8 @@ struct StudiedCut {
   planner::PredictorValues predictors{};
   double fidelity = 0;             ///< on hold-out frames
   std::optional<double> accuracy;  ///< AP50 of persons on them, with ground truth
-  /// Per entry of planner::kCombinedPredictors, foretold from other cuts of the same direction, and from other pairs of
-  /// models (NaN: there is none).
+  /// Per entry of planner::kCombinedPredictors: its prediction after learning from the other cuts of this direction, and
+  /// after learning from the cuts of other pairs of models (NaN: there are too few).
   std::vector<planner::Predicted> from_other_cuts, from_other_pairs;
 };
 
@@ -34,20 +34,20 @@ struct StudiedDirection {
   std::vector<std::string> skipped;    ///< cuts that could not be computed, and why
 };
 
-/// How well predictors go along with what was measured, over some of the cuts.
+/// Correlation of each predictor with what was measured, over some of the cuts.
 struct CorrelationTable {
   std::string receiver, donor;  ///< both empty: all directions pooled
   std::string subset;           ///< "all", "equal-depth", "fidelity-above-0.8"
   std::string against;          ///< "fidelity", "accuracy"
   std::int64_t cuts = 0;
   struct Row {
-    std::string predictor;  ///< key of a predictor or of a predictor (foretold from other cuts of the same direction)
+    std::string predictor;  ///< key in planner::kPredictors or planner::kCombinedPredictors (from_other_cuts)
     planner::Correlation pearson, spearman;
   };
   std::vector<Row> rows;
 };
 
-/// How good predictions are, out of sample.
+/// The errors of one combined predictor on cuts from which it did not learn.
 struct PredictionTable {
   std::string receiver, donor;  ///< both empty: all directions pooled
   std::string combined;         ///< key in planner::kCombinedPredictors
@@ -81,7 +81,8 @@ struct Validation {
   std::vector<PredictionTable> predictions;
 };
 
-/// Works out predictions, correlations and both kinds of tables from the cuts.
+/// Fills in the predictions of every cut (from_other_cuts, from_other_pairs) and the tables `correlations` and
+/// `predictions`, from directions, measured cuts and seed. Deterministic; a second call changes nothing.
 void fill_tables(Validation& validation);
 
 [[nodiscard]] Json to_json(const Validation& validation);
@@ -89,7 +90,7 @@ void fill_tables(Validation& validation);
 [[nodiscard]] std::string to_csv(const Validation& validation);
 /// One self-contained page: tables and a scatter plot per predictor.
 [[nodiscard]] std::string html(const Validation& validation);
-/// The tables for a terminal.
+/// The tables for a terminal: at most 100 columns, final newline.
 [[nodiscard]] std::string summary(const Validation& validation);
 
 }  // namespace repsim::report

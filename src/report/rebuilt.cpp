@@ -22,11 +22,6 @@ Json model_json(const Rebuilt::Model& model) {
           {"holds", model.holds()}};
 }
 
-std::string interval_text(const Fidelity& fidelity) {
-  if (fidelity.interval.low == fidelity.interval.high) return "-";
-  return fixed(fidelity.interval.low, 3) + " to " + fixed(fidelity.interval.high, 3);
-}
-
 }  // namespace
 
 bool Rebuilt::holds() const {
@@ -57,7 +52,7 @@ Json to_json(const Rebuilt& rebuilt) {
 std::string summary(const Rebuilt& rebuilt) {
   TextTable models({"Model", "Fidelity", "90 % interval", "Planned", "Asked for", "Holds"});
   for (const Rebuilt::Model& model : rebuilt.models) {
-    models.add_row({model.name, fidelity_text(model.fidelity.value), interval_text(model.fidelity),
+    models.add_row({model.name, fidelity_text(model.fidelity.value), interval_text(model.fidelity.interval),
                     fidelity_text(model.planned_fidelity), shortest(model.min_fidelity), model.holds() ? "yes" : "NO"});
     if (model.fidelity.bit_identical) models.add_note("every output equals the original's, bit for bit");
   }

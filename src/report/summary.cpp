@@ -23,20 +23,15 @@ std::string heading(const Plan& plan) {
                  "");
 }
 
-std::string interval_text(const Fidelity& fidelity) {
-  if (fidelity.interval.low == fidelity.interval.high) return "-";
-  return fixed(fidelity.interval.low, 3) + " to " + fixed(fidelity.interval.high, 3);
-}
-
 std::string models_table(const Plan& plan) {
   TextTable table({"Model", "Fidelity", "90 % interval", "Parameters", "Bytes", "After"});
   for (const ModelEntry& model : plan.models) {
     const bool measured = model.fidelity.frames > 0;
     table.add_row({model.name, measured ? fidelity_text(model.fidelity.value) : "-",
-                   measured ? interval_text(model.fidelity) : "-", grouped(model.parameters), human_bytes(model.bytes),
-                   human_bytes(bytes_after(plan, model))});
+                   measured ? interval_text(model.fidelity.interval) : "-", grouped(model.parameters),
+                   human_bytes(model.bytes), human_bytes(bytes_after(plan, model))});
     table.add_note(agreement_in_words(model));
-    for (const std::string& note : {yardsticks_in_words(model), accuracy_in_words(model)}) {
+    for (const std::string& note : {baselines_in_words(model), accuracy_in_words(model)}) {
       if (!note.empty()) table.add_note(note);
     }
   }

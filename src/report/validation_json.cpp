@@ -7,7 +7,7 @@
 namespace repsim::report {
 namespace {
 
-/// Guides differ in size by many powers of ten: significant digits, not decimals.
+/// Predictors differ in size by many powers of ten, so they keep significant digits, not decimals.
 Json significant_or_null(double value) { return std::isnan(value) ? Json() : Json(rounded_significant(value)); }
 
 Json correlation_json(const planner::Correlation& correlation) {

@@ -96,7 +96,7 @@ void predict_from_other_pairs(const Group& group, Validation& validation) {
   for (const StudiedCut& cut : validation.cuts) {
     if (pair_of(validation, cut) != pair) others.add(cut);
   }
-  // What is undefined for all that is to be foretold must not be learned from either.
+  // A predictor that is undefined for every cut to predict must not be learned from either.
   for (std::size_t predictor = 0; predictor < planner::kPredictors.size(); ++predictor) {
     const bool undefined = std::all_of(group.members.begin(), group.members.end(), [&](std::size_t member) {
       return std::isnan(validation.cuts[member].predictors[predictor]);
@@ -115,7 +115,7 @@ void predict_from_other_pairs(const Group& group, Validation& validation) {
   }
 }
 
-/// Foretold and measured, one beside the other.
+/// Predictions beside measurements.
 struct Outcomes {
   std::vector<double> predicted, measured;
   double missed = 0, held = 0, width = 0;
@@ -156,8 +156,8 @@ void add_prediction(const Group& group, const planner::CombinedPredictor& combin
   validation.predictions.push_back(std::move(table));
 }
 
-/// What a few measured cuts of a direction, drawn again and again, foretell of its others: means over the draws; the
-/// interval of the correlation is that of the draws.
+/// Learns from a few measured cuts of a direction and predicts the others, for several draws of these few. The table
+/// holds means over the draws, and the range of the correlation over them.
 void add_few_trials(const Group& group, const planner::CombinedPredictor& combined, Validation& validation) {
   if (group.members.size() < kFewTrials + 8) return;
   PredictionTable table;

@@ -38,7 +38,7 @@ std::string correlations_text(const Validation& validation, const CorrelationTab
   return of_all(all.receiver, all.donor) + ", " + cuts + ": correlation with fidelity\n" + table.text() + "\n";
 }
 
-/// What is foretold of the same cuts.
+/// The errors of the combined predictors in one direction, or pooled over all.
 std::string predictions_text(const Validation& validation, const std::string& receiver, const std::string& donor) {
   TextTable table({"out of sample", "learned from", "cuts", "Pearson", "above 0.8", "error", "in interval", "width"});
   bool any = false;

@@ -9,12 +9,13 @@
 namespace repsim::report {
 namespace {
 
-struct Yardstick {
+/// The original against itself on frames with a small change.
+struct Baseline {
   double value;
   const char* change;
 };
 
-std::array<Yardstick, 3> yardsticks_of(const Fidelity& fidelity) {
+std::array<Baseline, 3> baselines_of(const Fidelity& fidelity) {
   return {
       {{fidelity.jpeg95, "JPEG 95"}, {fidelity.jpeg80, "JPEG 80"}, {fidelity.shift_one_pixel, "a shift by one pixel"}}};
 }
@@ -105,9 +106,9 @@ std::string agreement_in_words(const ModelEntry& model) {
     return "the original itself finds nothing of score >= " + shortest(model.output.score_threshold) +
            " on these frames, so there is nothing to agree with";
   }
-  const Yardstick* met = nullptr;
-  const std::array<Yardstick, 3> baselines = yardsticks_of(fidelity);
-  for (const Yardstick& baseline : baselines) {
+  const Baseline* met = nullptr;
+  const std::array<Baseline, 3> baselines = baselines_of(fidelity);
+  for (const Baseline& baseline : baselines) {
     if (baseline.value <= fidelity.value && (met == nullptr || baseline.value > met->value)) met = &baseline;
   }
   if (met != nullptr) {
@@ -118,15 +119,20 @@ std::string agreement_in_words(const ModelEntry& model) {
          "pixel";
 }
 
-std::string yardsticks_in_words(const ModelEntry& model) {
+std::string baselines_in_words(const ModelEntry& model) {
   if (model.fidelity.frames == 0 || model.fidelity.bit_identical || !says_something(model)) return {};
   std::string text = "original against itself:";
   const char* separator = " ";
-  for (const Yardstick& baseline : yardsticks_of(model.fidelity)) {
+  for (const Baseline& baseline : baselines_of(model.fidelity)) {
     text += separator + std::string(baseline.change) + " " + fidelity_text(baseline.value);
     separator = ", ";
   }
   return text;
+}
+
+std::string interval_text(const verify::Interval& interval) {
+  if (interval.low == interval.high) return "-";
+  return fixed(interval.low, 3) + " to " + fixed(interval.high, 3);
 }
 
 std::string accuracy_in_words(const ModelEntry& model) {

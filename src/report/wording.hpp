@@ -18,7 +18,10 @@ namespace repsim::report {
 
 /// "original against itself: JPEG 95 0.967, JPEG 80 0.912, shift by one pixel 0.857"; empty when bit-identical or not
 /// measured.
-[[nodiscard]] std::string yardsticks_in_words(const ModelEntry& model);
+[[nodiscard]] std::string baselines_in_words(const ModelEntry& model);
+
+/// "0.912 to 0.934"; "-" where both ends are equal: such an interval is not defined.
+[[nodiscard]] std::string interval_text(const verify::Interval& interval);
 
 /// Accuracy of original and merged model with intervals; empty without ground truth.
 [[nodiscard]] std::string accuracy_in_words(const ModelEntry& model);

@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <opencv2/imgcodecs.hpp>
 #include <set>
 
@@ -128,6 +131,20 @@ TEST(Html, EscapesAllTextOfThePlan) {
   plan.shares.clear();
   plan.after = plan.before;
   EXPECT_EQ(occurrences(html(plan, {}), "<b id"), 0U);
+}
+
+// {{{name}}} and {{&name}} would insert text as it is.
+TEST(Html, TemplatesInsertEscapedTextOnly) {
+  int templates = 0;
+  for (const auto& file :
+       std::filesystem::directory_iterator(std::filesystem::path(REPSIM_SOURCE_DIR) / "src" / "report" / "templates")) {
+    std::ifstream stream(file.path());
+    const std::string text{std::istreambuf_iterator<char>(stream), {}};
+    EXPECT_THAT(text, Not(HasSubstr("{{{"))) << file.path();
+    EXPECT_THAT(text, Not(HasSubstr("{{&"))) << file.path();
+    ++templates;
+  }
+  EXPECT_GT(templates, 10);
 }
 
 TEST(Html, StaysBelowAMegabyteFor100By100Layers) {

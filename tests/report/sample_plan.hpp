@@ -37,6 +37,70 @@ inline ModelEntry sample_model(const std::string& name, std::int64_t parameters,
   return model;
 }
 
+inline Share sample_share() {
+  Share share;
+  share.receiver = "plain";
+  share.donor = "mobile";
+  share.donors = {"mobile"};
+  share.replaced = {
+      {"backbone.stage2", "mobile", "backbone.body.5.project", 0.8123456789, "linear", false, 0.08},
+      {"backbone.stage3", "mobile", "backbone.body.9.project", 0.75, "resize+linear", true, 0.12},
+      {"backbone.pool", "mobile", "backbone.body.9.pool", std::numeric_limits<double>::quiet_NaN(), "none", true, 0}};
+  share.auxiliary_inputs = {{"mobile", "backbone.body.2.project"}};
+  share.removed_layers = {"backbone.stem", "backbone.stage1", "backbone.stage2", "backbone.stage3", "backbone.pool"};
+  share.bytes_removed = 400000;
+  share.bytes_added = 25600;
+  share.flops_removed = 90000000;
+  share.flops_added = 1200000;
+  share.predicted_fidelity = 0.915;
+  share.measured_fidelity = 0.9213456789;
+  return share;
+}
+
+inline std::vector<Candidate> sample_candidates() {
+  std::vector<Candidate> candidates{{"plain",
+                                     "mobile",
+                                     {"backbone.stage2", "backbone.stage3"},
+                                     {"mobile", "mobile"},
+                                     {"backbone.body.5.project", "backbone.body.9.project"},
+                                     0.75,
+                                     374400,
+                                     88800000,
+                                     0.915,
+                                     0.9213456789,
+                                     true,
+                                     "the largest saving that keeps fidelity 0.90"},
+                                    {"plain",
+                                     "mobile",
+                                     {"neck"},
+                                     {"mobile"},
+                                     {"neck"},
+                                     0.6,
+                                     450000,
+                                     95000000,
+                                     0.88,
+                                     0.84,
+                                     false,
+                                     "fidelity 0.840 is below 0.90"},
+                                    {"mobile",
+                                     "plain",
+                                     {"backbone.body.9.project"},
+                                     {"plain"},
+                                     {"backbone.stage3"},
+                                     std::numeric_limits<double>::quiet_NaN(),
+                                     200000,
+                                     60000000,
+                                     0.8,
+                                     std::nullopt,
+                                     false,
+                                     "predicted below 0.90"}};
+  candidates[0].latency_saved_ns = 1250000;
+  candidates[0].memory_saved = 874400;
+  candidates[1].r2 = 0.91;
+  candidates[1].predicted_interval = {0.8, 0.93};
+  return candidates;
+}
+
 /// Two small detectors, the first of which takes its backbone from the second.
 inline Plan sample_plan() {
   Plan plan;
@@ -57,64 +121,9 @@ inline Plan sample_plan() {
   plan.models[1].fidelity.interval = {1, 1};
   plan.models[1].fidelity.max_abs_difference = 0;
   plan.inputs = {{plan.models[0].input, {"plain", "mobile"}}};
-  Share share;
-  share.receiver = "plain";
-  share.donor = "mobile";
-  share.donors = {"mobile"};
-  share.replaced = {
-      {"backbone.stage2", "mobile", "backbone.body.5.project", 0.8123456789, "linear", false, 0.08},
-      {"backbone.stage3", "mobile", "backbone.body.9.project", 0.75, "resize+linear", true, 0.12},
-      {"backbone.pool", "mobile", "backbone.body.9.pool", std::numeric_limits<double>::quiet_NaN(), "none", true, 0}};
-  share.auxiliary_inputs = {{"mobile", "backbone.body.2.project"}};
-  share.removed_layers = {"backbone.stem", "backbone.stage1", "backbone.stage2", "backbone.stage3", "backbone.pool"};
-  share.bytes_removed = 400000;
-  share.bytes_added = 25600;
-  share.flops_removed = 90000000;
-  share.flops_added = 1200000;
-  share.predicted_fidelity = 0.915;
-  share.measured_fidelity = 0.9213456789;
-  plan.shares = {share};
+  plan.shares = {sample_share()};
   plan.exact = {3, 1200, 2, 5000000};
-  plan.candidates = {{"plain",
-                      "mobile",
-                      {"backbone.stage2", "backbone.stage3"},
-                      {"mobile", "mobile"},
-                      {"backbone.body.5.project", "backbone.body.9.project"},
-                      0.75,
-                      374400,
-                      88800000,
-                      0.915,
-                      0.9213456789,
-                      true,
-                      "the largest saving that keeps fidelity 0.90"},
-                     {"plain",
-                      "mobile",
-                      {"neck"},
-                      {"mobile"},
-                      {"neck"},
-                      0.6,
-                      450000,
-                      95000000,
-                      0.88,
-                      0.84,
-                      false,
-                      "fidelity 0.840 is below 0.90"},
-                     {"mobile",
-                      "plain",
-                      {"backbone.body.9.project"},
-                      {"plain"},
-                      {"backbone.stage3"},
-                      std::numeric_limits<double>::quiet_NaN(),
-                      200000,
-                      60000000,
-                      0.8,
-                      std::nullopt,
-                      false,
-                      "predicted below 0.90"}};
-  plan.candidates[0].latency_saved_ns = 1250000;
-  plan.candidates[0].memory_saved = 874400;
-  plan.candidates[1].r2 = 0.91;
-  plan.candidates[1].predicted_interval = {0.8, 0.93};
+  plan.candidates = sample_candidates();
   plan.before = {272000, 1088000, 816000000, 9000000, 12345678};
   plan.deduplicated = {271700, 1086800, 811000000, 9000000, 12300000};
   plan.after = {178400, 713600, 727200000, 8500000, 11095678};
@@ -123,7 +132,7 @@ inline Plan sample_plan() {
   return plan;
 }
 
-/// The same with a third model, which gives the pool.
+/// sample_plan() with a third model, which gives the pool.
 inline Plan sample_plan_of_mixed_donors() {
   Plan plan = sample_plan();
   plan.models.push_back(sample_model("tiny", 9000, 1.0));
@@ -138,7 +147,7 @@ inline Plan sample_plan_of_mixed_donors() {
   return plan;
 }
 
-/// The same where nothing could be shared at the asked fidelity.
+/// sample_plan() where no candidate keeps the asked fidelity, so that nothing is shared.
 inline Plan sample_plan_without_shares() {
   Plan plan = sample_plan();
   plan.shares.clear();
