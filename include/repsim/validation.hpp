@@ -22,8 +22,8 @@ struct StudiedCut {
   planner::PredictorValues predictors{};
   double fidelity = 0;             ///< on hold-out frames
   std::optional<double> accuracy;  ///< AP50 of persons on them, with ground truth
-  /// Per entry of planner::kCombinedPredictors: its prediction after learning from the other cuts of this direction, and
-  /// after learning from the cuts of other pairs of models (NaN: there are too few).
+  /// Per entry of planner::kCombinedPredictors: its prediction after learning from the other cuts of this direction,
+  /// and after learning from the cuts of other pairs of models (NaN: there are too few).
   std::vector<planner::Predicted> from_other_cuts, from_other_pairs;
 };
 
