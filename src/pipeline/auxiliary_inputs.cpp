@@ -15,13 +15,10 @@ constexpr std::int64_t kMostChannels = 1024;  // of all layers offered: what cho
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-/// The receiver's layers in which what the candidate's maps return is found.
-std::vector<int> returned_layers(const Workspace& work, const planner::Candidate& candidate,
-                                 const fit::Attachment& attachment) {
-  if (attachment.refit_nodes.empty()) return candidate.receiver_layers;
+/// The receiver's layers that hold what the attachment's maps return; -1: none does.
+std::vector<LayerIndex> returned_layers(const fit::Attachment& attachment) {
   std::vector<LayerIndex> layers;
-  for (const int node : attachment.refit_nodes)
-    layers.push_back(graph::convolution_geometry(work.models[candidate.receiver].prepared, node).layer);
+  for (const fit::AttachedMap& map : attachment.maps) layers.push_back(map.geometry.layer);
   return layers;
 }
 
@@ -62,7 +59,7 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
                                                       const planner::Candidate& candidate,
                                                       const fit::Attachment& attachment,
                                                       std::span<const graph::Splice> before) {
-  const std::vector<int> returned = returned_layers(work, candidate, attachment);
+  const std::vector<LayerIndex> returned = returned_layers(attachment);
   if (std::any_of(returned.begin(), returned.end(), [](LayerIndex layer) { return layer < 0; })) return {};
   struct Offer {
     fit::DonorLayer auxiliary;

@@ -66,7 +66,7 @@ report::Share share_of(const Workspace& work, const FittedShare& accepted,
     replaced.donor_layer = donor.program.layers[from].name;
     replaced.similarity = matrix_of.at(accepted.candidate.donors[i]).at(at(to), at(from));
     replaced.adapter = adapter_word(accepted.attachment, i);
-    replaced.refit = !accepted.attachment.refit_nodes.empty();
+    replaced.refit = accepted.attachment.is_refit();
     replaced.correction_rank = accepted.attachment.rank;
     replaced.residual = accepted.fitted.residuals[i];
     share.replaced.push_back(std::move(replaced));
@@ -133,10 +133,11 @@ DonorNames donor_names(const Workspace& work, const planner::Candidate& candidat
 }
 
 std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement) {
-  const std::string map = attachment.resample[replacement] ? "resample"
-                          : attachment.resize[replacement] ? "resize"
-                                                           : "";
-  if (!attachment.linear[replacement]) return map.empty() ? "none" : map;
+  const fit::SizeChange change = attachment.size_changes[replacement];
+  const std::string map = change == fit::SizeChange::kResample ? "resample"
+                          : change == fit::SizeChange::kResize ? "resize"
+                                                               : "";
+  if (!attachment.adds_linear()) return map.empty() ? "none" : map;
   return map.empty() ? "linear" : map + "+linear";
 }
 

@@ -37,7 +37,7 @@ void check_shares(const EditedPlan& edited);
 /// A share of the plan in terms of the models.
 struct PlannedShare {
   planner::Candidate candidate;
-  fit::Options options;
+  fit::AttachmentOptions options;
   fit::Attachment attachment;
 };
 

@@ -76,13 +76,15 @@ void FitFrames::take(ModelIndex model, const c10::IValue& output, std::int64_t f
   progress_.spend("detections", [&] { add_boxes(work_.models[model].head, output, frames, weights_tried_[model]); });
 }
 
-std::vector<fit::Part> FitFrames::part_tried(ModelIndex receiver, fit::Reuse* reuse) {
-  return {{tried(), weights_tried(receiver).at(receiver), reuse}};
+std::vector<fit::FrameSubset> FitFrames::part_tried(ModelIndex receiver, fit::Reuse* reuse) {
+  return {{&tried(), &weights_tried(receiver), reuse}};
 }
 
-std::vector<fit::Part> FitFrames::parts(ModelIndex receiver, fit::Reuse* reuse) {
-  std::vector<fit::Part> parts = part_tried(receiver, reuse);
-  if (!all_tried()) parts.push_back({rest_, weights_of(rest_, weights_rest_, receiver)});
+std::vector<fit::FrameSubset> FitFrames::parts(ModelIndex receiver, fit::Reuse* reuse) {
+  std::vector<fit::FrameSubset> parts = part_tried(receiver, reuse);
+  if (all_tried()) return parts;
+  (void)weights_of(rest_, weights_rest_, receiver);
+  parts.push_back({&rest_, &weights_rest_, nullptr});
   return parts;
 }
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "repsim/fit.hpp"
+#include "repsim/fit/fitting.hpp"
 #include "repsim/verify.hpp"
 #include "workspace.hpp"
 
@@ -29,9 +29,9 @@ class FitFrames {
 
   /// What a fit of this receiver that is kept sees.
   /// @param reuse  of tried()
-  std::vector<fit::Part> parts(ModelIndex receiver, fit::Reuse* reuse);
+  std::vector<fit::FrameSubset> parts(ModelIndex receiver, fit::Reuse* reuse);
   /// What one that is tried sees.
-  std::vector<fit::Part> part_tried(ModelIndex receiver, fit::Reuse* reuse);
+  std::vector<fit::FrameSubset> part_tried(ModelIndex receiver, fit::Reuse* reuse);
 
  private:
   const fit::SampleWeights& weights_of(const capture::Stores& part, fit::WeightsOf& known, ModelIndex receiver);

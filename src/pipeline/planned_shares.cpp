@@ -44,8 +44,9 @@ class Planned {
     check_all_are_read(candidate);
     planned.options = options();
     planned.options.auxiliary_inputs = auxiliary_inputs(candidate, planned.options.rank);
-    planned.attachment = fit::plan_attachment(work_.set, cut_of(candidate), planned.options);
-    check_attachment(planned);
+    std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, cut_of(candidate), planned.options);
+    check_attachment(planned, attachment);
+    planned.attachment = std::move(*attachment);
     return planned;
   }
 
@@ -141,8 +142,8 @@ class Planned {
   }
 
   /// What the share's own words ask for; where it has none, what the plan's settings allow.
-  fit::Options options() const {
-    fit::Options options = fit_options(edited_.settings);
+  fit::AttachmentOptions options() const {
+    fit::AttachmentOptions options = fit_options(edited_.settings);
     const auto any_says = [&](auto&& says) { return std::any_of(requests_.begin(), requests_.end(), says); };
     if (any_says([](const AttachmentRequest& one) { return one.adapter.has_value(); }))
       options.linear =
@@ -154,17 +155,17 @@ class Planned {
     return options;
   }
 
-  void check_attachment(const PlannedShare& planned) const {
-    const fit::Attachment& attachment = planned.attachment;
+  void check_attachment(const PlannedShare& planned, const std::optional<fit::Attachment>& attachment) const {
+    const bool is_refit = attachment && attachment->is_refit();
     for (std::size_t i = 0; i < requests_.size(); ++i) {
-      if (requests_[i].refit.value_or(false) && attachment.refit_nodes.empty()) {
+      if (requests_[i].refit.value_or(false) && !is_refit) {
         fail(i, "refit", "no convolution behind these layers can be solved again",
              R"("refit": false and "adapter": "linear")");
       }
-      if (!requests_[i].refit.value_or(true) && !attachment.refit_nodes.empty())
+      if (!requests_[i].refit.value_or(true) && is_refit)
         fail(i, "refit", "the layers of a share are refitted together", "the same for all its layers");
     }
-    if (!attachment.possible) {
+    if (!attachment) {
       for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
         const std::int64_t wanted = channels(planned.candidate.receiver, planned.candidate.receiver_layers[i]),
                            supplied = channels(planned.candidate.donors[i], planned.candidate.donor_layers[i]);
@@ -177,7 +178,7 @@ class Planned {
       fail(0, "donor_layer", "these layers cannot be joined", "other layers");
     }
     for (std::size_t i = 0; i < requests_.size(); ++i) {
-      const std::string word = adapter_word(attachment, i);
+      const std::string word = adapter_word(*attachment, i);
       if (requests_[i].adapter && fitted_part(*requests_[i].adapter) != fitted_part(word)) {
         fail(i, "adapter", "this share's layers get the adapter '" + word + "', not '" + *requests_[i].adapter + "'",
              "\"" + word + "\", or leave the key out");

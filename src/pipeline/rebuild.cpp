@@ -46,8 +46,8 @@ std::vector<FittedShare> refitted(const Workspace& work, const std::vector<Plann
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
     for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one]->fitted.splice);
-    fit::Fitted refit = fit::fit(work.set, frames.parts(share.candidate.receiver, nullptr), before,
-                                 cut_of(share.candidate), share.attachment, share.options, progress);
+    fit::Fitted refit = fit::CutFitter(work.set, frames.parts(share.candidate.receiver, nullptr), before, progress)
+                            .fit(share.attachment);
     fitted[index] = FittedShare{share.candidate, std::move(refit), share.attachment};
   }
   std::vector<FittedShare> accepted;

@@ -19,8 +19,8 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
 
 }  // namespace
 
-fit::Options fit_options(const Settings& settings) {
-  fit::Options options;
+fit::AttachmentOptions fit_options(const Settings& settings) {
+  fit::AttachmentOptions options;
   options.linear = settings.adapters == "linear";
   options.refit = settings.refit;
   return options;
@@ -42,7 +42,7 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& setti
                                                            const std::vector<Direction>& directions,
                                                            std::int64_t screening_bytes, const fit::Outputs& outputs,
                                                            Progress& progress) {
-  const fit::Options options = fit_options(settings);
+  const fit::AttachmentOptions options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
   std::vector<fit::Screening> screenings;
   std::vector<similarity::Matrix> matrices;
@@ -64,17 +64,17 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& setti
     screenings.push_back(std::move(one));
   }
   const std::vector<std::vector<double>> r2 =
-      fit::screen(work.set, calibration, screenings, options, progress, screening_bytes, outputs);
+      fit::screen(work.set, calibration, screenings, progress, {.max_bytes = screening_bytes}, outputs);
   std::vector<std::vector<RatedReplacement>> result(directions.size());
   for (std::size_t i = 0; i < screenings.size(); ++i) {
     for (std::size_t k = 0; k < screenings[i].pairs.size(); ++k) {
       const fit::Replacement replacement{screenings[i].pairs[k].receiver_layer, screenings[i].donor,
                                          screenings[i].pairs[k].donor_layer};
-      const fit::Attachment attachment =
+      const std::optional<fit::Attachment> attachment =
           fit::plan_attachment(work.set, {screenings[i].receiver, {replacement}}, options);
       result[i].push_back({replacement, matrices[i].at(at(replacement.receiver_layer), at(replacement.donor_layer)),
-                           std::clamp(r2[i][k], 0.0, 1.0), attachment.possible, attachment.bytes_added,
-                           attachment.flops_added});
+                           std::clamp(r2[i][k], 0.0, 1.0), attachment.has_value(),
+                           attachment ? attachment->bytes_added : 0, attachment ? attachment->flops_added : 0});
     }
   }
   return result;

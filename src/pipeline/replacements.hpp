@@ -2,7 +2,8 @@
 
 #include <vector>
 
-#include "repsim/fit.hpp"
+#include "repsim/fit/attachment.hpp"
+#include "repsim/fit/screening.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/similarity.hpp"
 #include "workspace.hpp"
@@ -22,7 +23,7 @@ struct RatedReplacement {
 };
 
 /// What adapters and refits these settings allow.
-fit::Options fit_options(const Settings& settings);
+fit::AttachmentOptions fit_options(const Settings& settings);
 
 /// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
 std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program, bool as_receiver);

@@ -7,19 +7,19 @@ namespace {
 
 /// The replacements of a cut as ops between plain programs, which stand at these places of a list.
 template <typename PlaceOf>
-graph::MergedShare merged_share(const Workspace& work, const fit::Cut& cut, const fit::Options& options,
+graph::MergedShare merged_share(const Workspace& work, const fit::Cut& cut, const fit::AttachmentOptions& options,
                                 PlaceOf place_of) {
-  const fit::Attachment attachment = fit::plan_attachment(work.set, cut, options);
+  const fit::Attachment attachment = fit::plan_attachment(work.set, cut, options).value();
   graph::MergedShare share{place_of(cut.receiver), {}};
-  for (const auto& normalisation : attachment.normalisations) {
-    if (normalisation) share.folded.push_back(normalisation->op);
-  }
+  for (const graph::Normalisation& folded : attachment.folded()) share.folded.push_back(folded.op);
   for (std::size_t i = 0; i < cut.replacements.size(); ++i) {
     fit::Replacement replacement = cut.replacements[i];
     replacement.donor = place_of(replacement.donor);
-    const bool horizontal = attachment.resample[i] && !attachment.horizontal.empty(),
-               vertical = attachment.resample[i] && !attachment.vertical.empty();
-    share.replacements.push_back({replacement, horizontal, vertical, attachment.resize[i], attachment.linear[i]});
+    const fit::SizeChange change = attachment.size_changes[i];
+    const bool resampled = change == fit::SizeChange::kResample;
+    share.replacements.push_back({replacement, resampled && !attachment.horizontal.empty(),
+                                  resampled && !attachment.vertical.empty(), change == fit::SizeChange::kResize,
+                                  attachment.adds_linear()});
   }
   return share;
 }
@@ -29,7 +29,7 @@ struct Involved {
   std::vector<const graph::Program*> programs;
   graph::Program merged;
 };
-Involved involved(const Workspace& work, const fit::Cut& cut, const fit::Options& options) {
+Involved involved(const Workspace& work, const fit::Cut& cut, const fit::AttachmentOptions& options) {
   std::vector<ModelIndex> models{cut.receiver};
   for (const ModelIndex donor : cut.donors()) models.push_back(donor);
   Involved result;
@@ -44,7 +44,7 @@ Involved involved(const Workspace& work, const fit::Cut& cut, const fit::Options
 }  // namespace
 
 std::int64_t latency_added_ns(const Workspace& work, ModelIndex receiver, const fit::Replacement& replacement,
-                              const fit::Options& options) {
+                              const fit::AttachmentOptions& options) {
   const graph::Program& program = work.models[receiver].prepared.program;
   const std::vector<bool> live = graph::live_ops(program, {replacement.receiver_layer});
   const std::vector<std::int64_t> latencies = graph::op_latencies_ns(program);
@@ -53,7 +53,7 @@ std::int64_t latency_added_ns(const Workspace& work, ModelIndex receiver, const 
   return graph::total_latency_ns(involved(work, {receiver, {replacement}}, options).merged) - stays;
 }
 
-std::int64_t latency_saved_ns(const Workspace& work, const fit::Cut& cut, const fit::Options& options) {
+std::int64_t latency_saved_ns(const Workspace& work, const fit::Cut& cut, const fit::AttachmentOptions& options) {
   const Involved all = involved(work, cut, options);
   std::int64_t before = 0;
   for (const graph::Program* program : all.programs) before += graph::total_latency_ns(*program);
@@ -63,13 +63,14 @@ std::int64_t latency_saved_ns(const Workspace& work, const fit::Cut& cut, const 
 std::int64_t corrections_ns(const fit::Attachment& plain, const fit::Attachment& corrected) {
   if (corrected.rank == plain.rank) return 0;
   // Two convolutions and a sum; per side input at most a resize, a convolution and a sum.
-  const auto maps = static_cast<std::int64_t>(std::max(corrected.refit_nodes.size(), corrected.linear.size()));
+  const auto maps = static_cast<std::int64_t>(std::max(corrected.maps.size(), corrected.size_changes.size()));
   const auto operations = 3 * (1 + static_cast<std::int64_t>(corrected.auxiliary_inputs.size()));
   return (corrected.flops_added - plain.flops_added) / graph::kFlopsPerNanosecond +
          operations * maps * graph::kOverheadNanoseconds;
 }
 
-std::int64_t peak_of_all(const Workspace& work, const std::vector<fit::Cut>& cuts, const fit::Options& options) {
+std::int64_t peak_of_all(const Workspace& work, const std::vector<fit::Cut>& cuts,
+                         const fit::AttachmentOptions& options) {
   std::vector<const graph::Program*> programs;
   for (const session::Model& model : work.models) programs.push_back(&model.prepared.program);
   std::vector<graph::MergedShare> shares;

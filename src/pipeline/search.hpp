@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "repsim/fit.hpp"
+#include "repsim/fit/fitting.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/planner.hpp"
 #include "repsim/similarity.hpp"

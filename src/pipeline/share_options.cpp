@@ -185,14 +185,13 @@ class Cuts {
     candidate.predicted_fidelity = candidate.r2;
     // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
     if (donors_.size() > 1 && planner::donors_of(candidate).size() == 1) return;
-    const fit::Attachment attachment = fit::plan_attachment(work_.set, cut_of(candidate), options_);
-    if (!attachment.possible) return;
+    const std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, cut_of(candidate), options_);
+    if (!attachment) return;
     const graph::Removal removal = graph::removed_by(program(), candidate.receiver_layers);
-    candidate.bytes_saved = sum_over(removal.parameters, bytes_) - attachment.bytes_added;
-    for (const auto& normalisation : attachment.normalisations) {
-      if (normalisation) candidate.bytes_saved += sum_over(normalisation->parameters, bytes_);
-    }
-    candidate.flops_saved = removal.flops + attachment.flops_folded - attachment.flops_added;
+    candidate.bytes_saved = sum_over(removal.parameters, bytes_) - attachment->bytes_added;
+    for (const graph::Normalisation& folded : attachment->folded())
+      candidate.bytes_saved += sum_over(folded.parameters, bytes_);
+    candidate.flops_saved = removal.flops + attachment->flops_folded - attachment->flops_added;
     if (objective_ == planner::Objective::kLatency) add_latency(candidate);
     if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
     if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));
@@ -200,7 +199,7 @@ class Cuts {
 
   const Settings& settings_;
   const Workspace& work_;
-  const fit::Options options_;
+  const fit::AttachmentOptions options_;
   const planner::Objective objective_;
   const int receiver_;
   const std::vector<std::int64_t> bytes_;                     // per parameter of the receiver
@@ -266,8 +265,9 @@ planner::ShareOption share_option_of(const Settings& settings, const Workspace& 
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
     if (!live[program.layers[layer].op]) lost.insert(static_cast<int>(layer));
   }
-  const fit::Attachment attachment = fit::plan_attachment(work.set, cut_of(candidate), fit_options(settings));
-  if (!attachment.refit_nodes.empty()) {
+  const std::optional<fit::Attachment> attachment =
+      fit::plan_attachment(work.set, cut_of(candidate), fit_options(settings));
+  if (attachment && attachment->is_refit()) {
     const std::vector<bool> convolution = convolutions(program);
     std::set<int> between(candidate.receiver_layers.begin(), candidate.receiver_layers.end());
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {

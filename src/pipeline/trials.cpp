@@ -43,26 +43,26 @@ Trials::Key Trials::key(const planner::Candidate& candidate) {
   return {{candidate.receiver}, candidate.receiver_layers, candidate.donors, candidate.donor_layers};
 }
 
+fit::Attachment Trials::attachment_of(const planner::Candidate& candidate,
+                                      const fit::AttachmentOptions& options) const {
+  return fit::plan_attachment(work_.set, cut_of(candidate), options).value();
+}
+
 bool Trials::gathered(const planner::Candidate& candidate) const {
-  const fit::Attachment attachment = fit::plan_attachment(work_.set, cut_of(candidate), fit_options(settings_));
+  const fit::Attachment attachment = attachment_of(candidate, fit_options(settings_));
   return attachment.gram_elements > kMostTogether || gathered_.count(key(candidate)) > 0;
 }
 
 void Trials::gather(const std::vector<planner::Candidate>& candidates) {
-  std::vector<fit::Cut> cuts;
   std::vector<fit::Attachment> attachments;
-  for (const planner::Candidate& one : candidates) {
-    cuts.push_back(cut_of(one));
-    attachments.push_back(fit::plan_attachment(work_.set, cuts.back(), fit_options(settings_)));
-  }
+  for (const planner::Candidate& one : candidates) attachments.push_back(attachment_of(one, fit_options(settings_)));
   for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
   for (const planner::Candidate& one : candidates) (void)fit_on_.weights_tried(one.receiver);
   // The sums stay in what is reused; run() finds them there.
-  const std::vector<fit::Gathered> gathered = fit::gather(work_.set, fit_on_.tried(), {}, cuts, attachments, progress_,
-                                                          fit_on_.weights_tried(cuts.front().receiver), &on_tried_);
+  const fit::CutFitter fitter(work_.set, fit_on_.part_tried(candidates.front().receiver, &on_tried_), {}, progress_);
+  const std::vector<fit::CutSums> sums = fitter.gather(attachments);
   std::vector<graph::Splice> splices;
-  for (std::size_t i = 0; i < cuts.size(); ++i)
-    splices.push_back(fit::solve(gathered[i], attachments[i], fit_options(settings_)).splice);
+  for (std::size_t i = 0; i < sums.size(); ++i) splices.push_back(fit::solve(sums[i], attachments[i]).splice);
   compute_ahead(std::move(splices));
 }
 
@@ -100,12 +100,13 @@ class Trials::Attempt {
         candidate_(candidate),
         before_(before),
         effort_(effort),
-        parts_(effort == Effort::kTried ? trials.fit_on_.part_tried(candidate.receiver, &trials.on_tried_)
-                                        : trials.fit_on_.parts(candidate.receiver, &trials.on_tried_)),
-        most_regressors_(effort == Effort::kTried ? fit::kMostRegressorsTried : fit::kMostRegressors),
-        cut_(cut_of(candidate)),
-        plain_(fit::plan_attachment(trials.work_.set, cut_, fit_options(trials.settings_))),
-        sums_(fit::gather(trials.work_.set, parts_, before, cut_, plain_, trials.progress_)) {
+        fitter_(trials.work_.set,
+                effort == Effort::kTried ? trials.fit_on_.part_tried(candidate.receiver, &trials.on_tried_)
+                                         : trials.fit_on_.parts(candidate.receiver, &trials.on_tried_),
+                before, trials.progress_),
+        max_regressors_(effort == Effort::kTried ? fit::kMaxTrialRegressors : fit::kMaxRegressors),
+        plain_(trials.attachment_of(candidate, fit_options(trials.settings_))),
+        sums_(fitter_.gather(plain_)) {
     if (savings_with != nullptr) add_savings(*savings_with, candidate_);
   }
 
@@ -113,15 +114,15 @@ class Trials::Attempt {
   [[nodiscard]] double reach(const fit::Attachment& attachment) const {
     const bool all_frames = effort_ == Effort::kKept || trials_.fit_on_.all_tried();
     if (attachment.rank == 0) return all_frames ? 0 : kMaxGainOfFrames;
-    return all_frames && !fit::sees_more(sums_, most_regressors_, fit::kMostRegressors) ? 0 : kMaxGainOfMoreRegressors;
+    return all_frames && !fit::reads_more(sums_, max_regressors_, fit::kMaxRegressors) ? 0 : kMaxGainOfMoreRegressors;
   }
 
   /// The candidate joined like this, and what it then saves; nothing is fitted.
   [[nodiscard]] FittedShare attached(int rank, std::vector<fit::DonorLayer> auxiliary_inputs = {}) const {
-    fit::Options options = fit_options(trials_.settings_);
+    fit::AttachmentOptions options = fit_options(trials_.settings_);
     options.rank = rank;
     options.auxiliary_inputs = std::move(auxiliary_inputs);
-    FittedShare accepted{candidate_, {}, fit::plan_attachment(trials_.work_.set, cut_, options)};
+    FittedShare accepted{candidate_, {}, trials_.attachment_of(candidate_, options)};
     add_savings(accepted.attachment, accepted.candidate, -1);
     return accepted;
   }
@@ -129,26 +130,25 @@ class Trials::Attempt {
     return planner::saving_of(accepted.candidate, objective_of(trials_.settings_)) > 0;
   }
 
-  [[nodiscard]] fit::Gathered corrections(const fit::Attachment& attachment) const {
-    return fit::gather_corrections(trials_.work_.set, parts_, before_, cut_, attachment, sums_, trials_.progress_,
-                                   most_regressors_);
+  [[nodiscard]] fit::CutSums corrections(const fit::Attachment& attachment) const {
+    return fitter_.gather_corrections(attachment, sums_, max_regressors_);
   }
 
   /// More layers that corrections of this attachment are to read.
   [[nodiscard]] std::vector<fit::DonorLayer> auxiliary_inputs_for(const fit::Attachment& attachment) const {
     const std::vector<fit::DonorLayer> offered =
         offered_auxiliary_inputs(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
-    return fit::choose_auxiliary_inputs(trials_.work_.set, trials_.fit_on_.all(), before_, cut_, attachment, sums_,
-                                        offered, static_cast<std::size_t>(trials_.settings_.max_side_inputs),
-                                        trials_.progress_, trials_.fit_on_.weights_all(candidate_.receiver));
+    const fit::WeightsOf weights{{candidate_.receiver, trials_.fit_on_.weights_all(candidate_.receiver)}};
+    const fit::CutFitter on_all(trials_.work_.set, {{&trials_.fit_on_.all(), &weights, nullptr}}, before_,
+                                trials_.progress_);
+    return on_all.choose_auxiliary_inputs(attachment, sums_, offered, trials_.settings_.max_side_inputs);
   }
 
   /// As the candidate is joined there.
   [[nodiscard]] Measured measured(FittedShare accepted) const {
-    const fit::Options options = fit_options(trials_.settings_);
     fit::Fitted fitted = accepted.attachment.rank == 0
-                             ? fit::solve(sums_, accepted.attachment, options)
-                             : fit::solve(corrections(accepted.attachment), accepted.attachment, options);
+                             ? fit::solve(sums_, accepted.attachment)
+                             : fit::solve(corrections(accepted.attachment), accepted.attachment);
     return measured(std::move(accepted), std::move(fitted));
   }
 
@@ -173,8 +173,7 @@ class Trials::Attempt {
       attachments.pop_back();
       break;
     }
-    std::vector<fit::Fitted> fitted =
-        fit::solve(corrections(attachments.front()), attachments, fit_options(trials_.settings_));
+    std::vector<fit::Fitted> fitted = fit::solve_ranks(corrections(attachments.front()), attachments);
     std::map<int, fit::Fitted> by_rank;
     for (std::size_t i = 0; i < attachments.size(); ++i) by_rank.emplace(attachments[i].rank, std::move(fitted[i]));
     return by_rank;
@@ -205,11 +204,10 @@ class Trials::Attempt {
   planner::Candidate candidate_;  // its savings those without corrections
   const std::vector<graph::Splice>& before_;
   const Effort effort_;
-  const std::vector<fit::Part> parts_;
-  const std::int64_t most_regressors_;
-  const fit::Cut cut_;
+  const fit::CutFitter fitter_;
+  const std::int64_t max_regressors_;
   const fit::Attachment plain_;
-  const fit::Gathered sums_;
+  const fit::CutSums sums_;
 };
 
 Trials::Measured Trials::run(const planner::Candidate& candidate, const std::vector<graph::Splice>& before,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fit_frames.hpp"
+#include "repsim/fit/screening.hpp"
 #include "repsim/merged_pass.hpp"
 #include "search.hpp"
 
@@ -90,6 +91,7 @@ class Trials {
   double target(const planner::Candidate& candidate) const {
     return settings_.min_fidelity_for(work_.models[candidate.receiver].prepared.name);
   }
+  fit::Attachment attachment_of(const planner::Candidate& candidate, const fit::AttachmentOptions& options) const;
   void compute_ahead(std::vector<graph::Splice> splices);
   class Attempt;
 

@@ -8,7 +8,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
-#include "repsim/fit_predictors.hpp"
+#include "repsim/fit/predictors.hpp"
 #include "repsim/study.hpp"
 #include "search.hpp"
 #include "share_options.hpp"
@@ -115,7 +115,7 @@ class DirectionStudy {
         },
         input_.settings.cuts, job.seed);
     std::erase_if(cuts, [&](const planner::StudyCut& cut) {
-      return !fit::plan_attachment(input_.work.set, cut_of(cut), options_).possible;
+      return !fit::plan_attachment(input_.work.set, cut_of(cut), options_);
     });
     return cuts;
   }
@@ -127,8 +127,8 @@ class DirectionStudy {
           pairs_.push_back({cut.layers[i], cut.donor_layers[i]});
       }
     }
-    return fit::predictors(input_.work.set, input_.calibration, receiver_, donor_, pairs_, options_,
-                           input_.judge.weights(receiver_), input_.positions, input_.settings.job.seed,
+    return fit::predictors({input_.work.set, input_.calibration, receiver_, donor_, pairs_,
+                            input_.judge.weights(receiver_), input_.positions, input_.settings.job.seed},
                            input_.progress);
   }
 
@@ -164,17 +164,14 @@ class DirectionStudy {
 
   /// Several cuts in one pass over the calibration frames.
   std::vector<fit::Fitted> fitted_together(std::span<const planner::StudyCut> cuts) {
-    std::vector<fit::Cut> replacements;
     std::vector<fit::Attachment> attachments;
-    for (const planner::StudyCut& cut : cuts) {
-      replacements.push_back(cut_of(cut));
-      attachments.push_back(fit::plan_attachment(input_.work.set, replacements.back(), options_));
-    }
+    for (const planner::StudyCut& cut : cuts)
+      attachments.push_back(fit::plan_attachment(input_.work.set, cut_of(cut), options_).value());
     const fit::WeightsOf weights{{receiver_, input_.judge.weights(receiver_)}};
-    const std::vector<fit::Gathered> gathered =
-        fit::gather(input_.work.set, input_.calibration, {}, replacements, attachments, input_.progress, weights);
+    const fit::CutFitter fitter(input_.work.set, {{&input_.calibration, &weights, nullptr}}, {}, input_.progress);
+    const std::vector<fit::CutSums> sums = fitter.gather(attachments);
     std::vector<fit::Fitted> fitted;
-    for (std::size_t i = 0; i < cuts.size(); ++i) fitted.push_back(fit::solve(gathered[i], attachments[i], options_));
+    for (std::size_t i = 0; i < cuts.size(); ++i) fitted.push_back(fit::solve(sums[i], attachments[i]));
     return fitted;
   }
 
@@ -192,7 +189,7 @@ class DirectionStudy {
 
   const StudyInput input_;
   const int receiver_, donor_;
-  const fit::Options options_;
+  const fit::AttachmentOptions options_;
   const graph::Program &receiver_program_, &donor_program_;
   std::vector<fit::LayerPair> pairs_;
   std::map<std::pair<int, int>, std::size_t> pair_at_;

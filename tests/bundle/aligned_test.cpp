@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fits.hpp"
 #include "fixtures/views.hpp"
-#include "repsim/fit.hpp"
 
 namespace repsim::bundle {
 namespace {
@@ -27,12 +27,9 @@ const std::vector<std::string> kSmall{"backbone.stage2.2", "backbone.stage3.2"},
 
 graph::Splice fitted(const Opened& opened, const capture::Stores& stores, const fit::Cut& cut, bool refit,
                      std::vector<graph::Splice> before = {}) {
-  SilentProgress silent;
-  fit::Options options;
+  fit::AttachmentOptions options;
   options.refit = refit;
-  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options);
-  EXPECT_TRUE(merged.possible);
-  return fit::fit(opened.set, stores, before, cut, merged, options, silent).splice;
+  return test::fit_on(opened.set, stores, before, test::attachment_of(opened.set, cut, options)).splice;
 }
 
 std::string written_bytes(const Opened& opened, const std::vector<graph::Splice>& splices, std::int64_t& parameters) {

@@ -7,8 +7,8 @@
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fits.hpp"
 #include "fixtures/fixtures.hpp"
-#include "repsim/fit.hpp"
 
 namespace repsim::bundle {
 namespace {
@@ -130,7 +130,6 @@ TEST_P(Shares, EqualAnIndependentSpliceAndHoldThePromisedBytes) {
   const capture::Stores stores = test::picture_stores(opened.set, 2, 9);
   const auto images = test::images_of(stores, {0, 1});
   const auto names = names_of(opened);
-  const auto at = [](int index) { return static_cast<std::size_t>(index); };
   const c10::InferenceMode no_gradients;
   for (const planner::DepthCut& cut : test::map_cuts(opened.program(receiver))) {
     const std::vector<graph::Splice> splices{
@@ -161,9 +160,8 @@ TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   const fit::Cut cut{0,
                      {{layer(0, "backbone.stage2.2"), 1, layer(1, "backbone.layer2.2")},
                       {layer(0, "backbone.stage3.2"), 1, layer(1, "backbone.layer3.2")}}};
-  SilentProgress silent;
-  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, {});
-  const std::vector<graph::Splice> splices{fit::fit(opened.set, stores, {}, cut, merged, {}, silent).splice};
+  const fit::Attachment attachment = test::attachment_of(opened.set, cut);
+  const std::vector<graph::Splice> splices{test::fit_on(opened.set, stores, {}, attachment).splice};
   ASSERT_EQ(splices[0].refits.size(), 1U);
   const Written result = written(opened, splices);
   torch::jit::Module bundle = test::load_bytes(result.bytes);
@@ -177,7 +175,7 @@ TEST(Refit, InTheBundleEqualsAnIndependentSplice) {
   const std::int64_t unused = opened.program(0).unused_parameter_bytes + opened.program(1).unused_parameter_bytes;
   std::vector<LayerIndex> layers{cut.replacements[0].receiver_layer, cut.replacements[1].receiver_layer};
   EXPECT_EQ(result.parameter_bytes, separate - unused - graph::removed_by(opened.program(0), layers).bytes +
-                                        merged.bytes_added - merged.bytes_folded);
+                                        attachment.bytes_added - attachment.bytes_folded);
 }
 
 // A convolution that two receivers have in common, refitted in one of them only: the other must keep its own weight.

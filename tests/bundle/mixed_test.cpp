@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fits.hpp"
 #include "fixtures/views.hpp"
-#include "repsim/fit.hpp"
 
 namespace repsim::bundle {
 namespace {
@@ -20,13 +20,11 @@ LayerIndex layer(const Opened& opened, ModelIndex model, const std::string& name
 
 graph::Splice fitted(const Opened& opened, const capture::Stores& stores, const fit::Cut& cut, bool refit,
                      const std::vector<graph::Splice>& before = {}) {
-  SilentProgress silent;
-  fit::Options options;
+  fit::AttachmentOptions options;
   options.refit = refit;
-  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options);
-  EXPECT_TRUE(merged.possible);
-  EXPECT_EQ(merged.refit_nodes.empty(), !refit);
-  return fit::fit(opened.set, stores, before, cut, merged, options, silent).splice;
+  const fit::Attachment attachment = test::attachment_of(opened.set, cut, options);
+  EXPECT_EQ(attachment.is_refit(), refit);
+  return test::fit_on(opened.set, stores, before, attachment).splice;
 }
 
 Written written(const Opened& opened, const std::vector<graph::Splice>& splices) {
@@ -43,13 +41,11 @@ fit::Cut mixed_cut(const Opened& opened) {
 
 /// Bytes of all that the models need, the receiver's cut taken off, and what the merged adds.
 std::int64_t promised_bytes(const Opened& opened, const fit::Cut& cut, bool refit) {
-  fit::Options options;
+  fit::AttachmentOptions options;
   options.refit = refit;
-  std::vector<int> replaced;
-  for (const fit::Tap& replacement : cut.replacements) replaced.push_back(replacement.receiver_layer);
-  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options);
-  std::int64_t bytes =
-      merged.bytes_added - merged.bytes_folded - graph::removed_by(opened.program(cut.receiver), replaced).bytes;
+  const fit::Attachment attachment = test::attachment_of(opened.set, cut, options);
+  std::int64_t bytes = attachment.bytes_added - attachment.bytes_folded -
+                       graph::removed_by(opened.program(cut.receiver), cut.receiver_layers()).bytes;
   for (const graph::Prepared& model : opened.prepared)
     bytes += model.model_bytes - model.program.unused_parameter_bytes;
   return bytes;

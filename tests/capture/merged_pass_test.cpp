@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "fixtures/fits.hpp"
 #include "fixtures/fixtures.hpp"
-#include "repsim/fit.hpp"
 
 namespace repsim::capture {
 namespace {
@@ -176,12 +176,12 @@ class Passes : public SilentProgress {
   int count = 0;
 };
 
-bool same_sums(const fit::Gathered& a, const fit::Gathered& b) {
+bool same_sums(const fit::CutSums& a, const fit::CutSums& b) {
   if (a.maps.size() != b.maps.size()) return false;
   for (std::size_t i = 0; i < a.maps.size(); ++i) {
-    const fit::NormalEquations one = fit::merged(a.maps[i].parts), two = fit::merged(b.maps[i].parts);
+    const fit::NormalEquations one = fit::merged(a.maps[i].blocks), two = fit::merged(b.maps[i].blocks);
     if (!at::equal(one.moments().xx, two.moments().xx) || !at::equal(one.moments().xy, two.moments().xy) ||
-        a.maps[i].ridge != b.maps[i].ridge || a.maps[i].correction_ridge != b.maps[i].correction_ridge)
+        a.maps[i].ridges.map != b.maps[i].ridges.map || a.maps[i].ridges.correction != b.maps[i].ridges.correction)
       return false;
   }
   return true;
@@ -190,40 +190,38 @@ bool same_sums(const fit::Gathered& a, const fit::Gathered& b) {
 TEST(Reuse, GivesTheSameSumsWithoutAnotherPass) {
   const test::Opened opened = test::open_fixtures({"small", "wide"});
   const Stores stores = test::picture_stores(opened.set, kFrames);
-  fit::Options options;
+  fit::AttachmentOptions options;
   options.rank = 4;
   const fit::Cut cut{1, {{1, 0, 1}}}, other{1, {{1, 0, 0}}};
-  const fit::Attachment merged = fit::plan_attachment(opened.set, cut, options),
-                        other_joint = fit::plan_attachment(opened.set, other, options);
-  SilentProgress silent;
-  const fit::Gathered plain = fit::gather(opened.set, stores, {}, {&cut, 1}, {&merged, 1}, silent).front();
-  const fit::Gathered corrected = fit::gather_corrections(opened.set, stores, {}, cut, merged, plain, silent);
+  const fit::Attachment attachment = test::attachment_of(opened.set, cut, options),
+                        of_other = test::attachment_of(opened.set, other, options);
+  const fit::CutSums plain = test::gather_on(opened.set, stores, attachment);
+  const fit::CutSums corrected = test::corrections_on(opened.set, stores, attachment, plain);
   fit::Reuse reuse(std::int64_t{1} << 30, std::int64_t{1} << 30);
   Passes passes;
-  const std::vector<fit::Cut> cuts{cut, other, cut};
-  const std::vector<fit::Attachment> attachments{merged, other_joint, merged};
+  const std::vector<fit::Attachment> attachments{attachment, of_other, attachment};
+  const fit::CutFitter fitter(opened.set, {{&stores, nullptr, &reuse}}, {}, passes);
   for (int time = 0; time < 2; ++time) {
-    const auto gathered = fit::gather(opened.set, stores, {}, cuts, attachments, passes, {}, &reuse);
+    const auto gathered = fitter.gather(attachments);
     EXPECT_TRUE(same_sums(gathered[0], plain));
     EXPECT_TRUE(same_sums(gathered[2], plain));
     EXPECT_FALSE(same_sums(gathered[1], plain));
-    EXPECT_TRUE(same_sums(fit::gather_corrections(opened.set, stores, {}, cut, merged, gathered[0], passes, {}, &reuse),
-                          corrected));
+    EXPECT_TRUE(same_sums(fitter.gather_corrections(attachment, gathered[0]), corrected));
   }
   EXPECT_EQ(passes.count, 2);  // one for all plain sums, one for the corrections
   // Of two parts only the one that is not known is run, and its sums are added.
   const std::vector<std::int64_t> few{0, 1, 2, 3};
   Stores more;
   for (const video::FrameStore& store : stores) more.push_back(store.some(few));
-  const fit::SampleWeights alike;
-  const std::vector<fit::Part> parts{{stores, alike, &reuse}, {more, alike}};
-  const fit::Gathered both = fit::gather(opened.set, parts, {}, cut, merged, passes);
+  const fit::CutFitter on_both(opened.set, {{&stores, nullptr, &reuse}, {&more}}, {}, passes);
+  const fit::CutSums both = on_both.gather(attachment);
   EXPECT_EQ(passes.count, 3);
-  EXPECT_EQ(both.maps[0].parts[0].rows(), plain.maps[0].parts[0].rows() * (kFrames + 4) / kFrames);
-  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, {&cut, 1}, {&merged, 1}, passes, {}, &reuse)[0], plain));
+  EXPECT_EQ(both.maps[0].blocks[0].samples(), plain.maps[0].blocks[0].samples() * (kFrames + 4) / kFrames);
+  EXPECT_TRUE(same_sums(fitter.gather(attachment), plain));
   EXPECT_EQ(passes.count, 3);
   fit::Reuse nothing(0, 0);
-  EXPECT_TRUE(same_sums(fit::gather(opened.set, stores, {}, cuts, attachments, passes, {}, &nothing)[2], plain));
+  const fit::CutFitter without_memory(opened.set, {{&stores, nullptr, &nothing}}, {}, passes);
+  EXPECT_TRUE(same_sums(without_memory.gather(attachments)[2], plain));
 }
 
 }  // namespace

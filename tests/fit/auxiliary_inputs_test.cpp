@@ -1,4 +1,4 @@
-// Side inputs of corrections: which are worth their weights, and what a fit makes of them.
+// Auxiliary inputs of corrections: which are worth their weights, and what a fit makes of them.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/linalg_solve.h>
@@ -7,12 +7,13 @@
 
 #include <algorithm>
 
-#include "../../src/fit/auxiliary_inputs.hpp"
-#include "../../src/fit/patches.hpp"
+#include "../../src/fit/fitting/auxiliary_inputs.hpp"
+#include "../../src/fit/fitting/patches.hpp"
 #include "fixtures/bundle_oracle.hpp"
+#include "fixtures/fits.hpp"
 #include "fixtures/fixtures.hpp"
 #include "fixtures/views.hpp"
-#include "repsim/fit.hpp"
+#include "repsim/fit/fitting.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -20,39 +21,39 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr std::int64_t kChannels = 3, kNeighbours = 9 * kChannels, kOutputs = 6, kRows = 400;
+constexpr std::int64_t kChannels = 3, kNeighbours = 9 * kChannels, kOutputs = 6, kSamples = 400;
 constexpr int kRank = 2;
 
-/// Rows of one stretch, centred: what the map's neighbourhood shows, the sides, and what the map should return.
-struct Stretch {
+/// Samples of one block, centred: the map's neighbourhood, the auxiliary inputs, and what the map has to return.
+struct Block {
   at::Tensor x, y;
 };
 
-/// A map with sides of these widths and made-up rows, and the same rows for an oracle.
+/// A map with auxiliary inputs of these widths and made-up samples, and these samples for an oracle.
 struct Made {
-  Gathered::Map map;
+  MapSums map;
   std::vector<std::int64_t> widths;
-  Stretch fitted, judged;
+  Block fitted, judged;
 
-  /// @param depends  per side how much of it is in what the map should return
-  Made(std::vector<std::int64_t> side_widths, const std::vector<double>& depends, std::uint64_t seed)
-      : widths(std::move(side_widths)) {
+  /// @param depends  per auxiliary input how much of it is in what the map has to return
+  Made(std::vector<std::int64_t> input_widths, const std::vector<double>& depends, std::uint64_t seed)
+      : widths(std::move(input_widths)) {
     test::Random random(seed);
     map.geometry = graph::pointwise_geometry();
     map.channels = kChannels;
     map.corrections = true;
-    map.correction_ridge = 1e-2;
+    map.ridges.correction = 1e-2;
     std::vector<at::Tensor> laws{random.tensor({kNeighbours, kOutputs}, 0.1)};
     for (std::size_t i = 0; i < widths.size(); ++i) {
-      map.auxiliary_inputs.push_back({{1, static_cast<int>(i), 0, 0, {}, {}}, widths[i]});
+      map.auxiliary_inputs.push_back({{1, static_cast<int>(i)}, {}, widths[i]});
       laws.push_back(random.tensor({widths[i], kOutputs}) * depends[i]);
     }
     const at::Tensor law = at::cat(laws),
                      mixing = random.tensor({law.size(0), law.size(0)}, 0.2) + at::eye(law.size(0));
-    for (Stretch* one : {&fitted, &judged}) {
-      one->x = random.tensor({kRows, law.size(0)}).mm(mixing) + 2;
-      one->y = one->x.mm(law) + random.tensor({kRows, kOutputs}, 0.5);
-      NormalEquations& sums = map.parts.emplace_back();
+    for (Block* one : {&fitted, &judged}) {
+      one->x = random.tensor({kSamples, law.size(0)}).mm(mixing) + 2;
+      one->y = one->x.mm(law) + random.tensor({kSamples, kOutputs}, 0.5);
+      NormalEquations& sums = map.blocks.emplace_back();
       sums.add(one->x, one->y);
       one->x = (one->x - one->x.mean(0)).to(at::kDouble);
       one->y = (one->y - one->y.mean(0)).to(at::kDouble);
@@ -68,7 +69,7 @@ at::Tensor ridge_regression(const at::Tensor& x, const at::Tensor& y, double str
 
 double error(const at::Tensor& left) { return left.square().sum().item<double>() / static_cast<double>(left.size(0)); }
 
-/// One regression per set of sides, on its own rows: what best_auxiliary_inputs() works out from sums alone.
+/// One regression per set of auxiliary inputs, on samples: what best_auxiliary_inputs() works out from sums alone.
 class BruteForce {
  public:
   explicit BruteForce(const Made& made) : made_(made) {
@@ -77,8 +78,8 @@ class BruteForce {
     for (std::int64_t i = 0; i < kChannels; ++i) middles.push_back(4 * kChannels + i);  // the kernel's middle
     const at::Tensor own = at::tensor(middles, at::kLong);
     const double mean_own = made.fitted.x.index_select(1, own).square().mean().item<double>();
-    base_ = ridge_regression(made.fitted.x.index_select(1, own), made.fitted.y, made.map.ridge * mean_own);
-    strength_ = made.map.correction_ridge * near.square().mean().item<double>();
+    base_ = ridge_regression(made.fitted.x.index_select(1, own), made.fitted.y, made.map.ridges.map * mean_own);
+    strength_ = made.map.ridges.correction * near.square().mean().item<double>();
     left_fitted_ = made.fitted.y - made.fitted.x.index_select(1, own).mm(base_);
     left_judged_ = made.judged.y - made.judged.x.index_select(1, own).mm(base_);
     const at::Tensor full = near.mm(ridge_regression(near, left_fitted_, strength_));
@@ -91,7 +92,7 @@ class BruteForce {
     return error(left_judged_.mm(up_) - inputs(made_.judged, auxiliary_inputs).mm(map));
   }
 
-  /// What a side takes off the error, relative to the variance of what the map returns.
+  /// What an auxiliary input takes off the error, relative to the variance of what the map returns.
   [[nodiscard]] double brings(std::size_t auxiliary) const {
     return (judged_error({}) - judged_error({auxiliary})) / error(made_.judged.y);
   }
@@ -124,12 +125,12 @@ class BruteForce {
   }
 
  private:
-  [[nodiscard]] at::Tensor inputs(const Stretch& rows, const std::vector<std::size_t>& auxiliary_inputs) const {
-    std::vector<at::Tensor> parts{rows.x.narrow(1, 0, kNeighbours)};
+  [[nodiscard]] at::Tensor inputs(const Block& block, const std::vector<std::size_t>& auxiliary_inputs) const {
+    std::vector<at::Tensor> parts{block.x.narrow(1, 0, kNeighbours)};
     for (const std::size_t auxiliary : auxiliary_inputs) {
       std::int64_t begin = kNeighbours;
       for (std::size_t i = 0; i < auxiliary; ++i) begin += made_.widths[i];
-      parts.push_back(rows.x.narrow(1, begin, made_.widths[auxiliary]));
+      parts.push_back(block.x.narrow(1, begin, made_.widths[auxiliary]));
     }
     return at::cat(parts, 1);
   }
@@ -139,7 +140,7 @@ class BruteForce {
   at::Tensor base_, left_fitted_, left_judged_, up_;
 };
 
-TEST(BestSides, AreThoseOfRegressionsOnAllSubsetsThatGreedMeets) {
+TEST(BestAuxiliaryInputs, AreThoseOfRegressionsOnAllSubsetsThatGreedMeets) {
   std::size_t most_taken = 0;
   for (std::uint64_t seed = 1; seed <= 25; ++seed) {
     const Made made({2, 5, 1, 4, 3}, {0.3, 0.05, 0.5, 0.0, 0.15}, seed);
@@ -153,12 +154,12 @@ TEST(BestSides, AreThoseOfRegressionsOnAllSubsetsThatGreedMeets) {
   EXPECT_GE(most_taken, 3U);
 }
 
-TEST(BestSides, AreNoneWhereNothingDependsOnThem) {
+TEST(BestAuxiliaryInputs, AreNoneWhereNothingDependsOnThem) {
   const Made made({4, 4}, {0, 0}, 7);
   EXPECT_THAT(best_auxiliary_inputs({&made.map, 1}, kRank, 2), IsEmpty());
 }
 
-TEST(BestSides, AddUpOverTheMapsOfACut) {
+TEST(BestAuxiliaryInputs, AddUpOverTheMapsOfACut) {
   std::int64_t of_neither_alone = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Made one({3, 3, 3}, {1, 0.8, 0}, 2 * seed), two({3, 3, 3}, {0, 0.8, 1}, 2 * seed + 1);
@@ -167,7 +168,7 @@ TEST(BestSides, AddUpOverTheMapsOfACut) {
     for (std::size_t auxiliary = 0; auxiliary < 3; ++auxiliary)
       brings.push_back(first.brings(auxiliary) + second.brings(auxiliary));
     const auto most = static_cast<std::size_t>(std::max_element(brings.begin(), brings.end()) - brings.begin());
-    const std::vector<Gathered::Map> both{one.map, two.map};
+    const std::vector<MapSums> both{one.map, two.map};
     EXPECT_THAT(best_auxiliary_inputs(both, kRank, 1), ElementsAre(most)) << seed;
     const bool alone = best_auxiliary_inputs({&one.map, 1}, kRank, 1).front() == most ||
                        best_auxiliary_inputs({&two.map, 1}, kRank, 1).front() == most;
@@ -176,22 +177,22 @@ TEST(BestSides, AddUpOverTheMapsOfACut) {
   EXPECT_GT(of_neither_alone, 0);
 }
 
-TEST(BestSides, NeedTwoStretches) {
+TEST(BestAuxiliaryInputs, NeedTwoBlocks) {
   Made made({2}, {1}, 5);
-  made.map.parts[1] = NormalEquations();
+  made.map.blocks[1] = NormalEquations();
   EXPECT_THAT(best_auxiliary_inputs({&made.map, 1}, kRank, 1), IsEmpty());
 }
 
 /// Both levels of `small` from `wide`, refitted in one convolution, or with adapters; the models see equal parts of the
 /// frame, or not.
-struct WithSides : testing::TestWithParam<std::tuple<bool, bool>> {
+struct WithAuxiliaryInputs : testing::TestWithParam<std::tuple<bool, bool>> {
   test::Opened opened;
   capture::Stores stores;
   Cut cut;
   std::vector<DonorLayer> offered;
   SilentProgress silent;
 
-  WithSides() {
+  WithAuxiliaryInputs() {
     std::vector<model::Loaded> loaded;
     loaded.push_back(test::fed("small", "small", 64, 64, model::Resize::kLetterbox));
     loaded.push_back(std::get<1>(GetParam()) ? test::fed("wide", "wide", 64, 64, model::Resize::kLetterbox)
@@ -209,25 +210,25 @@ struct WithSides : testing::TestWithParam<std::tuple<bool, bool>> {
   Replacement replacement(const std::string& receiver, const std::string& donor) {
     return {graph::find_layer(opened.program(0), receiver), 1, graph::find_layer(opened.program(1), donor)};
   }
-  [[nodiscard]] Options options(std::vector<DonorLayer> auxiliary_inputs) const {
-    Options result;
+  [[nodiscard]] AttachmentOptions options(std::vector<DonorLayer> auxiliary_inputs) const {
+    AttachmentOptions result;
     result.refit = std::get<0>(GetParam());
     result.rank = 3;
     result.auxiliary_inputs = std::move(auxiliary_inputs);
     return result;
   }
-  [[nodiscard]] Fitted fitted(const Options& options) {
-    return fit(opened.set, stores, {}, cut, plan_attachment(opened.set, cut, options), options, silent);
+  [[nodiscard]] Fitted fitted(const AttachmentOptions& options) {
+    return test::fit_on(opened.set, stores, {}, test::attachment_of(opened.set, cut, options));
   }
 };
 
 // Invariants 2 and 3 of docs/internals/contracts.md.
-TEST_P(WithSides, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
-  const Options with = options({offered.front(), offered.back()}), without = options({});
-  const Attachment attachment = plan_attachment(opened.set, cut, with),
-                   plain = plan_attachment(opened.set, cut, without);
+TEST_P(WithAuxiliaryInputs, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
+  const AttachmentOptions with = options({offered.front(), offered.back()}), without = options({});
+  const Attachment attachment = test::attachment_of(opened.set, cut, with),
+                   plain = test::attachment_of(opened.set, cut, without);
   ASSERT_EQ(attachment.auxiliary_inputs, with.auxiliary_inputs);
-  ASSERT_EQ(attachment.refit_nodes.empty(), !with.refit);
+  ASSERT_EQ(attachment.is_refit(), with.refit);
   const std::vector<graph::Splice> splices{fitted(with).splice};
   const auto loaded = opened.pointers();
   const bundle::Written written = bundle::write(opened.set, loaded, splices, "{}");
@@ -247,14 +248,14 @@ TEST_P(WithSides, ShareEqualsAnIndependentSpliceInThePromisedBytes) {
   EXPECT_GT(attachment.flops_added, plain.flops_added);
 }
 
-TEST_P(WithSides, ShareExplainsMore) {
+TEST_P(WithAuxiliaryInputs, ShareExplainsMore) {
   const std::vector<double> before = fitted(options({})).residuals, with = fitted(options(offered)).residuals;
   for (std::size_t i = 0; i < before.size(); ++i) EXPECT_LT(with[i], before[i]) << i;
 }
 
-TEST_P(WithSides, FlopsAreThoseOfTheJointGraph) {
-  const Options with = options({offered.front(), offered.back()});
-  const auto flops = [&](const Options& options) {
+TEST_P(WithAuxiliaryInputs, FlopsAreThoseOfTheMergedGraph) {
+  const AttachmentOptions with = options({offered.front(), offered.back()});
+  const auto flops = [&](const AttachmentOptions& options) {
     const std::vector<graph::Splice> splices{fitted(options).splice};
     const std::vector<ModelIndex> wanted{0, 1};
     const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
@@ -269,33 +270,32 @@ TEST_P(WithSides, FlopsAreThoseOfTheJointGraph) {
       sum += op.kind == "aten::adaptive_avg_pool2d" || op.kind == "aten::upsample_bilinear2d" ? 0 : op.flops;
     return sum;
   };
-  const Attachment attachment = plan_attachment(opened.set, cut, with),
-                   plain = plan_attachment(opened.set, cut, options({}));
+  const Attachment attachment = test::attachment_of(opened.set, cut, with),
+                   plain = test::attachment_of(opened.set, cut, options({}));
   EXPECT_EQ(flops(with) - flops(options({})), attachment.flops_added - plain.flops_added);
 }
 
-TEST_P(WithSides, SumsAreReusedToTheBit) {
-  const Options with = options({offered[1], offered[3]});
-  const Attachment attachment = plan_attachment(opened.set, cut, with);
-  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&attachment, 1}, silent);
+TEST_P(WithAuxiliaryInputs, SumsAreReusedToTheBit) {
+  const AttachmentOptions with = options({offered[1], offered[3]});
+  const Attachment attachment = test::attachment_of(opened.set, cut, with);
+  const CutSums plain = test::gather_on(opened.set, stores, attachment);
   Reuse reuse(1 << 26, 1 << 26);
-  const auto solved = [&](const Attachment& of, const Options& options) {
-    const Gathered sums = gather_corrections(opened.set, stores, {}, cut, of, plain.front(), silent, {}, &reuse);
-    return solve(sums, of, options);
+  const auto solved = [&](const Attachment& of) {
+    return solve(test::corrections_on(opened.set, stores, of, plain, &reuse), of);
   };
-  const Options without = options({});
-  (void)solved(plan_attachment(opened.set, cut, without), without);  // of other regressors: not to be taken for these
-  const Fitted first = solved(attachment, with), again = solved(attachment, with), alone = fitted(with);
+  const AttachmentOptions without = options({});
+  (void)solved(test::attachment_of(opened.set, cut, without));  // of other regressors: not to be taken for these
+  const Fitted first = solved(attachment), again = solved(attachment), alone = fitted(with);
   EXPECT_EQ(first.residuals, alone.residuals);
   EXPECT_EQ(again.residuals, alone.residuals);
 }
 
-TEST_P(WithSides, AreChosenAmongThoseOfferedAlikeEachTime) {
-  const Options with = options({});
-  const Attachment attachment = plan_attachment(opened.set, cut, with);
-  const std::vector<Gathered> plain = gather(opened.set, stores, {}, {&cut, 1}, {&attachment, 1}, silent);
+TEST_P(WithAuxiliaryInputs, AreChosenAmongThoseOfferedAlikeEachTime) {
+  const AttachmentOptions with = options({});
+  const Attachment attachment = test::attachment_of(opened.set, cut, with);
+  const CutSums plain = test::gather_on(opened.set, stores, attachment);
   const auto chosen = [&](const std::vector<DonorLayer>& among, std::size_t most) {
-    return choose_auxiliary_inputs(opened.set, stores, {}, cut, attachment, plain.front(), among, most, silent);
+    return CutFitter(opened.set, {{&stores}}, {}, silent).choose_auxiliary_inputs(attachment, plain, among, most);
   };
   const std::vector<DonorLayer> auxiliary_inputs = chosen(offered, 3);
   EXPECT_LE(auxiliary_inputs.size(), 3U);
@@ -305,7 +305,7 @@ TEST_P(WithSides, AreChosenAmongThoseOfferedAlikeEachTime) {
   EXPECT_THAT(chosen({}, 3), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, WithSides, testing::Combine(testing::Bool(), testing::Bool()),
+INSTANTIATE_TEST_SUITE_P(All, WithAuxiliaryInputs, testing::Combine(testing::Bool(), testing::Bool()),
                          [](const testing::TestParamInfo<std::tuple<bool, bool>>& one) {
                            return std::string(std::get<0>(one.param) ? "Refitted" : "Adapted") +
                                   (std::get<1>(one.param) ? "InOneView" : "FromAnotherView");

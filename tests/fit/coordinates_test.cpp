@@ -1,12 +1,14 @@
 // Donors that see another part of the frame than their receivers.
-#include "../../src/fit/coordinates.hpp"
+#include "../../src/fit/attachment/coordinates.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error_matcher.hpp"
+#include "fixtures/fits.hpp"
 #include "fixtures/views.hpp"
-#include "repsim/fit.hpp"
+#include "repsim/fit/fitting.hpp"
+#include "repsim/fit/screening.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -104,10 +106,10 @@ TEST(Matrices, AgreeWithTheResizeOfEqualCoordinates) {
 /// What is seen through a window of the receiver's input, from `left` to `right`.
 graph::Alignment window(double left, double right) { return {1 / (right - left), 1, -left / (right - left), 0}; }
 
-TEST(RowsInView, AreThoseThatAllDonorsSee) {
+TEST(CellsInView, AreThoseThatAllDonorsSee) {
   const at::Tensor rows = at::arange(16, at::kFloat).view({1, 16, 1});  // 2 rows of 8 cells
   const auto seen = [&](const std::vector<graph::Alignment>& alignments) {
-    const at::Tensor kept = rows_in_view(rows, alignments, 2, 8).flatten();
+    const at::Tensor kept = cells_in_view(rows, alignments, 2, 8).flatten();
     return std::vector<float>(kept.data_ptr<float>(), kept.data_ptr<float>() + kept.numel());
   };
   const graph::Alignment left = window(0, 0.5), right = window(0.25, 1), end = window(0.75, 1);
@@ -138,15 +140,15 @@ struct ThreeViews : testing::Test {
   [[nodiscard]] LayerIndex layer(ModelIndex model, const std::string& name) const {
     return graph::find_layer(opened.program(model), name);
   }
-  [[nodiscard]] Fitted fitted(const std::vector<Replacement>& replacements, const Options& options) {
+  [[nodiscard]] Fitted fitted(const std::vector<Replacement>& replacements, const AttachmentOptions& options) {
     const Cut cut{0, replacements};
-    return fit(opened.set, stores, {}, cut, plan_attachment(opened.set, cut, options), options, silent);
+    return test::fit_on(opened.set, stores, {}, test::attachment_of(opened.set, cut, options));
   }
 };
 
 // Every replacement has its own donor's coordinates: adapters of a mixed cut are those that each donor alone would get.
 TEST_F(ThreeViews, AreLinedUpEachByItself) {
-  Options options;
+  AttachmentOptions options;
   options.refit = false;
   const Fitted mixed = fitted({fine, coarse}, options);
   const std::vector<Fitted> alone{fitted({fine}, options), fitted({coarse}, options)};
@@ -231,8 +233,8 @@ struct SameWeights : testing::Test {
 TEST_F(SameWeights, AreFoundAlikeOnceTheyLineUp) {
   for (const std::string name : {"backbone.stage1.2", "backbone.stage2.2"}) {
     const std::vector<Screening> pair{{0, 1, {{layer(name), layer(name)}}}};
-    const double aligned = screen(opened.set, stores, pair, {}, silent)[0][0],
-                 resized = screen(unaligned(), stores, pair, {}, silent)[0][0];
+    const double aligned = screen(opened.set, stores, pair, silent)[0][0],
+                 resized = screen(unaligned(), stores, pair, silent)[0][0];
     EXPECT_GT(aligned, 0.85) << name;
     EXPECT_LT(resized, aligned - 0.2) << name;
   }
@@ -252,14 +254,14 @@ TEST_F(SameWeights, LeaveALineUpOfTheFirstLayerExactInsideTheFrame) {
 }
 
 TEST_F(SameWeights, LeaveASmallerResidualOnceTheyLineUp) {
-  Options options;
+  AttachmentOptions options;
   for (const bool refit : {true, false}) {
     options.refit = refit;
     const Cut cut{0, {{layer("backbone.stage1.2"), 1, layer("backbone.stage1.2")}}};
     const auto residual = [&](const capture::ModelSet& set) {
-      const Attachment attachment = plan_attachment(set, cut, options);
-      EXPECT_EQ(attachment.refit_nodes.empty(), !refit);
-      return fit(set, stores, {}, cut, attachment, options, silent).residuals[0];
+      const Attachment attachment = test::attachment_of(set, cut, options);
+      EXPECT_EQ(attachment.is_refit(), refit);
+      return test::fit_on(set, stores, {}, attachment).residuals[0];
     };
     EXPECT_LT(residual(opened.set), residual(unaligned()) - 0.2) << (refit ? "refit" : "adapters");
   }
@@ -267,18 +269,18 @@ TEST_F(SameWeights, LeaveASmallerResidualOnceTheyLineUp) {
 
 TEST_F(SameWeights, CountTheirMatricesOnce) {
   const int first = layer("backbone.stem.2"), fine = layer("backbone.stage2.2");
-  Options options;
+  AttachmentOptions options;
   options.refit = options.linear = false;
   const auto bytes = [&](const std::vector<Replacement>& replacements) {
-    return plan_attachment(opened.set, {0, replacements}, options).bytes_added;
+    return test::attachment_of(opened.set, {0, replacements}, options).bytes_added;
   };
   // Heights of 64 / 2 and 64 / 8 cells from 48 / 2 and 48 / 8; widths agree and need no matrix.
   EXPECT_EQ(bytes({{first, 1, first}}), 4 * 32 * 24);
   EXPECT_EQ(bytes({{fine, 1, fine}}), 4 * 8 * 6);
   EXPECT_EQ(bytes({{fine, 1, fine}, {fine, 1, fine}}), 4 * 8 * 6);
   EXPECT_EQ(bytes({{first, 1, first}, {fine, 1, fine}}), 4 * (32 * 24 + 8 * 6));
-  const Attachment attachment = plan_attachment(opened.set, {0, {{fine, 1, fine}}}, options);
-  EXPECT_TRUE(attachment.resample.at(0) && !attachment.resize.at(0));
+  const Attachment attachment = test::attachment_of(opened.set, {0, {{fine, 1, fine}}}, options);
+  EXPECT_TRUE(attachment.size_changes.at(0) == SizeChange::kResample);
   EXPECT_EQ(attachment.flops_added, 2 * 16 * (8 * 6) * 8);  // 16 channels, 8 columns
 }
 

@@ -1,35 +1,35 @@
-// Choosing the strength of a ridge on parts that did not fit.
+// Choosing the strength of a ridge on blocks that did not fit.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
 #include "fixtures/fixtures.hpp"
-#include "repsim/fit.hpp"
+#include "repsim/fit/regression.hpp"
 
 namespace repsim::fit {
 namespace {
 
-struct Rows {
+struct Samples {
   at::Tensor x, y;
 };
 
 /// y is a linear map of the first two regressors and noise.
-Rows rows(std::uint64_t seed, std::int64_t count, std::int64_t regressors, double noise) {
+Samples samples(std::uint64_t seed, std::int64_t count, std::int64_t regressors, double noise) {
   test::Random random(seed);
   const at::Tensor x = random.tensor({count, regressors}).to(at::kDouble) + 2;
   const at::Tensor map = test::Random(99).tensor({2, 3}).to(at::kDouble);
   return {x, x.narrow(1, 0, 2).mm(map) + random.tensor({count, 3}, noise).to(at::kDouble) - 5};
 }
 
-std::vector<NormalEquations> parts_of(const std::vector<Rows>& all) {
-  std::vector<NormalEquations> parts(all.size());
-  for (std::size_t i = 0; i < all.size(); ++i) parts[i].add(all[i].x, all[i].y);
-  return parts;
+std::vector<NormalEquations> blocks_of(const std::vector<Samples>& all) {
+  std::vector<NormalEquations> blocks(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) blocks[i].add(all[i].x, all[i].y);
+  return blocks;
 }
 
-TEST(ErrorOf, IsThatOfAllRows) {
-  const Rows one = rows(1, 80, 6, 0.3);
+TEST(ErrorOf, IsThatOfAllSamples) {
+  const Samples one = samples(1, 80, 6, 0.3);
   test::Random random(2);
   const at::Tensor weight = random.tensor({3, 6}).to(at::kDouble), bias = random.tensor({3}).to(at::kDouble);
   const at::Tensor weights = random.tensor({80}).abs().to(at::kDouble);
@@ -42,25 +42,25 @@ TEST(ErrorOf, IsThatOfAllRows) {
 }
 
 TEST(ErrorOf, AMapOfLowRankIsThatOfItsProduct) {
-  const Rows fitted = rows(3, 60, 8, 0.5), judged = rows(4, 40, 8, 0.5);
-  const at::Tensor columns = at::tensor({0, 3}, at::kLong), more = at::tensor({1, 2, 3, 5, 7}, at::kLong);
+  const Samples fitted = samples(3, 60, 8, 0.5), judged = samples(4, 40, 8, 0.5);
+  const LowRankRegressors regressors{at::tensor({0, 3}, at::kLong), at::tensor({1, 2, 3, 5, 7}, at::kLong)};
   NormalEquations sums, others;
   sums.add(fitted.x, fitted.y);
   others.add(judged.x, judged.y);
   const std::vector<double> ridges{1e-4, 1e-1};
-  const std::vector<NormalEquations::LowRank> maps = sums.solve_low_ranks(columns, more, 2, 1e-3, ridges);
+  const std::vector<NormalEquations::LowRank> maps = sums.solve_correction_ridges(regressors, 2, 1e-3, ridges);
   ASSERT_EQ(maps.size(), ridges.size());
   for (std::size_t i = 0; i < maps.size(); ++i) {
-    const NormalEquations::LowRank alone = sums.solve_low_rank(columns, more, 2, 1e-3, ridges[i]);
-    EXPECT_TRUE(at::equal(maps[i].both, alone.both));
+    const NormalEquations::LowRank alone = sums.solve_low_rank(regressors, 2, {1e-3, ridges[i]});
+    EXPECT_TRUE(at::equal(maps[i].combined, alone.combined));
     EXPECT_TRUE(at::equal(maps[i].base.bias, alone.base.bias));
-    const double expected = others.error_of(maps[i].both, maps[i].base.bias);
-    EXPECT_NEAR(others.error_of(maps[i], columns, more), expected, 1e-9 * expected);
+    const double expected = others.error_of(maps[i].combined, maps[i].base.bias);
+    EXPECT_NEAR(others.error_of(maps[i], regressors), expected, 1e-9 * expected);
   }
 }
 
-/// The errors of all ridges, by fitting on rows rather than sums.
-std::map<double, double> errors_by_rows(const std::vector<Rows>& all, const std::vector<double>& ridges) {
+/// The errors of all ridges, by fitting on samples rather than sums.
+std::map<double, double> errors_by_samples(const std::vector<Samples>& all, const std::vector<double>& ridges) {
   std::map<double, double> errors;
   for (const double ridge : ridges) {
     for (std::size_t left_out = 0; left_out < all.size(); ++left_out) {
@@ -79,42 +79,42 @@ std::map<double, double> errors_by_rows(const std::vector<Rows>& all, const std:
 TEST(BestRidge, IsTheStrongestThatIsAsGoodAsTheBest) {
   const std::vector<double> ridges{1e-5, 1e-3, 1e-1, 1, 10};
   for (const double noise : {0.01, 1.0, 8.0}) {
-    std::vector<Rows> all;
-    for (std::uint64_t i = 0; i < 3; ++i) all.push_back(rows(10 + i, 12, 9, noise));
-    const std::map<double, double> errors = errors_by_rows(all, ridges);
+    std::vector<Samples> all;
+    for (std::uint64_t i = 0; i < 3; ++i) all.push_back(samples(10 + i, 12, 9, noise));
+    const std::map<double, double> errors = errors_by_samples(all, ridges);
     double least = errors.begin()->second, expected = 0;
     for (const auto& [ridge, error] : errors) least = std::min(least, error);
     for (const auto& [ridge, error] : errors) {
       if (error <= 1.001 * least) expected = ridge;
     }
-    EXPECT_EQ(best_ridge(parts_of(all), ridges), expected) << noise;
+    EXPECT_EQ(best_ridge(blocks_of(all), ridges), expected) << noise;
   }
 }
 
 TEST(BestRidge, IsStrongerForNoiseThanForAnExactMap) {
   const std::vector<double> ridges{1e-5, 1e-3, 1e-1, 1, 10};
-  std::vector<Rows> exact, noisy;
+  std::vector<Samples> exact, noisy;
   for (std::uint64_t i = 0; i < 4; ++i) {
-    exact.push_back(rows(20 + i, 40, 12, 0));
-    noisy.push_back(rows(20 + i, 10, 20, 20));
+    exact.push_back(samples(20 + i, 40, 12, 0));
+    noisy.push_back(samples(20 + i, 10, 20, 20));
   }
-  EXPECT_EQ(best_ridge(parts_of(exact), ridges), 1e-5);
-  EXPECT_GE(best_ridge(parts_of(noisy), ridges), 1);
+  EXPECT_EQ(best_ridge(blocks_of(exact), ridges), 1e-5);
+  EXPECT_GE(best_ridge(blocks_of(noisy), ridges), 1);
 }
 
-TEST(BestRidge, NeedsTwoPartsWithRows) {
-  std::vector<NormalEquations> parts = parts_of({rows(30, 20, 3, 1)});
-  parts.resize(4);
-  EXPECT_FALSE(best_ridge(parts, std::vector<double>{1e-3, 1.0}).has_value());
+TEST(BestRidge, NeedsTwoBlocksWithSamples) {
+  std::vector<NormalEquations> blocks = blocks_of({samples(30, 20, 3, 1)});
+  blocks.resize(4);
+  EXPECT_FALSE(best_ridge(blocks, std::vector<double>{1e-3, 1.0}).has_value());
 }
 
 TEST(BestCorrectionRidge, IsStrongerForRegressorsThatSayNothing) {
   const std::vector<double> ridges{1e-5, 1e-1, 10};
-  const at::Tensor columns = at::tensor({0}, at::kLong);
   const auto of = [&](std::int64_t count, std::int64_t regressors, double noise) {
-    std::vector<Rows> all;
-    for (std::uint64_t i = 0; i < 3; ++i) all.push_back(rows(40 + i, count, regressors, noise));
-    return best_correction_ridge(parts_of(all), columns, at::arange(regressors, at::kLong), 1e-4, ridges);
+    std::vector<Samples> all;
+    for (std::uint64_t i = 0; i < 3; ++i) all.push_back(samples(40 + i, count, regressors, noise));
+    return best_correction_ridge(blocks_of(all), {at::tensor({0}, at::kLong), at::arange(regressors, at::kLong)}, 1e-4,
+                                 ridges);
   };
   EXPECT_EQ(of(40, 8, 0.01), 1e-5);  // the second regressor is needed
   EXPECT_EQ(of(12, 24, 20), 10);

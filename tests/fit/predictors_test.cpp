@@ -5,7 +5,7 @@
 
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
-#include "repsim/fit_predictors.hpp"
+#include "repsim/fit/predictors.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -46,7 +46,8 @@ struct Probes {
   }
   PredictorsOfPairs predictors(const SampleWeights& weights, const std::vector<std::int64_t>& positions) {
     SilentProgress silent;
-    return fit::predictors(opened.set, stores, 0, 1, {{0, 0}}, {}, weights, positions, 3, silent);
+    const std::vector<LayerPair> pairs{{0, 0}};
+    return fit::predictors({opened.set, stores, 0, 1, pairs, weights, positions, 3}, silent);
   }
 };
 

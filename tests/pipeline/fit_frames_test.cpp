@@ -51,20 +51,21 @@ TEST_F(FramesThatFit, AreOnePartWhereTheyAreFew) {
 TEST_F(FramesThatFit, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
   const capture::Stores stores = every_second(110);
   FitFrames frames(*session_, stores, silent_);
-  const std::vector<fit::Part> parts = frames.parts(0, nullptr);
+  const std::vector<fit::FrameSubset> parts = frames.parts(0, nullptr);
   ASSERT_EQ(parts.size(), 2U);
-  ASSERT_EQ(parts[0].frames.front().size(), 96);
-  ASSERT_EQ(parts[1].frames.front().size(), 14);
+  ASSERT_EQ(parts[0].stores->front().size(), 96);
+  ASSERT_EQ(parts[1].stores->front().size(), 14);
   const fit::SampleWeights& all = frames.weights_all(0);
   ASSERT_EQ(all.boxes.size(), 110U);
   std::vector<int> times(110, 0);
   std::size_t found = 0;
-  for (const fit::Part& part : parts) {
-    ASSERT_EQ(static_cast<std::int64_t>(part.weights.boxes.size()), part.frames.front().size());
-    for (std::size_t i = 0; i < part.weights.boxes.size(); ++i) {
-      const auto position = static_cast<std::size_t>(part.frames.front().frames()[i] / 2);
+  for (const fit::FrameSubset& part : parts) {
+    const std::vector<model::Detections>& of_part = part.weights->at(0).boxes;
+    ASSERT_EQ(static_cast<std::int64_t>(of_part.size()), part.stores->front().size());
+    for (std::size_t i = 0; i < of_part.size(); ++i) {
+      const auto position = static_cast<std::size_t>(part.stores->front().frames()[i] / 2);
       ++times[position];
-      const model::Detections &one = part.weights.boxes[i], &same = all.boxes[position];
+      const model::Detections &one = of_part[i], &same = all.boxes[position];
       found += one.size();
       ASSERT_EQ(one.size(), same.size()) << position;
       for (std::size_t k = 0; k < one.size(); ++k) {
