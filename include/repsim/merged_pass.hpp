@@ -9,25 +9,27 @@
 #include "repsim/capture.hpp"
 #include "repsim/suffix.hpp"
 
-/// Merged graphs over stored frames, computing once what many of them share.
+/// Runs merged graphs over stored frames and computes once the values that many of them share.
 namespace repsim::capture {
 
-/// What merged graphs compute alike of the same stored frames (graph::InvariantValue), kept while it fits. For one list
-/// of stores; not for several threads.
+/// Values that several merged graphs compute from the same stored frames (graph::InvariantValue). Keeps them while they
+/// fit. One cache belongs to one list of stores. It is not safe for use by several threads.
 class ValueCache {
  public:
-  /// @param most_bytes  of the tensors that are kept; 0: nothing is
-  explicit ValueCache(std::int64_t most_bytes) : most_bytes_(most_bytes) {}
+  /// @param max_bytes  of the tensors that are kept; 0: none are
+  explicit ValueCache(std::int64_t max_bytes) : max_bytes_(max_bytes) {}
 
+  /// Bytes of the tensors that are kept now.
   [[nodiscard]] std::int64_t bytes() const { return bytes_; }
-  [[nodiscard]] std::int64_t most_bytes() const { return most_bytes_; }
+  [[nodiscard]] std::int64_t most_bytes() const { return max_bytes_; }
+  /// The numbers of the computations whose values are kept.
   graph::ValueNumbering& numbers() { return numbers_; }
 
  private:
   friend class MergedPass;
-  /// Of one computation, at one number of frames per run: results may differ in the last bits between those.
+  /// A computation, and the frames per run: results may differ in the last bits between runs of different lengths.
   struct Key {
-    int number;
+    int number;  ///< of `numbers()`
     std::int64_t batch;
     auto operator<=>(const Key&) const = default;
   };
@@ -37,11 +39,12 @@ class ValueCache {
     std::uint64_t used = 0;  ///< when, in passes
   };
 
-  /// Drops what was used longest ago, but nothing of the pass at hand, until `more` bytes fit. False: they cannot.
+  /// Drops the values that were used longest ago until `more` bytes fit. Values of the current pass stay.
+  /// @return false if the bytes cannot fit
   bool make_room(std::int64_t more);
   void drop(const Key& key);
 
-  std::int64_t most_bytes_, bytes_ = 0;
+  std::int64_t max_bytes_, bytes_ = 0;
   std::uint64_t passes_ = 0;
   graph::ValueNumbering numbers_;
   std::map<Key, Entry> entries_;
@@ -58,21 +61,24 @@ class MergedPass {
   MergedPass(const MergedPass&) = delete;
   MergedPass& operator=(const MergedPass&) = delete;
 
+  // A pass calls one of the following three functions, results() and values() once per run.
+
   /// What the assembly's graph returns for the next run.
-  /// @throws Error{kInput} when an operation fails
+  /// @throws Error{kInput} when an operation fails; Error{kInternal} after the last run. So do the other two
   [[nodiscard]] c10::IValue results();
 
-  /// Instead: the values at assembly.places for the next run; undefined where nothing computes them. Not to be
-  /// written to.
+  /// The values at assembly.places for the next run; undefined where nothing computes them. Callers do not write to
+  /// them: the cache holds them too.
   [[nodiscard]] std::vector<at::Tensor> values();
 
-  /// Instead, over all runs: what results() of this graph, and of others that compute the same, starts from goes into
-  /// the cache, as far as that has room.
+  /// Makes all runs, and puts the invariant values from which results() starts into the cache, as far as there is room.
+  /// Later passes of this graph, and of others with equal computations, then run their suffix graphs alone.
+  /// @throws Error{kInternal} without a cache
   void fill_cache();
 
  private:
   /// A value of this pass, and where it comes from in a run.
-  struct Source {
+  struct PassValue {
     graph::InvariantValue value;
     bool cached = false;  ///< complete in the cache before this pass
     bool keep = false;    ///< this pass adds it to the cache
@@ -80,8 +86,8 @@ class MergedPass {
   };
   void begin(const std::vector<graph::InvariantValue>& values);
   [[nodiscard]] std::vector<at::Tensor> next_values();
-  void keep(Source& source, const at::Tensor& value);
-  [[nodiscard]] ValueCache::Key key(const Source& source) const { return {source.value.number, batch_}; }
+  void keep(PassValue& one, const at::Tensor& value);
+  [[nodiscard]] ValueCache::Key key(const PassValue& one) const { return {one.value.number, batch_}; }
 
   const graph::Assembly& assembly_;
   const ModelSet& set_;
@@ -90,10 +96,10 @@ class MergedPass {
   const std::vector<std::vector<std::int64_t>> runs_;
   ValueCache* cache_;
   std::size_t next_ = 0;  // run
-  std::vector<Source> sources_;
-  std::unique_ptr<graph::Runner> compute_;  // what is not cached; null: nothing
+  std::vector<PassValue> values_;
+  std::unique_ptr<graph::Runner> compute_;  // of the values that are not cached; null: all are
   std::optional<graph::SuffixGraph> suffix_;
-  std::unique_ptr<graph::Runner> results_;  // of the tail, or of the whole graph
+  std::unique_ptr<graph::Runner> results_;  // of the suffix graph, or of the whole graph
 };
 
 }  // namespace repsim::capture

@@ -9,8 +9,8 @@
 namespace repsim::capture {
 
 bool ValueCache::make_room(std::int64_t more) {
-  if (more > most_bytes_) return false;
-  while (bytes_ + more > most_bytes_) {
+  if (more > max_bytes_) return false;
+  while (bytes_ + more > max_bytes_) {
     const auto oldest = std::min_element(entries_.begin(), entries_.end(),
                                          [](auto& a, auto& b) { return a.second.used < b.second.used; });
     if (oldest == entries_.end() || oldest->second.used == passes_) return false;
@@ -34,8 +34,8 @@ MergedPass::MergedPass(const graph::Assembly& assembly, const ModelSet& set, con
 
 MergedPass::~MergedPass() {
   if (!cache_ || next_ == runs_.size()) return;
-  for (const Source& source : sources_) {
-    if (source.keep) cache_->drop(key(source));
+  for (const PassValue& one : values_) {
+    if (one.keep) cache_->drop(key(one));
   }
 }
 
@@ -43,61 +43,61 @@ MergedPass::~MergedPass() {
 void MergedPass::begin(const std::vector<graph::InvariantValue>& values) {
   std::vector<graph::Place> probes;
   for (const graph::InvariantValue& value : values) {
-    Source& source = sources_.emplace_back();
-    source.value = value;
+    PassValue& one = values_.emplace_back();
+    one.value = value;
     if (value.number >= 0 && cache_) {
-      if (const auto found = cache_->entries_.find(key(source)); found != cache_->entries_.end()) {
+      if (const auto found = cache_->entries_.find(key(one)); found != cache_->entries_.end()) {
         found->second.used = cache_->passes_;
-        source.cached = true;
+        one.cached = true;
         continue;
       }
     }
-    source.probe = static_cast<int>(probes.size());
+    one.probe = static_cast<int>(probes.size());
     probes.push_back(value.place);
   }
   if (!probes.empty()) {
     graph::ProbeRunner fastest = graph::merged_runner(
         assembly_, probes, group_inputs(set_, stores_, assembly_.input_groups, frames_to_try(runs_)));
-    if (!fastest.reason.empty()) log::debug("a joint graph runs as it is: " + fastest.reason);
+    if (!fastest.reason.empty()) log::debug("a merged graph runs as it is: " + fastest.reason);
     compute_ = std::make_unique<graph::Runner>(std::move(fastest.runner));
   }
 }
 
-/// A value of the run at hand goes into the cache, if there is room for those of all runs.
-void MergedPass::keep(Source& source, const at::Tensor& value) {
-  if (!cache_ || source.value.number < 0 || source.cached) return;
+/// Puts a value of the current run into the cache if there is room for the values of all runs.
+void MergedPass::keep(PassValue& one, const at::Tensor& value) {
+  if (!cache_ || one.value.number < 0 || one.cached) return;
   const bool first = next_ == 0;
   if (first) {
-    if (cache_->entries_.count(key(source)) > 0) return;  // the same value at another place
+    if (cache_->entries_.count(key(one)) > 0) return;  // the same value at another place
     const std::int64_t bytes = static_cast<std::int64_t>(value.nbytes()) * static_cast<std::int64_t>(runs_.size());
     if (!cache_->make_room(bytes)) return;
-    cache_->entries_[key(source)] = {{}, bytes, cache_->passes_};
+    cache_->entries_[key(one)] = {{}, bytes, cache_->passes_};
     cache_->bytes_ += bytes;
-    source.keep = true;
+    one.keep = true;
   }
-  if (!source.keep) return;
-  // A part of something larger would keep all of that.
+  if (!one.keep) return;
+  // A view would keep the whole storage of its base.
   const bool part = value.storage().nbytes() > value.nbytes();
-  cache_->entries_.at(key(source)).values.push_back(part ? value.clone() : value);
+  cache_->entries_.at(key(one)).values.push_back(part ? value.clone() : value);
 }
 
 std::vector<at::Tensor> MergedPass::next_values() {
-  if (next_ >= runs_.size()) throw Error(ErrorKind::kInternal, "a pass over the frames goes on behind their end");
-  std::vector<at::Tensor> now(sources_.size());
+  if (next_ >= runs_.size()) throw Error(ErrorKind::kInternal, "a pass over the frames goes on after their end");
+  std::vector<at::Tensor> now(values_.size());
   if (compute_) {
     compute_->run(group_inputs(set_, stores_, assembly_.input_groups, runs_[next_]),
                   [&](int probe, const at::Tensor& value) {
-                    for (std::size_t i = 0; i < sources_.size(); ++i) {
-                      // Nothing writes to fixed values; what happens to others afterwards is not known.
-                      if (sources_[i].probe == probe) now[i] = sources_[i].value.number >= 0 ? value : value.clone();
+                    for (std::size_t i = 0; i < values_.size(); ++i) {
+                      // Nothing writes to invariant values. Others may be overwritten later in the run.
+                      if (values_[i].probe == probe) now[i] = values_[i].value.number >= 0 ? value : value.clone();
                     }
                   });
   }
-  for (std::size_t i = 0; i < sources_.size(); ++i) {
-    if (sources_[i].cached) {
-      now[i] = cache_->entries_.at(key(sources_[i])).values.at(next_);
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (values_[i].cached) {
+      now[i] = cache_->entries_.at(key(values_[i])).values.at(next_);
     } else if (now[i].defined()) {
-      keep(sources_[i], now[i]);
+      keep(values_[i], now[i]);
     }
   }
   ++next_;

@@ -40,7 +40,7 @@ TEST(NormalEquations, SolveLikeALeastSquaresLibrary) {
 }
 
 // Cov = E[xx'] - mm' would lose ten digits here: the sums are taken about a shift.
-TEST(NormalEquations, KeepTheirDigitsBesideALargeOffset) {
+TEST(NormalEquations, KeepTheirDigitsWithALargeOffset) {
   Data data = noisy(2, 400, 5, 3);
   data.x = data.x.to(at::kDouble) + 1e5;
   data.y = data.y.to(at::kDouble) - 3e5;
@@ -50,7 +50,7 @@ TEST(NormalEquations, KeepTheirDigitsBesideALargeOffset) {
   EXPECT_NEAR(solution.r2(), expected.r2, 1e-7);
 }
 
-TEST(NormalEquations, DoNotDependOnHowRowsAreGrouped) {
+TEST(NormalEquations, DoNotDependOnHowSamplesAreGrouped) {
   const Data data = noisy(3, 300, 6, 2);
   const auto whole = added_in_pieces(data.x, data.y, 300).solve(1e-4),
              pieces = added_in_pieces(data.x, data.y, 7).solve(1e-4);
@@ -82,7 +82,7 @@ TEST(NormalEquations, TakeTheShortestSolutionOfASingularSystem) {
   EXPECT_LT(largest(solution.weight.select(1, 0) - solution.weight.select(1, 3)), 1e-4);
 }
 
-TEST(NormalEquations, WithFewerRowsThanRegressorsStayFinite) {
+TEST(NormalEquations, WithFewerSamplesThanRegressorsStayFinite) {
   const Data data = noisy(5, 4, 9, 2);
   const auto solution = added_in_pieces(data.x, data.y, 4).solve(1e-4);
   EXPECT_TRUE(at::isfinite(solution.weight).all().item<bool>());
@@ -104,7 +104,7 @@ TEST(NormalEquations, OfAConstantInputGiveTheMean) {
   EXPECT_LT(largest(solution.bias - data.y.to(at::kDouble).mean(0)), 1e-9);
 }
 
-TEST(NormalEquations, JudgeValuesAsTheyAre) {
+TEST(NormalEquations, RateValuesAsTheyAre) {
   const Data data = noisy(8, 200, 3, 3);
   const at::Tensor x = data.y + test::Random(9).tensor({200, 3}, 0.3) + 0.1, y = data.y.to(at::kDouble);
   const double expected =

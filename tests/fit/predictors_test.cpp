@@ -71,7 +71,7 @@ struct Ridge {
   }
 };
 
-TEST(Guides, OfOnePairEqualTheirDefinitions) {
+TEST(PairPredictors, OfOnePairEqualTheirDefinitions) {
   test::Random random(5);
   std::vector<model::Loaded> models;
   models.push_back(probe("receiver", 5, random.tensor({2, 5, 1, 1}), 1, kHead));
@@ -103,7 +103,7 @@ TEST(Guides, OfOnePairEqualTheirDefinitions) {
   EXPECT_NEAR(found.spatial_cka, cka, 1e-5);
 }
 
-TEST(Guides, OutputErrorOfOneLinearOutputIsExact) {
+TEST(PairPredictors, OutputErrorOfOneLinearOutputIsExact) {
   // One output, linear in the layer: whatever the sign of its projection, the square of what an error changes is the
   // same.
   test::Random random(6);
@@ -127,7 +127,7 @@ TEST(Guides, OutputErrorOfOneLinearOutputIsExact) {
   EXPECT_NEAR(found.pairs.at(0).output_error, expected, 1e-4 * expected);
 }
 
-TEST(Guides, SayWhyAModelCannotBeDifferentiated) {
+TEST(PairPredictors, SayWhyAModelCannotBeDifferentiated) {
   test::Random random(7);
   std::vector<model::Loaded> models;
   models.push_back(probe("receiver", 5, random.tensor({2, 5, 1, 1}), 1, "(torch.conv2d(y, self.head) > 0).float()"));
@@ -139,7 +139,7 @@ TEST(Guides, SayWhyAModelCannotBeDifferentiated) {
   EXPECT_FALSE(std::isnan(found.pairs.at(0).r2));
 }
 
-TEST(Guides, OfATwinArePerfect) {
+TEST(PairPredictors, OfATwinArePerfect) {
   test::Random random(8);
   const at::Tensor head = random.tensor({2, 5, 1, 1});
   std::vector<model::Loaded> models;

@@ -52,7 +52,8 @@ struct MapSums {
   std::vector<AuxiliaryInput> auxiliary_inputs = {};  ///< that the correction reads as well
 };
 
-/// All that a fit needs to know of the calibration frames. Its size does not depend on their number.
+/// The sums of a cut over the calibration frames: all that a fit needs to know of them. Their size does not depend on
+/// the number of frames.
 struct CutSums {
   graph::Splice splice;       ///< where the replacements' values come from and how they get their size; no map yet
   std::vector<MapSums> maps;  ///< one per map of the attachment
@@ -90,18 +91,18 @@ struct CutKey {
   [[nodiscard]] auto operator<=>(const CutKey&) const = default;
 };
 
-/// What the fits of one run have in common on the same calibration frames: values of layers, and sums of regressions
-/// from the same values to the same values. Kept while it fits into memory; results are the same without it.
+/// Layer values and regression sums that several fits on one list of calibration frames share. Keeps them while they
+/// fit into memory. It changes no result.
 class Reuse {
  public:
-  /// @param value_bytes,sum_bytes  of what is kept at most
+  /// @param value_bytes,sum_bytes  limits of the values and of the sums that are kept
   Reuse(std::int64_t value_bytes, std::int64_t sum_bytes) : values(value_bytes), max_sum_bytes_(sum_bytes) {}
 
   capture::ValueCache values;
 
   /// @return null if nothing is kept for this key; valid until the next call of keep()
   [[nodiscard]] const MapSums* find(const MapKey& key);
-  /// Keeps a copy, and drops what was used longest ago until it fits.
+  /// Keeps a copy. Drops the sums that were used longest ago until the copy fits.
   void keep(const MapKey& key, const MapSums& sums);
 
   /// The sums of all maps of a cut that was kept before: no merged graph is needed to find them.
@@ -126,8 +127,8 @@ class Reuse {
 struct FrameSubset {
   const capture::Stores* stores = nullptr;
   const WeightsOf* weights = nullptr;  ///< of these frames; null: all samples count alike
-  /// What fits on these frames have in common; null: nothing is kept. Requires that a receiver always has the same
-  /// weights.
+  /// Keeps what fits on these frames share; null: nothing is kept. Requires that the weights of a receiver never
+  /// change.
   Reuse* reuse = nullptr;
 };
 
@@ -149,22 +150,24 @@ struct FixedRidges {
 /// deterministic.
 class CutFitter {
  public:
-  /// @param frames  at least one entry. Each is summed by itself, and the sums are added: what is kept of one is not
-  ///        computed again. Ridges are chosen on the first entry
-  /// @param shares  that are already part of the merged model: donors' layers are what they make of them
+  /// @param frames  at least one entry. The fitter sums each entry by itself and then adds the sums, so that it can
+  /// take
+  ///        those of one entry from its `reuse`. It chooses ridges on the first entry
+  /// @param shares  of the donors, which the merged model already has: they decide what the donors' layers hold
   /// All arguments outlive the object.
   CutFitter(const capture::ModelSet& set, std::vector<FrameSubset> frames, std::span<const graph::Splice> shares,
             Progress& progress)
       : set_(set), frames_(std::move(frames)), shares_(shares), progress_(progress) {}
 
-  /// Sums of several cuts in one pass over the frames, in which every model runs once. Without what corrections need.
+  /// Sums of several cuts, without the regressors of corrections, in one pass over the frames in which every model runs
+  /// once.
   /// @return one per attachment
   /// @throws Error{kInput} where a cut cannot be computed; Error{kInterrupted}
   [[nodiscard]] std::vector<CutSums> gather(std::span<const Attachment> attachments) const;
   [[nodiscard]] CutSums gather(const Attachment& attachment) const;
 
-  /// Sums of one cut with what corrections of any rank need. A neighbourhood of more than `max_regressors` values is
-  /// reduced to the principal directions of the channels.
+  /// Sums of one cut with the regressors of corrections, which serve all ranks. A neighbourhood of more than
+  /// `max_regressors` values is reduced to the principal directions of the channels.
   /// @param attachment  its rank does not matter
   /// @param plain  what gather() returned for this cut
   /// @throws Error{kInput}, Error{kInterrupted} as gather()
