@@ -1,4 +1,4 @@
-// Guides of replacements, against values worked out in float64 from the activations themselves.
+// Predictors of pairs of layers, against values computed in float64 from the activations themselves.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -30,7 +30,7 @@ model::Loaded probe(const std::string& name, std::int64_t channels, const at::Te
 struct Probes {
   test::Opened opened;
   capture::Stores stores;
-  std::vector<at::Tensor> values;  // of the first layer of each model, float64 [rows, C], all frames
+  std::vector<at::Tensor> values;  // of the first layer of each model, float64 [n, C], samples of all frames
 
   explicit Probes(std::vector<model::Loaded> models, std::int64_t frames = 32) {
     opened = test::open_loaded(std::move(models));
@@ -53,7 +53,7 @@ struct Probes {
 
 const char* const kHead = "torch.conv2d(y, self.head)";
 
-/// Ridge regression by an explicit inverse; weights per row.
+/// Ridge regression by an explicit inverse; weights per sample.
 struct Ridge {
   at::Tensor weight, bias;  // [p, q], [q]
   Ridge(const at::Tensor& x, const at::Tensor& y, const at::Tensor& rows, double ridge) {
