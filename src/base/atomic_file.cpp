@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+constexpr std::size_t kCopiedBytes = std::size_t{1} << 20;
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
@@ -137,7 +137,7 @@ std::string read_file(const fs::path& path) {
   if (!file.valid()) throw system_error("cannot be read", path, errno);
   // In pieces: what stat says of the size is wrong for files that are written meanwhile and for those in /proc.
   std::string content;
-  std::vector<char> piece(kPieceBytes);
+  std::vector<char> piece(kCopiedBytes);
   while (const std::size_t count = read_some(file, piece.data(), piece.size(), path))
     content.append(piece.data(), count);
   return content;

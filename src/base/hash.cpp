@@ -15,7 +15,7 @@
 namespace repsim {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+constexpr std::size_t kHashedBytes = std::size_t{1} << 20;
 
 void check(int result) {
   if (result != 1) throw Error(ErrorKind::kInternal, "OpenSSL cannot compute SHA-256");
@@ -67,7 +67,7 @@ std::string sha256_of_file(const std::filesystem::path& path, Progress& progress
   const FileDescriptor file = open_descriptor(path, O_RDONLY);
   if (!file.valid()) throw system_error("cannot be read", path, errno);
   Sha256 hash;
-  std::vector<char> piece(kPieceBytes);
+  std::vector<char> piece(kHashedBytes);
   while (const std::size_t count = read_some(file, piece.data(), piece.size(), path)) {
     hash.add(piece.data(), count);
     progress.step(0);

@@ -12,7 +12,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kBundleFooter = R"(Examples:
   repsim bundle plan --out bundle.pt
   repsim bundle plan/plan.json --out plan/bundle.pt --force
   repsim bundle edited.json --out smaller.pt --json | jq '.models[].fidelity.value'
@@ -69,7 +69,7 @@ void run_bundle(const BundleFlags& flags, Progress& progress) {
 
 Job setup_bundle(CLI::App& app) {
   auto flags = std::make_shared<BundleFlags>();
-  app.footer(kFooter);
+  app.footer(kBundleFooter);
   app.add_option("PLAN", flags->plan, "A plan.json, or the folder that holds it");
   add_libraries(app, flags->libraries)->group("Settings");
   add_threads(app, flags->threads)->group("Settings");

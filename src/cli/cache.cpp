@@ -13,7 +13,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Actions:
+constexpr const char* kCacheFooter = R"(Actions:
   ls      list the entries, last used first
   gc      remove entries that are damaged, that another version of repsim made, or that are too old
           or too much by the flags below
@@ -77,7 +77,7 @@ void run_cache(const CacheFlags& flags) {
 
 Job setup_cache(CLI::App& app) {
   auto flags = std::make_shared<CacheFlags>();
-  app.footer(kFooter);
+  app.footer(kCacheFooter);
   app.add_option("ACTION", flags->action, "ls, gc or clear");
   add_text(app, "--cache", "DIR", flags->cache, "The cache (default: $XDG_CACHE_HOME/repsim, else ~/.cache/repsim)")
       ->group("Settings");

@@ -12,7 +12,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kCaptureFooter = R"(Examples:
   repsim capture front.pt --video street.mp4 --input 320x240
   repsim capture front.pt --video street.mp4 --out front.signatures
 
@@ -62,7 +62,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
 Job setup_capture(CLI::App& app) {
   auto flags = std::make_shared<CaptureFlags>();
   CaptureFlags& f = *flags;
-  app.footer(kFooter);
+  app.footer(kCaptureFooter);
   app.add_option("MODEL", f.model, "A TorchScript file");
   add_repeatable(app, "--input", "SPEC", f.inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");

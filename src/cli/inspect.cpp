@@ -10,7 +10,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kInspectFooter = R"(Examples:
   repsim inspect detector.pt --input 320x240
   repsim inspect detector.pt --json | jq '.layers[].name'
 
@@ -41,7 +41,7 @@ void run_inspect(const InspectFlags& flags) {
 
 Job setup_inspect(CLI::App& app) {
   auto flags = std::make_shared<InspectFlags>();
-  app.footer(kFooter);
+  app.footer(kInspectFooter);
   app.add_option("MODEL", flags->model, "A TorchScript file");
   add_repeatable(app, "--input", "SPEC", flags->inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");

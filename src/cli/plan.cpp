@@ -16,7 +16,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kPlanFooter = R"(Examples:
   repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
   repsim plan --config merge.json --set merge.min_fidelity=0.85 --out plan --force
   repsim plan --config merge.json --share 'small<-large' --out plan   share in this direction only
@@ -117,7 +117,7 @@ Job setup_plan(CLI::App& app) {
   auto flags = std::make_shared<PlanFlags>();
   PlanFlags& f = *flags;
   const config::Settings defaults;
-  app.footer(kFooter);
+  app.footer(kPlanFooter);
   add_models(app, f);
   const auto group = [](const char* name, std::initializer_list<CLI::Option*> options) {
     for (CLI::Option* option : options) option->group(name);

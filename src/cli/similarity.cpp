@@ -10,7 +10,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kSimilarityFooter = R"(Examples:
   repsim similarity a.pt b.pt c.pt --video street.mp4 --input 320x240 --out similarity
   repsim similarity a.signatures b.signatures --out similarity
 
@@ -50,7 +50,7 @@ void run_similarity(const SimilarityFlags& flags, Progress& progress) {
 Job setup_similarity(CLI::App& app) {
   auto flags = std::make_shared<SimilarityFlags>();
   SimilarityFlags& f = *flags;
-  app.footer(kFooter);
+  app.footer(kSimilarityFooter);
   app.add_option(
       "MODEL", f.models,
       "TorchScript files, or files that repsim capture wrote, two or more; a model's name is the file's stem");

@@ -10,7 +10,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kValidateFooter = R"(Examples:
   repsim validate a.pt b.pt --input 320x240 --video street.mp4 --out study
   repsim validate --config merge.json --truth gt.txt --frames 128 --cuts 32 --out study
 
@@ -50,7 +50,7 @@ Job setup_validate(CLI::App& app) {
   auto flags = std::make_shared<ValidateFlags>();
   ValidateFlags& f = *flags;
   const pipeline::StudySettings defaults;
-  app.footer(kFooter);
+  app.footer(kValidateFooter);
   add_models(app, f);
   add_text(app, "--video", "FILE", f.video, "The video on which is fitted and measured")->group("Video");
   add_frames(app, f.frames, f.holdout, "Last part of these frames that measures, the rest calibrates");

@@ -11,7 +11,7 @@
 namespace repsim::cli {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kVerifyFooter = R"(Examples:
   repsim verify plan
   repsim verify plan --frames 200
   repsim verify plan --video night.mp4 --frames 128
@@ -75,7 +75,7 @@ void run_verify(const VerifyFlags& flags, Progress& progress) {
 
 Job setup_verify(CLI::App& app) {
   auto flags = std::make_shared<VerifyFlags>();
-  app.footer(kFooter);
+  app.footer(kVerifyFooter);
   app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json");
   add_text(app, "--video", "FILE", flags->video, "Judge on this video instead of the plan's own")->group("Video");
   add_whole_number(

@@ -13,14 +13,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kExtension = ".signatures";
-constexpr std::size_t kDigestLength = 64;
+constexpr std::size_t kKeyDigits = 64;
 
 /// Signatures have a folder of their own below the cache's: other things may be cached beside them one day.
 fs::path folder_below(const fs::path& cache) { return cache / "signatures"; }
 
 bool is_entry(const fs::path& path) {
   const std::string stem = path.stem().string();
-  return path.extension() == kExtension && stem.size() == kDigestLength &&
+  return path.extension() == kExtension && stem.size() == kKeyDigits &&
          stem.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 

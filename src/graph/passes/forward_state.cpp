@@ -15,7 +15,7 @@ struct Attribute {
   bool written = false;
 };
 
-std::string path_of(const tj::Value* module) {
+std::string attribute_path_of(const tj::Value* module) {
   std::string path;
   while (module->node()->kind() == c10::prim::GetAttr) {
     path = module->node()->s(c10::attr::name) + "." + path;
@@ -29,7 +29,7 @@ void collect(tj::Block* block, std::map<std::string, Attribute>& attributes) {
     for (tj::Block* inner : node->blocks()) collect(inner, attributes);
     const bool write = node->kind() == c10::prim::SetAttr;
     if ((!write && node->kind() != c10::prim::GetAttr) || !node->input(0)->type()->is_module()) continue;
-    Attribute& attribute = attributes[path_of(node->input(0)) + node->s(c10::attr::name)];
+    Attribute& attribute = attributes[attribute_path_of(node->input(0)) + node->s(c10::attr::name)];
     attribute.uses.push_back(node);
     attribute.written |= write;
   }

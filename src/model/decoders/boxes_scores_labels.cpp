@@ -126,7 +126,7 @@ std::optional<std::vector<Parts>> frames_of(const c10::IValue& output, std::int6
   return frames;
 }
 
-Fit fit(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
+Fit fit_boxes_scores_labels(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
   const bool asked = spec.format != OutputFormat::kAuto;
   const auto frames = frames_of(output, context.batch, asked);
   if (!frames || frames->empty()) return Fit::no();
@@ -151,6 +151,6 @@ std::optional<std::vector<Candidates>> decode_frames(const c10::IValue& output, 
 
 }  // namespace
 
-const Decoder kBoxesScoresLabelsDecoder{OutputFormat::kBoxesScoresLabels, fit, decode_frames};
+const Decoder kBoxesScoresLabelsDecoder{OutputFormat::kBoxesScoresLabels, fit_boxes_scores_labels, decode_frames};
 
 }  // namespace repsim::model

@@ -6,7 +6,7 @@
 namespace repsim::model {
 namespace {
 
-std::optional<SsdHeads> heads_of(const c10::IValue& output, const Context& context) {
+std::optional<SsdHeads> heads_of_landmark_ssd(const c10::IValue& output, const Context& context) {
   SsdHeads heads;
   bool landmarks = false;
   for (const at::Tensor& tensor : parallel_tensors(output, 3, context)) {
@@ -18,20 +18,20 @@ std::optional<SsdHeads> heads_of(const c10::IValue& output, const Context& conte
   return heads;
 }
 
-Fit fit(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
-  const auto heads = heads_of(output, context);
+Fit fit_landmark_ssd(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
+  const auto heads = heads_of_landmark_ssd(output, context);
   return heads ? fit_ssd(*heads, spec, context) : Fit::no();
 }
 
-std::optional<std::vector<Candidates>> decode(const c10::IValue& output, const OutputSpec& spec,
-                                              const Context& context) {
-  const auto heads = heads_of(output, context);
+std::optional<std::vector<Candidates>> decode_landmark_ssd(const c10::IValue& output, const OutputSpec& spec,
+                                                           const Context& context) {
+  const auto heads = heads_of_landmark_ssd(output, context);
   if (!heads) return std::nullopt;
   return decode_ssd(*heads, spec, context);
 }
 
 }  // namespace
 
-const Decoder kLandmarkSsdDecoder{OutputFormat::kLandmarkSsd, fit, decode};
+const Decoder kLandmarkSsdDecoder{OutputFormat::kLandmarkSsd, fit_landmark_ssd, decode_landmark_ssd};
 
 }  // namespace repsim::model

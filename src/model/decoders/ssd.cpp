@@ -7,7 +7,7 @@
 namespace repsim::model {
 namespace {
 
-std::optional<SsdHeads> heads_of(const c10::IValue& output, const Context& context) {
+std::optional<SsdHeads> heads_of_ssd(const c10::IValue& output, const Context& context) {
   const auto tensors = parallel_tensors(output, 2, context);
   if (tensors.empty()) return std::nullopt;
   const bool first = tensors[0].size(2) == 4, second = tensors[1].size(2) == 4;
@@ -19,20 +19,20 @@ std::optional<SsdHeads> heads_of(const c10::IValue& output, const Context& conte
   return sums_first ? SsdHeads{tensors[1], tensors[0]} : SsdHeads{tensors[0], tensors[1]};
 }
 
-Fit fit(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
-  const auto heads = heads_of(output, context);
+Fit fit_ssd(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
+  const auto heads = heads_of_ssd(output, context);
   return heads ? fit_ssd(*heads, spec, context) : Fit::no();
 }
 
-std::optional<std::vector<Candidates>> decode(const c10::IValue& output, const OutputSpec& spec,
-                                              const Context& context) {
-  const auto heads = heads_of(output, context);
+std::optional<std::vector<Candidates>> decode_ssd(const c10::IValue& output, const OutputSpec& spec,
+                                                  const Context& context) {
+  const auto heads = heads_of_ssd(output, context);
   if (!heads) return std::nullopt;
   return decode_ssd(*heads, spec, context);
 }
 
 }  // namespace
 
-const Decoder kSsdDecoder{OutputFormat::kSsd, fit, decode};
+const Decoder kSsdDecoder{OutputFormat::kSsd, fit_ssd, decode_ssd};
 
 }  // namespace repsim::model
