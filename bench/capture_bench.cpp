@@ -116,7 +116,7 @@ class Subject {
  public:
   Subject(const std::string& path, const model::InputSpec& spec, const video::FrameStore& store)
       : store_(store), loaded_(model::load({std::filesystem::path(path).stem().string(), path, spec, {}}, "flags")) {
-    prepared_ = graph::prepare(loaded_, graph::dry_run(loaded_));
+    prepared_ = graph::prepare(loaded_, graph::trace_run(loaded_));
     single_ = prepared_;
     single_.batchable = false;
     as_loaded_ = loaded_.module.deepcopy();

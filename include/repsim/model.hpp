@@ -9,7 +9,7 @@
 
 #include "repsim/model_spec.hpp"
 
-/// TorchScript models: loading, input, outputs. The only stage that reads other people's archives.
+/// TorchScript models: loading, input, outputs. No other stage reads models' archives.
 namespace repsim::model {
 
 /// A model as loaded, in evaluation mode, on the CPU.
@@ -19,58 +19,58 @@ struct Loaded {
   std::string sha256;        ///< of the file
   std::int64_t file_bytes = 0;
   torch::jit::Module module;
-  std::vector<OperatorLibrary> operator_libraries;  ///< that forward needs beside Torch, by file name
+  std::vector<OperatorLibrary> operator_libraries;  ///< the libraries that forward needs, by file name
 };
 
-/// Loads a library of TorchScript operators into the process, for good; a second time changes nothing.
-/// @throws Error{kInput}: missing, no library for this Torch
+/// Loads a library of TorchScript operators into the process. It stays loaded; to load it again changes nothing.
+/// @throws Error{kInput} when the file is missing or no library for this Torch
 void load_library(const std::string& path);
-/// All of them, in this order.
+/// Calls load_library() for each path in order.
 void load_libraries(const std::vector<std::string>& paths);
 
-/// Loads `spec.path`. What the spec leaves open is taken from the archive: an extra file that is a JSON object with
-/// imgsz or shape, and names (config.txt first; Ultralytics' exports are fed letterboxed RGB), else the size of the
-/// picture with which a module was traced. What the spec says wins; where the archive says another size, that is a
-/// warning. An operator of torchvision that is missing is looked for in the torchvision beside the running LibTorch.
+/// Loads the model at `spec.path`. Where the spec leaves the input open, the archive decides: an extra file that is a
+/// JSON object with imgsz or shape, and names (config.txt first; Ultralytics' exports take letterboxed RGB), else the
+/// size of the picture with which the module was traced. If both say different sizes, the spec wins, with a warning. If
+/// an operator of torchvision is missing, repsim looks for it in the torchvision beside the running LibTorch.
 /// @param input_source  where spec.input came from, if it is there
-/// @throws Error{kInput}: no regular file, damaged (checksums are checked), no TorchScript (weights only,
-/// ExportedProgram),
-///         operators that this Torch lacks, no forward, input size unknown (remedy shows the flag)
+/// @throws Error{kInput} when the path is no regular file; when the file is damaged (checksums are checked) or no
+///         TorchScript (weights only, ExportedProgram); when it needs operators that this Torch lacks or has no
+///         forward; when the input size is unknown (the remedy shows the flag)
 [[nodiscard]] Loaded load(const ModelSpec& spec, const std::string& input_source);
 
 /// The argument of forward for preprocessed frames, in the spec's layout and dtype, contiguous: one tensor, or a list
-/// of B tensors. What fits already is not copied.
+/// of B tensors. Frames that are in this form already are not copied.
 /// @param frames  [B,3,H,W], any strides; float32 or, with the dtype uint8, bytes
 [[nodiscard]] c10::IValue make_input(const InputSpec& spec, const at::Tensor& frames);
 
 /// All tensors of a nested value (tuples, lists, dicts in insertion order, optionals), depth first.
 [[nodiscard]] std::vector<at::Tensor> tensors_of(const c10::IValue& value);
 
-/// A deterministic stand-in for video frames, [batch,3,H,W] float32: noise over smooth gradients, preprocessed as
+/// Deterministic pictures in place of video frames, [batch,3,H,W] float32: noise over smooth gradients, preprocessed as
 /// `spec` says.
 [[nodiscard]] at::Tensor example_frames(const InputSpec& spec, std::int64_t batch);
 
-/// An input that forward accepts where the model's own one fails: other elements or order of channels at the same size,
-/// then other sizes. For messages only, as what runs need not be what the model was trained for. Nothing when none of
-/// these works. Cost: at most about twenty runs on one small picture.
+/// An input that forward accepts, for a model that fails on its own input. Tries other dtypes and layouts at the size
+/// of the spec, then other sizes; nothing when none of them works. For messages only: an input that runs need not be
+/// the one that the model was trained for. Cost: at most about twenty runs on one small picture.
 [[nodiscard]] std::optional<InputSpec> working_input(const Loaded& model);
 
-/// Output format as decided, and why.
+/// The output format of a model, and why it was chosen.
 struct Recognised {
   OutputSpec spec;  ///< format and boxes never auto
   std::string reason;
 };
-/// Decides format (when auto) and what else the spec leaves open from what forward returned for example frames. Where
-/// more than one format fits, or none for certain, auto takes tensor and the reason says which flag decides.
-/// @throws Error{kInput} when there is no tensor in the output, when an explicit format does not fit, or when options
-/// are
-///         given that the format does not read
+/// Chooses the output format (where the spec says auto) and what else the spec leaves open. If several formats fit, or
+/// none for certain, it chooses tensor, and the reason says which flag decides.
+/// @param output  what forward returned for example frames
+/// @throws Error{kInput} when there is no tensor in the output, when an explicit format does not fit, or when the spec
+///         has options that the format does not read
 [[nodiscard]] Recognised recognise(const Loaded& model, const c10::IValue& output, std::int64_t batch);
 
-/// Decodes the detections of every format but tensor (docs/outputs.md).
-/// @param spec  as recognised
-/// @return per frame; coordinates relative to the model's input, 0..1; only scores >= kMinScore, no NMS
-/// @throws Error{kInput} when the structure differs from what was recognised
+/// Decodes detections, of every format but tensor (docs/outputs.md).
+/// @param spec  as recognise() returned it
+/// @return per frame the detections of score >= kMinScore, without NMS; coordinates relative to the model's input, 0..1
+/// @throws Error{kInput} when the structure of the output is not that of the format
 [[nodiscard]] std::vector<Detections> decode(const c10::IValue& output, const OutputSpec& spec, const InputSpec& input,
                                              std::int64_t batch);
 

@@ -9,29 +9,29 @@
 
 namespace repsim::model {
 
-/// How a frame becomes the model's width x height.
+/// How a frame is resized to the model's width x height.
 enum class Resize {
   kStretch,    ///< both sides scaled on their own (bilinear)
   kLetterbox,  ///< one scale for both, centred, the rest filled with `pad`
   kCrop,       ///< one scale for both so that the input is filled, centre kept
 };
 enum class Color { kBgr, kRgb };
-/// What forward takes: one tensor [B,3,H,W], or a list of B tensors [3,H,W].
+/// The argument of forward: one tensor [B,3,H,W], or a list of B tensors [3,H,W].
 enum class InputKind { kTensor, kList };
-/// Where the channels stand in that tensor.
+/// The order of the dimensions of forward's argument.
 enum class Layout {
   kNchw,  ///< [B,3,H,W], pictures of a list [3,H,W]
   kNhwc,  ///< [B,H,W,3], pictures of a list [H,W,3]
 };
-/// Type of its elements.
+/// The type of the elements of forward's argument.
 enum class InputDtype {
   kFloat32,
-  kUint8,    ///< the pixels as they are: scale must be 1, mean 0 and std 1
+  kUint8,    ///< unchanged pixels: scale must be 1, mean 0 and std 1
   kFloat16,  ///< computed in float32, then rounded
 };
 
-/// From a video frame to the model's input: resize, order the channels, (pixel * scale - mean) / std per channel.
-/// `mean` and `std` are in the order that `color` names. Two models with equal specs share one input of the bundle.
+/// How a video frame becomes a model's input: resize, order the channels, then (pixel * scale - mean) / std per
+/// channel. Models with equal specs share one argument of the bundle.
 struct InputSpec {
   std::int64_t width = 0;   ///< pixels, 1..8192
   std::int64_t height = 0;  ///< pixels, 1..8192
@@ -39,8 +39,8 @@ struct InputSpec {
   std::int64_t pad = 114;  ///< grey level 0..255 of the letterbox borders
   Color color = Color::kBgr;
   double scale = 1.0 / 255.0;
-  std::array<double, 3> mean{0, 0, 0};
-  std::array<double, 3> std{1, 1, 1};  ///< none may be 0
+  std::array<double, 3> mean{0, 0, 0};  ///< per channel, in the order of `color`
+  std::array<double, 3> std{1, 1, 1};   ///< per channel, in the order of `color`; none may be 0
   InputKind kind = InputKind::kTensor;
   Layout layout = Layout::kNchw;
   InputDtype dtype = InputDtype::kFloat32;
@@ -48,13 +48,13 @@ struct InputSpec {
   friend bool operator==(const InputSpec&, const InputSpec&) = default;
 };
 
-/// What a model returns. The values between the first and the last are the rows of output_formats.def.
+/// The layout of a model's output. The values between the first and the last are the rows of output_formats.def.
 enum class OutputFormat {
-  kAuto,  ///< to be recognised from what the model returns
+  kAuto,  ///< repsim recognises the format from the output
 #define REPSIM_OUTPUT_FORMAT(name, word, layout) k##name,
 #include "repsim/output_formats.def"
 #undef REPSIM_OUTPUT_FORMAT
-  kTensor,  ///< no decoder: raw outputs are compared
+  kTensor,  ///< no decoder; repsim compares raw outputs
 };
 /// Units of decoded boxes as the model returns them.
 enum class BoxUnits {
@@ -63,29 +63,29 @@ enum class BoxUnits {
   kPixels,    ///< pixels of the model's input
 };
 
-/// What the scores of the ssd formats are.
+/// The kind of scores in the ssd formats.
 enum class ScoreKind {
   kAuto,           ///< probabilities when the scores of the first frames all lie in 0..1, else logits
-  kProbabilities,  ///< as they are
-  kLogits,         ///< softmax over the classes comes first; the sigmoid where there is no background class
+  kProbabilities,  ///< used unchanged
+  kLogits,         ///< softmax over the classes is applied; the sigmoid where there is no background class
 };
-/// Which class of the ssd formats means that there is nothing.
+/// The class of the ssd formats that means that there is no object.
 enum class Background {
   kAuto,   ///< the first or last class when it wins on most boxes of the first frames; none when rows do not sum to 1
   kFirst,  ///< the other classes are the labels 0, 1, ...
   kLast,
   kNone,
 };
-/// The default boxes of a single-shot detector. For each level in turn, row by row, cell by cell: one square around the
-/// cell's centre for each of the level's sizes. ceil(side / stride) cells per side.
+/// The default boxes of a single-shot detector: level after level, row after row, cell after cell, one square around
+/// the cell's centre for each of the level's sizes. A level has ceil(side / stride) cells per side.
 struct Priors {
   std::vector<std::vector<double>> min_sizes;  ///< per level, sides in pixels of the model's input
   std::vector<std::int64_t> strides;           ///< per level, pixels of the model's input
-  bool clip = false;                           ///< centres and sides are cut to 0..1
+  bool clip = false;                           ///< centres and sides are clipped to 0..1
 
   friend bool operator==(const Priors&, const Priors&) = default;
 };
-/// Options of the formats ssd and landmark-ssd (uses_ssd_options).
+/// Options of the formats ssd and landmark-ssd, see uses_ssd_options().
 struct SsdOptions {
   ScoreKind scores = ScoreKind::kAuto;
   Background background = Background::kAuto;
@@ -95,12 +95,13 @@ struct SsdOptions {
   friend bool operator==(const SsdOptions&, const SsdOptions&) = default;
 };
 
+/// How a model's output is read.
 struct OutputSpec {
   OutputFormat format = OutputFormat::kAuto;
   BoxUnits boxes = BoxUnits::kAuto;
   std::vector<std::string> classes;  ///< names by label; may be empty
-  double score_threshold = 0.35;     ///< score at which the user runs the model, in (0, 1)
-  SsdOptions ssd;                    ///< keys beside the others in JSON, not an object of their own
+  double score_threshold = 0.35;     ///< the score at which the user runs the model, in (0, 1)
+  SsdOptions ssd;                    ///< in JSON its keys stand in the same object as the keys above
 };
 
 /// Whether a format reads SsdOptions.
@@ -108,10 +109,10 @@ struct OutputSpec {
   return format == OutputFormat::kSsd || format == OutputFormat::kLandmarkSsd;
 }
 
-/// Detections of a lower score are dropped before anything else, compared as float32.
+/// Decoding drops detections of a lower score, compared as float32.
 inline constexpr double kMinScore = 0.01;
 
-/// One model as the user names it. What is absent in the config or flags may still come from the archive.
+/// A model as the user describes it. The archive may add what config and flags leave open.
 struct ModelSpec {
   std::string name;  ///< unique in a plan
   std::string path;
@@ -119,13 +120,14 @@ struct ModelSpec {
   OutputSpec output;
 };
 
-/// One detection, coordinates relative to the video frame (0..1; may lie outside), whatever the model's resize was.
+/// One detection. Coordinates are relative to the video frame, except in what decode() returns, where they are relative
+/// to the model's input. 0 and 1 are the edges; boxes may reach beyond them.
 struct Detection {
   double x1 = 0, y1 = 0, x2 = 0, y2 = 0;
   double score = 0;
   std::int64_t label = 0;
 };
-/// All detections of one frame, in the order in which the model returned them, before NMS.
+/// The detections of one frame.
 using Detections = std::vector<Detection>;
 
 /// A value of an enumeration and its word in flags, configs and plans.
@@ -134,7 +136,7 @@ struct Word {
   Enum value;
   const char* word;
 };
-// The one place of these words: to_string, parse_... and ..._names read them.
+// The only place of these words: to_string, parse_... and ..._names read them from here.
 inline constexpr std::array<Word<Resize>, 3> kResizeWords{{
     {Resize::kStretch, "stretch"},
     {Resize::kLetterbox, "letterbox"},
@@ -190,7 +192,7 @@ inline constexpr std::array<Word<Background>, 4> kBackgroundWords{{
 [[nodiscard]] const char* to_string(BoxUnits value);
 [[nodiscard]] const char* to_string(ScoreKind value);
 [[nodiscard]] const char* to_string(Background value);
-/// The layout of a format in a few words, for messages; of auto and tensor too.
+/// The layout of a format in a few words, for messages. Works for auto and tensor, too.
 [[nodiscard]] const char* layout_of(OutputFormat value);
 
 /// The value that a word names, exactly as to_string writes it; nothing for any other text.
@@ -215,10 +217,10 @@ inline constexpr std::array<Word<Background>, 4> kBackgroundWords{{
 [[nodiscard]] std::vector<std::string> score_kind_names();
 [[nodiscard]] std::vector<std::string> background_names();
 
-/// The scale where none is given: uint8 takes the pixels as they are.
+/// The scale where the user states none: 1 for uint8, which takes unchanged pixels, else 1/255.
 [[nodiscard]] constexpr double default_scale(InputDtype dtype) { return dtype == InputDtype::kUint8 ? 1.0 : 1.0 / 255; }
 
-/// The spec as `--input` takes it, without what is the default: "320x240,rgb,list". Numbers read back equal.
+/// The spec in the form of `--input`, without values that are the default: "320x240,rgb,list". Numbers read back equal.
 [[nodiscard]] std::string input_flag(const InputSpec& spec);
 
 /// A library of operators that is not part of Torch, and what a model uses of it.

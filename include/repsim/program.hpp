@@ -24,9 +24,9 @@ struct Parameter {
 struct Op {
   std::string kind;               ///< "aten::conv2d"
   std::string module;             ///< module path, "" for the root's own code
-  std::vector<int> inputs;        ///< ops whose results this one needs, ascending; order of memory writes included
+  std::vector<OpIndex> inputs;    ///< ops that must run first, ascending: those whose results or writes this one reads
   std::vector<int> parameters;    ///< indices into Program::parameters, ascending
-  LayerIndex layer = -1;          ///< the layer (fused block) this op belongs to, -1: none
+  LayerIndex layer = -1;          ///< the layer (fused block) that this op belongs to; -1: none
   std::int64_t flops = 0;         ///< per frame; a multiply-add counts as 2
   std::int64_t output_bytes = 0;  ///< per frame, of fresh memory (0 for views)
   bool reads_input = false;       ///< takes the model's input directly
@@ -38,18 +38,18 @@ struct Layer {
   std::string kind;                 ///< "conv", "add", "cat", "pool", ...
   std::vector<std::int64_t> shape;  ///< per frame, without the batch dimension: C,H,W
   std::string dtype;
-  OpIndex op = -1;              ///< the op whose result the representation is
-  std::int64_t parameters = 0;  ///< elements, of the block's own ops
-  std::int64_t bytes = 0;       ///< of these parameters
-  std::int64_t flops = 0;       ///< per frame
-  std::vector<int> inputs;      ///< layers that this block reads (through ops that are no layers)
-  // Where the value is in the prepared graph (node of the top block, output of the node): plain numbers, so that no
-  // pointer into a graph leaves the function that owns it.
+  OpIndex op = -1;                 ///< the op whose result the representation is
+  std::int64_t parameters = 0;     ///< elements, of the block's own ops
+  std::int64_t bytes = 0;          ///< of these parameters
+  std::int64_t flops = 0;          ///< per frame
+  std::vector<LayerIndex> inputs;  ///< layers that this block reads, directly or through ops that are no layers
+  // The value's place in the prepared graph, as graph::Place. Plain numbers: pointers into a graph never leave the
+  // function that owns the graph.
   int node = -1;
   int output = 0;
 };
 
-/// A place that looks like a layer but is none, and why.
+/// A value that looks like a layer but is none, and why.
 struct RejectedLayer {
   std::string name;
   std::string reason;
@@ -60,69 +60,67 @@ struct Program {
   std::vector<Op> ops;
   std::vector<Parameter> parameters;
   std::vector<Layer> layers;  ///< in execution order
-  std::vector<RejectedLayer> others;
-  std::vector<int> results;                 ///< ops that make what the model returns
-  std::int64_t unused_parameter_bytes = 0;  ///< in the file, never read by forward
+  std::vector<RejectedLayer> rejected_layers;
+  std::vector<OpIndex> results;             ///< ops that compute what the model returns
+  std::int64_t unused_parameter_bytes = 0;  ///< of tensors in the file that forward never reads
 };
 
-/// Per op: the layers whose values it reads, ascending, through ops that are no layer's end.
-/// @param program  ops and the `op` of its layers are read, Layer::inputs are not
+/// Per op the layers whose values it reads, ascending, directly or through ops that end no layer. Reads program.ops and
+/// Layer::op, not Layer::inputs.
 [[nodiscard]] std::vector<std::vector<int>> layers_read(const Program& program);
 
-/// Whether a map is brought to height x width by average pooling (it is at least as large in both directions) or else
-/// by bilinear interpolation: the one rule for adapters and for the regressions that choose them.
+/// Whether a resize to height x width is average pooling, because the map is at least as large in both directions, or
+/// else bilinear interpolation. Adapters and the regressions that choose them follow this rule.
 [[nodiscard]] inline bool resizes_by_pooling(std::int64_t from_height, std::int64_t from_width, std::int64_t height,
                                              std::int64_t width) {
   return from_height >= height && from_width >= width;
 }
 
-/// What disappears when layers are replaced: everything upstream of them that nothing else needs. What the results did
-/// not need in the first place is not counted.
+/// What a program loses when layers are replaced: everything upstream of them that nothing else needs. Ops that the
+/// results do not need in the first place are not in it.
 struct Removal {
-  std::vector<int> ops;            ///< ascending
-  std::vector<LayerIndex> layers;  ///< layers whose op disappears, ascending; the replaced ones included
-  std::vector<int> parameters;     ///< ascending; used by no op any more
-  std::int64_t elements = 0;
-  std::int64_t bytes = 0;
-  std::int64_t flops = 0;  ///< per frame
+  std::vector<OpIndex> ops;        ///< ascending
+  std::vector<LayerIndex> layers;  ///< layers whose op is removed, ascending; the replaced ones included
+  std::vector<int> parameters;     ///< indices into Program::parameters that no remaining op uses, ascending
+  std::int64_t elements = 0;       ///< of these parameters
+  std::int64_t bytes = 0;          ///< of these parameters
+  std::int64_t flops = 0;          ///< of the removed ops, per frame
 };
 
-/// @param replaced  layer indices whose values come from elsewhere
+/// @param replaced  layers whose values come from elsewhere
 /// Cost: one backward pass over the ops.
-[[nodiscard]] Removal removed_by(const Program& program, const std::vector<int>& replaced);
+[[nodiscard]] Removal removed_by(const Program& program, const std::vector<LayerIndex>& replaced);
 
-/// Ops that the results need when the values of the layers `replaced` come from elsewhere. A replaced layer's op is not
-/// computed and needs no inputs; an op that makes several layers stays until all of them are replaced.
-[[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced);
-/// The same for other results than the program's: ops whose values are wanted.
-[[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced,
-                                         const std::vector<int>& results);
+/// Per op whether the program's results need it when the values of the layers `replaced` come from elsewhere. A
+/// replaced layer's op is not computed and needs no inputs; an op that computes several layers stays until all of them
+/// are replaced.
+[[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<LayerIndex>& replaced);
+/// Per op whether the values of the ops `results` need it when the layers `replaced` come from elsewhere.
+[[nodiscard]] std::vector<bool> live_ops(const Program& program, const std::vector<LayerIndex>& replaced,
+                                         const std::vector<OpIndex>& results);
 
-/// Largest sum of simultaneously live op outputs in bytes per frame, each freed after its last use, parameters and the
-/// model's input not counted: a prediction of activation memory in execution order. An op without memory of its own
-/// (output_bytes 0: a view, an in-place op, a tuple) keeps what it looks at alive; what the results do not need is left
-/// out.
+/// A prediction of activation memory: the largest sum of simultaneously live op outputs, in bytes per frame, when the
+/// ops run in order and each output is freed after its last use. Parameters, the model's input and ops that the results
+/// do not need do not count. An op without memory of its own (output_bytes 0: a view, an in-place op, a tuple) keeps
+/// the outputs that it looks at alive.
 [[nodiscard]] std::int64_t peak_activation_bytes(const Program& program);
 
-/// Over all of Program::parameters.
-[[nodiscard]] std::int64_t total_parameter_elements(const Program& program);
-[[nodiscard]] std::int64_t total_parameter_bytes(const Program& program);
-/// Per frame, of the ops that the results need.
+/// Floating point operations per frame of the ops that the results need.
 [[nodiscard]] std::int64_t total_flops(const Program& program);
 
-/// The nominal machine of latency estimates: one that everybody can compute with, not the one at hand, so that equal
-/// plans have equal estimates everywhere. About a small CPU of four cores.
+/// The nominal machine of latency estimates, about a small CPU of four cores. Estimates are for this machine, not for
+/// the one at hand, so that equal plans have equal estimates everywhere.
 inline constexpr std::int64_t kFlopsPerNanosecond = 100;     ///< F: 100 GFLOP/s
 inline constexpr std::int64_t kBytesPerNanosecond = 20;      ///< B: 20 GB/s
 inline constexpr std::int64_t kOverheadNanoseconds = 5'000;  ///< per op: dispatch, allocation
 
 /// Per op an estimate of its time in nanoseconds, by the roofline model (Williams et al. 2009): the larger of FLOPs / F
-/// and bytes moved / B, plus the overhead. Moved are what it reads of other ops (through views the whole of what they
-/// look at; the model's input not counted), its parameters and what it writes. Ops without FLOPs and memory of their
-/// own (views, tuples) cost nothing. Whole numbers that can be added up: what a plan saves is what the ops that are
-/// gone would have taken.
+/// and bytes moved / B, plus the overhead. An op moves the outputs of other ops that it reads (of a view the whole
+/// memory that it looks at), its parameters and its output; the model's input does not count. Ops without FLOPs and
+/// without memory of their own (views, tuples) cost nothing. Estimates are whole numbers, so that a plan's saving is
+/// exactly the sum over the ops that it removes.
 [[nodiscard]] std::vector<std::int64_t> op_latencies_ns(const Program& program);
-/// Per frame, of the ops that the results need.
+/// Estimated nanoseconds per frame of the ops that the results need.
 [[nodiscard]] std::int64_t total_latency_ns(const Program& program);
 
 /// A replacement, and which operations an adapter consists of, in the order in which they run. `donor` is the index of
@@ -137,18 +135,18 @@ struct MergedReplacement : Replacement {
 struct MergedShare {
   ModelIndex receiver = -1;  ///< index of its program in the list that merged_program() takes
   std::vector<MergedReplacement> replacements;
-  std::vector<int> folded = {};  ///< the receiver's ops that the one in front of each does as well
+  std::vector<OpIndex> folded = {};  ///< the receiver's ops that became part of the op in front of them
 };
 
-/// Several programs as the one that a bundle runs: donors before receivers, else in their order; of each what its
-/// results need, with the ops of adapters where the replaced layers were. Equal parameters are one. Without layers;
-/// computations that are identical in several programs stand as often as they do there (ops do not say enough to tell),
-/// and convolutions that are refitted keep their sizes.
+/// Several programs as the one program that a bundle runs: donors_first(), of each program the ops that its results
+/// need, and the ops of adapters where the replaced layers were. Equal parameters are one. The result has no layers.
+/// Two simplifications: a computation that stands in several programs stands as often in the result, because ops do not
+/// say enough to compare them; and refitted convolutions keep their sizes.
 /// @throws Error{kInternal} when the shares form a cycle
 [[nodiscard]] Program merged_program(const std::vector<const Program*>& programs,
                                      const std::vector<MergedShare>& shares);
 
-/// Index of a layer by name, -1 when there is none.
-[[nodiscard]] int find_layer(const Program& program, const std::string& name);
+/// The layer of this name; -1: there is none.
+[[nodiscard]] LayerIndex find_layer(const Program& program, const std::string& name);
 
 }  // namespace repsim::graph

@@ -38,4 +38,11 @@ struct Cut {
   [[nodiscard]] std::vector<LayerIndex> receiver_layers() const;
 };
 
+/// An order of models in which every model comes after its donors. Of the models whose donors are all in the order
+/// already, the one with the lowest index comes next.
+/// @param donors  per model the models that it takes layers from; one may be there several times
+/// @return indices into `donors`, each once
+/// @throws Error{kInternal} when the models take from each other in a cycle
+[[nodiscard]] std::vector<ModelIndex> donors_first(const std::vector<std::vector<ModelIndex>>& donors);
+
 }  // namespace repsim::graph

@@ -6,42 +6,43 @@
 
 namespace repsim::graph {
 
-/// Where two models that see other parts of the frame look: a point of the receiver's input and the same point of the
-/// frame in the donor's input, both relative (0 and 1 are the outer edges of the outer pixels).
+/// From the receiver's input to the donor's input, where the two models may see different parts of the frame: a point
+/// at x of the receiver's input is at scale * x + offset of the donor's. Coordinates are relative; 0 and 1 are the
+/// outer edges of the outer pixels.
 struct Alignment {
-  double scale_x = 1, scale_y = 1, offset_x = 0, offset_y = 0;  ///< donor = scale * receiver + offset
+  double scale_x = 1, scale_y = 1, offset_x = 0, offset_y = 0;
 
-  /// Equal coordinates: a resize is all that maps of other sizes need.
+  /// Both models see the same part of the frame: maps of different sizes need only a resize.
   [[nodiscard]] bool identity() const { return *this == Alignment{}; }
   friend bool operator==(const Alignment&, const Alignment&) = default;
 };
 
-/// One direction (height or width) of a map that is brought into the coordinates of another.
+/// One direction, vertical or horizontal, in which a donor's map is resampled to a receiver's.
 struct ResampledAxis {
-  std::int64_t from = 1, to = 1;  ///< cells of the donor's map, of the receiver's
-  double scale = 1, offset = 0;   ///< of the Alignment in this direction
+  std::int64_t from = 1, to = 1;  ///< cells of the donor's map and of the receiver's
+  double scale = 1, offset = 0;   ///< the alignment in this direction
 
   /// Nothing changes in this direction: no matrix is needed.
   [[nodiscard]] bool identity() const { return from == to && scale == 1 && offset == 0; }
+  /// Elements of the matrix of resample_weights(); 0 where none is needed.
   [[nodiscard]] std::int64_t elements() const { return identity() ? 0 : from * to; }
   friend auto operator<=>(const ResampledAxis&, const ResampledAxis&) = default;
 };
-/// The axes of a map of from_height x from_width cells that becomes height x width. A single cell is the same
-/// everywhere.
+/// The direction in which a map of from_height (from_width) cells gets height (width) cells. A map of one cell is taken
+/// to be constant: it has scale 1 and offset 0.
 [[nodiscard]] ResampledAxis vertical_axis(const Alignment& alignment, std::int64_t from_height, std::int64_t height);
 [[nodiscard]] ResampledAxis horizontal_axis(const Alignment& alignment, std::int64_t from_width, std::int64_t width);
 
 /// Whether the donor sees the centre of each cell of a height x width map over the receiver's input, row-major.
 [[nodiscard]] std::vector<bool> cells_in_view(const Alignment& alignment, std::int64_t height, std::int64_t width);
 
-/// Weights [to, from], row-major: a receiver cell is the mean of the donor's map over what the cell covers in it, or
-/// over one donor cell's length about its centre where it covers less. So it is an average (area resampling) where the
-/// donor is finer, bilinear interpolation where it is coarser, and both agree where cells are of one length; only what
-/// lies within the donor's map counts. A cell whose centre the donor does not see is 0: its row is zero, the others sum
-/// to 1. (Carrying the donor's outer cells on instead invents responses there; it explained less of the receiver's
-/// layers.)
+/// The weights that resample one direction, [to, from], row-major. A receiver cell is the mean of the donor's map over
+/// the stretch that the cell covers, or over one donor cell's length about its centre where it covers less. So the
+/// result is an average (area resampling) where the donor's map is finer, and bilinear interpolation where it is
+/// coarser. Only the part of the stretch within the donor's map counts. If the donor does not see a cell's centre, the
+/// cell's row is zero; every other row sums to 1. (To repeat the donor's outer cells outside of its view explained less
+/// of the receivers' layers.) Cost: O(to * from).
 /// @param axis  from, to >= 1, scale > 0
-/// Cost: O(to * from).
 [[nodiscard]] std::vector<double> resample_weights(const ResampledAxis& axis);
 
 }  // namespace repsim::graph

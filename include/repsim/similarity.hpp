@@ -6,8 +6,9 @@
 
 namespace repsim::similarity {
 
-/// The signatures of one model's layers over the calibration frames: for each minibatch of n frames the strictly upper
-/// triangle of the layer's U-centred n x n Gram matrix (linear kernel), minibatches concatenated. float64.
+/// The signatures of one model's layers over the calibration frames. A signature holds, for each minibatch of n frames,
+/// the strictly upper triangle of the layer's U-centred n x n Gram matrix (linear kernel), one after another, in
+/// float64.
 struct Signatures {
   std::string model;
   std::vector<std::string> layers;   ///< in execution order
@@ -21,27 +22,27 @@ struct Signatures {
 struct Matrix {
   std::string row_model, col_model;
   std::vector<std::string> rows, cols;  ///< layer names in execution order; sizes R and C
-  std::vector<double> values;           ///< R*C, row-major, in [-1, 1]; NaN: a layer is constant on these frames
-                                        ///< (its signature is all zero) or its signature is not finite
+  std::vector<double> values;           ///< R*C, row-major, in [-1, 1]; NaN: one of the two layers is constant on
+                                        ///< these frames (its signature is all zero) or not finite
   [[nodiscard]] double at(std::size_t row, std::size_t col) const { return values[row * cols.size() + col]; }
 };
 
-/// U-centring of a Gram matrix (Szekely & Rizzo 2014), whose inner products are the unbiased HSIC_1 of Song et al. 2012
-/// up to the factor 1/(n(n-3)), which the cosine cancels.
-/// @param gram  n x n, row-major, symmetric; n >= 4. Adding a vector to all samples does not change the result. The
-///              diagonal is not read.
-/// @param out   n*(n-1)/2 doubles: the strictly upper triangle, row by row. All zero when no centred entry exceeds
-/// 1e-12
-///              of the largest entry of `gram`: what is left is rounding, the samples are equal.
+/// U-centres a Gram matrix (Szekely & Rizzo 2014). Inner products of U-centred matrices are the unbiased HSIC_1 of Song
+/// et al. 2012 up to the factor 1/(n(n-3)), which the cosine cancels. A vector that is added to all samples does not
+/// change the result.
+/// @param gram  n x n, row-major, symmetric; n >= 4. The diagonal is not read
+/// @param out   receives n*(n-1)/2 doubles: the strictly upper triangle, row by row. All zero when no centred entry
+///              exceeds 1e-12 of the largest entry of `gram`: the samples are equal up to rounding
 /// @throws Error{kInternal} if n < 4
 void u_centred_upper(const double* gram, std::int64_t n, double* out);
 
-/// Linear CKA of all pairs: cosine of the layers' signatures.
-/// @throws Error{kInput} if frames or minibatches differ: names both models; if one's sizes contradict each other:
-/// names it Cost O(R*C*length). Source: Nguyen et al. 2021 (arXiv 2010.15327) eq. 2-4 with HSIC_1 of Song et al. 2012.
+/// Linear CKA of all pairs of layers of two models: the cosine of the layers' signatures. Cost O(R*C*length). Source:
+/// Nguyen et al. 2021 (arXiv 2010.15327) eq. 2-4 with HSIC_1 of Song et al. 2012.
+/// @throws Error{kInput} if frames or minibatches differ (it names both models) or if the sizes of one model's
+///         signatures contradict each other (it names the model)
 [[nodiscard]] Matrix cka(const Signatures& a, const Signatures& b);
 
-/// Similarity S of every layer of several models with every layer of all of them, as one symmetric matrix.
+/// Similarity S of every layer of several models with every layer of these models, as one symmetric matrix.
 struct AllPairs {
   std::vector<std::string> models;
   std::vector<std::vector<std::string>> layers;  ///< per model, in execution order
@@ -49,13 +50,14 @@ struct AllPairs {
   std::int64_t size = 0;                         ///< layers of all models
   std::vector<double> values;                    ///< size*size, row-major, in [-1, 1]; NaN as in Matrix
 
+  /// The part of the matrix that belongs to two models.
   [[nodiscard]] Matrix between(std::size_t row_model, std::size_t col_model) const;
 };
 
-/// The cosines of all signatures as one blocked product in float64.
-/// @param threads  at least 1; does not change the values
-/// @throws Error{kInput} as cka does. Cost: size^2 * length multiply-adds, half of it computed; memory for the matrix
-/// and one copy of the signatures
+/// Linear CKA of all pairs of layers of all models, as one blocked product in float64. Cost: size^2 * length / 2
+/// multiply-adds; memory for the matrix and one copy of the signatures.
+/// @param threads  at least 1; their number does not change the values
+/// @throws Error{kInput} as cka() does
 [[nodiscard]] AllPairs all_pairs(const std::vector<Signatures>& signatures, int threads = 1);
 
 }  // namespace repsim::similarity

@@ -7,11 +7,12 @@
 
 #include "repsim/graph.hpp"
 
-/// A merged graph in two parts, so that many merged graphs over the same frames compute once what they have in common.
+/// Splitting a merged graph into invariant values and a suffix, so that many merged graphs over the same frames compute
+/// their common values once (docs/internals/graph.md).
 namespace repsim::graph {
 
-/// Numbers for computations: equal ones (the same operations on the same inputs and stored parameters) have the same
-/// number, in all graphs that ask the same object.
+/// Gives equal computations equal numbers, in all graphs that are numbered with the same object. Two computations are
+/// equal if they apply the same operations to the same inputs and stored parameters.
 class ValueNumbering {
  public:
   int of(const std::string& computation) {
@@ -22,23 +23,26 @@ class ValueNumbering {
   std::map<std::string, int> numbers_;
 };
 
-/// A tensor that a merged graph computes from its inputs and stored parameters alone, not from what was fitted.
+/// A value of a merged graph, and whether it depends on the graph's inputs and stored parameters alone, not on fitted
+/// weights.
 struct InvariantValue {
-  int number = -1;  ///< of its computation; -1: it depends on what was fitted, or cannot be kept (something writes to
-                    ///< it, random numbers, control flow)
+  int number = -1;  ///< of its computation; -1: it depends on fitted weights, or cannot be kept because something
+                    ///< writes to it, or because random numbers or control flow take part
   Place place;      ///< in the assembly's graph
 };
 
-/// The numbers of the values at assembly.places, in order.
+/// The values at assembly.places, in that order.
 [[nodiscard]] std::vector<InvariantValue> invariant_places(const Assembly& assembly, ValueNumbering& numbers);
 
-/// The rest of a merged graph behind its fixed values.
+/// The part of a merged graph behind its invariant values.
 struct SuffixGraph {
-  std::vector<InvariantValue> given;  ///< what the rest starts from: all have numbers
-  /// Inputs: the assembly's groups, the given values, the parameters. Returns what the assembly's graph returns.
+  std::vector<InvariantValue> supplied;  ///< the values that the suffix starts from; every one has a number
+  /// Its inputs are the assembly's input groups, then the supplied values, then the parameters. It returns what the
+  /// assembly's graph returns.
   std::shared_ptr<torch::jit::Graph> graph;
-  std::vector<bool> reads_group;  ///< per group of assembly.input_groups: the rest still reads it
+  std::vector<bool> reads_group;  ///< per group of assembly.input_groups whether the suffix reads it
 };
+/// The smallest suffix of an assembly: it starts from the last invariant tensors on each path.
 [[nodiscard]] SuffixGraph suffix_of(const Assembly& assembly, ValueNumbering& numbers);
 
 }  // namespace repsim::graph

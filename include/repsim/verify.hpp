@@ -14,107 +14,118 @@
 #include "repsim/model.hpp"
 #include "repsim/verify_metrics.hpp"
 
-/// Judging merged models against their originals, on frames that fitted nothing.
+/// Measuring merged models against their originals, on frames that fitted nothing.
 namespace repsim::verify {
 
-/// How the output of one model is read.
+/// How the output of one model is fed and read.
 struct Head {
   std::string name;
   model::OutputSpec output;  ///< resolved: format and boxes never auto
   model::InputSpec input;
-  video::AffineMap to_frame;
-  int group = 0;
+  video::AffineMap to_frame;  ///< from the model's input to the video's frame
+  int group = 0;              ///< input group
   bool batchable = false;
 
-  [[nodiscard]] std::int64_t batch() const { return batchable ? video::kMinibatchFrames : 1; }  ///< frames per run
+  /// Frames per run.
+  [[nodiscard]] std::int64_t batch() const { return batchable ? video::kMinibatchFrames : 1; }
 };
 
-/// Computes the head's output for the frames at these positions.
+/// Computes a model's output for the stored frames at these positions.
 using Forward = std::function<c10::IValue(std::span<const std::int64_t> positions)>;
 
-/// The forward of a model as loaded, fed from its group's store.
+/// Runs a model as loaded, fed from the store of its input group.
 [[nodiscard]] Forward original_forward(const model::Loaded& model, const capture::ModelSet& set,
                                        const capture::Stores& stores, int group);
 
-/// The same by the prepared graph, which prepare() found to return the same bits, as merged models are run while they
-/// are measured; on another device than the CPU the same up to rounding. An opaque model runs as loaded, on the CPU.
+/// Runs the prepared graph of a model on its device, as merged models run in trials. On the CPU it returns the bits of
+/// the model as loaded, on another device its values up to rounding. An opaque model runs as loaded, on the CPU.
 [[nodiscard]] Forward prepared_forward(const model::Loaded& model, const graph::Prepared& prepared,
                                        const capture::ModelSet& set, const capture::Stores& stores, int group);
 
-/// The same, of any stores, by the optimised copy that capture runs, where there is one: rounded otherwise.
+/// Runs the optimised copy of a model, where one works (graph::layer_runner), else the model. Its results equal the
+/// model's up to rounding.
 /// @param example  frames to try the copy on
+/// @return a function that takes the stores to read frames from
 [[nodiscard]] std::function<Forward(const capture::Stores&)> optimised_forward(const model::Loaded& model,
                                                                                const graph::Prepared& prepared,
                                                                                const capture::ModelSet& set,
                                                                                const capture::Stores& example,
                                                                                const Head& head);
 
-/// The same results, each computed once while they fit into some memory. Copies share them.
+/// Keeps the results of another forward, up to a fixed number of bytes, so that it computes each of them once. Copies
+/// of the returned function share the results.
 [[nodiscard]] Forward remembered(Forward forward);
 
-/// Detections after NMS, relative to the video frame, of one output for `batch` frames.
+/// The detections in one output for `batch` frames, per frame, after NMS, relative to the video frame.
 [[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch);
 
-/// What fidelity compares with: the original's own results on some frames. For tensor heads the original runs again.
+/// The original's own results on some frames, which fidelity compares with. Empty for the format tensor: measure() runs
+/// the original again.
 struct Reference {
-  std::vector<Detections> own;  ///< suppressed, per frame; empty for format tensor
-  std::vector<Target> targets;
-  std::int64_t own_detections = 0;  ///< of score >= threshold
+  std::vector<Detections> own;      ///< per frame, after suppress()
+  std::vector<Target> targets;      ///< per frame, from `own`
+  std::int64_t own_detections = 0;  ///< of score >= threshold, all frames together
 };
+/// Runs an original over the stored frames 0..frames-1.
 [[nodiscard]] Reference reference(const Head& head, const Forward& original, std::int64_t frames, Progress& progress);
 
-/// Fidelity of `merged` (docs/internals/contracts.md, "Fidelity"), with the detections for intervals and accuracy.
+/// What measure() found.
 struct Measured {
-  double fidelity = 0;
-  std::vector<Detections> found;  ///< per frame; empty for format tensor
+  double fidelity = 0;            ///< 0..1
+  std::vector<Detections> found;  ///< the merged model's, per frame, after suppress(); empty for the format tensor
 };
+/// Runs a merged model over the stored frames 0..frames-1 and computes its fidelity (docs/internals/contracts.md).
 [[nodiscard]] Measured measure(const Head& head, const Reference& reference, const Forward& original,
                                const Forward& merged, std::int64_t frames, Progress& progress);
 
-/// Frames changed in a known way, per group.
+/// Frames that were changed in a known way, for the baselines of fidelity.
 struct Perturbed {
   video::Perturbation kind = video::Perturbation::kNone;
-  capture::Stores stores;
+  capture::Stores stores;  ///< per input group
 };
 
+/// What the check of a bundle finds for one model.
 struct Verdict {
   Fidelity fidelity;
-  std::optional<Accuracy> accuracy;
+  std::optional<Accuracy> accuracy;  ///< set if there is ground truth, and the model's detections can be read
 };
 
-/// Ground truth as one head is judged by it.
+/// Ground truth for one head.
 struct TruthTargets {
-  std::int64_t label = 0;       ///< of persons: what the head calls "person", else as given
+  std::int64_t label = 0;       ///< the head's label of persons
   std::vector<Target> targets;  ///< per frame
-  std::int64_t boxes = 0;
+  std::int64_t boxes = 0;       ///< in all frames together
 
-  /// AP50 of suppressed detections, other labels left out.
+  /// AP50 of the detections of label `label`.
+  /// @param found  per frame, after suppress()
   [[nodiscard]] double average_precision(std::span<const Detections> found) const;
 };
+/// The boxes of ground truth on some frames.
 /// @param frames  indices in the video
+/// @param otherwise  the label of persons where the head has no class "person"
 [[nodiscard]] TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vector<std::int64_t>& frames,
                                          std::int64_t otherwise);
 
-/// What a bundle file is checked with.
+/// A bundle file, and what check_bundle() compares it with.
 struct BundleCheck {
   std::string bundle_path;
-  std::optional<torch::jit::Module> bundle = {};  ///< that file, where it is loaded already
+  std::optional<torch::jit::Module> bundle = {};  ///< the file, if it is loaded already
   std::vector<const model::Loaded*> models;       ///< the originals, in plan order
-  std::vector<Head> heads;
+  std::vector<Head> heads;                        ///< per model
   const capture::ModelSet* set = nullptr;
-  const capture::Stores* frames = nullptr;  ///< clean frames per group
-  std::vector<Forward> originals = {};      ///< on these frames, one per model; empty: they are run here
-  std::vector<Perturbed> perturbed;         ///< baselines, for which the optimised copies will do; may be empty
+  const capture::Stores* frames = nullptr;  ///< unchanged frames, per input group
+  std::vector<Forward> originals = {};      ///< per model, on `frames`; empty: the models as loaded run
+  std::vector<Perturbed> perturbed;         ///< for the baselines, which optimised copies compute; may be empty
   std::optional<Truth> truth;
-  std::int64_t truth_label = 0;  ///< used where the model's classes do not say which one is "person"
-  std::uint64_t seed = 0;
+  std::int64_t truth_label = 0;  ///< the label of persons where a model has no class "person"
+  std::uint64_t seed = 0;        ///< of the bootstrap
 };
 
-/// A bundle as plain torch::jit loads it. @throws Error{kInput}
+/// Loads a bundle with plain torch::jit. @throws Error{kInput} when it cannot be loaded
 [[nodiscard]] torch::jit::Module load_bundle(const std::string& path);
 
-/// Loads the file with plain torch::jit and runs it beside the originals on the same frames.
-/// @return per model
+/// Loads the bundle with plain torch::jit and runs it and the originals over the frames.
+/// @return per model, in plan order
 /// @throws Error{kInput} when the bundle cannot be loaded or returns another structure than the originals
 [[nodiscard]] std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress);
 
@@ -123,21 +134,23 @@ struct Latency {
   double separate_ms = 0, bundle_ms = 0;
 };
 
-/// Most bytes that a forward pass over one frame holds in new tensors at a time, its results included, its input and
-/// parameters not: what Torch's CPU allocator was asked for. A library's scratch memory of its own is not in it.
+/// The largest number of bytes that a forward pass over one frame holds at a time in tensors from Torch's CPU
+/// allocator. Results count; the input, parameters and scratch memory that libraries allocate themselves do not.
 struct PeakMemory {
-  std::int64_t separate_bytes = 0;  ///< of the models as loaded: the largest, since they run one after the other
+  std::int64_t separate_bytes = 0;  ///< the largest peak of the models as loaded: they run one after the other
   std::int64_t bundle_bytes = 0;
 };
 
+/// What a pass over one frame costs with a bundle and with separate models.
 struct RunCost {
   Latency latency;
   PeakMemory peak;
 };
-/// @param frames  that latency is measured on, after three more to warm up
+/// Measures latency and peak memory.
+/// @param frames  how many frames latency is measured on, after three more to warm up
 [[nodiscard]] RunCost measure_run_cost(const BundleCheck& check, std::int64_t frames, Progress& progress);
 
-/// The bytes of PeakMemory for any call on this thread: what it has allocated at its peak and not freed.
+/// The largest number of bytes that `call`, run on this thread, holds at a time in tensors from Torch's CPU allocator.
 [[nodiscard]] std::int64_t peak_allocated_bytes(const std::function<void()>& call);
 
 }  // namespace repsim::verify

@@ -119,7 +119,7 @@ std::vector<at::Tensor> MergedPass::values() {
 
 void MergedPass::fill_cache() {
   if (!cache_) throw Error(ErrorKind::kInternal, "a pass without a cache to fill");
-  begin(graph::suffix_of(assembly_, cache_->numbers()).given);
+  begin(graph::suffix_of(assembly_, cache_->numbers()).supplied);
   while (next_ < runs_.size()) (void)next_values();
 }
 
@@ -127,7 +127,7 @@ c10::IValue MergedPass::results() {
   if (next_ == 0) {
     if (cache_) {
       suffix_ = graph::suffix_of(assembly_, cache_->numbers());
-      begin(suffix_->given);
+      begin(suffix_->supplied);
     }
     results_ =
         std::make_unique<graph::Runner>(suffix_ ? *suffix_->graph : *assembly_.graph, assembly_.parameter_values(),

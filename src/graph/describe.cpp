@@ -37,7 +37,7 @@ class LayerDescriber {
       tj::Value* out = node->output(0);
       if (!is_tensor(out)) continue;
       if (table_.image_dependent.count(out) == 0) {
-        if (meets_the_image(out)) other(node, table_.sized.count(node) > 0 ? "shape computation" : "constant");
+        if (meets_the_image(out)) reject(node, table_.sized.count(node) > 0 ? "shape computation" : "constant");
         continue;
       }
       const OpInfo info = op_info(*node);
@@ -56,14 +56,14 @@ class LayerDescriber {
           if (joins_two(node)) {
             begin(node, info.kind);
           } else if (!extend(node, node->input(0))) {
-            other(node, "element-wise arithmetic");
+            reject(node, "element-wise arithmetic");
           }
           break;
         case Role::kView:
-          other(node, "view of another layer");
+          reject(node, "view of another layer");
           break;
         case Role::kOther:
-          other(node, why_unknown(*node));
+          reject(node, why_unknown(*node));
           break;
       }
     }
@@ -150,8 +150,8 @@ class LayerDescriber {
     return dependent >= 2;
   }
 
-  void other(tj::Node* node, const std::string& reason) {
-    if (rank(node->output(0)) >= 3) program_.others.push_back({base_name(node), reason});
+  void reject(tj::Node* node, const std::string& reason) {
+    if (rank(node->output(0)) >= 3) program_.rejected_layers.push_back({base_name(node), reason});
   }
 
   /// The operation as both tracing and scripting would have it: neither in place, nor by its number of dimensions only.
@@ -193,7 +193,7 @@ class LayerDescriber {
       if (use > 1) name += "@" + std::to_string(use);
       const std::string reason = no_layer_reason(block, weighted);
       if (!reason.empty()) {
-        program_.others.push_back({name, reason});
+        program_.rejected_layers.push_back({name, reason});
         continue;
       }
       const Observation& seen = one_.at(block.end);

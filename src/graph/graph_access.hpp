@@ -2,6 +2,7 @@
 
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -10,13 +11,31 @@
 /// Finding values by position, shared by the files of this stage.
 namespace repsim::graph {
 
-/// Nodes of the top block in execution order: Place::node counts these.
+/// Nodes of the top block in execution order. Place::node is an index into this list.
 inline std::vector<torch::jit::Node*> top_nodes(torch::jit::Graph& graph) {
   std::vector<torch::jit::Node*> nodes;
   for (torch::jit::Node* node : graph.nodes()) nodes.push_back(node);
   return nodes;
 }
 
+/// The position of each node of the top block.
+using NodePositions = std::unordered_map<const torch::jit::Node*, int>;
+inline NodePositions node_positions(const std::vector<torch::jit::Node*>& nodes) {
+  NodePositions positions;
+  for (const torch::jit::Node* node : nodes) positions.emplace(node, static_cast<int>(positions.size()));
+  return positions;
+}
+
+/// Per node of the top block its entry of Program::ops; -1 for a constant, which is no operation. All other nodes are
+/// operations, in their order.
+inline std::vector<OpIndex> ops_of_nodes(const std::vector<torch::jit::Node*>& nodes) {
+  std::vector<OpIndex> ops;
+  OpIndex next = 0;
+  for (const torch::jit::Node* node : nodes) ops.push_back(node->kind() == c10::prim::Constant ? -1 : next++);
+  return ops;
+}
+
+/// The value at a place of the graph that `nodes` are the top block of.
 inline torch::jit::Value* value_at(const std::vector<torch::jit::Node*>& nodes, Place place) {
   return nodes.at(place.node)->output(static_cast<std::size_t>(place.output));
 }
@@ -24,10 +43,10 @@ inline torch::jit::Value* value_at(const std::vector<torch::jit::Node*>& nodes, 
 inline bool is_tensor(const torch::jit::Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
 
 /// Inserts repsim::probe right behind the producer of `value` (at the start of its block for a block's own inputs).
-void insert_tap(torch::jit::Graph& graph, torch::jit::Value* value, int id);
+void insert_probe(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 
 /// The same in front of a node that uses the value.
-void insert_tap_before(torch::jit::Graph& graph, torch::jit::Node* node, torch::jit::Value* value, int id);
+void insert_probe_before(torch::jit::Graph& graph, torch::jit::Node* node, torch::jit::Value* value, int id);
 
 /// A view of maps with their channels last may need a copy where one of plain maps did not: the same as a reshape, in
 /// front of the node, which is left as it is. Null where the node is no view of a shape.

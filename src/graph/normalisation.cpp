@@ -60,9 +60,7 @@ std::optional<Normalisation> normalisation_behind(const Prepared& model, int nod
   result.shift = at::zeros({channels}, at::kDouble);
   if (!fold_normalisation(*norm, parameter, result.scale, result.shift)) return std::nullopt;
   result.node = static_cast<int>(found - nodes.begin());
-  // Ops are the nodes without the constants, in order.
-  result.op = static_cast<int>(
-      std::count_if(nodes.begin(), found, [](const tj::Node* one) { return one->kind() != c10::prim::Constant; }));
+  result.op = ops_of_nodes(nodes)[result.node];
   for (const int one : read) {
     const auto reads = [&](const Op& op) {
       return std::find(op.parameters.begin(), op.parameters.end(), one) != op.parameters.end();

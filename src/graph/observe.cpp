@@ -46,7 +46,7 @@ Observations observe(const std::shared_ptr<tj::Graph>& graph, const std::vector<
     }
   };
   walk(graph->block(), copy->block());
-  for (std::size_t i = 0; i < copies.size(); ++i) insert_tap(*copy, copies[i], static_cast<int>(i));
+  for (std::size_t i = 0; i < copies.size(); ++i) insert_probe(*copy, copies[i], static_cast<int>(i));
 
   Observations seen;
   const Runner runner(*copy, {}, {}, /*keep_output=*/true);

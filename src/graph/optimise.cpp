@@ -80,8 +80,7 @@ class Optimiser {
       }
     }
     for (tj::Node* node : convolutions) pack(node);
-    std::unordered_map<const tj::Node*, int> position;
-    for (tj::Node* node : result_.graph->nodes()) position.emplace(node, static_cast<int>(position.size()));
+    const NodePositions position = node_positions(top_nodes(*result_.graph));
     for (tj::Value* value : values_) {
       result_.places.push_back(value ? Place{position.at(value->node()), static_cast<int>(value->offset())} : Place{});
     }
@@ -281,20 +280,30 @@ std::string difference(std::size_t places, const std::function<std::string(std::
   return problem;
 }
 
-ProbeRunner fastest(const std::string& name, tj::Graph& graph, const std::vector<c10::IValue>& parameters,
-                    at::Device device, const std::vector<Place>& places, Between between,
-                    const std::function<std::string(std::size_t)>& name_of, const std::vector<c10::IValue>& example,
-                    bool keep_output) {
+/// What a runner is made for.
+struct ProbedGraph {
+  std::string name;  ///< for the log
+  tj::Graph& graph;
+  const std::vector<c10::IValue>& parameters;
+  at::Device device;
+  const std::vector<Place>& places;
+  Between between;
+  bool keep_output;
+  std::function<std::string(std::size_t)> name_of;  ///< of a place, for messages
+};
+
+/// A runner of the optimised copy where that works and gives equal values on the example, else of the graph as it is.
+ProbeRunner fastest(const ProbedGraph& of, const std::vector<c10::IValue>& example) {
   const c10::InferenceMode no_gradients;
-  Runner as_it_is(graph, parameters, places, keep_output, device);
-  if (!device.is_cpu()) return {std::move(as_it_is), "what is packed is packed for the CPU"};
+  Runner as_it_is(of.graph, of.parameters, of.places, of.keep_output, of.device);
+  if (!of.device.is_cpu()) return {std::move(as_it_is), "weights are packed for the CPU only"};
   std::string reason;
   try {
-    Optimised optimised = optimise(graph, parameters, places, between, keep_output);
-    Runner runner(*optimised.graph, std::move(optimised.parameters), optimised.places, keep_output);
-    reason = difference(places.size(), name_of, as_it_is, runner, example);
+    Optimised optimised = optimise(of.graph, of.parameters, of.places, of.between, of.keep_output);
+    Runner runner(*optimised.graph, std::move(optimised.parameters), optimised.places, of.keep_output);
+    reason = difference(of.places.size(), of.name_of, as_it_is, runner, example);
     if (reason.empty()) {
-      log::debug(name + ": " + std::to_string(optimised.convolutions) + " convolutions packed with " +
+      log::debug(of.name + ": " + std::to_string(optimised.convolutions) + " convolutions packed with " +
                  std::to_string(optimised.normalisations) + " normalisations and " +
                  std::to_string(optimised.activations) + " activations in them");
       return {std::move(runner), ""};
@@ -318,16 +327,17 @@ Optimised optimise(const Prepared& model) {
 }
 
 ProbeRunner layer_runner(const Prepared& model, const std::vector<c10::IValue>& example, bool keep_output) {
-  return fastest(
-      model.name, *model.graph, model.parameters, model.device, layer_places(model), Between::kKept,
-      [&](std::size_t layer) { return model.program.layers[layer].name; }, example, keep_output);
+  return fastest({model.name, *model.graph, model.parameters, model.device, layer_places(model), Between::kKept,
+                  keep_output, [&](std::size_t layer) { return model.program.layers[layer].name; }},
+                 example);
 }
 
 ProbeRunner merged_runner(const Assembly& assembly, const std::vector<Place>& places,
                           const std::vector<c10::IValue>& example) {
   return fastest(
-      "joint graph", *assembly.graph, assembly.parameter_values(), assembly.device, places, Between::kRepeated,
-      [](std::size_t place) { return "value " + std::to_string(place); }, example, /*keep_output=*/false);
+      {"merged graph", *assembly.graph, assembly.parameter_values(), assembly.device, places, Between::kRepeated,
+       /*keep_output=*/false, [](std::size_t place) { return "value " + std::to_string(place); }},
+      example);
 }
 
 }  // namespace repsim::graph

@@ -24,11 +24,11 @@ void find_writers(tj::Block* block, std::vector<tj::Node*>& writers) {
   }
 }
 
-/// What a value may be the memory of: values that were made anew, behind views, in-place operations and branches.
+/// The values whose memory another value may be, found through views, in-place operations, branches and loops.
 struct Origins {
   std::unordered_set<const tj::Value*> values;
-  bool steered = false;   ///< a branch or a loop decides which of them it is
-  bool no_round = false;  ///< one is that of a loop that runs no round
+  bool steered = false;   ///< a branch or a loop decides which of these it is
+  bool no_round = false;  ///< one is the result of a loop that may run no round
 };
 
 /// Whether a loop may run no round at all.
@@ -44,7 +44,7 @@ void find_loops(tj::Block* block, std::vector<const tj::Node*>& loops) {
   }
 }
 
-/// The node of the graph's own block that a node is, or is inside of.
+/// The node of the graph's top block that `node` is, or that contains it.
 const tj::Node* outermost(const tj::Node* node, const tj::Graph& graph) {
   while (node->owningBlock() != graph.block()) node = node->owningBlock()->owningNode();
   return node;
@@ -91,12 +91,11 @@ Origins origins_of(const tj::Value* value) {
   return origins;
 }
 
-/// Values of the top block that a write behind them may hit on other pictures: a branch or a loop decides whether it
-/// does, and the one run that was looked at took one way.
+/// Values of the top block that a later write may hit on other pictures: a branch or a loop decides whether it does,
+/// and the run that overwritten_values() watches takes only one way.
 std::unordered_set<const tj::Value*> overwritten_on_some_way(tj::Graph& graph) {
-  std::unordered_map<const tj::Node*, std::size_t> position;
-  for (tj::Node* node : graph.nodes()) position.emplace(node, position.size() + 1);  // inputs are before all
-  std::unordered_map<const tj::Value*, std::size_t> hit;                             // until where
+  const NodePositions position = node_positions(top_nodes(graph));
+  std::unordered_map<const tj::Value*, int> last_write;  // position of the last node that may write into it
   std::vector<tj::Node*> writers;
   find_writers(graph.block(), writers);
   for (tj::Node* writer : writers) {
@@ -104,26 +103,28 @@ std::unordered_set<const tj::Value*> overwritten_on_some_way(tj::Graph& graph) {
     for (const tj::Value* written : written_tensors(*writer)) {
       const Origins origins = origins_of(written);
       if (!origins.steered) continue;
-      for (const tj::Value* origin : origins.values) hit[origin] = std::max(hit[origin], position.at(top));
+      for (const tj::Value* origin : origins.values)
+        last_write[origin] = std::max(last_write[origin], position.at(top));
     }
   }
   std::unordered_set<const tj::Value*> result;
-  if (hit.empty()) return result;
-  const auto look_at = [&](const tj::Value* value, std::size_t at) {
+  if (last_write.empty()) return result;
+  const auto look_at = [&](const tj::Value* value, int made_at) {
     if (!is_tensor(value)) return;
     for (const tj::Value* origin : origins_of(value).values) {
-      const auto found = hit.find(origin);
-      if (found != hit.end() && at < found->second) result.insert(value);
+      const auto found = last_write.find(origin);
+      if (found != last_write.end() && made_at < found->second) result.insert(value);
     }
   };
-  for (const tj::Value* input : graph.inputs()) look_at(input, 0);
+  constexpr int kBeforeAllNodes = -1;
+  for (const tj::Value* input : graph.inputs()) look_at(input, kBeforeAllNodes);
   for (const tj::Node* node : graph.nodes()) {
     for (const tj::Value* output : node->outputs()) look_at(output, position.at(node));
   }
   return result;
 }
 
-/// What a run shows: which of the suspects were still in use when their memory was written.
+/// Records during a run which suspects were still in use when their memory was written.
 class Watch {
  public:
   void saw(std::size_t suspect, const at::Tensor& value) {
@@ -161,7 +162,7 @@ bool writes_behind_loops_of_no_round(tj::Graph& graph) {
   std::vector<const tj::Node*> loops;
   find_loops(graph.block(), loops);
   std::erase_if(loops, [](const tj::Node* loop) { return !may_run_no_round(*loop); });
-  // What goes into such a loop may be what comes out of it: written behind it, both change.
+  // A loop that runs no round returns its inputs: a later write into its result changes these, too.
   const auto comes_out_of_one_before = [&](const tj::Node& writer, const Origins& origins) {
     return std::any_of(loops.begin(), loops.end(), [&](const tj::Node* loop) {
       if (!outermost(loop, graph)->isBefore(outermost(&writer, graph))) return false;
@@ -188,20 +189,20 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
   const std::shared_ptr<tj::Graph> copy = graph->copy();
   const std::vector<tj::Node*> nodes = top_nodes(*graph), twins = top_nodes(*copy);
   std::vector<const tj::Value*> suspects;
-  std::vector<tj::Value*> tapped;  // in the copy; nullptr: an input
-  std::vector<c10::IValue> given;  // per suspect that is an input
+  std::vector<tj::Value*> probed;         // in the copy; nullptr: an input
+  std::vector<c10::IValue> input_values;  // per suspect that is an input
   for (std::size_t i = 0; i < graph->inputs().size(); ++i) {
     if (!aliases.hasWriters(graph->inputs()[i])) continue;
     suspects.push_back(graph->inputs()[i]);
-    tapped.push_back(nullptr);
-    given.push_back(inputs.at(i));
+    probed.push_back(nullptr);
+    input_values.push_back(inputs.at(i));
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     for (std::size_t j = 0; j < nodes[i]->outputs().size(); ++j) {
       const tj::Value* value = nodes[i]->output(j);
       if (!is_tensor(value) || !aliases.hasWriters(value)) continue;
       suspects.push_back(value);
-      tapped.push_back(twins[i]->output(j));
+      probed.push_back(twins[i]->output(j));
     }
   }
   std::unordered_set<const tj::Value*> overwritten = overwritten_on_some_way(*graph);
@@ -209,17 +210,17 @@ std::unordered_set<const tj::Value*> overwritten_values(const std::shared_ptr<tj
 
   std::vector<tj::Node*> writers;
   find_writers(copy->block(), writers);
-  for (std::size_t i = 0; i < tapped.size(); ++i) {
-    if (tapped[i]) insert_tap(*copy, tapped[i], static_cast<int>(i));
+  for (std::size_t i = 0; i < probed.size(); ++i) {
+    if (probed[i]) insert_probe(*copy, probed[i], static_cast<int>(i));
   }
   int next = static_cast<int>(suspects.size());
   for (tj::Node* writer : writers) {
-    for (tj::Value* value : written_tensors(*writer)) insert_tap_before(*copy, writer, value, next++);
+    for (tj::Value* value : written_tensors(*writer)) insert_probe_before(*copy, writer, value, next++);
   }
 
   Watch watch;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    for (const at::Tensor& tensor : model::tensors_of(given[i])) watch.saw(i, tensor);
+  for (std::size_t i = 0; i < input_values.size(); ++i) {
+    for (const at::Tensor& tensor : model::tensors_of(input_values[i])) watch.saw(i, tensor);
   }
   const Runner runner(*copy, {}, {}, /*keep_output=*/true);
   (void)runner.run(inputs, [&](int probe, const at::Tensor& value) {

@@ -84,7 +84,14 @@ void count(const std::vector<at::Tensor>& tensors, Prepared& prepared) {
   }
 }
 
-bool same_bits(const c10::IValue& a, const c10::IValue& b);
+bool same_bits(const c10::IValue& a, const c10::IValue& b) {
+  const auto left = model::tensors_of(a), right = model::tensors_of(b);
+  if (left.size() != right.size()) return false;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    if (left[i].scalar_type() != right[i].scalar_type() || !at::equal(left[i], right[i])) return false;
+  }
+  return true;
+}
 
 /// Whether a model that writes to its own attributes answers otherwise after having seen other pictures.
 bool is_stateful(const model::Loaded& model) {
@@ -98,15 +105,6 @@ bool is_stateful(const model::Loaded& model) {
     if (!same_bits(module.forward({input(frame)}), forward_as_loaded(model, frames.narrow(0, frame, 1)))) return true;
   }
   return false;
-}
-
-bool same_bits(const c10::IValue& a, const c10::IValue& b) {
-  const auto left = model::tensors_of(a), right = model::tensors_of(b);
-  if (left.size() != right.size()) return false;
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    if (left[i].scalar_type() != right[i].scalar_type() || !at::equal(left[i], right[i])) return false;
-  }
-  return true;
 }
 
 /// Lists, dicts and objects that carry values from one part of the model to another give way to the values. One kind
@@ -125,11 +123,13 @@ int scalarize_aggregates(std::shared_ptr<tj::Graph>& graph) {
   return count;
 }
 
-/// On a busy machine a matrix library may take fewer threads and round otherwise: a difference counts when it comes
-/// back.
-bool gives_the_same_bits(const model::Loaded& model, const Runner& runner, const std::vector<c10::IValue>& inputs,
-                         const TraceRun& dry) {
-  if (same_bits(runner.run(inputs), dry.output)) return true;
+/// Whether the prepared graph returns the bits of the original. On a busy machine a matrix library may take fewer
+/// threads and round otherwise, so a difference counts only when it comes back twice.
+bool gives_the_same_bits(const model::Loaded& model, const Prepared& prepared, const TraceRun& trace) {
+  const std::vector<c10::IValue> inputs{
+      model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
+  const Runner runner(*prepared.graph, prepared.parameters, {}, /*keep_output=*/true);
+  if (same_bits(runner.run(inputs), trace.output)) return true;
   for (int again = 0; again < 2; ++again) {
     log::debug(model.spec.name + ": other bits after rewriting, comparing again");
     const c10::IValue original = forward_as_loaded(model, model::example_frames(*model.spec.input, 1));
@@ -138,13 +138,42 @@ bool gives_the_same_bits(const model::Loaded& model, const Runner& runner, const
   return false;
 }
 
-/// The passes in order. Leaves the reason in prepared.opaque_reason when the model cannot be made rewritable.
-/// @return values of the graph that are overwritten after they were made
-std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepared& prepared) {
-  const auto& function = model.module.get_method("forward").function();
-  auto graph = tj::toGraphFunction(function).graph()->copy();
+/// Fills ops and layers of prepared.program from runs on example frames, and settles whether the model is batchable.
+void describe_prepared(const model::Loaded& model, const std::unordered_set<const tj::Value*>& overwritten,
+                       Prepared& prepared) {
+  const auto observed = [&](std::int64_t batch) {
+    std::vector<c10::IValue> inputs{
+        model::make_input(*model.spec.input, model::example_frames(*model.spec.input, batch))};
+    inputs.insert(inputs.end(), prepared.parameters.begin(), prepared.parameters.end());
+    return observe(prepared.graph, inputs);
+  };
+  const Observations one = observed(1);
+  if (prepared.batchable && is_steered_by_values(*prepared.graph)) {
+    prepared.batchable = false;
+    log::debug(model.spec.name + ": one frame at a time: numbers read from the image steer it");
+  }
+  const Observations two = prepared.batchable ? observed(2) : Observations{};
+  describe(prepared.graph, one, two, overwritten, model.module, prepared.program);
+}
 
-  const int inlined = inline_modules(graph, model.module);
+/// How much each step of rewriting did, for the log.
+struct RewriteCounts {
+  int inlined = 0, folded = 0, scalarized = 0, ranked = 0;
+  std::size_t lifted = 0;
+  bool copied_image = false;
+
+  [[nodiscard]] std::string text() const {
+    return "inlined " + std::to_string(inlined) + " calls, folded " + std::to_string(folded) + " training flags and " +
+           std::to_string(ranked) + " ranks, scalarized " + std::to_string(scalarized) + " values, " +
+           std::to_string(lifted) + " parameters" + (copied_image ? ", copied the image, which it writes into" : "");
+  }
+};
+
+/// forward with all calls inlined, the image as its only argument.
+std::shared_ptr<tj::Graph> inlined_forward(const tj::Module& module, RewriteCounts& counts) {
+  const auto& function = module.get_method("forward").function();
+  auto graph = tj::toGraphFunction(function).graph()->copy();
+  counts.inlined = inline_modules(graph, module);
   while (graph->inputs().size() > 2) {  // further arguments have defaults: load() checked
     const std::size_t last = graph->inputs().size() - 1;
     tj::WithInsertPoint guard(*graph->nodes().begin());
@@ -152,68 +181,96 @@ std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepare
     graph->inputs()[last]->replaceAllUsesWith(graph->insertConstant(*argument.default_value()));
     graph->eraseInput(last);
   }
-  const int folded = fold_training(graph);
-  simplify(graph);  // resolves what depended on training, so that unused attributes are not lifted
-  int straightened = scalarize_aggregates(graph);
-  bool stateful = false;
+  return graph;
+}
+
+/// Resolves what depends on training, aggregates that only carry values, and writes to the model's own attributes.
+/// @return false where such a write changes what the model returns for later pictures
+bool fold_state(std::shared_ptr<tj::Graph>& graph, const model::Loaded& model, RewriteCounts& counts) {
+  counts.folded = fold_training(graph);
+  simplify(graph);  // first, so that attributes which nothing uses any more are not lifted
+  counts.scalarized = scalarize_aggregates(graph);
+  bool writes_attributes = false;
   while (forward_state(graph, model.module) > 0) {
-    stateful = true;
+    writes_attributes = true;
     simplify(graph);
-    straightened += scalarize_aggregates(graph);
+    counts.scalarized += scalarize_aggregates(graph);
   }
-  if (stateful && is_stateful(model)) {
-    prepared.opaque_reason = "remembers: what it returns depends on the pictures before";
-    return {};
-  }
-  std::vector<Lifted> lifted = lift_attributes(graph, model.module, prepared.opaque_reason);
-  if (!prepared.opaque_reason.empty()) return {};
+  return !writes_attributes || !is_stateful(model);
+}
+
+/// Turns attributes and constants that hold tensors into inputs of the graph and parameters of the model.
+/// @return why that cannot be done; empty: it is done
+std::string lift_parameters(std::shared_ptr<tj::Graph>& graph, const tj::Module& module, Prepared& prepared,
+                            RewriteCounts& counts) {
+  std::string problem;
+  std::vector<Lifted> lifted = lift_attributes(graph, module, problem);
+  if (!problem.empty()) return problem;
   std::string folder = "constants";
-  while (model.module.hasattr(folder)) folder += "_";
+  while (module.hasattr(folder)) folder += "_";
   for (Lifted& constant : lift_constants(graph, folder)) lifted.push_back(std::move(constant));
+  counts.lifted = lifted.size();
   for (const Lifted& one : lifted) {
-    if (one.value.isTensor() && one.value.toTensor().layout() != at::kStrided) {
-      prepared.opaque_reason = "holds the sparse tensor " + one.path;
-      return {};
-    }
+    if (one.value.isTensor() && one.value.toTensor().layout() != at::kStrided)
+      return "holds the sparse tensor " + one.path;
     if (one.constant) count(stored_tensors(one.value), prepared);
     prepared.parameters.push_back(one.value);
     prepared.program.parameters.push_back(describe_lifted(one));
   }
-  const bool copied = copy_written_image(graph);
+  return {};
+}
+
+/// Replaces what an example run shows to be constant: numbers of dimensions.
+/// @param inputs  of the whole graph; the run may write into them
+int fold_observed_ranks(std::shared_ptr<tj::Graph>& graph, const std::vector<c10::IValue>& inputs) {
+  std::unordered_map<const tj::Value*, std::int64_t> ranks;
+  for (const auto& [value, seen] : observe(graph, inputs)) ranks[value] = static_cast<std::int64_t>(seen.sizes.size());
+  ranks[graph->inputs().at(0)] = 4;
+  return fold_ranks(graph, ranks);
+}
+
+/// An example image and copies of the parameters, since the model may write into its own buffers.
+std::vector<c10::IValue> example_inputs(const model::Loaded& model, const std::vector<c10::IValue>& parameters) {
+  std::vector<c10::IValue> inputs{model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
+  for (const c10::IValue& parameter : parameters)
+    inputs.push_back(parameter.isTensor() ? c10::IValue(parameter.toTensor().clone()) : parameter);
+  return inputs;
+}
+
+/// Makes the functional graph of a model and its parameters, by the passes in order. Leaves the reason in
+/// prepared.opaque_reason when the model cannot be made rewritable.
+/// @return values of the graph that are overwritten after they were made
+std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepared& prepared) {
+  RewriteCounts counts;
+  std::shared_ptr<tj::Graph> graph = inlined_forward(model.module, counts);
+  if (!fold_state(graph, model, counts)) {
+    prepared.opaque_reason = "remembers: what it returns depends on the pictures before";
+    return {};
+  }
+  prepared.opaque_reason = lift_parameters(graph, model.module, prepared, counts);
+  if (!prepared.opaque_reason.empty()) return {};
+  counts.copied_image = copy_written_image(graph);
   tj::removeDropout(graph);
   tj::RemoveListMutation(graph);
   tj::RemoveTensorMutation(graph);
   simplify(graph);
   graph->lint();
 
-  std::vector<c10::IValue> inputs{model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
-  // Copies: whether the model writes to its own buffers is only known further down.
-  for (const c10::IValue& parameter : prepared.parameters) {
-    inputs.push_back(parameter.isTensor() ? c10::IValue(parameter.toTensor().clone()) : parameter);
-  }
-  std::unordered_map<const tj::Value*, std::int64_t> ranks;
-  for (const auto& [value, seen] : observe(graph, inputs)) ranks[value] = static_cast<std::int64_t>(seen.sizes.size());
-  ranks[graph->inputs().at(0)] = 4;
-  const int ranked = fold_ranks(graph, ranks);
+  counts.ranked = fold_observed_ranks(graph, example_inputs(model, prepared.parameters));
   simplify(graph);
   tj::RemoveTensorMutation(graph);
   simplify(graph);
   graph->lint();
   prepared.graph = graph;
-  for (std::size_t i = 1; i < inputs.size(); ++i) {  // what runs before may have written to these copies
-    if (inputs[i].isTensor()) inputs[i] = prepared.parameters[i - 1].toTensor().clone();
-  }
-  auto overwritten = overwritten_values(graph, inputs);
+
+  auto overwritten = overwritten_values(graph, example_inputs(model, prepared.parameters));
   if (writes_behind_loops_of_no_round(*graph))
     prepared.opaque_reason = "writes into memory that is another value's where a loop runs no round";
   for (const tj::Value* input : graph->inputs()) {
     if (overwritten.count(input) > 0)
       prepared.opaque_reason = "writes into its own weights, buffers or input while running";
   }
-  log::debug(model.spec.name + ": inlined " + std::to_string(inlined) + " calls, folded " + std::to_string(folded) +
-             " training flags and " + std::to_string(ranked) + " ranks, straightened " + std::to_string(straightened) +
-             " values, " + std::to_string(lifted.size()) + " parameters" +
-             (copied ? ", copied the image, which it writes into" : ""));
+  log::debug(model.spec.name + ": " + counts.text());
   return overwritten;
 }
 
@@ -229,12 +286,12 @@ std::string content_hash(const at::Tensor& tensor) {
   return sha256(header + ";" + sha256(std::string_view(data, dense.nbytes())));
 }
 
-TraceRun dry_run(const model::Loaded& model) {
+TraceRun trace_run(const model::Loaded& model) {
   const model::InputSpec& spec = *model.spec.input;
-  TraceRun dry;
+  TraceRun trace;
   const at::Tensor frames = model::example_frames(spec, 2);
   try {
-    dry.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
+    trace.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
   } catch (const std::exception& error) {
     log::debug(error.what());
     const std::string flag = "--input " + model.spec.name + "=";
@@ -244,48 +301,30 @@ TraceRun dry_run(const model::Loaded& model) {
                                   ": use that if it is what the model was made for"
                             : "check the input: " + flag + "WIDTHxHEIGHT[,nhwc][,uint8][,list][,...]");
   }
-  refuse_randomness(model, frames.narrow(0, 0, 1), dry.output);
+  refuse_randomness(model, frames.narrow(0, 0, 1), trace.output);
   if (spec.kind == model::InputKind::kTensor) {
     try {
       const c10::IValue both = forward_as_loaded(model, frames);
       const c10::IValue second = forward_as_loaded(model, frames.narrow(0, 1, 1));
-      dry.batchable = rows_agree(both, dry.output, 0) && rows_agree(both, second, 1);
+      trace.batchable = rows_agree(both, trace.output, 0) && rows_agree(both, second, 1);
     } catch (const std::exception& error) {
       log::debug(model.spec.name + ": takes one frame at a time: " + reason_of(error));
     }
   }
-  return dry;
+  return trace;
 }
 
-Prepared prepare(const model::Loaded& model, const TraceRun& dry, at::Device device) {
+Prepared prepare(const model::Loaded& model, const TraceRun& trace, at::Device device) {
   Prepared prepared;
   prepared.device = device;
   prepared.name = model.spec.name;
-  prepared.batchable = dry.batchable;
+  prepared.batchable = trace.batchable;
   count(stored_tensors(model.module), prepared);
   try {
     const auto overwritten = rewrite(model, prepared);
-    if (prepared.opaque_reason.empty()) {
-      std::vector<c10::IValue> inputs{
-          model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 1))};
-      const Runner runner(*prepared.graph, prepared.parameters, {}, /*keep_output=*/true);
-      if (!gives_the_same_bits(model, runner, inputs, dry)) {
-        prepared.opaque_reason = "gives other outputs in a second run or after inlining";
-      } else {
-        inputs.insert(inputs.end(), prepared.parameters.begin(), prepared.parameters.end());
-        const Observations one = observe(prepared.graph, inputs);
-        Observations two;
-        if (prepared.batchable && is_steered_by_values(*prepared.graph)) {
-          prepared.batchable = false;
-          log::debug(model.spec.name + ": one frame at a time: numbers read from the image steer it");
-        }
-        if (prepared.batchable) {
-          inputs[0] = model::make_input(*model.spec.input, model::example_frames(*model.spec.input, 2));
-          two = observe(prepared.graph, inputs);
-        }
-        describe(prepared.graph, one, two, overwritten, model.module, prepared.program);
-      }
-    }
+    if (prepared.opaque_reason.empty() && !gives_the_same_bits(model, prepared, trace))
+      prepared.opaque_reason = "gives other outputs in a second run or after inlining";
+    if (prepared.opaque_reason.empty()) describe_prepared(model, overwritten, prepared);
   } catch (const std::exception& error) {
     prepared.opaque_reason = "has a graph that cannot be rewritten: " + reason_of(error);
   }

@@ -10,6 +10,8 @@ namespace {
 
 namespace tj = torch::jit;
 
+constexpr std::int64_t kFloatBytes = 4;  // maps are float32
+
 bool is_convolution(const tj::Node& node) {
   return node.kind() == c10::aten::conv2d || node.kind() == c10::aten::_convolution;
 }
@@ -73,9 +75,9 @@ std::set<const tj::Node*> live_nodes(const Prepared& model, const std::vector<in
                                      const std::vector<tj::Node*>& nodes) {
   const std::vector<bool> live = live_ops(model.program, cut);
   std::set<const tj::Node*> result;
-  std::size_t op = 0;  // ops are the nodes without the constants, in order
-  for (const tj::Node* node : nodes) {
-    if (node->kind() != c10::prim::Constant && live[op++]) result.insert(node);
+  const std::vector<OpIndex> ops = ops_of_nodes(nodes);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (ops[i] >= 0 && live[ops[i]]) result.insert(nodes[i]);
   }
   return result;
 }
@@ -138,12 +140,10 @@ ConvGeometry convolution_geometry(const Prepared& model, int node) {
     geometry.weight_shape = model.program.parameters[i].shape;
   }
   geometry.has_bias = geometry.bias_parameter >= 0;
-  // Ops are the nodes without the constants, in order; maps are float32.
-  const auto op = static_cast<std::size_t>(
-      std::count_if(nodes.begin(), nodes.begin() + node, [](auto* one) { return one->kind() != c10::prim::Constant; }));
   if (geometry.weight_shape.empty()) return geometry;
-  geometry.output_places = model.program.ops.at(op).output_bytes / 4 / geometry.weight_shape[0];
-  const LayerIndex layer = model.program.ops[op].layer;
+  const Op& op = model.program.ops.at(ops_of_nodes(nodes)[node]);
+  geometry.output_places = op.output_bytes / kFloatBytes / geometry.weight_shape[0];
+  const LayerIndex layer = op.layer;
   if (layer < 0) return geometry;
   const auto& shape = model.program.layers[layer].shape;
   if (shape.size() == 3 && shape[1] * shape[2] == geometry.output_places) geometry.layer = layer;

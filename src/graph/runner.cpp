@@ -28,8 +28,8 @@ void probe(tj::Stack& stack) {
   if (current_sink && *current_sink && value.isTensor()) (*current_sink)(static_cast<int>(id), value.toTensor());
 }
 
-const tj::RegisterOperators register_tap{
-    {tj::Operator("repsim::tap(Tensor x, int id) -> ()", probe, c10::AliasAnalysisKind::CONSERVATIVE)}};
+const tj::RegisterOperators register_probe{
+    {tj::Operator("repsim::probe(Tensor x, int id) -> ()", probe, c10::AliasAnalysisKind::CONSERVATIVE)}};
 
 /// repsim::max_pool2d is aten::max_pool2d, to the bit: maps that lie channel by channel are pooled with their channels
 /// last, which torch does with vectors, and brought back. Three times as fast, and where this is a detector's first
@@ -125,18 +125,18 @@ class SinkGuard {
 
 }  // namespace
 
-void insert_tap(tj::Graph& graph, tj::Value* value, int id) {
+void insert_probe(tj::Graph& graph, tj::Value* value, int id) {
   tj::Node* producer = value->node();
-  insert_tap_before(graph,
-                    producer->kind() == c10::prim::Param ? *producer->owningBlock()->nodes().begin() : producer->next(),
-                    value, id);
+  insert_probe_before(
+      graph, producer->kind() == c10::prim::Param ? *producer->owningBlock()->nodes().begin() : producer->next(), value,
+      id);
 }
 
-void insert_tap_before(tj::Graph& graph, tj::Node* node, tj::Value* value, int id) {
+void insert_probe_before(tj::Graph& graph, tj::Node* node, tj::Value* value, int id) {
   tj::WithInsertPoint guard(node);
-  static const c10::Symbol kTap = c10::Symbol::fromQualString("repsim::tap");
+  static const c10::Symbol kProbe = c10::Symbol::fromQualString("repsim::probe");
   tj::Value* number = graph.insertConstant(static_cast<std::int64_t>(id));
-  graph.insertNode(graph.create(kTap, {value, number}, 0));
+  graph.insertNode(graph.create(kProbe, {value, number}, 0));
 }
 
 tj::Value* reshape_for_view(tj::Node* node) {
@@ -152,12 +152,12 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
     : device_(device), parameters_(std::move(parameters)) {
   std::shared_ptr<tj::Graph> copy = graph.copy();
   const std::vector<tj::Node*> nodes = top_nodes(*copy);
-  std::vector<tj::Value*> tapped;
-  for (const Place& place : probes) tapped.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
+  std::vector<tj::Value*> probed;
+  for (const Place& place : probes) probed.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
   if (!keep_output) {
     // Only what the probes need is left, without the checks and prints of what comes after them.
     while (!copy->outputs().empty()) copy->eraseOutput(0);
-    for (tj::Value* value : tapped) {
+    for (tj::Value* value : probed) {
       if (value) copy->registerOutput(value);
     }
     tj::EliminateDeadCode(copy, tj::DCESideEffectPolicy::ALLOW_DELETING_NODES_WITH_SIDE_EFFECTS);
@@ -165,8 +165,8 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
     tj::WithInsertPoint guard(copy->block());
     copy->registerOutput(copy->insertConstant(c10::IValue()));
   }
-  for (std::size_t i = 0; i < tapped.size(); ++i) {
-    if (tapped[i]) insert_tap(*copy, tapped[i], static_cast<int>(i));
+  for (std::size_t i = 0; i < probed.size(); ++i) {
+    if (probed[i]) insert_probe(*copy, probed[i], static_cast<int>(i));
   }
   use_fast_max_pool2d(*copy->block());
   if (!device_.is_cpu()) {

@@ -7,8 +7,8 @@
 
 namespace repsim::graph {
 
-/// Of `count` models: donors before receivers; among the ready ones, plan order.
+/// donors_first() of `count` models that these splices connect.
 /// @throws Error{kInternal} when the shares form a cycle
-[[nodiscard]] std::vector<int> execution_order(std::size_t count, std::span<const Splice> splices);
+[[nodiscard]] std::vector<ModelIndex> execution_order(std::size_t count, std::span<const Splice> splices);
 
 }  // namespace repsim::graph

@@ -16,7 +16,7 @@ namespace {
 
 namespace tj = torch::jit;
 
-/// Per value of the top block the number of its computation; those that are not fixed are absent.
+/// The numbers of the computations of a graph's invariant values. Other values are absent.
 using Numbered = std::unordered_map<const tj::Value*, int>;
 
 std::string text_of(const c10::IValue& value) {
@@ -26,7 +26,7 @@ std::string text_of(const c10::IValue& value) {
   return text.str();
 }
 
-/// What a node computes, but for its inputs; empty where equal text does not mean equal results.
+/// What a node computes of its inputs, as text; empty where equal text does not mean equal results.
 std::string operation_of(tj::Node* node) {
   if (node->kind() == c10::prim::Constant) {
     const auto value = tj::toIValue(node->output());
@@ -45,7 +45,7 @@ std::string operation_of(tj::Node* node) {
   return text;
 }
 
-Numbered fixed_values(const Assembly& assembly, ValueNumbering& numbers) {
+Numbered invariant_values(const Assembly& assembly, ValueNumbering& numbers) {
   Numbered result;
   const auto inputs = assembly.graph->inputs();
   for (std::size_t i = 0; i < assembly.input_groups.size(); ++i)
@@ -58,15 +58,15 @@ Numbered fixed_values(const Assembly& assembly, ValueNumbering& numbers) {
   for (tj::Node* node : assembly.graph->nodes()) {
     std::string computation = operation_of(node);
     if (computation.empty()) continue;
-    bool fixed = true;
+    bool invariant = true;
     for (const tj::Value* input : node->inputs()) {
       const auto found = result.find(input);
-      fixed = fixed && found != result.end() && !aliases.hasWriters(input);
-      if (fixed) computation += " " + std::to_string(found->second);
+      invariant = invariant && found != result.end() && !aliases.hasWriters(input);
+      if (invariant) computation += " " + std::to_string(found->second);
     }
-    if (!fixed) continue;
+    if (!invariant) continue;
     for (const tj::Value* output : node->outputs()) {
-      // What is written to later is not what was computed.
+      // A value that something writes to later does not stay as it was computed.
       if (!aliases.hasWriters(output))
         result[output] = numbers.of(computation + " -> " + std::to_string(output->offset()));
     }
@@ -74,7 +74,7 @@ Numbered fixed_values(const Assembly& assembly, ValueNumbering& numbers) {
   return result;
 }
 
-/// What is given may have its channels last.
+/// Replaces views by reshapes: a supplied value may lie with its channels last, where a view would fail.
 void loosen_views(tj::Block& block) {
   for (auto node = block.nodes().begin(); node != block.nodes().end(); ++node) {
     for (tj::Block* inner : node->blocks()) loosen_views(*inner);
@@ -85,7 +85,7 @@ void loosen_views(tj::Block& block) {
 }  // namespace
 
 std::vector<InvariantValue> invariant_places(const Assembly& assembly, ValueNumbering& numbers) {
-  const Numbered numbered = fixed_values(assembly, numbers);
+  const Numbered numbered = invariant_values(assembly, numbers);
   const std::vector<tj::Node*> nodes = top_nodes(*assembly.graph);
   std::vector<InvariantValue> result;
   for (const Place& place : assembly.places) {
@@ -96,12 +96,11 @@ std::vector<InvariantValue> invariant_places(const Assembly& assembly, ValueNumb
 }
 
 SuffixGraph suffix_of(const Assembly& assembly, ValueNumbering& numbers) {
-  const Numbered numbered = fixed_values(assembly, numbers);
+  const Numbered numbered = invariant_values(assembly, numbers);
   const std::vector<tj::Node*> nodes = top_nodes(*assembly.graph);
-  std::unordered_map<const tj::Node*, int> position;
-  for (tj::Node* node : nodes) position.emplace(node, static_cast<int>(position.size()));
-  // Backwards from the results: what is not fixed is computed, and what is fixed but no tensor (a list, a size) is
-  // computed again.
+  const NodePositions position = node_positions(nodes);
+  // Backwards from the results: invariant tensors are supplied; everything else is computed, invariant lists and sizes
+  // included.
   SuffixGraph suffix;
   std::vector<bool> needed(nodes.size(), false);
   const auto need = [&](const tj::Value* value) {
@@ -110,10 +109,10 @@ SuffixGraph suffix_of(const Assembly& assembly, ValueNumbering& numbers) {
     const bool keep = numbered.count(value) > 0 && is_tensor(value) && value->node()->kind() != c10::prim::Constant;
     if (keep) {
       const Place place{found->second, static_cast<int>(value->offset())};
-      const bool known = std::any_of(suffix.given.begin(), suffix.given.end(), [&](const InvariantValue& one) {
+      const bool known = std::any_of(suffix.supplied.begin(), suffix.supplied.end(), [&](const InvariantValue& one) {
         return one.place.node == place.node && one.place.output == place.output;
       });
-      if (!known) suffix.given.push_back({numbered.at(value), place});
+      if (!known) suffix.supplied.push_back({numbered.at(value), place});
     } else {
       needed[found->second] = true;
     }
@@ -135,8 +134,8 @@ SuffixGraph suffix_of(const Assembly& assembly, ValueNumbering& numbers) {
   }
   suffix.graph = assembly.graph->copy();
   const std::vector<tj::Node*> copies = top_nodes(*suffix.graph);
-  for (std::size_t i = 0; i < suffix.given.size(); ++i) {
-    tj::Value* value = value_at(copies, suffix.given[i].place);
+  for (std::size_t i = 0; i < suffix.supplied.size(); ++i) {
+    tj::Value* value = value_at(copies, suffix.supplied[i].place);
     tj::Value* input = suffix.graph->insertInput(assembly.input_groups.size() + i);
     input->setType(value->type());
     value->replaceAllUsesWith(input);

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 /// A model that has to be captured: opened a second time when its turn comes, so that one is in memory at a time.
 struct Missing {
   std::size_t index = 0;
-  capture::Source source;
+  capture::SignatureOrigin source;
   model::ModelSpec spec;  ///< its input is resolved
 };
 
@@ -46,7 +46,7 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   std::vector<Missing> missing;
   for (std::size_t i = 0; i < settings.models.size(); ++i) {
     const model::Loaded loaded = session::load(sources[i]);
-    const capture::Source source = source_of(loaded, video, frames, runtime.device());
+    const capture::SignatureOrigin source = source_of(loaded, video, frames, runtime.device());
     if (auto found = find_signatures(cache, source, loaded.spec.name)) {
       result[i] = std::move(*found);
     } else {

@@ -85,7 +85,7 @@ class Planned {
     const std::string of = "model '" + prepared(index).name + "'";
     const int found = graph::find_layer(program, name);
     if (found < 0) {
-      for (const graph::RejectedLayer& other : program.others) {
+      for (const graph::RejectedLayer& other : program.rejected_layers) {
         if (other.name == name) fail(field, "'" + name + "' is no layer: " + other.reason, list_command(index));
       }
       std::vector<std::string> names;

@@ -66,9 +66,9 @@ std::optional<capture::SignatureCache> open_cache(const Settings& settings) {
   return capture::SignatureCache(settings.cache);
 }
 
-capture::Source source_of(const model::Loaded& model, const video::VideoInfo& video,
-                          const std::vector<std::int64_t>& frames, at::Device device) {
-  capture::Source source;
+capture::SignatureOrigin source_of(const model::Loaded& model, const video::VideoInfo& video,
+                                   const std::vector<std::int64_t>& frames, at::Device device) {
+  capture::SignatureOrigin source;
   source.model_sha256 = model.sha256;
   source.video_sha256 = video.sha256;
   source.input = model::input_flag(*model.spec.input);
@@ -81,7 +81,7 @@ capture::Source source_of(const model::Loaded& model, const video::VideoInfo& vi
 }
 
 std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
-                                        const capture::Source& source, const std::string& name) {
+                                        const capture::SignatureOrigin& source, const std::string& name) {
   if (!cache) return std::nullopt;
   std::optional<capture::SignatureFile> found = cache->find(source);
   if (!found) return std::nullopt;
@@ -91,12 +91,12 @@ std::optional<Captured> find_signatures(const std::optional<capture::SignatureCa
   return Captured{std::move(*found), "cache", ""};
 }
 
-Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared, const capture::Source& source,
-                            const video::VideoInfo& video, const video::FrameStore& store,
-                            const std::optional<capture::SignatureCache>& cache, std::int64_t row_bytes,
-                            Progress& progress) {
+Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared,
+                            const capture::SignatureOrigin& source, const video::VideoInfo& video,
+                            const video::FrameStore& store, const std::optional<capture::SignatureCache>& cache,
+                            std::int64_t row_bytes, Progress& progress) {
   Captured captured;
-  captured.file.source = source;
+  captured.file.origin = source;
   captured.file.model_path = model.spec.path;
   captured.file.video_path = video.path;
   captured.file.signatures.model = prepared.name;
@@ -125,7 +125,7 @@ std::vector<Captured> signatures_of(const Settings& settings, const session::Ses
   for (const session::Model& model : session.models) {
     const graph::Prepared& prepared = model.prepared;
     const video::FrameStore& store = stores[model.group];
-    const capture::Source source = source_of(model.loaded, session.video, store.frames(), prepared.device);
+    const capture::SignatureOrigin source = source_of(model.loaded, session.video, store.frames(), prepared.device);
     std::optional<Captured> found;
     if (prepared.rewritable) found = find_signatures(cache, source, prepared.name);
     if (found && found->file.signatures.layers != layer_names(prepared)) {

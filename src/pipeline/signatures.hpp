@@ -16,19 +16,19 @@ std::optional<capture::SignatureCache> open_cache(const Settings& settings);
 /// What the signatures of a model on such frames are made from. Call it with the number of threads that will capture.
 /// @param frames  calibration frames, ascending
 /// @param device  that will capture
-capture::Source source_of(const model::Loaded& model, const video::VideoInfo& video,
-                          const std::vector<std::int64_t>& frames, at::Device device);
+capture::SignatureOrigin source_of(const model::Loaded& model, const video::VideoInfo& video,
+                                   const std::vector<std::int64_t>& frames, at::Device device);
 
 /// From the cache, or nothing.
 std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
-                                        const capture::Source& source, const std::string& name);
+                                        const capture::SignatureOrigin& source, const std::string& name);
 
 /// Captures a model and keeps its signatures in the cache. That they cannot be kept is no reason to stop: a warning.
 /// @param row_bytes  see capture::signatures()
-Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared, const capture::Source& source,
-                            const video::VideoInfo& video, const video::FrameStore& store,
-                            const std::optional<capture::SignatureCache>& cache, std::int64_t row_bytes,
-                            Progress& progress);
+Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared,
+                            const capture::SignatureOrigin& source, const video::VideoInfo& video,
+                            const video::FrameStore& store, const std::optional<capture::SignatureCache>& cache,
+                            std::int64_t row_bytes, Progress& progress);
 
 /// Signatures of all models of a session.
 /// @param stores  of its input groups, with the calibration frames

@@ -41,7 +41,7 @@ std::vector<Captured> gather(const Settings& settings, Progress& progress) {
 void check_one_video(const std::vector<Captured>& captured) {
   const capture::SignatureFile& first = captured.front().file;
   for (const Captured& one : captured) {
-    if (one.file.source.video_sha256 == first.source.video_sha256) continue;
+    if (one.file.origin.video_sha256 == first.origin.video_sha256) continue;
     throw input_error("the signatures were made from two videos: " + first.video_path + " and " + one.file.video_path,
                       "signatures of '" + first.signatures.model + "' and '" + one.file.signatures.model + "'",
                       "capture both from the same video");
@@ -62,20 +62,20 @@ report::AllPairs similarity(const Settings& settings, const fs::path& out, bool 
 
   report::AllPairs all;
   all.video_path = captured.front().file.video_path;
-  all.video_sha256 = captured.front().file.source.video_sha256;
-  all.frames = static_cast<std::int64_t>(captured.front().file.source.frames.size());
-  all.minibatch = captured.front().file.source.minibatch;
+  all.video_sha256 = captured.front().file.origin.video_sha256;
+  all.frames = static_cast<std::int64_t>(captured.front().file.origin.frames.size());
+  all.minibatch = captured.front().file.origin.minibatch;
   all.matrix_file = "similarity.npy";
   std::vector<similarity::Signatures> signatures;
   std::vector<std::string> names;
   for (Captured& one : captured) {
     // A model that is opaque stays in the list, without layers.
     if (one.origin == "none") {
-      one.file.signatures.frames = one.file.source.frames;
-      one.file.signatures.minibatch = one.file.source.minibatch;
+      one.file.signatures.frames = one.file.origin.frames;
+      one.file.signatures.minibatch = one.file.origin.minibatch;
       one.file.signatures.length = all.frames / all.minibatch * (all.minibatch * (all.minibatch - 1) / 2);
     }
-    all.sources.push_back({one.file.model_path, one.file.source.model_sha256, one.file.source.input});
+    all.sources.push_back({one.file.model_path, one.file.origin.model_sha256, one.file.origin.input});
     signatures.push_back(std::move(one.file.signatures));
     names.push_back(signatures.back().model);
   }

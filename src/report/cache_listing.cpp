@@ -36,7 +36,7 @@ std::string to_text(const std::vector<capture::CacheEntry>& entries) {
     }
     const capture::SignatureFile& file = *entry.file;
     table.add_row({file.signatures.model, std::to_string(file.signatures.layers.size()),
-                   std::to_string(file.source.frames.size()),
+                   std::to_string(file.origin.frames.size()),
                    shortened(std::filesystem::path(file.video_path).filename().string(), 24), size, used});
   }
   return table.text() + "\n" + std::to_string(entries.size()) + (entries.size() == 1 ? " entry, " : " entries, ") +
@@ -56,14 +56,14 @@ Json to_json(const std::vector<capture::CacheEntry>& entries) {
     if (entry.file) {
       one["model"] = entry.file->signatures.model;
       one["model_path"] = entry.file->model_path;
-      one["model_sha256"] = entry.file->source.model_sha256;
+      one["model_sha256"] = entry.file->origin.model_sha256;
       one["video_path"] = entry.file->video_path;
-      one["video_sha256"] = entry.file->source.video_sha256;
-      one["input"] = entry.file->source.input;
-      one["frames"] = entry.file->source.frames.size();
+      one["video_sha256"] = entry.file->origin.video_sha256;
+      one["input"] = entry.file->origin.input;
+      one["frames"] = entry.file->origin.frames.size();
       one["layers"] = entry.file->signatures.layers.size();
-      one["machinery"] = entry.file->source.machinery;
-      one["statistics_version"] = entry.file->source.statistics_version;
+      one["machinery"] = entry.file->origin.machinery;
+      one["statistics_version"] = entry.file->origin.statistics_version;
     }
     json["entries"].push_back(std::move(one));
   }

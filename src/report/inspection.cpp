@@ -141,7 +141,7 @@ Json to_json(const Inspection& model) {
   json["opaque_reason"] = model.opaque_reason;
   json["layers"] = layers_json(model.program);
   json["not_layers"] = Json::array();
-  for (const graph::RejectedLayer& one : model.program.others)
+  for (const graph::RejectedLayer& one : model.program.rejected_layers)
     json["not_layers"].push_back({{"name", one.name}, {"reason", one.reason}});
   return json;
 }
@@ -152,7 +152,7 @@ std::string to_text(const Inspection& model) {
     return text + "  layers      none: the model is carried whole, because it " + model.opaque_reason + "\n";
   text += "\n" + std::to_string(model.program.layers.size()) + " layers in execution order (shape per frame):\n\n" +
           layers_text(model.program);
-  if (!model.program.others.empty()) text += "\nNo layers, and why:\n" + rejected_text(model.program.others);
+  if (!model.program.rejected_layers.empty()) text += "\nNo layers, and why:\n" + rejected_text(model.program.rejected_layers);
   return text;
 }
 

@@ -17,7 +17,7 @@ std::vector<std::string> names_of(std::span<const ModelSource> sources) {
 Model open_model(const ModelSource& source, at::Device device) {
   Model model;
   model.loaded = load(source);
-  const graph::TraceRun trace = graph::dry_run(model.loaded);
+  const graph::TraceRun trace = graph::trace_run(model.loaded);
   model.output = model::recognise(model.loaded, trace.output, 1);
   model.prepared = graph::prepare(model.loaded, trace, device);
   model.output_structure = output_structure(trace.output);
@@ -75,7 +75,7 @@ capture::ModelSet grouped(std::vector<Model>& models, const video::VideoInfo& vi
 model::Loaded load(const ModelSource& source) { return model::load(source.spec, source.input_source); }
 
 graph::Prepared prepare(const model::Loaded& loaded, at::Device device) {
-  return graph::prepare(loaded, graph::dry_run(loaded), device);
+  return graph::prepare(loaded, graph::trace_run(loaded), device);
 }
 
 Session::Session(const Runtime& runtime, const SessionOptions& options, Progress& progress)

@@ -278,7 +278,7 @@ TEST(WarningModel, RunsInAJointGraph) {
 std::vector<std::string> layer_names(const std::string& name) {
   const model::Loaded loaded = model::load(zoo_spec(name), "flags");
   std::vector<std::string> names;
-  for (const graph::Layer& layer : graph::prepare(loaded, graph::dry_run(loaded)).program.layers)
+  for (const graph::Layer& layer : graph::prepare(loaded, graph::trace_run(loaded)).program.layers)
     names.push_back(layer.name);
   return names;
 }
@@ -302,7 +302,7 @@ TEST(LayersWithComputedWeights, CountTheParametersBehindThem) {
   for (const char* name : {"autocast.traced", "weight_norm.traced"}) {
     const model::Loaded loaded = model::load(zoo_spec(name), "flags");
     std::int64_t counted = 0, all = 0;
-    for (const graph::Layer& layer : graph::prepare(loaded, graph::dry_run(loaded)).program.layers) {
+    for (const graph::Layer& layer : graph::prepare(loaded, graph::trace_run(loaded)).program.layers) {
       EXPECT_GT(layer.parameters, 0) << name << ": " << layer.name;
       counted += layer.parameters;
     }

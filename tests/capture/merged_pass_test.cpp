@@ -89,14 +89,15 @@ TEST(SuffixGraph, OfAWholeBackboneReadsNoPicture) {
   const graph::Assembly assembly = graph::assemble(opened.set.models, opened.set.groups, splices, wanted);
   graph::ValueNumbering numbers;
   const graph::SuffixGraph suffix = graph::suffix_of(assembly, numbers);
-  ASSERT_FALSE(suffix.given.empty());
+  ASSERT_FALSE(suffix.supplied.empty());
   for (const bool reads : suffix.reads_group) EXPECT_FALSE(reads);
   // The same computation has the same number in another graph, whatever is fitted behind it.
   const std::vector<graph::Splice> others{test::random_splice(opened, 0, 1, cuts.back().layers, 1)};
   const graph::Assembly again = graph::assemble(opened.set.models, opened.set.groups, others, wanted);
   const graph::SuffixGraph second = graph::suffix_of(again, numbers);
-  ASSERT_EQ(second.given.size(), suffix.given.size());
-  for (std::size_t i = 0; i < suffix.given.size(); ++i) EXPECT_EQ(second.given[i].number, suffix.given[i].number);
+  ASSERT_EQ(second.supplied.size(), suffix.supplied.size());
+  for (std::size_t i = 0; i < suffix.supplied.size(); ++i)
+    EXPECT_EQ(second.supplied[i].number, suffix.supplied[i].number);
 }
 
 TEST(SuffixGraph, TakesNothingThatIsWrittenToOrRandom) {
@@ -119,8 +120,8 @@ TEST(SuffixGraph, TakesNothingThatIsWrittenToOrRandom) {
   assembly.parameters.push_back({0, "w", at::ones({1}), true, false, ""});
   graph::ValueNumbering numbers;
   const graph::SuffixGraph suffix = graph::suffix_of(assembly, numbers);
-  ASSERT_EQ(suffix.given.size(), 1U);
-  EXPECT_EQ(suffix.given[0].place.node, 2);  // relu
+  ASSERT_EQ(suffix.supplied.size(), 1U);
+  EXPECT_EQ(suffix.supplied[0].place.node, 2);  // relu
 }
 
 TEST(MergedPass, ThatIsLeftLeavesNothing) {

@@ -103,7 +103,7 @@ Loaded with_forward(const std::string& code, const InputSpec& input) {
 }
 
 std::string remedy_of(const std::string& code, const InputSpec& input) {
-  const auto error = test::error_of([&] { (void)graph::dry_run(with_forward(code, input)); });
+  const auto error = test::error_of([&] { (void)graph::trace_run(with_forward(code, input)); });
   return error ? error->remedy() : "";
 }
 
@@ -151,7 +151,7 @@ TEST(FailingForward, KeepsWhatForwardCannotJudge) {
 }
 
 TEST(FailingForward, IsNeverFedAnotherWayInSilence) {
-  EXPECT_FALSE(test::error_text([] { (void)graph::dry_run(with_forward(kBytes, test::fixture_input())); }).empty());
+  EXPECT_FALSE(test::error_text([] { (void)graph::trace_run(with_forward(kBytes, test::fixture_input())); }).empty());
 }
 
 TEST(Bytes, AreLikeTheFloatsThatTheModelMakesOfThem) {

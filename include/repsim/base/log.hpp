@@ -2,14 +2,13 @@
 
 #include <string>
 
-/// Log lines of the library: they go to spdlog's default logger, which the program that uses the library sets up. A
-/// header of our own, since LibTorch ships another fmt than the one that spdlog was built with: both cannot be in one
-/// file.
+/// Log lines of the library. They go to spdlog's default logger, which the program sets up. This header hides spdlog:
+/// LibTorch ships another fmt than the one that spdlog was built with, and one file cannot include both.
 namespace repsim::log {
 
 void trace(const std::string& text);
 void debug(const std::string& text);  ///< per pass and file, with numbers
-void info(const std::string& text);   ///< what a user may act on
-void warn(const std::string& text);   ///< says what was done instead
+void info(const std::string& text);   ///< facts that a user may act on
+void warn(const std::string& text);   ///< problems, with what repsim did instead
 
 }  // namespace repsim::log

@@ -7,7 +7,7 @@
 
 namespace repsim {
 
-/// What `work` takes.
+/// Runs `work`. @return the seconds that it takes
 template <typename Work>
 [[nodiscard]] double seconds_of(const Work& work) {
   const auto begin = std::chrono::steady_clock::now();
@@ -15,22 +15,22 @@ template <typename Work>
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-/// Where long work reports to, and where it learns that the user wants to stop. Not thread safe.
+/// Receives reports of long work and tells it when the user wants to stop. Not thread safe.
 class Progress {
  public:
   virtual ~Progress() = default;
-  /// A new task of `total` steps begins (0: unknown). Ends the one before.
+  /// A new task of `total` steps begins (0: unknown). The task before it ends.
   virtual void begin(std::string_view task, std::int64_t total) = 0;
   /// `steps` more steps of the current task are done.
   virtual void advance(std::int64_t steps) = 0;
-  /// Of the current task, so long went into `part` (of a few parts, told once or several times).
+  /// `part` of the current task took so many seconds more.
   virtual void spent(std::string_view /*part*/, double /*seconds*/) {}
   /// The current task is done.
   virtual void end() = 0;
   /// True once the user asked to stop (Ctrl-C).
   [[nodiscard]] virtual bool stop_requested() const = 0;
 
-  /// spent(part, what `work` takes). @return what `work` does
+  /// Runs `work` and reports its time as spent(part, seconds). @return the result of `work`
   template <typename Work>
   auto spend(std::string_view part, const Work& work) {
     if constexpr (std::is_void_v<decltype(work())>) {
@@ -43,7 +43,8 @@ class Progress {
     }
   }
 
-  /// advance(1), then throws Error{kInterrupted} when the user asked to stop: call once per frame or minibatch.
+  /// Reports `steps` more steps, as advance() does. Call it once per frame or minibatch.
+  /// @throws Error{kInterrupted} when the user asked to stop
   void step(std::int64_t steps = 1);
 };
 

@@ -7,8 +7,8 @@
 
 namespace repsim {
 
-/// The candidate closest to `word` by edit distance (insert, delete, substitute, swap of neighbours), ties by name;
-/// nothing when even the closest is further away than a third of the word's length (at least 1, at most 3).
+/// The candidate closest to `word` by edit distance (insert, delete, substitute, swap of neighbours), ties by name.
+/// Nothing when the distance is more than a third of the word's length (at least 1, at most 3).
 [[nodiscard]] std::optional<std::string> closest(std::string_view word, std::span<const std::string> candidates);
 
 /// "did you mean 'x'?" or, when nothing is close, "known: a, b, c" ("none is known" without candidates).

@@ -63,10 +63,12 @@ SignatureCache::SignatureCache(fs::path folder) : folder_(folder_below(folder)) 
   }
 }
 
-fs::path SignatureCache::path_of(const Source& source) const { return folder_ / (digest(source) + kExtension); }
+fs::path SignatureCache::path_of(const SignatureOrigin& origin) const {
+  return folder_ / (digest(origin) + kExtension);
+}
 
-std::optional<SignatureFile> SignatureCache::find(const Source& source) const {
-  const fs::path path = path_of(source);
+std::optional<SignatureFile> SignatureCache::find(const SignatureOrigin& origin) const {
+  const fs::path path = path_of(origin);
   std::error_code failed;
   if (!fs::exists(path, failed)) return std::nullopt;
   std::string bytes;
@@ -78,7 +80,7 @@ std::optional<SignatureFile> SignatureCache::find(const Source& source) const {
   }
   try {
     SignatureFile file = signatures_from_bytes(bytes, path.string());
-    if (file.source != source) throw input_error("the entry has another source than its name says", path.string());
+    if (file.origin != origin) throw input_error("the entry has another origin than its name says", path.string());
     fs::last_write_time(path, fs::file_time_type::clock::now(), failed);  // a cache may be there for reading only
     return file;
   } catch (const Error& error) {
@@ -90,7 +92,7 @@ std::optional<SignatureFile> SignatureCache::find(const Source& source) const {
 }
 
 void SignatureCache::keep(const SignatureFile& file) const {
-  write_file_atomically(path_of(file.source), to_bytes(file));
+  write_file_atomically(path_of(file.origin), to_bytes(file));
 }
 
 std::vector<CacheEntry> cache_entries(const fs::path& folder) {
@@ -108,7 +110,7 @@ std::vector<CacheEntry> cache_entries(const fs::path& folder) {
     try {
       entry.file = signatures_from_bytes(read_file(path), path.string());
       entry.file->signatures.values.clear();
-      if (digest(entry.file->source) != path.stem()) throw input_error("its name is that of another source", "");
+      if (digest(entry.file->origin) != path.stem()) throw input_error("its name is that of another origin", "");
     } catch (const Error& error) {
       entry.file.reset();
       entry.problem = error.problem();
@@ -126,7 +128,7 @@ std::vector<CacheEntry> collect_garbage(const fs::path& folder, const CacheLimit
   std::int64_t bytes = 0;
   std::vector<CacheEntry> gone;
   for (CacheEntry& entry : cache_entries(folder)) {
-    const bool useless = !entry.file || entry.file->source.statistics_version != kStatisticsVersion ||
+    const bool useless = !entry.file || entry.file->origin.statistics_version != kStatisticsVersion ||
                          now - entry.last_used > std::chrono::days(limits.max_age_days);
     if (!useless && (!limits.max_bytes || bytes + entry.bytes <= *limits.max_bytes)) {
       bytes += entry.bytes;

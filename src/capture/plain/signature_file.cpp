@@ -20,31 +20,31 @@ constexpr std::string_view kVersion = "1";
 constexpr std::size_t kDigestLength = 64;
 constexpr const char* kRemedy = "capture it again: repsim capture MODEL.pt --video V --out FILE --force";
 
-Json source_json(const Source& source) {
-  return {{"statistics_version", source.statistics_version},
-          {"model_sha256", source.model_sha256},
-          {"video_sha256", source.video_sha256},
-          {"input", source.input},
+Json origin_json(const SignatureOrigin& origin) {
+  return {{"statistics_version", origin.statistics_version},
+          {"model_sha256", origin.model_sha256},
+          {"video_sha256", origin.video_sha256},
+          {"input", origin.input},
           {"metric", "linear CKA, unbiased HSIC over minibatches"},
-          {"minibatch", source.minibatch},
-          {"frames", source.frames},
-          {"machinery", source.machinery}};
+          {"minibatch", origin.minibatch},
+          {"frames", origin.frames},
+          {"machinery", origin.machinery}};
 }
 
-Source read_source(const Json& json, const std::string& name) {
+SignatureOrigin read_origin(const Json& json, const std::string& name) {
   JsonReader reader(json, name, "source");
-  Source source;
+  SignatureOrigin origin;
   std::string metric;
-  reader.required("statistics_version", source.statistics_version);
-  reader.required("model_sha256", source.model_sha256);
-  reader.required("video_sha256", source.video_sha256);
-  reader.required("input", source.input);
+  reader.required("statistics_version", origin.statistics_version);
+  reader.required("model_sha256", origin.model_sha256);
+  reader.required("video_sha256", origin.video_sha256);
+  reader.required("input", origin.input);
   reader.required("metric", metric);
-  reader.required("minibatch", source.minibatch);
-  reader.optional("frames", source.frames);
-  reader.optional("machinery", source.machinery);
+  reader.required("minibatch", origin.minibatch);
+  reader.optional("frames", origin.frames);
+  reader.optional("machinery", origin.machinery);
   reader.finish();
-  return source;
+  return origin;
 }
 
 /// Takes pieces off the front of a file's bytes.
@@ -80,7 +80,7 @@ void read_header(const std::string& text, const std::string& name, SignatureFile
   JsonReader reader(header, name);
   const Json* source = reader.child("source");
   if (source == nullptr) reader.fail("source", "the key is missing");
-  file.source = read_source(*source, name);
+  file.origin = read_origin(*source, name);
   reader.required("model", file.signatures.model);
   reader.required("model_path", file.model_path);
   reader.required("video_path", file.video_path);
@@ -90,11 +90,11 @@ void read_header(const std::string& text, const std::string& name, SignatureFile
 
 }  // namespace
 
-std::string digest(const Source& source) { return sha256(to_text(source_json(source))); }
+std::string digest(const SignatureOrigin& origin) { return sha256(to_text(origin_json(origin))); }
 
 std::string to_bytes(const SignatureFile& file) {
   Json header;
-  header["source"] = source_json(file.source);
+  header["source"] = origin_json(file.origin);
   header["model"] = file.signatures.model;
   header["model_path"] = file.model_path;
   header["video_path"] = file.video_path;
@@ -130,8 +130,8 @@ SignatureFile signatures_from_bytes(std::string_view bytes, const std::string& n
   SignatureFile file;
   read_header(std::string(pieces.take(header_size)), name, file);
   similarity::Signatures& signatures = file.signatures;
-  signatures.frames = file.source.frames;
-  signatures.minibatch = file.source.minibatch;
+  signatures.frames = file.origin.frames;
+  signatures.minibatch = file.origin.minibatch;
   const auto frames = static_cast<std::int64_t>(signatures.frames.size());
   constexpr std::int64_t kMostPerMinibatch = 1 << 16;  // keeps the products below far from overflow
   if (signatures.minibatch < 4 || signatures.minibatch > kMostPerMinibatch || frames % signatures.minibatch != 0)

@@ -4,24 +4,22 @@
 #include <string_view>
 #include <tuple>
 
-#include "repsim/base/error.hpp"
 #include "repsim/program.hpp"
 
 namespace repsim::graph {
 namespace {
 
 constexpr std::int64_t kFloatBytes = 4;
-constexpr std::string_view kFitted = "aten::conv2d";
+constexpr std::string_view kFitted = "aten::conv2d";  // the 1x1 convolution of an adapter
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
-class Joiner {
+/// Builds the merged program, model by model.
+class ProgramMerger {
  public:
-  Joiner(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares)
+  ProgramMerger(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares)
       : programs_(programs), shares_(shares), made_(programs.size()) {}
 
   Program run() {
-    for (const std::size_t model : execution_order()) add(model);
+    for (const ModelIndex model : execution_order()) add(model);
     // What the models return, in their order.
     std::set<int> results;
     for (std::size_t model = 0; model < programs_.size(); ++model) {
@@ -29,37 +27,27 @@ class Joiner {
         for (const int made : made_[model][op]) results.insert(made);
       }
     }
-    joint_.results.assign(results.begin(), results.end());
-    return joint_;
+    merged_.results.assign(results.begin(), results.end());
+    return merged_;
   }
 
  private:
-  const MergedShare* share_of(std::size_t model) const {
+  const MergedShare* share_of(ModelIndex model) const {
     const auto found =
-        std::find_if(shares_.begin(), shares_.end(), [&](const MergedShare& one) { return at(one.receiver) == model; });
+        std::find_if(shares_.begin(), shares_.end(), [&](const MergedShare& one) { return one.receiver == model; });
     return found == shares_.end() ? nullptr : &*found;
   }
 
-  std::vector<std::size_t> execution_order() const {
-    std::vector<std::size_t> order;
-    std::vector<bool> done(programs_.size(), false);
-    while (order.size() < programs_.size()) {
-      const auto ready = [&](std::size_t model) {
-        const MergedShare* share = share_of(model);
-        return share == nullptr ||
-               std::all_of(share->replacements.begin(), share->replacements.end(),
-                           [&](const MergedReplacement& replacement) { return done[replacement.donor]; });
-      };
-      std::size_t next = 0;
-      while (next < programs_.size() && (done[next] || !ready(next))) ++next;
-      if (next == programs_.size()) throw Error(ErrorKind::kInternal, "the shares form a cycle");
-      done[next] = true;
-      order.push_back(next);
+  std::vector<ModelIndex> execution_order() const {
+    std::vector<std::vector<ModelIndex>> donors(programs_.size());
+    for (const MergedShare& share : shares_) {
+      for (const MergedReplacement& replacement : share.replacements)
+        donors[share.receiver].push_back(replacement.donor);
     }
-    return order;
+    return donors_first(donors);
   }
 
-  void add(std::size_t model) {
+  void add(ModelIndex model) {
     const Program& program = *programs_[model];
     const MergedShare* share = share_of(model);
     std::vector<int> replaced;
@@ -83,7 +71,7 @@ class Joiner {
         copy.layer = -1;
         std::set<int> inputs, read;
         for (const int input : copy.inputs) inputs.insert(made_[model][input].begin(), made_[model][input].end());
-        for (const int parameter : copy.parameters) read.insert(joint_parameter(program, parameters, parameter));
+        for (const int parameter : copy.parameters) read.insert(merged_parameter(program, parameters, parameter));
         copy.inputs.assign(inputs.begin(), inputs.end());
         copy.parameters.assign(read.begin(), read.end());
         made.push_back(append(std::move(copy)));
@@ -96,30 +84,29 @@ class Joiner {
     }
   }
 
-  int joint_parameter(const Program& program, std::vector<int>& known, int parameter) {
+  int merged_parameter(const Program& program, std::vector<int>& known, int parameter) {
     int& index = known[parameter];
     if (index >= 0) return index;
     const Parameter& source = program.parameters[parameter];
-    const int next = static_cast<int>(joint_.parameters.size());
+    const int next = static_cast<int>(merged_.parameters.size());
     index = source.content.empty() ? next : by_content_.emplace(source.content, next).first->second;
-    if (index == next) joint_.parameters.push_back(source);
+    if (index == next) merged_.parameters.push_back(source);
     return index;
   }
 
-  /// The ops that hold the replaced layer's value.
+  /// Appends the ops of an adapter. @return the merged ops that hold the replaced layer's value
   std::vector<int> insert_replacement(const Program& receiver, const MergedReplacement& replacement) {
-    const Layer& given = programs_[replacement.donor]->layers[replacement.donor_layer];
-    const std::vector<std::int64_t>& wanted = receiver.layers[replacement.receiver_layer].shape;
-    std::vector<int> value = made_[replacement.donor][given.op];
-    const std::int64_t channels = given.shape.at(0);
-    std::int64_t height = given.shape.at(1), width = given.shape.at(2);
+    const Layer& supplied = programs_[replacement.donor]->layers[replacement.donor_layer];
+    const std::vector<std::int64_t>& shape = receiver.layers[replacement.receiver_layer].shape;
+    std::vector<int> value = made_[replacement.donor][supplied.op];
+    const std::int64_t channels = supplied.shape.at(0);
+    std::int64_t height = supplied.shape.at(1), width = supplied.shape.at(2);
     const auto step = [&](std::string_view kind, std::int64_t flops_per_value, std::int64_t out,
                           std::int64_t constants) {
-      // The same layer brought to the same size is one computation; what is fitted differs from replacement to
-      // replacement.
-      const Brought key{value, std::string(kind), height, width};
-      const auto known = brought_.find(key);
-      if (kind != kFitted && known != brought_.end()) {
+      // Replacements that resample one layer to one size share the computation; each has a convolution of its own.
+      const ResamplingKey key{value, std::string(kind), height, width};
+      const auto known = resampled_.find(key);
+      if (kind != kFitted && known != resampled_.end()) {
         value = {known->second};
         return;
       }
@@ -130,25 +117,25 @@ class Joiner {
       op.flops = flops_per_value * out * height * width;
       op.output_bytes = kFloatBytes * out * height * width;
       value = {append(std::move(op))};
-      if (kind != kFitted) brought_.emplace(key, value.front());
+      if (kind != kFitted) resampled_.emplace(key, value.front());
     };
     if (replacement.horizontal) {
       const std::int64_t from = width;
-      width = wanted.at(2);
+      width = shape.at(2);
       step("aten::matmul", 2 * from, channels, from * width);
     }
     if (replacement.vertical) {
       const std::int64_t from = height;
-      height = wanted.at(1);
+      height = shape.at(1);
       step("aten::matmul", 2 * from, channels, from * height);
     }
     if (replacement.resize) {
-      const bool pool = resizes_by_pooling(height, width, wanted.at(1), wanted.at(2));
-      height = wanted.at(1);
-      width = wanted.at(2);
+      const bool pool = resizes_by_pooling(height, width, shape.at(1), shape.at(2));
+      height = shape.at(1);
+      width = shape.at(2);
       step(pool ? "aten::adaptive_avg_pool2d" : "aten::upsample_bilinear2d", 1, channels, 0);
     }
-    if (replacement.linear) step(kFitted, 2 * channels, wanted.at(0), wanted.at(0) * channels + wanted.at(0));
+    if (replacement.linear) step(kFitted, 2 * channels, shape.at(0), shape.at(0) * channels + shape.at(0));
     return value;
   }
 
@@ -157,29 +144,29 @@ class Joiner {
     parameter.dtype = "Float";
     parameter.elements = elements;
     parameter.bytes = kFloatBytes * elements;
-    joint_.parameters.push_back(std::move(parameter));
-    return static_cast<int>(joint_.parameters.size()) - 1;
+    merged_.parameters.push_back(std::move(parameter));
+    return static_cast<int>(merged_.parameters.size()) - 1;
   }
 
   int append(Op op) {
-    joint_.ops.push_back(std::move(op));
-    return static_cast<int>(joint_.ops.size()) - 1;
+    merged_.ops.push_back(std::move(op));
+    return static_cast<int>(merged_.ops.size()) - 1;
   }
 
   const std::vector<const Program*>& programs_;
   const std::vector<MergedShare>& shares_;
   std::vector<std::vector<std::vector<int>>> made_;  // per program and op: the merged ops that hold its value
-  /// What is brought over, by which op, to which height and width.
-  using Brought = std::tuple<std::vector<int>, std::string, std::int64_t, std::int64_t>;
-  std::map<Brought, int> brought_;
+  /// The ops that hold the donor's layer, the operation that resamples it, and the height and width of the result.
+  using ResamplingKey = std::tuple<std::vector<int>, std::string, std::int64_t, std::int64_t>;
+  std::map<ResamplingKey, int> resampled_;  // the merged op of each
   std::map<std::string, int> by_content_;
-  Program joint_;
+  Program merged_;
 };
 
 }  // namespace
 
 Program merged_program(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares) {
-  return Joiner(programs, shares).run();
+  return ProgramMerger(programs, shares).run();
 }
 
 }  // namespace repsim::graph

@@ -15,7 +15,7 @@ std::vector<bool> parameters_used_by(const Program& program, const std::vector<b
   return used;
 }
 
-/// Ops all of whose layers are replaced: their values come from elsewhere.
+/// Per op whether all layers that it computes are replaced, so that its value comes from elsewhere.
 std::vector<bool> replaced_ops(const Program& program, const std::vector<int>& replaced) {
   std::vector<bool> layer_replaced(program.layers.size(), false);
   for (const LayerIndex layer : replaced) layer_replaced[layer] = true;
@@ -34,15 +34,14 @@ std::vector<bool> live_ops(const Program& program, const std::vector<int>& repla
 }
 
 std::vector<bool> live_ops(const Program& program, const std::vector<int>& replaced, const std::vector<int>& results) {
-  const std::vector<bool> given = replaced_ops(program, replaced);
+  const std::vector<bool> supplied = replaced_ops(program, replaced);
   std::vector<bool> live(program.ops.size(), false);
-  for (const OpIndex op : results) live[op] = !given[op];
+  for (const OpIndex op : results) live[op] = !supplied[op];
   // Inputs come before the ops that need them, so one backward pass reaches everything.
   for (std::size_t op = program.ops.size(); op-- > 0;) {
     if (!live[op]) continue;
     for (const int input : program.ops[op].inputs) {
-      const auto needed = static_cast<std::size_t>(input);
-      if (!given[needed]) live[needed] = true;
+      if (!supplied[input]) live[input] = true;
     }
   }
   return live;
@@ -57,7 +56,7 @@ Removal removed_by(const Program& program, const std::vector<int>& replaced) {
     removal.flops += program.ops[op].flops;
   }
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-    const auto op = static_cast<std::size_t>(program.layers[layer].op);
+    const OpIndex op = program.layers[layer].op;
     if (before[op] && !after[op]) removal.layers.push_back(static_cast<int>(layer));
   }
   const std::vector<bool> used_before = parameters_used_by(program, before);
@@ -98,18 +97,6 @@ std::int64_t peak_activation_bytes(const Program& program) {
   return peak;
 }
 
-std::int64_t total_parameter_elements(const Program& program) {
-  std::int64_t total = 0;
-  for (const Parameter& parameter : program.parameters) total += parameter.elements;
-  return total;
-}
-
-std::int64_t total_parameter_bytes(const Program& program) {
-  std::int64_t total = 0;
-  for (const Parameter& parameter : program.parameters) total += parameter.bytes;
-  return total;
-}
-
 std::int64_t total_flops(const Program& program) {
   const std::vector<bool> live = live_ops(program, {});
   std::int64_t total = 0;
@@ -120,7 +107,8 @@ std::int64_t total_flops(const Program& program) {
 }
 
 std::vector<std::int64_t> op_latencies_ns(const Program& program) {
-  std::vector<std::int64_t> held(program.ops.size(), 0);  // bytes of each op's value, views as what they look at
+  std::vector<std::int64_t> held(program.ops.size(),
+                                 0);  // bytes of each op's value; of a view those of the memory that it looks at
   std::vector<std::int64_t> latencies;
   latencies.reserve(program.ops.size());
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
@@ -153,12 +141,11 @@ std::vector<std::vector<int>> layers_read(const Program& program) {
   for (const Op& op : program.ops) {
     std::set<int> read;
     for (const int input : op.inputs) {
-      const auto at = static_cast<std::size_t>(input);
-      const LayerIndex layer = program.ops[at].layer;
+      const LayerIndex layer = program.ops[input].layer;
       if (layer >= 0 && program.layers[layer].op == input) {
         read.insert(layer);
       } else {
-        read.insert(result[at].begin(), result[at].end());
+        read.insert(result[input].begin(), result[input].end());
       }
     }
     result.emplace_back(read.begin(), read.end());
@@ -166,7 +153,7 @@ std::vector<std::vector<int>> layers_read(const Program& program) {
   return result;
 }
 
-int find_layer(const Program& program, const std::string& name) {
+LayerIndex find_layer(const Program& program, const std::string& name) {
   const auto found = std::find_if(program.layers.begin(), program.layers.end(),
                                   [&](const Layer& layer) { return layer.name == name; });
   return found == program.layers.end() ? -1 : static_cast<int>(found - program.layers.begin());

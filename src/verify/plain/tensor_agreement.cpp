@@ -11,15 +11,15 @@ void TensorAgreement::add(std::size_t output, std::span<const float> own, std::s
     throw Error(ErrorKind::kInternal, "output " + std::to_string(output) + " has " + std::to_string(merged.size()) +
                                           " values where the original has " + std::to_string(own.size()));
   }
-  if (output >= sums_.size()) sums_.resize(output + 1);
+  if (output >= outputs_.size()) outputs_.resize(output + 1);
   // The piece's own sums first. Deviations are taken from its first value, so that a constant piece has exactly none.
-  Sums piece;
+  OutputAgreement piece;
   double origin = 0, sum = 0;
   for (std::size_t i = 0; i < own.size(); ++i) {
     const double value = own[i], difference = static_cast<double>(merged[i]) - value;
     if (!std::isfinite(difference)) {
       const bool same = own[i] == merged[i] || (std::isnan(own[i]) && std::isnan(merged[i]));
-      if (!same) sums_[output].error = std::numeric_limits<double>::infinity();
+      if (!same) outputs_[output].error = std::numeric_limits<double>::infinity();
       continue;
     }
     if (piece.count++ == 0) origin = value;
@@ -33,7 +33,7 @@ void TensorAgreement::add(std::size_t output, std::span<const float> own, std::s
     const double deviation = static_cast<double>(value) - piece.mean;
     if (std::isfinite(value)) piece.squares += deviation * deviation;
   }
-  Sums& all = sums_[output];
+  OutputAgreement& all = outputs_[output];
   const double shift = piece.mean - all.mean;
   const auto before = static_cast<double>(all.count), together = before + count;
   all.squares += piece.squares + (all.count == 0 ? 0 : shift * shift * before * count / together);
@@ -44,7 +44,7 @@ void TensorAgreement::add(std::size_t output, std::span<const float> own, std::s
 
 double TensorAgreement::fidelity() const {
   double error = 0, variance = 0;
-  for (const Sums& sums : sums_) {
+  for (const OutputAgreement& sums : outputs_) {
     const auto count = static_cast<double>(sums.count);
     if (std::isinf(sums.error)) return 0;
     if (sums.squares > 0) {
