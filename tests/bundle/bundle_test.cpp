@@ -9,6 +9,7 @@
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fits.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/splice_oracle.hpp"
 
 namespace repsim::bundle {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fits.hpp"
+#include "fixtures/splice_oracle.hpp"
 #include "fixtures/views.hpp"
 
 namespace repsim::bundle {

@@ -6,6 +6,7 @@
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "fixtures/invariants.hpp"
+#include "fixtures/splice_oracle.hpp"
 
 namespace repsim::bundle {
 namespace {
@@ -225,7 +226,7 @@ Case generated(std::uint64_t seed) { return generated(seed, 2 * seed, {"first", 
 
 constexpr std::uint64_t kSeeds = 150;
 
-bool all_transparent(const Case& one) {
+bool all_rewritable(const Case& one) {
   return std::all_of(one.opened.prepared.begin(), one.opened.prepared.end(),
                      [](const graph::Prepared& model) { return model.rewritable; });
 }
@@ -272,7 +273,7 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
   std::int64_t compared = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const Case one = generated(seed);
-    if (!all_transparent(one)) continue;
+    if (!all_rewritable(one)) continue;
     SCOPED_TRACE(one.code);
     const auto cuts = test::map_cuts(one.opened.program(0));
     if (cuts.empty() || one.opened.program(1).layers.empty()) continue;
@@ -300,7 +301,7 @@ TEST(RandomModels, SharedEqualAnIndependentSpliceInThePromisedBytes) {
 TEST(RandomModels, HaveTheSimilaritiesOfAReferenceInFloat64) {
   for (std::uint64_t seed = 1; seed <= kSeeds; seed += 10) {
     const Case one = generated(seed);
-    if (!all_transparent(one)) continue;
+    if (!all_rewritable(one)) continue;
     SCOPED_TRACE(one.code);
     test::expect_reference_similarity(one.opened, test::picture_stores(one.opened.set, 16, seed));
     if (HasFatalFailure()) return;
@@ -313,7 +314,7 @@ TEST(RandomModels, SharedFromTwoDonorsEqualAnIndependentSpliceInThePromisedBytes
   std::int64_t mixed = 0;
   for (std::uint64_t seed = 1; seed <= kSeeds / 3; ++seed) {
     const Case one = generated(seed, 5 * seed, {"first", "second", "third"});
-    if (!all_transparent(one)) continue;
+    if (!all_rewritable(one)) continue;
     SCOPED_TRACE(one.code);
     const test::Opened& opened = one.opened;
     auto cuts = test::map_cuts(opened.program(0));

@@ -7,6 +7,7 @@
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "fixtures/invariants.hpp"
+#include "fixtures/splice_oracle.hpp"
 #include "repsim/pipeline.hpp"
 
 namespace repsim::bundle {

@@ -12,6 +12,7 @@
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fits.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/splice_oracle.hpp"
 #include "fixtures/views.hpp"
 #include "repsim/fit/fitting.hpp"
 

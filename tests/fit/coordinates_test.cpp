@@ -6,6 +6,7 @@
 
 #include "base/error_matcher.hpp"
 #include "fixtures/fits.hpp"
+#include "fixtures/splice_oracle.hpp"
 #include "fixtures/views.hpp"
 #include "repsim/fit/fitting.hpp"
 #include "repsim/fit/screening.hpp"

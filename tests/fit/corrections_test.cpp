@@ -7,6 +7,7 @@
 
 #include "fit_fixtures.hpp"
 #include "fixtures/bundle_oracle.hpp"
+#include "fixtures/splice_oracle.hpp"
 
 namespace repsim::fit {
 namespace {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "fit_fixtures.hpp"
+#include "fixtures/splice_oracle.hpp"
 
 namespace repsim::fit {
 namespace {

@@ -10,6 +10,7 @@
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/splice_oracle.hpp"
 
 namespace repsim::verify {
 namespace {
