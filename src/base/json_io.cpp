@@ -23,7 +23,7 @@ std::string place_of(const std::string& text, std::size_t end, const std::string
   return file + ": line " + std::to_string(line) + ", column " + std::to_string(column);
 }
 
-/// The parser's complaint without its id and its own idea of the place, short and printable whatever the file holds.
+/// The parser's message without its id and position, short and printable whatever the file holds.
 std::string complaint(const std::string& what) {
   constexpr std::size_t kLongest = 160;
   std::size_t begin = what.find("] ");
@@ -89,7 +89,7 @@ void check_finite(const Json& json, const std::string& path) {
   }
 }
 
-// What a member must be, by type of the variable that takes it: error text when it is not, else `out` is set.
+// Converts a member to the type of the variable. Each returns the error text, or sets `out` and returns an empty one.
 
 std::string take(const Json& value, std::string& out) {
   if (!value.is_string()) return std::string("expected a string, got ") + kind_of(value);

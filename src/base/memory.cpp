@@ -7,8 +7,8 @@
 namespace repsim {
 namespace {
 
-/// A line "VmRSS:   123456 kB" of what the kernel says of this process. getrusage() would do for the peak, but it
-/// remembers what the process had before it became this program.
+/// The value of a line such as "VmRSS:   123456 kB" that the kernel prints about this process. (getrusage() includes
+/// the peak from before the process became this program.)
 std::int64_t status_bytes(const std::string& name) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {

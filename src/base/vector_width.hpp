@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-/// Kernels that are compiled for several widths of vector registers, the widest that the CPU has chosen at run time.
-/// The compiler's own vector types, so that no instruction set has to be spelled out. Results may differ between CPUs
-/// in the last bits, never between runs on one.
+/// Kernels that are compiled for several widths of vector registers; at run time the program takes the widest that the
+/// CPU has. They use the compiler's vector types instead of the names of instructions. Results may differ between CPUs
+/// in the last bits, never between runs on one CPU.
 namespace repsim {
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -12,10 +12,10 @@ namespace repsim {
 #define REPSIM_FOR_256_BITS __attribute__((target("avx2,fma")))
 #define REPSIM_FOR_512_BITS __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
 #endif
-/// On the templates of kernels: they take the instruction set of the function that they are inlined into.
+/// Marks templates of kernels: they take the instruction set of the function that they are inlined into.
 #define REPSIM_KERNEL inline __attribute__((always_inline))
 
-/// `kWide` numbers as the compiler's vector type; may be read from and written to any array of them.
+/// `kWide` numbers as the compiler's vector type. It may alias any array of these numbers.
 template <typename Number, int kWide>
 struct Lanes {
   typedef Number Vector __attribute__((vector_size(kWide * sizeof(Number)), aligned(sizeof(Number)), may_alias));

@@ -14,14 +14,14 @@
 namespace repsim::capture {
 namespace {
 
-constexpr std::int64_t kSegment = 1 << 16;  // features per task: the same for any number of threads
+constexpr std::int64_t kSegment = 1 << 16;  // features per task, whatever the number of threads
 constexpr std::int64_t kChunk = 4096;       // features whose products are added up in float32
 
 /// [B,3,H,W] for model::make_input.
 at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::int64_t> positions) {
   const model::InputSpec& spec = store.spec();
   if (spec.dtype == model::InputDtype::kUint8) {
-    // Stored as rows of pixels, which is what most models that take bytes want: no detour over floats.
+    // Most models that take bytes want rows of pixels, as the store has them: no detour over floats.
     at::Tensor bytes = at::empty({static_cast<std::int64_t>(positions.size()), spec.height, spec.width, 3}, at::kByte);
     std::uint8_t* out = bytes.data_ptr<std::uint8_t>();
     for (const std::int64_t position : positions) out = std::ranges::copy(store.pixels(position), out).out;
@@ -33,9 +33,9 @@ at::Tensor frames_tensor(const video::FrameStore& store, std::span<const std::in
   return frames;
 }
 
-/// Room for n values like this one of a single frame, in float32 and in the order in which it lies in memory where that
-/// is dense: copying into it is fast then.
-at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
+/// A buffer for n samples of the shape of one, in float32. Its memory order is the sample's where that is dense, so
+/// that copies into it are fast.
+at::Tensor samples_like(const at::Tensor& value, std::int64_t n) {
   const at::Tensor one = value.squeeze(0);
   const at::TensorOptions options = one.options().dtype(at::kFloat);
   std::vector<std::int64_t> sizes = one.sizes().vec(), strides = one.strides().vec();
@@ -45,9 +45,10 @@ at::Tensor rows_like(const at::Tensor& value, std::int64_t n) {
   return at::empty_strided(sizes, strides, options);
 }
 
-/// Layers whose rows wait together, in parts of at most `most_bytes`, or of one layer.
-std::vector<std::set<int>> sweeps(const graph::Program& program, std::int64_t most_bytes) {
-  std::vector<std::set<int>> result{{}};
+/// All layers of a program in parts. The samples of one minibatch of a part's layers take at most `most_bytes`; a layer
+/// that needs more is a part of its own.
+std::vector<std::set<LayerIndex>> sweeps(const graph::Program& program, std::int64_t most_bytes) {
+  std::vector<std::set<LayerIndex>> result{{}};
   std::int64_t waiting = 0;
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
     std::int64_t bytes = video::kMinibatchFrames * static_cast<std::int64_t>(sizeof(float));
@@ -62,12 +63,11 @@ std::vector<std::set<int>> sweeps(const graph::Program& program, std::int64_t mo
   return result;
 }
 
-/// Products of all pairs of samples, from memory of the CPU.
+/// The products of all pairs of samples that lie in the CPU's memory.
 GramPart products_of(const at::Tensor& value) {
   const std::int64_t n = value.size(0);
   at::Tensor rows = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
-  // The order of a sample's features does not matter: where they lie dense, in whatever order, they are read as they
-  // lie.
+  // The order of a sample's features does not matter: dense samples are read in their memory order, whatever it is.
   if (n > 0 && !rows[0].is_non_overlapping_and_dense()) rows = rows.contiguous();
   const std::int64_t features = n == 0 ? 0 : rows.numel() / n, stride = n > 1 ? rows.stride(0) : features;
   const std::int64_t segments = (features + kSegment - 1) / kSegment;
@@ -88,7 +88,8 @@ GramPart products_of(const at::Tensor& value) {
   return all;
 }
 
-/// The same where the value lies: chunks of features as one batched product in float32, added up in float64.
+/// The products of all pairs of samples, computed on the device where they lie: chunks of features as one batched
+/// product in float32, added up in float64.
 GramPart products_on_device(const at::Tensor& value) {
   const std::int64_t n = value.size(0);
   GramPart all;
@@ -121,8 +122,7 @@ std::vector<c10::IValue> group_inputs(const ModelSet& set, const Stores& stores,
                                       std::span<const std::int64_t> positions) {
   std::vector<c10::IValue> inputs;
   for (const int group : groups) {
-    const auto at = static_cast<std::size_t>(group);
-    inputs.push_back(model::make_input(set.specs[at], frames_tensor(stores[at], positions)));
+    inputs.push_back(model::make_input(set.specs[group], frames_tensor(stores[group], positions)));
   }
   return inputs;
 }
@@ -165,81 +165,121 @@ void centred_gram(const at::Tensor& value, double* gram) {
   if (!(trace > 1e-12 * all.mean_square * static_cast<double>(n))) std::fill_n(gram, n * n, 0.0);
 }
 
-similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress,
-                                  std::int64_t row_bytes) {
-  const auto minibatches = strided_minibatches(store.size());
-  if (minibatches.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
-  if (!model.rewritable) throw Error(ErrorKind::kInternal, "a model that is carried whole has no signatures");
-  constexpr std::int64_t n = video::kMinibatchFrames;
-  constexpr std::int64_t per_minibatch = n * (n - 1) / 2;
+namespace {
 
-  similarity::Signatures result;
-  result.model = model.name;
-  result.minibatch = n;
-  result.length = per_minibatch * static_cast<std::int64_t>(minibatches.size());
-  for (const graph::Layer& layer : model.program.layers) result.layers.push_back(layer.name);
-  result.values.resize(result.layers.size() * static_cast<std::size_t>(result.length));
-  const std::vector<std::set<int>> parts =
-      model.batchable ? std::vector<std::set<int>>(1) : sweeps(model.program, row_bytes);
-  progress.begin("capture " + model.name, static_cast<std::int64_t>(minibatches.size() * parts.size()) * n);
-  const auto input_of = [&](std::span<const std::int64_t> positions) {
-    return progress.spend("preprocess", [&] {
-      return std::vector<c10::IValue>{model::make_input(store.spec(), frames_tensor(store, positions))};
-    });
-  };
-  const std::vector<c10::IValue> example =
-      input_of(model.batchable ? frames_to_try(minibatches) : frames_to_try(minibatches).first(1));
-  const graph::ProbeRunner layers = progress.spend("optimise", [&] { return graph::layer_runner(model, example); });
-  if (!layers.reason.empty()) log::info(model.name + ": captured with the model as it is: " + layers.reason);
-  const auto run = [&](std::span<const std::int64_t> positions, const graph::ProbeSink& probe) {
-    std::vector<c10::IValue> inputs = input_of(positions);
-    double probes = 0;
-    const double pass = seconds_of([&] {
-      layers.runner.run(std::move(inputs), [&](LayerIndex layer, const at::Tensor& value) {
-        probes += seconds_of([&] { probe(layer, value); });
-      });
-    });
-    progress.spent("forward", pass - probes);
-    progress.spent("taps", probes);
-  };
-
-  std::vector<double> gram(static_cast<std::size_t>(n * n));
-  const auto finish = [&](std::size_t minibatch, LayerIndex layer, const at::Tensor& rows) {
-    centred_gram(rows, gram.data());
-    similarity::u_centred_upper(gram.data(), n,
-                                result.values.data() + static_cast<std::int64_t>(layer) * result.length +
-                                    static_cast<std::int64_t>(minibatch) * per_minibatch);
-  };
-  for (std::size_t k = 0; k < minibatches.size(); ++k) {
-    for (const std::int64_t position : minibatches[k]) result.frames.push_back(store.frames()[position]);
-    if (model.batchable) {
-      run(minibatches[k], [&](LayerIndex layer, const at::Tensor& value) { finish(k, layer, value); });
-      progress.step(n);
-      continue;
-    }
-    // One frame at a time: rows wait in a buffer until their minibatch is whole.
-    for (const std::set<int>& part : parts) {
-      std::map<int, at::Tensor> rows;
-      for (std::int64_t i = 0; i < n; ++i) {
-        const auto one = std::span(minibatches[k]).subspan(static_cast<std::size_t>(i), 1);
-        run(one, [&](LayerIndex layer, const at::Tensor& value) {
-          if (part.count(layer) == 0) return;
-          at::Tensor& buffer = rows[layer];
-          if (!buffer.defined()) buffer = rows_like(value, n);
-          buffer[i].copy_(value.squeeze(0));
-        });
-        progress.step();
-      }
-      progress.spend("taps", [&] {
-        for (const auto& [layer, values] : rows) finish(k, layer, values);
-      });
-      // The rows of the next part have other sizes: they would not fit where these lay.
-      rows.clear();
-      if (parts.size() > 1) release_free_memory();
+/// Captures the signatures of one model.
+class SignatureCapture {
+ public:
+  SignatureCapture(const graph::Prepared& model, const video::FrameStore& store, Progress& progress)
+      : model_(model),
+        store_(store),
+        progress_(progress),
+        minibatches_(strided_minibatches(store.size())),
+        gram_(static_cast<std::size_t>(kFrames * kFrames)) {
+    if (minibatches_.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
+    if (!model.rewritable) throw Error(ErrorKind::kInternal, "an opaque model has no signatures");
+    result_.model = model.name;
+    result_.minibatch = kFrames;
+    result_.length = kPerMinibatch * static_cast<std::int64_t>(minibatches_.size());
+    for (const graph::Layer& layer : model.program.layers) result_.layers.push_back(layer.name);
+    result_.values.resize(result_.layers.size() * static_cast<std::size_t>(result_.length));
+    for (const auto& minibatch : minibatches_) {
+      for (const std::int64_t position : minibatch) result_.frames.push_back(store.frames()[position]);
     }
   }
-  progress.end();
-  return result;
+
+  similarity::Signatures run(std::int64_t row_bytes) {
+    const auto parts = model_.batchable ? std::vector<std::set<LayerIndex>>(1) : sweeps(model_.program, row_bytes);
+    progress_.begin("capture " + model_.name, static_cast<std::int64_t>(minibatches_.size() * parts.size()) * kFrames);
+    const graph::ProbeRunner layers = layer_runner();
+    for (std::size_t k = 0; k < minibatches_.size(); ++k) {
+      if (model_.batchable) {
+        run_layers(layers, minibatches_[k],
+                   [&](LayerIndex layer, const at::Tensor& value) { add_signature(k, layer, value); });
+        progress_.step(kFrames);
+        continue;
+      }
+      for (const std::set<LayerIndex>& part : parts) {
+        run_frame_by_frame(layers, k, part);
+        // The samples of the next part have other sizes: they would not fit where these lay.
+        if (parts.size() > 1) release_free_memory();
+      }
+    }
+    progress_.end();
+    return std::move(result_);
+  }
+
+ private:
+  static constexpr std::int64_t kFrames = video::kMinibatchFrames;
+  static constexpr std::int64_t kPerMinibatch = kFrames * (kFrames - 1) / 2;  // values of a signature
+
+  std::vector<c10::IValue> input_of(std::span<const std::int64_t> positions) {
+    return progress_.spend("preprocess", [&] {
+      return std::vector<c10::IValue>{model::make_input(store_.spec(), frames_tensor(store_, positions))};
+    });
+  }
+
+  graph::ProbeRunner layer_runner() {
+    const std::span<const std::int64_t> frames = frames_to_try(minibatches_);
+    const std::vector<c10::IValue> example = input_of(model_.batchable ? frames : frames.first(1));
+    graph::ProbeRunner layers = progress_.spend("optimise", [&] { return graph::layer_runner(model_, example); });
+    if (!layers.reason.empty()) log::info(model_.name + ": captured with the model as it is: " + layers.reason);
+    return layers;
+  }
+
+  void run_layers(const graph::ProbeRunner& layers, std::span<const std::int64_t> positions,
+                  const graph::ProbeSink& sink) {
+    std::vector<c10::IValue> inputs = input_of(positions);
+    double in_sink = 0;
+    const double pass = seconds_of([&] {
+      layers.runner.run(std::move(inputs), [&](LayerIndex layer, const at::Tensor& value) {
+        in_sink += seconds_of([&] { sink(layer, value); });
+      });
+    });
+    progress_.spent("forward", pass - in_sink);
+    progress_.spent("taps", in_sink);
+  }
+
+  /// Runs the frames of a minibatch one at a time. The samples of the layers in `part` wait in buffers until all are
+  /// there.
+  void run_frame_by_frame(const graph::ProbeRunner& layers, std::size_t minibatch, const std::set<LayerIndex>& part) {
+    std::map<LayerIndex, at::Tensor> samples;
+    for (std::size_t i = 0; i < minibatches_[minibatch].size(); ++i) {
+      const auto frame = std::span(minibatches_[minibatch]).subspan(i, 1);
+      run_layers(layers, frame, [&](LayerIndex layer, const at::Tensor& value) {
+        if (part.count(layer) == 0) return;
+        at::Tensor& buffer = samples[layer];
+        if (!buffer.defined()) buffer = samples_like(value, kFrames);
+        buffer[static_cast<std::int64_t>(i)].copy_(value.squeeze(0));
+      });
+      progress_.step();
+    }
+    progress_.spend("taps", [&] {
+      for (const auto& [layer, values] : samples) add_signature(minibatch, layer, values);
+    });
+  }
+
+  /// The part of a layer's signature that belongs to one minibatch.
+  void add_signature(std::size_t minibatch, LayerIndex layer, const at::Tensor& samples) {
+    centred_gram(samples, gram_.data());
+    similarity::u_centred_upper(gram_.data(), kFrames,
+                                result_.values.data() + static_cast<std::int64_t>(layer) * result_.length +
+                                    static_cast<std::int64_t>(minibatch) * kPerMinibatch);
+  }
+
+  const graph::Prepared& model_;
+  const video::FrameStore& store_;
+  Progress& progress_;
+  const std::vector<std::vector<std::int64_t>> minibatches_;
+  std::vector<double> gram_;  // scratch
+  similarity::Signatures result_;
+};
+
+}  // namespace
+
+similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress,
+                                  std::int64_t row_bytes) {
+  return SignatureCapture(model, store, progress).run(row_bytes);
 }
 
 }  // namespace repsim::capture

@@ -17,7 +17,7 @@ struct Block {
   tj::Value* end = nullptr;
 };
 
-/// The layers of a Program whose ops are there.
+/// Finds the layers of a Program that has its ops already.
 class LayerDescriber {
  public:
   LayerDescriber(const OpTable& table, const Observations& one, const Observations& two,
@@ -69,7 +69,7 @@ class LayerDescriber {
     }
   }
 
-  /// Whether a value that no picture changes is read together with one that it does.
+  /// Whether some node reads this value, which does not depend on the image, together with one that does.
   bool meets_the_image(const tj::Value* value) const {
     return std::any_of(value->uses().begin(), value->uses().end(), [&](const tj::Use& use) {
       const auto outputs = use.user->outputs();
@@ -101,7 +101,7 @@ class LayerDescriber {
     blocks_.push_back({kind, {table_.op_of.at(node)}, node->output(0)});
   }
 
-  /// Continues the block that ends at `input` when this node is the only one that reads it.
+  /// Continues the block that ends at `input`, if this node is the only one that reads it.
   bool extend(tj::Node* node, tj::Value* input) {
     const auto found = end_of_.find(input);
     if (found == end_of_.end()) return false;
@@ -120,7 +120,8 @@ class LayerDescriber {
     end_of_[grown.end] = block;
   }
 
-  /// x * sigmoid(x), written out: the gate belongs to x's block, and so does the product.
+  /// Whether this is the sigmoid of a written-out silu, x * sigmoid(x). The gate belongs to x's block, and so does the
+  /// product.
   bool gate_of_silu(tj::Node* node) {
     tj::Value *x = node->input(0), *gate = node->output(0);
     const auto found = end_of_.find(x);
@@ -154,7 +155,8 @@ class LayerDescriber {
     if (rank(node->output(0)) >= 3) program_.rejected_layers.push_back({base_name(node), reason});
   }
 
-  /// The operation as both tracing and scripting would have it: neither in place, nor by its number of dimensions only.
+  /// The operation's name, equal for traced and scripted exports: without the mark of in-place operations, and with the
+  /// number of dimensions of a convolution.
   std::string op_name(const tj::Node& node) const {
     std::string op = node.kind().toUnqualString();
     if (node.kind() == c10::aten::_convolution && rank(node.output(0)) >= 3) {
@@ -239,8 +241,8 @@ class LayerDescriber {
     return count;
   }
 
-  /// One activation module may serve many blocks and says nothing then: the last op of the block that has parameters of
-  /// its own names it.
+  /// The node that names a block where one activation module ends many blocks: the last op of the block that has
+  /// parameters of its own.
   tj::Node* naming_node(const Block& block) const {
     for (std::size_t i = block.ops.size(); i-- > 0;) {
       if (!parameters_behind(block.ops[i]).empty()) return table_.node_of[block.ops[i]];
@@ -248,8 +250,8 @@ class LayerDescriber {
     return block.end->node();
   }
 
-  /// Per op: a linear operation with weights depends on its result, or it is one. Buffers that decoding adds or
-  /// multiplies with (grids, anchors) are no weights: what only they follow is post-processing.
+  /// Per op whether it is a linear operation with weights, or such an operation depends on its result. Buffers that
+  /// decoding adds or multiplies with (grids, anchors) are no weights: where only they follow, post-processing begins.
   std::vector<bool> leads_to_weights() const {
     std::vector<bool> leads(program_.ops.size(), false);
     for (std::size_t i = program_.ops.size(); i-- > 0;) {
@@ -276,7 +278,7 @@ class LayerDescriber {
       }
     }
     if (overwritten_.count(block.end) > 0) return "overwritten in place later";
-    // Whoever reads the memory under its old name would not see the replacement.
+    // Nodes that read the memory under its old name would not see the replacement.
     if (writes(block.end->node())) return "written in place into what others read";
     if (!weighted[block.ops.back()]) return "post-processing: no weights behind it";
     return {};

@@ -10,7 +10,7 @@ namespace {
 
 namespace tj = torch::jit;
 
-/// All values from outside that a node uses, its blocks included.
+/// Appends all values that a node and the nodes inside its blocks use.
 void used_values(tj::Node* node, std::vector<tj::Value*>& out) {
   for (tj::Value* input : node->inputs()) out.push_back(input);
   for (tj::Block* block : node->blocks()) {
@@ -27,14 +27,14 @@ bool holds_tensors(const c10::TypePtr& type) {
   return false;
 }
 
-/// Whether values of a type hold such of the other: a list of dicts holds dicts.
+/// Whether values of a type hold values of the other: a list of dicts holds dicts.
 bool holds(const c10::TypePtr& type, const c10::TypePtr& other) {
   return std::any_of(type->containedTypes().begin(), type->containedTypes().end(), [&](const c10::TypePtr& one) {
     return one->isSubtypeOf(*other) || other->isSubtypeOf(*one) || holds(one, other);
   });
 }
 
-/// What a node writes into, or nodes in it do.
+/// Appends the values that a node and the nodes inside its blocks write into.
 void written_values(tj::Node* node, std::vector<tj::Value*>& written) {
   for (tj::Value* value : written_inputs(*node)) written.push_back(value);
   for (tj::Block* block : node->blocks()) {
@@ -111,15 +111,16 @@ class OpDescriber {
     }
   }
 
-  /// Whether something made from the image was written into this value's memory: batches are put together so.
+  /// Whether the program wrote something that depends on the image into this value's memory: some models assemble
+  /// batches so.
   bool was_written(tj::Value* value) const {
     if (parameter_of_.count(value) > 0 || !holds_tensors(value->type())) return false;
     return std::any_of(image_writers_.begin(), image_writers_.end(),
                        [&](tj::Node* writer) { return aliases_.writesToAlias(writer, tj::ValueSet{value}); });
   }
 
-  /// Of ops that read parameters: whether these may be weights. Quantised layers, other packed ones and custom
-  /// operators have theirs in forms of their own.
+  /// Whether the parameters that an op reads may be weights. Quantised layers, other packed layers and custom operators
+  /// keep their weights in forms of their own.
   static bool is_weighted(const tj::Node& node) {
     const bool foreign = !node.kind().is_aten() && !node.kind().is_prim();
     return op_info(node).role == Role::kLinear || !node.blocks().empty() || foreign;
@@ -137,7 +138,7 @@ class OpDescriber {
       for (tj::Node* inner : block->nodes()) flops += flops_in(inner);
     }
     if (!node->blocks().empty()) return flops;
-    // What a branch not taken or a loop would do is only counted as far as it ran.
+    // Branches and loops count as often as their nodes ran.
     const auto seen = node->outputs().empty() ? one_.end() : one_.find(node->output(0));
     const std::int64_t runs = seen == one_.end() ? 1 : seen->second.runs;
     return runs * flops_of(*node, [&](const tj::Value* value) -> const std::vector<std::int64_t>* {
@@ -154,8 +155,8 @@ class OpDescriber {
     return bytes;
   }
 
-  /// Whether a node writes into one of these values, or into what one of them holds: a dict in a list, which alias
-  /// analysis does not take for a write into the list.
+  /// Whether a node writes into one of these values, or into a value that one of them holds. A write into a dict in a
+  /// list, for example, is no write into the list for alias analysis.
   bool writes_into(tj::Node* writer, const std::vector<tj::Value*>& values) const {
     if (aliases_.writesToAlias(writer, tj::ValueSet(values.begin(), values.end()))) return true;
     std::vector<tj::Value*> written;
@@ -167,7 +168,7 @@ class OpDescriber {
     });
   }
 
-  /// Whoever reads memory after a write needs the write.
+  /// An op that reads memory after a write needs the writing op.
   void order_writes() {
     std::vector<tj::Node*> writers;
     for (tj::Node* node : table_.nodes) {
@@ -200,7 +201,7 @@ class OpDescriber {
   std::unordered_map<const tj::Value*, int> parameter_of_;
   std::unordered_map<const tj::Value*, std::vector<std::int64_t>> sizes_;
   std::set<const tj::Value*> of_parameters_;
-  std::vector<tj::Node*> image_writers_;  // what they write depends on the image
+  std::vector<tj::Node*> image_writers_;  // nodes that write values that depend on the image
 };
 
 }  // namespace

@@ -11,25 +11,25 @@
 
 namespace repsim::graph {
 
-/// How the nodes of a graph's top block become the ops of a Program, and what layers are told apart by.
+/// The nodes of a graph's top block as ops of a Program, with the facts that decide which values are layers.
 struct OpTable {
-  std::vector<torch::jit::Node*> nodes;                       ///< of the top block, constants among them
+  std::vector<torch::jit::Node*> nodes;                       ///< of the top block, constants included
   std::unordered_map<const torch::jit::Node*, int> position;  ///< in `nodes`
-  std::unordered_map<const torch::jit::Node*, int> op_of;     ///< index in program.ops; none of a constant
+  std::unordered_map<const torch::jit::Node*, int> op_of;     ///< index in program.ops; constants are absent
   std::vector<torch::jit::Node*> node_of;                     ///< per op
-  std::set<const torch::jit::Value*> image_dependent;         ///< tensors that the picture decides
-  std::unordered_set<const torch::jit::Node*> sized;          ///< sizes of such tensors are behind them
+  std::set<const torch::jit::Value*> image_dependent;         ///< tensors that depend on the image
+  std::unordered_set<const torch::jit::Node*> sized;          ///< nodes that depend on the sizes of such tensors
   std::vector<bool> on_image_path;                            ///< per op: its result depends on the image
   std::vector<bool> linear;  ///< per op: a linear operation with weights, or control flow that may hold one
 };
 
-/// Fills ops and results of `program`, whose parameters are there already.
+/// Fills ops and results of `program`, which has its parameters already.
 /// @param images  how many of the graph's inputs come before the parameters
 /// @param one  observations at batch 1
 OpTable describe_ops(const std::shared_ptr<torch::jit::Graph>& graph, std::size_t images, const Observations& one,
                      Program& program);
 
-/// Whether a node, or one inside it, writes into memory that others may read.
+/// Whether a node, or one inside its blocks, writes into memory that other nodes may read.
 bool writes(torch::jit::Node* node);
 
 }  // namespace repsim::graph

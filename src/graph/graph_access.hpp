@@ -8,7 +8,7 @@
 
 #include "repsim/graph.hpp"
 
-/// Finding values by position, shared by the files of this stage.
+/// Nodes and values by position, and facts of graphs that several files of this stage need.
 namespace repsim::graph {
 
 /// Nodes of the top block in execution order. Place::node is an index into this list.
@@ -45,54 +45,56 @@ inline bool is_tensor(const torch::jit::Value* value) { return value->type()->is
 /// Inserts repsim::probe right behind the producer of `value` (at the start of its block for a block's own inputs).
 void insert_probe(torch::jit::Graph& graph, torch::jit::Value* value, int id);
 
-/// The same in front of a node that uses the value.
+/// Inserts repsim::probe of `value` in front of a node.
 void insert_probe_before(torch::jit::Graph& graph, torch::jit::Node* node, torch::jit::Value* value, int id);
 
-/// A view of maps with their channels last may need a copy where one of plain maps did not: the same as a reshape, in
-/// front of the node, which is left as it is. Null where the node is no view of a shape.
+/// Inserts a reshape to the shape of a view in front of it; the view stays. A view fails on maps with their channels
+/// last where it would have to copy; a reshape copies. @return the reshape's value; null where the node is no view to a
+/// shape
 torch::jit::Value* reshape_for_view(torch::jit::Node* node);
 
-/// What the tensor values of a graph looked like in one run, by value; control flow included.
+/// A tensor value as one run showed it.
 struct Observation {
   std::vector<std::int64_t> sizes;
   at::ScalarType dtype = at::kFloat;
-  std::int64_t runs = 0;  ///< how often the value was produced
+  std::int64_t runs = 0;  ///< how often the run computed the value
 };
+/// By value, those inside branches and loops included.
 using Observations = std::unordered_map<const torch::jit::Value*, Observation>;
 
-/// The reason in an exception of torch's interpreter, without its backtrace.
+/// The reason in the message of an exception of torch's interpreter, without the backtrace.
 std::string reason_of(const std::exception& error);
 
-/// Taps every tensor value of the graph, branches and loops included, and runs it once.
+/// Runs a graph once with a probe on every tensor value, in branches and loops, too.
 /// @param inputs  of the whole graph, parameters included
 Observations observe(const std::shared_ptr<torch::jit::Graph>& graph, const std::vector<c10::IValue>& inputs);
 
-/// Values whose memory is written to after they were made, in one run. Alias analysis knows little of what was in a
-/// list and then suspects every write: what it suspects is looked at here, by address. Where a branch or a loop decides
-/// what is written to, all that it may be counts.
+/// Values whose memory something writes to after they are computed. Alias analysis knows little of values that were in
+/// a list and suspects every write of hitting them; one run then shows, by address, which suspects are hit. If a branch
+/// or a loop decides which value a write hits, all candidates count.
 /// @param inputs  of the whole graph, parameters included
 /// @return inputs and values of the top block
 std::unordered_set<const torch::jit::Value*> overwritten_values(const std::shared_ptr<torch::jit::Graph>& graph,
                                                                 const std::vector<c10::IValue>& inputs);
 
-/// The inputs that a node itself writes into: tensors, lists, dicts. What is in its blocks is not looked at.
+/// The inputs that a node writes into: tensors, lists, dicts. Nodes inside its blocks do not count.
 std::vector<torch::jit::Value*> written_inputs(const torch::jit::Node& node);
 
-/// Whether something is written to what is another value's memory where a loop runs no round: torch's alias analysis,
-/// and so its elimination of dead code, knows of no such loops.
+/// Whether the graph writes to a value that is another value's memory if a loop runs no round. Torch's alias analysis,
+/// and so its elimination of dead code, does not take such loops into account.
 bool writes_behind_loops_of_no_round(torch::jit::Graph& graph);
 
-/// Whether numbers read from the image, or from what was made of it, steer the program (branches, lengths of loops,
-/// indices). Such a model may answer for a whole batch by what one of its frames says.
+/// Whether numbers that the program reads from the image, or from values computed of it, steer it (branches, lengths of
+/// loops, indices). In such a model one frame of a batch may decide for all.
 bool is_steered_by_values(const torch::jit::Graph& graph);
 
-/// A parameter without its content hash, which only what is compared between models needs. What is no tensor has the
-/// elements and bytes of the tensors in it, and no shape.
+/// Describes a parameter, without its content hash, which is needed only to compare parameters between models. A value
+/// that is no tensor has the elements and bytes of the tensors in it, and no shape.
 Parameter describe_parameter(const std::string& path, const c10::IValue& value);
 
-/// Fills graph-derived facts of `program` (ops, layers, others, results) from a prepared graph.
+/// Fills ops, results, layers and rejected layers of a program from the prepared graph.
 /// @param one,two  observations at batch 1, and at batch 2 (empty when the model is not batchable)
-/// @param overwritten  what overwritten_values found
+/// @param overwritten  as overwritten_values() returned them
 void describe(const std::shared_ptr<torch::jit::Graph>& graph, const Observations& one, const Observations& two,
               const std::unordered_set<const torch::jit::Value*>& overwritten, const torch::jit::Module& module,
               Program& program);

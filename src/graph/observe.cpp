@@ -16,7 +16,7 @@ std::string reason_of(const std::exception& error) {
   std::string text = error.what();
   // The interpreter puts the reason last: "RuntimeError: ...".
   if (const auto at = text.rfind("RuntimeError: "); at != std::string::npos) return first_line(text.substr(at));
-  // What the model's own code raises is the last line behind a traceback: "builtins.ValueError: ...".
+  // An exception of the model's own code is the last line behind a traceback: "builtins.ValueError: ...".
   if (text.find("Traceback of TorchScript") != std::string::npos) {
     const auto end = text.find_last_not_of(" \n");
     const auto begin = text.rfind('\n', end);
@@ -28,7 +28,7 @@ std::string reason_of(const std::exception& error) {
 }
 
 Observations observe(const std::shared_ptr<tj::Graph>& graph, const std::vector<c10::IValue>& inputs) {
-  // The copy has the same structure: walking both in step gives the original value of each probe.
+  // The copy is equal in structure: a walk over both in step gives the original value of each probe.
   const std::shared_ptr<tj::Graph> copy = graph->copy();
   std::vector<const tj::Value*> originals;
   std::vector<tj::Value*> copies;

@@ -19,7 +19,7 @@ namespace {
 
 namespace tj = torch::jit;
 
-/// What a fused convolution does to its result, in the words of torch's oneDNN operators.
+/// The activation of a fused convolution, in the names of torch's oneDNN operators.
 struct Activation {
   std::string name = "none";
   std::vector<c10::IValue> scalars;
@@ -57,7 +57,7 @@ class Optimiser {
  public:
   Optimiser(tj::Graph& graph, const std::vector<c10::IValue>& parameters, std::span<const Place> places,
             Between between, bool keep_output)
-      : between_(between), given_(parameters) {
+      : between_(between), parameters_(parameters) {
     result_.graph = graph.copy();
     result_.parameters = parameters;
     const std::vector<tj::Node*> nodes = top_nodes(*result_.graph);
@@ -89,7 +89,7 @@ class Optimiser {
   }
 
  private:
-  /// Nothing is packed that nobody reads.
+  /// Drops everything that the values at the places do not need, so that nothing else is packed.
   void keep_what_is_read() {
     tj::Graph& graph = *result_.graph;
     while (!graph.outputs().empty()) graph.eraseOutput(0);
@@ -114,7 +114,7 @@ class Optimiser {
   at::Tensor parameter(const tj::Value* value) const {
     const auto found = parameter_of_.find(value);
     if (found == parameter_of_.end()) return {};
-    const c10::IValue& content = given_[found->second];
+    const c10::IValue& content = parameters_[found->second];
     if (!content.isTensor() || content.toTensor().scalar_type() != at::kFloat) return {};
     return content.toTensor();
   }
@@ -124,7 +124,7 @@ class Optimiser {
     return constant && constant->isNone();
   }
 
-  /// Constant list of two integers of an input; one number stands for both.
+  /// An input that is a constant list of two integers, or of one that stands for both. Empty where it is none.
   static std::vector<std::int64_t> pair(const tj::Value* value) {
     const auto constant = tj::toIValue(value);
     if (!constant || !constant->isIntList()) return {};
@@ -146,7 +146,7 @@ class Optimiser {
 
   [[nodiscard]] bool read(const tj::Value* value) const { return value->hasUses() || places_of_.count(value) > 0; }
 
-  /// The nodes that may take a value into themselves.
+  /// The nodes that may be fused into the convolution that computes a value.
   [[nodiscard]] std::vector<tj::Node*> users_of(tj::Value* value) const {
     const bool alone = value->uses().size() == 1 && places_of_.count(value) == 0;
     std::vector<tj::Node*> result;
@@ -188,8 +188,8 @@ class Optimiser {
     Activation activation;
   };
 
-  /// A value that a convolution, and the normalisations behind it, compute, and what takes it into itself: each packed
-  /// as one convolution. What a value is does not depend on who else is read.
+  /// Replaces a value that a convolution, with the normalisations folded into it, computes, and the operations that can
+  /// be fused into it, each by one packed convolution.
   void replace_by_packed(tj::Node* convolution, tj::Value* value, const Packed& packed) {
     for (tj::Node* user : users_of(value)) {
       Packed more = packed;
@@ -240,10 +240,10 @@ class Optimiser {
   }
 
   const Between between_;
-  const std::vector<c10::IValue>& given_;
+  const std::vector<c10::IValue>& parameters_;
   Optimised result_;
   std::unordered_map<const tj::Value*, std::size_t> parameter_of_;
-  std::vector<tj::Value*> values_;  ///< per place, at present; null: none asked for
+  std::vector<tj::Value*> values_;  // per place the value that is there now; null: a place of node -1
   std::unordered_map<const tj::Value*, std::vector<std::size_t>> places_of_;
 };
 
@@ -253,7 +253,7 @@ std::vector<Place> layer_places(const Prepared& model) {
   return places;
 }
 
-/// Why the values of two runs differ; empty: they do not.
+/// Runs both on the example. @return how a value differs; empty: none does
 std::string difference(std::size_t places, const std::function<std::string(std::size_t)>& name_of,
                        const Runner& as_it_is, const Runner& optimised, const std::vector<c10::IValue>& example) {
   std::vector<at::Tensor> expected(places);
@@ -271,7 +271,7 @@ std::string difference(std::size_t places, const std::function<std::string(std::
     const double size = own.numel() == 0 ? 0 : own.abs().max().item<double>();
     const double worst = own.numel() == 0 ? 0 : (own - value).abs().max().item<double>();
     own = at::Tensor();
-    // Written so that values that are not finite are a difference.
+    // The comparison is negated so that values that are not finite count as a difference.
     if (!(worst <= kLayerTolerance * size)) {
       problem = name_of(static_cast<std::size_t>(place)) + " differs by " + std::to_string(worst) +
                 " where its largest value is " + std::to_string(size);
@@ -280,7 +280,7 @@ std::string difference(std::size_t places, const std::function<std::string(std::
   return problem;
 }
 
-/// What a runner is made for.
+/// A graph, and how it is to run.
 struct ProbedGraph {
   std::string name;  ///< for the log
   tj::Graph& graph;

@@ -16,7 +16,7 @@ bool is_convolution(const tj::Node& node) {
   return node.kind() == c10::aten::conv2d || node.kind() == c10::aten::_convolution;
 }
 
-/// Constant integer list of an input; one number stands for both dimensions.
+/// An input that is a constant list of integers; one number stands for both dimensions.
 std::vector<std::int64_t> pair_of(const tj::Node& node, std::size_t input) {
   const auto constant = tj::toIValue(node.input(input));
   if (!constant || !constant->isIntList()) return {};
@@ -25,7 +25,7 @@ std::vector<std::int64_t> pair_of(const tj::Node& node, std::size_t input) {
   return values;
 }
 
-/// A dense, not transposed 2-d convolution with constant geometry.
+/// Whether a node is a dense, not transposed 2-d convolution with constant geometry.
 bool is_dense(const tj::Node& node) {
   if (!is_convolution(node) || pair_of(node, 3).size() != 2 || pair_of(node, 4).size() != 2 ||
       pair_of(node, 5).size() != 2) {
@@ -42,7 +42,7 @@ bool is_dense(const tj::Node& node) {
   return true;
 }
 
-/// Treats every channel alike and keeps their order: another number of channels passes through.
+/// Whether a node treats every channel alike and keeps their order, so that it works with any number of channels.
 bool is_channelwise(const tj::Node& node) {
   static const std::set<std::string> kNames = {"aten::avg_pool2d",
                                                "aten::max_pool2d",
@@ -87,7 +87,7 @@ bool collect(const tj::Value* value, const std::set<const tj::Node*>& live, std:
   bool any = false;
   for (const tj::Use& use : value->uses()) {
     const tj::Node* user = use.user;
-    // What reads the layer on the way to another replaced one disappears with the cut.
+    // Nodes between this layer and another replaced one are removed with the cut.
     if (user->kind() != c10::prim::Return && user->owningBlock() == value->owningGraph()->block() &&
         live.count(user) == 0)
       continue;

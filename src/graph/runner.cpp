@@ -15,12 +15,12 @@ namespace {
 
 namespace tj = torch::jit;
 
-/// The sink of the run in progress on this thread. The interpreter runs on the calling thread, so the operator finds
-/// it.
+/// The sink of the run in progress on this thread. The interpreter runs on the calling thread, so the operator
+/// repsim::probe finds it here.
 thread_local const ProbeSink* current_sink = nullptr;
 
-/// repsim::probe hands a tensor to the sink. Conservative aliasing: no pass moves it, drops it, or moves a write across
-/// it, so it sees the value as its producer left it.
+/// repsim::probe hands a tensor to the sink. Its aliasing is declared conservative: no pass moves it, drops it, or
+/// moves a write across it, so it sees the value as its producer left it.
 void probe(tj::Stack& stack) {
   const std::int64_t id = tj::pop(stack).toInt();
   const c10::IValue value = tj::pop(stack);
@@ -31,9 +31,9 @@ void probe(tj::Stack& stack) {
 const tj::RegisterOperators register_probe{
     {tj::Operator("repsim::probe(Tensor x, int id) -> ()", probe, c10::AliasAnalysisKind::CONSERVATIVE)}};
 
-/// repsim::max_pool2d is aten::max_pool2d, to the bit: maps that lie channel by channel are pooled with their channels
-/// last, which torch does with vectors, and brought back. Three times as fast, and where this is a detector's first
-/// pool half of the pass.
+/// repsim::max_pool2d returns the bits of aten::max_pool2d. It brings maps that lie channel by channel into the order
+/// with channels last, in which torch pools with vector instructions, and back. That is three times as fast; a
+/// detector's first pool takes half of a pass otherwise.
 void max_pool2d(tj::Stack& stack) {
   const bool ceil = tj::pop(stack).toBool();
   std::vector<std::vector<std::int64_t>> lists(4);  // kernel, stride, padding, dilation
@@ -67,7 +67,7 @@ void use_fast_max_pool2d(tj::Block& block) {
   }
 }
 
-/// A value with all that it holds on a device; the same value where it is there already.
+/// A value whose tensors lie on a device: the value itself if they do so already, else a copy.
 c10::IValue on_device(const c10::IValue& value, at::Device device) {
   if (value.isTensor()) return value.toTensor().defined() ? c10::IValue(value.toTensor().to(device)) : value;
   const std::vector<at::Tensor> tensors = stored_tensors(value);
@@ -76,11 +76,11 @@ c10::IValue on_device(const c10::IValue& value, at::Device device) {
   return there ? value : value.deepcopy(device);
 }
 
-/// Whether an operation's result is on the device that its argument `device` names, or by default on the CPU: that
-/// of one which takes no tensor.
+/// Whether an operation takes no tensor, so that its argument `device` decides where its result lies, or by default the
+/// CPU.
 bool makes_tensors(const tj::Node& node) { return std::none_of(node.inputs().begin(), node.inputs().end(), is_tensor); }
 
-/// Names the device wherever a graph names the CPU, or leaves it to be the default.
+/// Names the device wherever a graph names the CPU or takes the default.
 void run_on(tj::Block& block, at::Device device) {
   for (tj::Node* node : block.nodes()) {
     for (tj::Block* inner : node->blocks()) run_on(*inner, device);
@@ -155,7 +155,7 @@ Runner::Runner(tj::Graph& graph, std::vector<c10::IValue> parameters, std::span<
   std::vector<tj::Value*> probed;
   for (const Place& place : probes) probed.push_back(place.node >= 0 ? value_at(nodes, place) : nullptr);
   if (!keep_output) {
-    // Only what the probes need is left, without the checks and prints of what comes after them.
+    // The graph keeps only what the probes need, without checks and prints of later values.
     while (!copy->outputs().empty()) copy->eraseOutput(0);
     for (tj::Value* value : probed) {
       if (value) copy->registerOutput(value);
@@ -192,14 +192,14 @@ c10::IValue Runner::run_differentiable(std::vector<c10::IValue> inputs, const Pr
   const at::AutoGradMode gradients(true);
   std::vector<c10::IValue> variables;
   for (const c10::IValue& parameter : parameters_) {
-    // Weights, not the statistics of a normalisation: those have no gradient.
+    // Weights become variables; the statistics of a normalisation have no gradient.
     const bool varies =
         parameter.isTensor() && parameter.toTensor().is_floating_point() && parameter.toTensor().dim() >= 2;
     if (!varies) {
       variables.push_back(parameter);
       continue;
     }
-    // What was made without gradients in sight cannot take part in them; a copy can.
+    // A tensor that was made in inference mode cannot take part in gradients; a copy can.
     const at::Tensor& tensor = parameter.toTensor();
     const at::Tensor variable = tensor.is_inference() ? tensor.clone() : tensor.detach();
     variables.emplace_back(variable.requires_grad_());

@@ -5,7 +5,7 @@
 namespace repsim::graph {
 namespace {
 
-/// Walks values and collects what an archive would store of them, each tensor and object once.
+/// Walks values and collects the tensors that an archive would store of them, each tensor and object once.
 class Collector {
  public:
   void visit(const c10::IValue& value) {
@@ -26,8 +26,8 @@ class Collector {
   std::vector<at::Tensor> take() { return std::move(tensors_); }
 
  private:
-  /// A custom class is stored as what its __getstate__ gives: packed weights come out as tensors. Modules have one too
-  /// in some archives, but their attributes say the same.
+  /// An archive stores of a custom class what its __getstate__ returns: packed weights come out as tensors. Modules
+  /// have one too in some archives, but their attributes hold the same tensors.
   void object(const c10::IValue& value) {
     if (!value.isModule()) {
       if (auto* state = value.toObjectRef().type()->findMethod("__getstate__")) return visit((*state)({value}));

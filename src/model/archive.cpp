@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kZipMagic = "PK\x03\x04";
 
-/// Lets torch read from memory without a copy of it. The bytes have to outlive it.
+/// Lets torch read an archive from memory without a copy. The bytes must outlive the reader.
 class MemoryReader : public caffe2::serialize::ReadAdapterInterface {
  public:
   explicit MemoryReader(std::string_view bytes) : bytes_(bytes) {}
@@ -55,7 +55,7 @@ std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
-/// Names the operator when loading failed for want of it: "torchvision::nms".
+/// The operator that is missing when loading failed for that reason: "torchvision::nms". Empty otherwise.
 std::string missing_operator(const std::string& message) {
   for (const std::string mark : {"Unknown builtin op: ", "Couldn't find an operator for "}) {
     if (const auto at = message.find(mark); at != std::string::npos) {
@@ -69,9 +69,9 @@ std::string missing_operator(const std::string& message) {
   return {};
 }
 
-/// Why Torch cannot load a module, with what to do, from the message that it gives.
+/// Turns Torch's message about a module that it cannot load into an error with a remedy.
 Error loading_error(const std::string& message, const std::string& reason, const std::string& path) {
-  // A class that C++ code brings: "Unknown type name '__torch__.torch.classes.xnnpack.Conv2dOpContext'".
+  // A class of some C++ library: "Unknown type name '__torch__.torch.classes.xnnpack.Conv2dOpContext'".
   static const std::string kClass = "Unknown type name '__torch__.torch.classes.";
   if (const auto at = message.find(kClass); at != std::string::npos) {
     const auto begin = at + kClass.size();
@@ -93,7 +93,7 @@ Error loading_error(const std::string& message, const std::string& reason, const
                      std::string("export it again with Torch ") + TORCH_VERSION + " or older");
 }
 
-/// What an archive without TorchScript code is instead, as far as its records tell.
+/// What kind of file an archive without TorchScript code is, judged by its records.
 Error not_torchscript(const std::vector<std::string>& records, const std::string& path) {
   const auto has = [&](const std::string& part) {
     return std::any_of(records.begin(), records.end(),
@@ -148,14 +148,14 @@ std::optional<std::vector<c10::IValue>> traced_inputs_of(caffe2::serialize::PyTo
   return std::nullopt;
 }
 
-/// Extra files and traced inputs. They are a help, no part of the model: what cannot be read is left out.
+/// Reads extra files and traced inputs. They are not part of the model: files that cannot be read are left out.
 void read_side_records(const std::string& bytes, const std::string& path, Archive& archive) {
   caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes));
   archive.extra_files = extra_files_of(reader, path);
   archive.traced_inputs = traced_inputs_of(reader, path);
 }
 
-/// The module; where an operator of torchvision is missing, with torchvision's library if there is one.
+/// Loads the module. If an operator of torchvision is missing, loads torchvision's library first, where there is one.
 torch::jit::Module load_module(const std::string& bytes, const std::string& path) {
   const auto load = [&bytes] { return torch::jit::load(std::make_shared<MemoryReader>(bytes), at::kCPU); };
   std::string missing;
@@ -197,10 +197,10 @@ std::string_view root_folder(const ZipRecord& record) {
   return std::string_view(record.name).substr(0, record.name.find('/'));
 }
 
-/// A record's name as torch gives it: without the root folder.
+/// A record's name in torch's form: without the root folder.
 std::string record_name(const ZipRecord& record) { return record.name.substr(record.name.find('/') + 1); }
 
-/// Torch's reader does not look at checksums: a flipped bit would be a model with another weight.
+/// Compares checksums, which Torch's reader ignores: a flipped bit would give a model with another weight.
 void check_sums(const std::string& bytes, const std::vector<ZipRecord>& declared, const std::string& path) {
   caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes));
   for (const ZipRecord& record : declared) {
@@ -235,7 +235,7 @@ void check_records(const std::string& bytes, const std::string& path) {
   }
 }
 
-/// The file's bytes; a file that begins like no archive is not read to its end.
+/// Reads the file. Stops early where it does not begin like an archive.
 std::string read_zip_file(const std::string& path, const std::string& name) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);

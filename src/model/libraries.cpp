@@ -27,7 +27,8 @@ std::set<std::string> operator_names() {
   return names;
 }
 
-/// Operator -> file name of the library that brought it. A library stays in the process, and so does what it brought.
+/// The file name of the library that brought an operator, by operator. Libraries stay in the process, and so do their
+/// operators.
 std::map<std::string, std::string>& brought() {
   static std::map<std::string, std::string> operators;
   return operators;
@@ -41,7 +42,7 @@ void collect(const torch::jit::Block* block, std::map<std::string, std::set<std:
   }
 }
 
-/// A handle of the library, or why there is none.
+/// Opens a library. @return its handle, or why it cannot be opened
 std::pair<void*, std::string> opened(const std::string& path) {
   void* handle = nullptr;
   try {
@@ -56,7 +57,7 @@ std::pair<void*, std::string> opened(const std::string& path) {
   }
 }
 
-/// From now on libtorch_python.so is there, and empty. @return whether it could be made so
+/// Puts an empty libtorch_python.so into the process. @return whether that worked
 bool stand_in_for_python() {
   const FileDescriptor file(::memfd_create("libtorch_python", MFD_CLOEXEC));
   if (!file.valid()) return false;
@@ -79,7 +80,7 @@ void load_library(const std::string& path) {
   const std::string absolute = fs::absolute(path).string();  // a name without folder would be searched for elsewhere
   const std::set<std::string> before = operator_names();
   auto [handle, problem] = opened(absolute);
-  // Neither found nor, where it is found, loaded without a Python; most that name it need nothing of it.
+  // libtorch_python.so is not found, or cannot be loaded without a Python. Most libraries that name it do not use it.
   if (handle == nullptr && problem.find("libtorch_python.so") != std::string::npos && stand_in_for_python()) {
     log::debug(path + ": loaded without libtorch_python.so: " + problem);
     std::tie(handle, problem) = opened(absolute);

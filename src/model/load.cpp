@@ -12,7 +12,7 @@ std::string size_text(const InputSpec& input) {
   return std::to_string(input.width) + "x" + std::to_string(input.height);
 }
 
-/// Fills what the spec leaves open. What the user says wins, and is told where the archive says otherwise.
+/// Fills what the spec leaves open from the archive. The user's values win; a warning says where the archive differs.
 void apply_metadata(const Metadata& metadata, ModelSpec& spec, std::string& source) {
   if (metadata.input && spec.input) {
     if (size_text(*metadata.input) != size_text(*spec.input)) {
@@ -47,7 +47,7 @@ Loaded load(const ModelSpec& spec, const std::string& input_source) {
         "the input size of model '" + spec.name + "' is not known: neither flags nor config nor the archive say it",
         spec.path, "add --input " + spec.name + "=WIDTHxHEIGHT (for example --input " + spec.name + "=352x352,bgr)");
   }
-  // One image argument is what repsim can feed: others must have defaults.
+  // repsim feeds one image argument; the others must have defaults.
   const auto& schema = loaded.module.get_method("forward").function().getSchema();
   for (std::size_t i = 2; i < schema.arguments().size(); ++i) {
     if (!schema.arguments()[i].default_value()) {

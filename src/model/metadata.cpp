@@ -46,7 +46,7 @@ std::optional<InputSpec> input_of(const Json& json, const std::string& record, c
       log::warn(path + ": " + key + " in the archive's " + record + " is no usable size: ignored");
       continue;
     }
-    // Their exports are fed letterboxed RGB. YOLOv5's exporter leaves no author, but its shape with a stride.
+    // Their exports take letterboxed RGB. YOLOv5's exporter leaves no author, but its shape with a stride.
     const bool ultralytics = json.contains("author") && json["author"] == "Ultralytics";
     if (ultralytics || (key == "shape" && json.contains("stride"))) {
       input->resize = Resize::kLetterbox;
@@ -104,7 +104,7 @@ void read_extra_file(const std::string& record, const std::string& text, const s
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
     if (record == "config.txt") log::warn(path + ": config.txt in the archive is no JSON object: ignored");
-    return;  // other files are other tools' business
+    return;  // a file of another tool
   }
   if (!found.input) {
     found.input = input_of(json, record, path);

@@ -4,9 +4,8 @@
 
 namespace repsim::model {
 
-/// The bytes of a shared library that is named libtorch_python.so and holds nothing. Torch's tools for extensions, and
-/// torchvision, link operators against the library of that name whether they use it or not; the real one needs a Python
-/// around it.
+/// The bytes of an empty shared library named libtorch_python.so. Torch's tools for extensions, and torchvision, link
+/// operators against the library of that name whether they use it or not; the real one needs a Python around it.
 [[nodiscard]] std::string_view no_python_library();
 
 }  // namespace repsim::model

@@ -17,13 +17,13 @@ bool runs(const Loaded& model, const InputSpec& spec) {
   }
 }
 
-/// Lists and tensors do not stand in for each other: the signature says which one forward takes.
+/// Lists and tensors are no alternatives to each other: the signature says which one forward takes.
 InputKind declared_kind(const Loaded& model) {
   const auto& schema = model.module.get_method("forward").function().getSchema();
   return schema.arguments().at(1).type()->kind() == c10::TypeKind::ListType ? InputKind::kList : InputKind::kTensor;
 }
 
-/// The same picture with other elements. What was scaled for one type is not for another.
+/// A spec with another dtype. The scale of one dtype does not fit another.
 InputSpec in_form(InputSpec spec, Layout layout, InputDtype dtype) {
   if ((spec.dtype == InputDtype::kUint8) != (dtype == InputDtype::kUint8)) {
     spec.scale = default_scale(dtype);
@@ -35,8 +35,8 @@ InputSpec in_form(InputSpec spec, Layout layout, InputDtype dtype) {
   return spec;
 }
 
-/// The stated size turned round, rounded to what pyramids need, and with the shape of common cameras; then those that
-/// detectors are usually exported with.
+/// Sizes to try: the stated size with sides exchanged, rounded to what pyramids need, and in the shape of common
+/// cameras; then the usual sizes of exported detectors.
 std::vector<std::pair<std::int64_t, std::int64_t>> other_sizes(const InputSpec& spec) {
   const auto rounded = [](std::int64_t pixels) { return std::max<std::int64_t>(32, (pixels + 16) / 32 * 32); };
   std::vector<std::pair<std::int64_t, std::int64_t>> sizes{

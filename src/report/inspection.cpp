@@ -152,7 +152,8 @@ std::string to_text(const Inspection& model) {
     return text + "  layers      none: the model is carried whole, because it " + model.opaque_reason + "\n";
   text += "\n" + std::to_string(model.program.layers.size()) + " layers in execution order (shape per frame):\n\n" +
           layers_text(model.program);
-  if (!model.program.rejected_layers.empty()) text += "\nNo layers, and why:\n" + rejected_text(model.program.rejected_layers);
+  if (!model.program.rejected_layers.empty())
+    text += "\nNo layers, and why:\n" + rejected_text(model.program.rejected_layers);
   return text;
 }
 

@@ -42,16 +42,20 @@ REPSIM_KERNEL void add_tile(const double* a, const double* b, std::int64_t strid
   }
 }
 
-/// A block of at most kBlock x kBlock products, into `sums` of that shape.
+/// A part of the matrix of products: rows of `a` by rows of `b`, at most kBlock each.
+struct Block {
+  std::int64_t row = 0, rows = 0, col = 0, cols = 0;
+};
+
+/// Adds the products of a block to `sums`, which has kBlock columns.
 template <int kWide, int kColumns>
-REPSIM_KERNEL void add_block(const PaddedRows& a, const PaddedRows& b, std::int64_t row, std::int64_t rows,
-                             std::int64_t col, std::int64_t cols, double* sums) {
+REPSIM_KERNEL void add_block(const PaddedRows& a, const PaddedRows& b, const Block& block, double* sums) {
   for (std::int64_t k = 0; k < a.stride(); k += kDepth) {
     const std::int64_t depth = std::min(kDepth, a.stride() - k);
-    for (std::int64_t i = 0; i < rows; i += kTile) {
-      for (std::int64_t j = 0; j < cols; j += kTile) {
+    for (std::int64_t i = 0; i < block.rows; i += kTile) {
+      for (std::int64_t j = 0; j < block.cols; j += kTile) {
         double tile[kTile][kTile] = {};
-        add_tile<kWide, kColumns>(a.row(row + i) + k, b.row(col + j) + k, a.stride(), depth, tile);
+        add_tile<kWide, kColumns>(a.row(block.row + i) + k, b.row(block.col + j) + k, a.stride(), depth, tile);
         for (int y = 0; y < kTile; ++y) {
           for (int x = 0; x < kTile; ++x) sums[(i + y) * kBlock + j + x] += tile[y][x];
         }
@@ -60,21 +64,17 @@ REPSIM_KERNEL void add_block(const PaddedRows& a, const PaddedRows& b, std::int6
   }
 }
 
-using BlockKernel = void (*)(const PaddedRows&, const PaddedRows&, std::int64_t, std::int64_t, std::int64_t,
-                             std::int64_t, double*);
+using BlockKernel = void (*)(const PaddedRows&, const PaddedRows&, const Block&, double*);
 
-void block_128(const PaddedRows& a, const PaddedRows& b, std::int64_t row, std::int64_t rows, std::int64_t col,
-               std::int64_t cols, double* sums) {
-  add_block<2, 2>(a, b, row, rows, col, cols, sums);
+void block_128(const PaddedRows& a, const PaddedRows& b, const Block& block, double* sums) {
+  add_block<2, 2>(a, b, block, sums);
 }
 #ifdef REPSIM_WIDE_REGISTERS
-REPSIM_FOR_256_BITS void block_256(const PaddedRows& a, const PaddedRows& b, std::int64_t row, std::int64_t rows,
-                                   std::int64_t col, std::int64_t cols, double* sums) {
-  add_block<4, 2>(a, b, row, rows, col, cols, sums);
+REPSIM_FOR_256_BITS void block_256(const PaddedRows& a, const PaddedRows& b, const Block& block, double* sums) {
+  add_block<4, 2>(a, b, block, sums);
 }
-REPSIM_FOR_512_BITS void block_512(const PaddedRows& a, const PaddedRows& b, std::int64_t row, std::int64_t rows,
-                                   std::int64_t col, std::int64_t cols, double* sums) {
-  add_block<8, 4>(a, b, row, rows, col, cols, sums);
+REPSIM_FOR_512_BITS void block_512(const PaddedRows& a, const PaddedRows& b, const Block& block, double* sums) {
+  add_block<8, 4>(a, b, block, sums);
 }
 #endif
 
@@ -96,31 +96,28 @@ PaddedRows::PaddedRows(std::int64_t rows, std::int64_t length)
 void inner_products(const PaddedRows& a, const PaddedRows& b, int threads, double* out) {
   const bool symmetric = &a == &b;
   const BlockKernel add = kernel();
-  struct Task {
-    std::int64_t row, col;
-  };
-  std::vector<Task> tasks;
+  std::vector<Block> blocks;
   for (std::int64_t row = 0; row < a.rows(); row += kBlock) {
-    for (std::int64_t col = symmetric ? row : 0; col < b.rows(); col += kBlock) tasks.push_back({row, col});
+    for (std::int64_t col = symmetric ? row : 0; col < b.rows(); col += kBlock)
+      blocks.push_back({row, std::min(kBlock, a.rows() - row), col, std::min(kBlock, b.rows() - col)});
   }
-  const auto work = [&](const Task& task) {
-    const std::int64_t rows = std::min(kBlock, a.rows() - task.row), cols = std::min(kBlock, b.rows() - task.col);
+  const auto work = [&](const Block& block) {
     std::vector<double> sums(static_cast<std::size_t>(kBlock * kBlock), 0.0);
-    add(a, b, task.row, rows, task.col, cols, sums.data());
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t j = 0; j < cols; ++j) {
+    add(a, b, block, sums.data());
+    for (std::int64_t i = 0; i < block.rows; ++i) {
+      for (std::int64_t j = 0; j < block.cols; ++j) {
         const double sum = sums[static_cast<std::size_t>(i * kBlock + j)];
-        out[(task.row + i) * b.rows() + task.col + j] = sum;
-        if (symmetric) out[(task.col + j) * b.rows() + task.row + i] = sum;
+        out[(block.row + i) * b.rows() + block.col + j] = sum;
+        if (symmetric) out[(block.col + j) * b.rows() + block.row + i] = sum;
       }
     }
   };
   std::atomic<std::size_t> next{0};
   const auto work_on = [&] {
-    for (std::size_t task = next++; task < tasks.size(); task = next++) work(tasks[task]);
+    for (std::size_t block = next++; block < blocks.size(); block = next++) work(blocks[block]);
   };
   std::vector<std::thread> helpers;
-  const int wanted = std::min(threads, static_cast<int>(tasks.size()));
+  const int wanted = std::min(threads, static_cast<int>(blocks.size()));
   for (int i = 1; i < wanted; ++i) helpers.emplace_back(work_on);
   work_on();
   for (std::thread& helper : helpers) helper.join();

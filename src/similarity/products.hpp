@@ -5,8 +5,8 @@
 
 namespace repsim::similarity {
 
-/// Rows of doubles, each padded with zeros to whole vectors, and rows of zeros to whole tiles: what the kernel of
-/// inner_products reads without looking at edges.
+/// Rows of doubles, padded with zeros to whole vectors, and with rows of zeros to whole tiles, so that the kernel of
+/// inner_products() needs no special case at the edges.
 class PaddedRows {
  public:
   PaddedRows(std::int64_t rows, std::int64_t length);
@@ -22,8 +22,8 @@ class PaddedRows {
 };
 
 /// Inner products of all rows of `a` with all rows of `b`, as one blocked matrix product in float64.
-/// @param a,b  of equal stride; the same object: the product is symmetric, half of it is computed
-/// @param out  a.rows() * b.rows() doubles, row-major
+/// @param a,b  of equal stride. If both are one object, the product is symmetric, and half of it is computed
+/// @param out  receives a.rows() * b.rows() doubles, row-major
 /// @param threads  at least 1; the order of additions, and so the result, does not depend on it
 void inner_products(const PaddedRows& a, const PaddedRows& b, int threads, double* out);
 

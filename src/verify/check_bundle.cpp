@@ -9,7 +9,7 @@
 namespace repsim::verify {
 namespace {
 
-/// The whole bundle, which returns a tuple with one result per model.
+/// Runs the bundle's forward, which returns a tuple with one result per model.
 Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) {
   std::vector<int> groups(check.set->specs.size());
   std::iota(groups.begin(), groups.end(), 0);
@@ -23,7 +23,7 @@ Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) 
   };
 }
 
-/// Bit identity and largest difference between two outputs, accumulated into `fidelity`.
+/// Adds bit identity and the largest difference between two outputs to `fidelity`.
 void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fidelity) {
   const auto left = model::tensors_of(own), right = model::tensors_of(merged);
   if (left.size() != right.size()) {
@@ -104,7 +104,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
 
   std::vector<Verdict> verdicts;
   for (std::size_t i = 0; i < check.heads.size(); ++i) {
-    // The bundle runs as one: a head that could be batched alone goes frame by frame when another one cannot.
+    // forward runs all models at once: if one of them is not batchable, all go frame by frame.
     Head head = check.heads[i];
     head.batchable = batchable;
     Verdict& verdict = verdicts.emplace_back();
@@ -112,7 +112,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     const Forward original = check.originals.empty()
                                  ? remembered(original_forward(*check.models[i], *check.set, *check.frames, head.group))
                                  : check.originals[i];
-    // Both outputs of a batch are compared as they are; the original's are kept for the reading of detections.
+    // The raw outputs of a batch are compared; the original's are kept to read detections from.
     const Forward merged = [&](std::span<const std::int64_t> positions) {
       const c10::IValue result = bundle(positions).toTupleRef().elements()[i];
       compare(original(positions), result, verdict.fidelity);
@@ -124,7 +124,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     verdict.fidelity.frames = frames;
     verdict.fidelity.own_detections = own.own_detections;
     verdict.fidelity.interval = {found.fidelity, found.fidelity};
-    // The same bits are the same on any frames.
+    // Identical outputs are identical in every resample: the interval is the value itself.
     if (!own.targets.empty() && !verdict.fidelity.bit_identical)
       verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, kDraws, check.seed);
     std::function<Forward(const capture::Stores&)> baseline;

@@ -6,7 +6,7 @@
 namespace repsim::verify {
 namespace {
 
-constexpr std::int64_t kMostRemembered = std::int64_t{64} << 20;  // bytes of one model's results, or of the bundle's
+constexpr std::int64_t kMostRemembered = std::int64_t{64} << 20;  // bytes of the results of one forward
 
 class Remembered {
  public:
@@ -20,7 +20,7 @@ class Remembered {
     for (const at::Tensor& tensor : model::tensors_of(result)) bytes += static_cast<std::int64_t>(tensor.nbytes());
     if (bytes > kMostRemembered - bytes_) return result;
     bytes_ += bytes;
-    // A copy: a model may return what its next run writes to.
+    // A copy: a model may return memory that its next run writes to.
     return results_.emplace(key, result.deepcopy()).first->second;
   }
 
@@ -34,7 +34,7 @@ class Remembered {
 
 Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
                          int group) {
-  // A copy: a model that writes to itself must not change what others read.
+  // A copy: a model that writes to its own attributes must not change them for others.
   return [module = model.module.deepcopy(), &set, &stores, group](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
     const std::vector<int> groups{group};

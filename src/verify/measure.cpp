@@ -64,7 +64,7 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
   if (head.output.format != model::OutputFormat::kTensor) {
     result.found = detect(head, merged, frames, progress);
     result.fidelity = average_precision(result.found, reference.targets);
-    // A model that itself finds nothing here agrees with one that finds nothing either.
+    // If the original detects nothing on these frames, a merged model that detects nothing agrees with it.
     if (reference.own_detections == 0) {
       const bool silent = std::all_of(result.found.begin(), result.found.end(), [&](const Detections& detections) {
         return std::none_of(detections.begin(), detections.end(),

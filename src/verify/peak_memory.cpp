@@ -9,8 +9,8 @@
 namespace repsim::verify {
 namespace {
 
-/// Follows Torch's CPU allocator on the thread that it was put on. Memory from before is none of its business, nor is
-/// it when that is given back.
+/// Follows Torch's CPU allocator on the thread that it was installed on. Memory that was allocated before does not
+/// count, and neither does its release.
 class Recorder : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void* pointer, std::int64_t size, std::size_t, std::size_t, c10::Device device) override {

@@ -6,7 +6,7 @@
 namespace repsim::verify {
 namespace {
 
-constexpr std::int64_t kWarmUps = 3;  // the graph executor specialises itself
+constexpr std::int64_t kWarmUps = 3;  // runs in which torch's graph executor specialises the graph
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0.0;

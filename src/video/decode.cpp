@@ -40,7 +40,7 @@ cv::Mat shifted(const cv::Mat& frame) {
   return wider(cv::Rect(0, 0, frame.cols, frame.rows));
 }
 
-/// One decoded frame with each perturbation, made when first asked for: several models share it.
+/// One decoded frame and its perturbed copies. A copy is made when the first model asks for it.
 class PerturbedFrame {
  public:
   explicit PerturbedFrame(cv::Mat frame) { made_[0] = std::move(frame); }
@@ -69,7 +69,7 @@ class PerturbedFrame {
   std::array<cv::Mat, kPerturbationWords.size()> made_;
 };
 
-/// Resizes the frame to where it belongs in `input`, which has the size of the model's input.
+/// Resizes the frame into its place in `input`, which has the size of the model's input.
 void draw(const cv::Mat& frame, const model::InputSpec& spec, const Placement& placement, cv::Mat& input) {
   const cv::Size size(static_cast<int>(placement.width), static_cast<int>(placement.height));
   const cv::Point corner(static_cast<int>(placement.left), static_cast<int>(placement.top));
@@ -104,7 +104,7 @@ class Filling {
 
   void take(PerturbedFrame& frame) {
     const auto& spec = store_.spec();
-    // Draws straight into the store: sizes and types fit, so OpenCV allocates nothing.
+    // OpenCV draws straight into the store: sizes and types fit, so it allocates nothing.
     cv::Mat input(static_cast<int>(spec.height), static_cast<int>(spec.width), CV_8UC3, store_.pixels(next_).data());
     draw(frame.get(perturbation_), spec, placement_, input);
     store_.release({&next_, 1});
@@ -120,7 +120,7 @@ class Filling {
   std::int64_t next_ = 0;  ///< position to fill next
 };
 
-/// The current frame of `reader`, which must look like the first one: the resize was computed for its size.
+/// The current frame of `reader`. It must have the size of the first one, for which the resize was computed.
 cv::Mat checked_frame(Reader& reader, const VideoInfo& video) {
   cv::Mat frame = reader.frame();
   if (frame.cols != video.width || frame.rows != video.height) {
@@ -150,7 +150,7 @@ struct DecodeBehind::Impl {
     for (const Request& request : of_later) later.emplace_back(video, request);
   }
 
-  /// The last frame that any of these requests wants.
+  /// The last frame that one of these requests needs.
   static std::int64_t last_of(std::span<const Request> requests) {
     std::int64_t last = -1;
     for (const Request& request : requests) {

@@ -34,8 +34,8 @@ std::string text_of(int failure) {
   return text.data();
 }
 
-/// Which frames the decoder may skip and still see every size. What is not listed is decoded whole: in VP9 and AV1, for
-/// example, any frame can have another size.
+/// Which frames the decoder may skip without missing a change of size. Videos of other codecs are decoded completely:
+/// in VP9 and AV1, for example, any frame can have another size.
 AVDiscard skippable(AVCodecID codec) {
   switch (codec) {
     // Sizes are in the headers of frames, which these decoders read of skipped frames too; MSMPEG4 holds none at all.
@@ -112,7 +112,7 @@ class Stream {
     if (codec == nullptr) throw undecodable(path_, "there is no decoder for it");
     decoder_.reset(avcodec_alloc_context3(codec));
     decoder_->skip_frame = skippable(codec->id);
-    decoder_->skip_loop_filter = AVDISCARD_ALL;  // nobody looks at the pixels
+    decoder_->skip_loop_filter = AVDISCARD_ALL;  // the pixels are not used
     whole_ = decoder_->skip_frame == AVDISCARD_DEFAULT;
     // With several threads the decoder's size lags behind the packets; its frames know their own.
     decoder_->thread_count = whole_ ? 0 : 1;
@@ -125,7 +125,7 @@ class Stream {
   Owned<AVFormatContext> input_;
   Owned<AVCodecContext> decoder_;
   const AVStream* stream_ = nullptr;
-  bool whole_ = true;  ///< every frame is decoded
+  bool whole_ = true;  // every frame is decoded
 };
 
 }  // namespace

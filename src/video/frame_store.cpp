@@ -41,7 +41,7 @@ void check_spec(const model::InputSpec& spec) {
   }
 }
 
-/// For each channel what each of the 256 levels becomes.
+/// Per channel the preprocessed value of each of the 256 levels.
 using Levels = std::array<std::array<float, 256>, kChannels>;
 
 Levels levels_of(const model::InputSpec& spec) {
@@ -58,7 +58,7 @@ Levels levels_of(const model::InputSpec& spec) {
   return levels;
 }
 
-/// Shared memory of `bytes` zeros, backed by a file without a name: it goes with the process, however that ends.
+/// Mapped memory of `bytes` zeros, backed by a file without a name, which disappears with the process.
 class Mapping {
  public:
   explicit Mapping(std::size_t bytes) : bytes_(bytes) {
@@ -89,8 +89,8 @@ class Mapping {
 
   [[nodiscard]] std::uint8_t* data() const { return data_; }
 
-  /// Takes the pages of these bytes out of the process's memory. What was written is in the file's pages, so reading
-  /// brings it back.
+  /// Takes the pages of these bytes out of the process's memory. They stay in the file and come back when they are
+  /// read.
   void release(std::size_t offset, std::size_t count) const {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t begin = offset / page * page;

@@ -14,7 +14,7 @@ extern "C" {
 namespace repsim::video {
 namespace {
 
-/// The first frame, which tells the size of all.
+/// The first frame; all frames have its size.
 cv::Mat first_frame(Reader& reader, const std::filesystem::path& path) {
   if (!reader.next()) throw input_error("no frame of the video can be decoded", path.string(), "name another video");
   return reader.frame();
@@ -47,7 +47,7 @@ VideoInfo probe(const std::filesystem::path& path, Progress& progress) {
   } while (reader.next());
   progress.end();
   info.frame_count = reader.index() + 1;
-  // Estimates from duration and rate are off by a frame or two; more than that is a file that was cut short.
+  // Estimates from duration and rate are off by a frame or two; a larger difference means that the file is cut short.
   if (info.frame_count < announced - announced / 20) {
     log::warn(info.path + ": " + std::to_string(announced) + " frames are announced, " +
               std::to_string(info.frame_count) + " decode: these are used");

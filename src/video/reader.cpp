@@ -22,10 +22,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* kRemedy = "check it with ffprobe, or convert it: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4";
 
-/// As many damaged frames in a row are told from the end of the video.
+/// The number of damaged frames in a row that the reader can tell from the end of the video.
 constexpr int kAttemptsBeyondDamage = 64;
 
-/// Says why there is no file to open, before OpenCV says only that there is none.
+/// Says why the file cannot be opened, where OpenCV would only say that it cannot.
 void check_file(const fs::path& path) {
   std::error_code failed;
   const fs::file_status status = fs::status(path, failed);
@@ -35,7 +35,8 @@ void check_file(const fs::path& path) {
   if (::access(path.c_str(), R_OK) != 0) throw system_error("cannot be read", path, errno);
 }
 
-/// FFmpeg alone where it is there: other backends take a path as a device, a pipeline or a pattern of image files.
+/// The backends to try: FFmpeg alone where it is available. Others take a path as a device, a pipeline or a pattern of
+/// image files.
 int backend() {
   const auto all = cv::videoio_registry::getStreamBackends();
   const bool ffmpeg = std::find(all.begin(), all.end(), cv::CAP_FFMPEG) != all.end();
@@ -47,7 +48,7 @@ int backend() {
 void silence_opencv() {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
   // OpenCV sets FFmpeg's level when it opens its first video, and asks this variable for it; a value that the user set
-  // stays. What comes before that video hears FFmpeg itself.
+  // stays. Until then FFmpeg itself is told.
   if (std::getenv("OPENCV_FFMPEG_LOGLEVEL") != nullptr) return;
   ::setenv("OPENCV_FFMPEG_LOGLEVEL", std::to_string(AV_LOG_QUIET).c_str(), 0);
   av_log_set_level(AV_LOG_QUIET);

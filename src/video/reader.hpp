@@ -13,18 +13,19 @@ namespace repsim::video {
 /// A video file, frame after frame. OpenCV's exceptions become Error{kInput} that names the file.
 class Reader {
  public:
-  /// @throws Error{kInput}: missing, no regular file, empty, no video
+  /// @throws Error{kInput} when the file is missing, no regular file, empty or no video
   explicit Reader(const std::filesystem::path& path);
 
-  /// Decodes the next frame; false at the end. @throws Error{kInput} naming a damaged frame that others follow
+  /// Decodes the next frame; false at the end.
+  /// @throws Error{kInput} naming a damaged frame, if more frames follow
   [[nodiscard]] bool next();
   /// Index of the frame that next() decoded last, from 0; -1 before the first.
   [[nodiscard]] std::int64_t index() const { return index_; }
-  /// That frame: 8 bits, BGR. @throws Error{kInput} naming the frame
+  /// The frame that next() decoded last: 8 bits, BGR. @throws Error{kInput} naming the frame
   [[nodiscard]] cv::Mat frame();
-  /// What the container says about the number of frames; 0 when it says nothing that can be.
+  /// The number of frames as the container states it; 0 when it states none, or an impossible one.
   [[nodiscard]] std::int64_t announced_frames() const;
-  /// Error{kInput} about a frame.
+  /// An Error{kInput} about a frame.
   [[nodiscard]] Error frame_error(std::int64_t index, const std::string& problem) const;
 
  private:

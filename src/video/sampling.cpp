@@ -12,7 +12,7 @@ std::int64_t holdout_frames(std::int64_t count, double holdout) {
   return std::max<std::int64_t>(1, std::llround(static_cast<double>(count) * holdout));
 }
 
-/// Never true for a count and false for a larger one: one frame more adds at most one to the hold-out.
+/// If this is true for a count, it is true for all larger ones: one frame more adds at most one to the hold-out.
 bool enough(std::int64_t count, double holdout) { return count - holdout_frames(count, holdout) >= kMinibatchFrames; }
 
 /// The smallest number of frames that leaves a minibatch for calibration, if there is one up to `most`.

@@ -37,7 +37,8 @@ Inspection sample() {
   model.program.ops[1].layer = 1;
   model.program.ops[1].inputs = {0};
   model.program.results = {1};
-  model.program.rejected_layers = {{"view", "view of another layer"}, {"exp", "constant"}, {"view", "view of another layer"}};
+  model.program.rejected_layers = {
+      {"view", "view of another layer"}, {"exp", "constant"}, {"view", "view of another layer"}};
   return model;
 }
 

@@ -2,28 +2,28 @@
 
 #include "decoders.hpp"
 
-/// What the decoders share.
+/// Steps that several decoders need.
 namespace repsim::model {
 
-/// One label per box: boxes [N,4], scores [N], labels [N].
+/// Candidates from one label per box: boxes [N,4], scores [N], labels [N].
 Candidates strong_boxes(const at::Tensor& boxes, const at::Tensor& scores, const at::Tensor& labels);
 
-/// A score per box and class, [N,4] and [N,C]: every pair that is strong enough is a candidate of its own, in the order
-/// of boxes, then classes. (What the field's validation does, "multi-label"; taking the best class only would lose what
-/// an average precision counts.)
+/// Candidates from one score per box and class, [N,4] and [N,C]: every pair of sufficient score is a candidate of its
+/// own, in the order of boxes, then classes ("multi-label", as in the usual validation of YOLO models; the best class
+/// alone would lose detections that an average precision counts).
 Candidates strong_pairs(const at::Tensor& boxes, const at::Tensor& class_scores);
 
 /// [..,4] cx cy w h -> x1 y1 x2 y2
 at::Tensor corners_of(const at::Tensor& centred);
 
-/// The output itself where it is a tensor; else the first element of a tuple or list, where the others are no tensors
-/// of as many dimensions (exports that return decoded rows beside their raw maps). Undefined otherwise.
+/// The tensor that holds the rows: the output itself, or the first element of a tuple or list whose other elements are
+/// no tensors of as many dimensions (exports that return decoded rows beside their raw maps). Undefined otherwise.
 at::Tensor leading_tensor(const c10::IValue& output);
 
-/// Whether all values lie in 0..1, but for rounding.
+/// Whether all values lie in 0..1, up to rounding.
 bool in_unit_range(const at::Tensor& values);
 
-/// Whether x1 <= x2 and y1 <= y2, but for one row in a thousand.
+/// Whether x1 <= x2 and y1 <= y2 for at least 999 rows of a thousand.
 bool corners_in_order(const at::Tensor& boxes);
 
 /// "[1,25200,85]"

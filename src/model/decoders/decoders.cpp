@@ -6,7 +6,7 @@
 namespace repsim::model {
 namespace {
 
-/// In the order in which auto asks them.
+/// The decoders, in the order in which auto tries them.
 const Decoder* const kDecoders[] = {
 #define REPSIM_OUTPUT_FORMAT(name, word, layout) &k##name##Decoder,
 #include "repsim/output_formats.def"
@@ -19,8 +19,7 @@ std::string flag(const Loaded& model, OutputFormat format) {
 
 void add_sentence(std::string& text, const std::string& sentence) { text += (text.empty() ? "" : "; ") + sentence; }
 
-/// The one format that fits, as if it had been asked for; tensor, with the reason, where there is none or more than
-/// one.
+/// Chooses the only format that fits. If none or several fit, the choice is tensor, with the reason.
 std::pair<OutputFormat, Fit> choose(const Loaded& model, const c10::IValue& output, const Context& context) {
   std::vector<std::pair<OutputFormat, Fit>> fitting;
   std::string near;

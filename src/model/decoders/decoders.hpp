@@ -8,23 +8,23 @@
 
 #include "repsim/model.hpp"
 
-/// What every output format brings: how it is recognised and how it is read. docs/outputs.md has their layouts.
+/// One decoder per output format: how it is recognised and how it is read. docs/outputs.md has the layouts.
 namespace repsim::model {
 
-/// What a decoder may go by beside the output itself.
+/// Facts that decoders use beside the output itself.
 struct Context {
   const InputSpec& input;
-  std::int64_t batch = 1;  ///< frames that went in
+  std::int64_t batch = 1;  ///< frames in the input
 };
 
-/// Whether an output has a format.
+/// Whether an output has a format, and why.
 struct Fit {
   bool fits = false;
-  /// When it fits: by what it was recognised. Else why not, where the output comes near the format, and what would
-  /// decide; empty when the output is something else altogether.
+  /// If it fits: the properties that show it. Else, if the output is similar to the format: why it does not fit, and
+  /// which flag would decide. Empty for an output of a quite different kind.
   std::string reason;
-  at::Tensor boxes;  ///< [..,4], all boxes in the model's units: relative and pixels are told apart by them
-  std::optional<BoxUnits> units;     ///< where the format itself decides
+  at::Tensor boxes;                  ///< [..,4], all boxes in the model's units, from which BoxUnits::kAuto is decided
+  std::optional<BoxUnits> units;     ///< set where the format itself decides
   std::vector<std::string> classes;  ///< resolved
   SsdOptions ssd;                    ///< resolved
 
@@ -44,9 +44,10 @@ struct Candidates {
 /// One output format that can be decoded.
 struct Decoder {
   OutputFormat format;
-  /// With spec.format auto, values are judged too and doubt is a no; with a format asked for, the shapes alone.
+  /// Whether an output fits. With spec.format auto, shapes and values must fit, and doubt means no; if the user asks
+  /// for the format, the shapes must fit.
   Fit (*fit)(const c10::IValue& output, const OutputSpec& spec, const Context& context);
-  /// Per frame; nothing when the output has another structure.
+  /// The detections per frame; nothing when the output has another structure.
   std::optional<std::vector<Candidates>> (*decode)(const c10::IValue& output, const OutputSpec& spec,
                                                    const Context& context);
 };

@@ -2,7 +2,7 @@
 
 #include "candidates.hpp"
 
-/// What the formats of single-shot detectors share: a box and a score per class for each default box.
+/// The formats of single-shot detectors: a box and a score per class for each default box.
 namespace repsim::model {
 
 struct SsdHeads {
@@ -10,18 +10,18 @@ struct SsdHeads {
   at::Tensor scores;  ///< [B,N,C]
 };
 
-/// Resolves SsdOptions from the values. Without priors boxes have to be x1 y1 x2 y2. In doubt, a no with the option
-/// that decides.
+/// Resolves SsdOptions from the values. Without priors, boxes have to be x1 y1 x2 y2. In doubt the answer is no, with
+/// the option that would decide.
 Fit fit_ssd(const SsdHeads& heads, const OutputSpec& spec, const Context& context);
 
-/// Nothing when there are not as many boxes as priors.
+/// Decodes the boxes and scores per frame; nothing when there are not as many boxes as priors.
 std::optional<std::vector<Candidates>> decode_ssd(const SsdHeads& heads, const OutputSpec& spec,
                                                   const Context& context);
 
-/// [N,4] float: cx cy w h relative to the input.
+/// The default boxes, [N,4] float: cx cy w h relative to the input.
 at::Tensor prior_boxes(const Priors& priors, const InputSpec& input);
 
-/// The tensors of a tuple, list or dict that holds nothing but `count` of [B,N,..] with one N; else none.
+/// The tensors of a tuple, list or dict that consists of `count` tensors [B,N,..] of equal N; empty for other outputs.
 std::vector<at::Tensor> parallel_tensors(const c10::IValue& output, std::size_t count, const Context& context);
 
 /// Whether each row is a distribution over the classes.

@@ -11,7 +11,7 @@
 namespace repsim::verify {
 namespace {
 
-/// A detection that counts, after matching within its frame.
+/// A detection that is right or wrong, after matching within its frame.
 struct Event {
   double score = 0;
   std::size_t frame = 0;
@@ -81,7 +81,7 @@ Matched match(std::span<const Detections> found, std::span<const Target> targets
   return matched;
 }
 
-/// All-point interpolated AP when frame f is there copies[f] times, copies side by side.
+/// All-point interpolated AP of a resample that holds frame f copies[f] times, copies side by side.
 double precision_area(const Matched& matched, std::span<const std::int64_t> copies) {
   std::int64_t total = 0;
   for (std::size_t frame = 0; frame < copies.size(); ++frame) total += copies[frame] * matched.targets[frame];
@@ -113,7 +113,7 @@ double precision_area(const Matched& matched, std::span<const std::int64_t> copi
   return area / static_cast<double>(total);
 }
 
-/// Value below which the part `fraction` of the sorted values lies, interpolated between neighbours.
+/// The value below which the part `fraction` of the sorted values lies, interpolated between neighbours.
 double percentile(std::span<const double> sorted, double fraction) {
   const double position = fraction * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(position);
@@ -121,7 +121,7 @@ double percentile(std::span<const double> sorted, double fraction) {
   return std::lerp(sorted[below], sorted[above], position - static_cast<double>(below));
 }
 
-/// The fraction of draws to leave out at either end.
+/// The fraction of resamples to leave out at either end.
 double suffix_of(double confidence, double blocks) {
   const double freedom = std::max(1.0, blocks - 1);
   const double quantile = boost::math::quantile(boost::math::students_t(freedom), (1 + confidence) / 2);
