@@ -10,7 +10,7 @@
 #include "repsim/similarity.hpp"
 #include "repsim/verify_metrics.hpp"
 
-/// What a plan says, as plain data, and its forms: plan.json, report.html, the terminal's table.
+/// A plan as plain data, and its forms: plan.json, report.html, the terminal's table.
 namespace repsim::report {
 
 inline constexpr int kPlanSchemaVersion = 1;
@@ -40,7 +40,7 @@ struct ModelEntry {
 
 struct Replaced {
   std::string receiver_layer;
-  std::string donor;  ///< the model that the donor layer is of
+  std::string donor;  ///< the model that has donor_layer
   std::string donor_layer;
   double similarity = 0;  ///< S of the two layers on the calibration frames; NaN: one is constant on them
   std::string adapter;    ///< "none", "resize", "resample", "linear", "resize+linear", "resample+linear"
@@ -50,15 +50,15 @@ struct Replaced {
   std::int64_t correction_rank = 0;  ///< of the correction beside the adapter or the refitted convolutions; 0: none
 };
 
-/// Another of a donor's layers, which the corrections of a share read.
+/// A further layer of a donor that the corrections of a share read.
 struct AuxiliaryInput {
   std::string donor, donor_layer;
 };
 
 struct Share {
   std::string receiver;
-  std::string donor;                ///< gives most of the replaced layers; of equals the first in plan order
-  std::vector<std::string> donors;  ///< all that give, in plan order
+  std::string donor;                ///< gives most of the replaced layers; on a tie, the first in plan order
+  std::vector<std::string> donors;  ///< every model that gives a layer, in plan order
   std::vector<Replaced> replaced;
   std::vector<AuxiliaryInput> auxiliary_inputs;  ///< none in older plans
   std::vector<std::string> removed_layers;
@@ -73,21 +73,21 @@ struct Share {
   return replaced.donor.empty() ? share.donor : replaced.donor;
 }
 
-/// Exact sharing: what is stored or computed once because it is identical.
+/// Exact sharing: the bundle stores bit-identical tensors once and computes identical operations once.
 struct ExactSharing {
   std::int64_t parameters_deduplicated = 0;  ///< tensors stored once instead of several times
   std::int64_t bytes_saved = 0;
   std::int64_t ops_computed_once = 0, flops_saved = 0;  ///< of ops with parameters, per frame
 };
 
-/// A candidate that was considered. `measured` is absent when it was never tried.
+/// A share that the search considered. `measured_fidelity` is absent where the search never measured it.
 struct Candidate {
   std::string receiver, donor;                                           ///< as in a share
   std::vector<std::string> receiver_layers, layer_donors, donor_layers;  ///< layer by layer
   double similarity = 0;          ///< smallest S over the replaced layers; NaN: one is constant
-  std::int64_t bytes_saved = 0;   ///< removed minus added; what another model holds too does not count as removed
+  std::int64_t bytes_saved = 0;   ///< removed minus added; bytes that another model holds too do not count as removed
   std::int64_t flops_saved = 0;   ///< removed minus added, per frame
-  double predicted_fidelity = 0;  ///< before it was measured
+  double predicted_fidelity = 0;  ///< before a measurement
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;  ///< why it was rejected or chosen
@@ -95,7 +95,8 @@ struct Candidate {
   std::optional<std::int64_t> latency_saved_ns = std::nullopt;  ///< of the estimate, per frame
   std::optional<std::int64_t> memory_saved = std::nullopt;  ///< bytes_saved plus what the peak of activations falls by
   std::optional<double> r2 = std::nullopt;                  ///< smallest over the replaced layers
-  /// Of the prediction, nine times in ten; absent: the prediction is r2, nothing of these models was measured before.
+  /// Holds the true fidelity nine times in ten. Absent: predicted_fidelity is r2, since no candidate of these models
+  /// was measured before.
   std::optional<verify::Interval> predicted_interval = std::nullopt;
 };
 
@@ -108,22 +109,22 @@ struct Totals {
 struct Plan {
   std::string tool_version;
   std::string settings_sha256;
-  Json settings = Json::object();  ///< all that the user could set and that decides the outcome, resolved, laid out as
+  Json settings = Json::object();  ///< every setting that decides the outcome, resolved, laid out as
                                    ///< a config file: the reports read settings.merge.min_fidelity where it is there
   std::string video_path, video_sha256;
   std::int64_t video_frames = 0;
   std::vector<std::int64_t> calibration_frames;
-  std::vector<std::int64_t> selection_frames;  ///< on which candidates were measured; empty: on holdout_frames
-  std::vector<std::int64_t> holdout_frames;    ///< which judge: every fidelity of a model was measured on these
-  std::int64_t judgements = 0;  ///< how often a found plan was judged on them: 1, unless one was refused; 0: not known
+  std::vector<std::int64_t> selection_frames;  ///< candidates were measured on these; empty: on holdout_frames
+  std::vector<std::int64_t> holdout_frames;    ///< test frames: every fidelity of a model was measured on these
+  std::int64_t judgements = 0;                 ///< how often a found plan was measured on holdout_frames; 0: not known
   std::vector<InputGroup> inputs;
   std::vector<ModelEntry> models;
   ExactSharing exact;
   std::vector<Share> shares;
   std::vector<Candidate> candidates;  ///< the Pareto front of predicted fidelity and bytes, and all that were measured
   Totals before, after;
-  std::optional<Totals> deduplicated;  ///< the models with what is identical stored and computed once, nothing shared
-                                       ///< beyond; absent in plans of earlier versions
+  std::optional<Totals> deduplicated;  ///< the models after exact sharing alone, without a share of layers;
+                                       ///< absent in plans of earlier versions
   std::int64_t bundle_bytes = 0;       ///< of bundle.pt
   std::string bundle_sha256;
 };
@@ -169,8 +170,8 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 [[nodiscard]] Json to_json(const std::vector<similarity::Matrix>& matrices, std::int64_t minibatch,
                            std::int64_t frames);
 
-/// The fidelity that the plan's settings ask for: of all models for which they ask no other, or of one model. None
-/// where they do not say.
+/// The fidelity that the plan's settings ask of every model without a target of its own, and of one model. Absent where
+/// the settings state none.
 [[nodiscard]] std::optional<double> min_fidelity(const Plan& plan);
 [[nodiscard]] std::optional<double> min_fidelity(const Plan& plan, const std::string& model);
 
@@ -178,9 +179,9 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 /// that is so. Plain text, at most 100 columns, final newline.
 [[nodiscard]] std::string summary(const Plan& plan);
 
-/// Why one model is what it is in this plan, for a terminal: its Pareto front, every candidate with prediction,
-/// measurement and verdict, what was not tried, and what else binds it (what it gives, --keep, opaque).
-/// At most 100 columns, final newline.
+/// Why the plan treats one model as it does, for a terminal: its Pareto front, every candidate with prediction,
+/// measurement and verdict, candidates that were not tried, and its other limits (layers that it gives, --keep,
+/// opaque). At most 100 columns, final newline.
 /// @param model  a name of plan.models
 [[nodiscard]] std::string explanation(const Plan& plan, const std::string& model);
 

@@ -12,7 +12,7 @@
 /// What `repsim similarity` and `repsim cache` write and print.
 namespace repsim::report {
 
-/// S of all pairs of layers of several models, and where the parts of it are.
+/// S of all pairs of layers of several models, the files of these models and the files of the result.
 struct AllPairs {
   /// A model as it was given.
   struct Source {
@@ -33,7 +33,8 @@ struct AllPairs {
   std::string matrix_file;  ///< name of the .npy
 };
 
-/// similarity.json of `repsim similarity`: everything but the values.
+/// similarity.json of `repsim similarity`: models, layers, and mean and largest S per pair. The values are in
+/// `matrix_file`.
 [[nodiscard]] Json to_json(const AllPairs& all);
 /// For a terminal: per pair the mean and the largest S. At most 100 columns, final newline.
 [[nodiscard]] std::string to_text(const AllPairs& all);

@@ -39,7 +39,7 @@ std::string objective(const Plan& plan) {
   return value.is_string() ? value.get<std::string>() : "bytes";
 }
 
-/// What the plan saves most of, in its own units.
+/// The saving that the plan maximises: bytes, FLOPs or nanoseconds.
 std::int64_t saving(const Candidate& candidate, const std::string& objective) {
   if (objective == "flops") return candidate.flops_saved;
   if (objective == "latency") return candidate.latency_saved_ns.value_or(0);
@@ -53,7 +53,7 @@ std::string saving_text(std::int64_t value, const std::string& objective) {
   return human_bytes(value);
 }
 
-/// "Saves", and of what.
+/// The title of a column of savings.
 std::string saving_title(const std::string& objective) {
   if (objective == "flops") return "FLOPs saved";
   if (objective == "latency") return "Latency saved";

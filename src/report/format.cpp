@@ -44,7 +44,7 @@ std::string fixed(double value, int decimals) {
 }
 
 std::string fidelity_text(double value) {
-  // A billionth forgives what binary fractions make of 0.9.
+  // A billionth makes up for binary fractions: 0.9 times 1000 may be slightly below 900.
   return fixed(std::floor(value * 1000 + 1e-9) / 1000, 3);
 }
 

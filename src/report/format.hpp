@@ -21,7 +21,7 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 
 /// "0.921" for decimals = 3; "-" for NaN.
 [[nodiscard]] std::string fixed(double value, int decimals);
-/// A fidelity with 3 decimals, rounded down: what misses a target never looks as if it met it.
+/// A fidelity with 3 decimals, rounded down, so that a value below a target never looks equal to it.
 [[nodiscard]] std::string fidelity_text(double value);
 /// "243,980".
 [[nodiscard]] std::string grouped(std::int64_t value);

@@ -4,7 +4,7 @@
 
 #include "png.hpp"
 
-/// What heatmaps on the page and in pictures have in common.
+/// Colours and names for heatmaps, on the page and in pictures.
 namespace repsim::report {
 
 /// Viridis at `part` of its way, 0 (and below) to 1 (and above).

@@ -41,7 +41,7 @@ struct Layout {
   [[nodiscard]] double x(std::size_t col) const { return kMarginLeft + cell * static_cast<double>(col); }
   [[nodiscard]] double y(std::size_t row) const { return kMarginTop + cell * static_cast<double>(row); }
   [[nodiscard]] double bar_height() const { return std::max(height, kShortestBar); }
-  /// Every how many layers one is named.
+  /// One layer of so many has its name at the axis.
   [[nodiscard]] std::size_t label_step() const { return static_cast<std::size_t>(std::ceil(kLabelGap / cell)); }
 };
 
@@ -138,7 +138,7 @@ std::map<std::string, std::size_t> indices_of(const std::vector<std::string>& na
   return indices;
 }
 
-/// Rings around the pairs of layers of which one replaces the other, whichever of the two models is the receiver.
+/// Rings around pairs of layers of which one replaces the other. Either model may be the receiver.
 Json marks_view(const Layout& layout, const similarity::Matrix& matrix, const Plan& plan) {
   const auto rows = indices_of(matrix.rows), cols = indices_of(matrix.cols);
   Json marks = Json::array();

@@ -13,7 +13,7 @@ using Texts = std::string (*)(std::int64_t);
 
 std::string microseconds(std::int64_t nanoseconds) { return grouped(nanoseconds / 1000) + " us"; }
 
-/// One quantity before and after, and between them with identical tensors and operations stored and computed once.
+/// One quantity of all models: as given, after exact sharing alone, and after the plan.
 struct Quantity {
   std::int64_t before = 0;
   std::optional<std::int64_t> deduplicated;  ///< none: the plan does not say

@@ -69,7 +69,7 @@ std::string layers_text(const graph::Program& program) {
   return text;
 }
 
-/// One line for equal places, in the order of their names.
+/// One line per name and reason, sorted, with a count where there are several.
 std::string rejected_text(const std::vector<graph::RejectedLayer>& rejected) {
   std::map<std::pair<std::string, std::string>, int> counts;
   for (const graph::RejectedLayer& one : rejected) ++counts[{one.name, one.reason}];

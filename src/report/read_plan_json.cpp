@@ -10,7 +10,7 @@
 namespace repsim::report {
 namespace {
 
-// Each reader takes what the function of the same kind in plan_json.cpp writes.
+// Each reader is the inverse of a function in plan_json.cpp: read_share of share_json, and so on.
 
 JsonReader child_reader(JsonReader& reader, const std::string& key) {
   return {required_child(reader, key), reader.file(), reader.path_of(key)};

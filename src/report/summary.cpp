@@ -69,8 +69,8 @@ std::string milliseconds(std::int64_t nanoseconds) {
   return fixed(static_cast<double>(nanoseconds) / kNanosecondsPerMillisecond, 2) + " ms";
 }
 
-/// Savings against the models as they were given and, where the plan says so, against those models with what is
-/// identical stored and computed once: only the second is what sharing brings.
+/// Savings against the models as given and, where the plan states it, against the models after exact sharing alone.
+/// Only the second figure is due to shares of layers.
 std::string totals_table(const Plan& plan) {
   const bool both = plan.deduplicated.has_value();
   const Totals& plain = both ? *plan.deduplicated : plan.before;

@@ -38,7 +38,7 @@ mustache::data data_of(const Json& value) {
   return object;
 }
 
-/// Names that are not there are errors, not empty texts.
+/// A name that the view lacks is an error; the library alone would print nothing.
 class StrictContext : public mustache::context<std::string> {
  public:
   StrictContext(const mustache::data& view, std::string file) : context(&view), file_(std::move(file)) {}

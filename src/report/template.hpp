@@ -11,9 +11,8 @@ namespace repsim::report {
 /// object or a text and not at all for false and null; {{>file.html}} is another template.
 /// @param file  its name: "report.html"
 /// @param view  what the template shows: texts, true, false, null, and lists and objects of these
-/// @throws Error{kInternal} where a template is malformed or uses a name that neither the view nor an object around
-/// has,
-///   or where the view holds a number: how numbers are written is for the view to say
+/// @throws Error{kInternal} where a template is malformed or uses a name that the view lacks, or where the view holds a
+/// number (the view decides how numbers are written)
 [[nodiscard]] std::string filled_in(const std::string& file, const Json& view);
 
 /// A view's optional text: null for an empty one.

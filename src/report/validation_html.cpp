@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kSide = 180, kLeft = 34, kTop = 20;  // the square of scatter.html
 
-/// Marks that tell directions apart, in the order of Validation::directions; beyond them they repeat.
+/// Colours of the directions, in the order of Validation::directions; the seventh has the first colour again.
 constexpr std::array<const char*, 6> kColours{"#1d63d1", "#d9480f", "#2b8a3e", "#862e9c", "#0b7285", "#a61e4d"};
 const char* colour_of_direction(std::size_t direction) { return kColours[direction % kColours.size()]; }
 
@@ -85,7 +85,7 @@ Json point_view(const Validation& validation, const StudiedCut& cut, double x) {
           {"fidelity", fixed(cut.fidelity, 3)}};
 }
 
-/// One plot. @param value  of a cut; NaN, and what is not above 0 on a logarithmic axis, is left out
+/// A plot of value(cut) against fidelity. It leaves out NaN and, on a logarithmic axis, values of 0 or less.
 template <typename Value>
 Json plot_view(const Validation& validation, const char* title, bool logarithmic, const Value& value) {
   std::vector<double> values;
@@ -131,7 +131,7 @@ std::string column_title(const CorrelationTable& table) {
   return measured + of + " (" + std::to_string(table.cuts) + ")";
 }
 
-/// @param all  the table of all cuts against fidelity: the others of its direction stand beside it
+/// @param all  the table of all cuts against fidelity; the columns beside it are the other tables of its direction
 Json correlation_view(const Validation& validation, const CorrelationTable& all) {
   std::vector<const CorrelationTable*> tables;
   Json columns = Json::array(), rows = Json::array();

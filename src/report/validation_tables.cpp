@@ -11,7 +11,7 @@ namespace {
 constexpr double kHigh = 0.8;  // fidelity above which cuts are worth having
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kFewTrials = 16;      // measured cuts that a planner can afford to learn from
-constexpr std::uint64_t kRepetitions = 10;  // draws of these
+constexpr std::uint64_t kRepetitions = 10;  // random draws of so few cuts
 
 /// Cuts of some directions, by position in Validation::cuts.
 using Members = std::vector<std::size_t>;
@@ -21,7 +21,7 @@ struct Group {
   Members members;
 };
 
-/// Each direction, then all of them where there are several.
+/// One group per direction, then one of all cuts where there are several directions.
 std::vector<Group> groups_of(const Validation& validation) {
   std::vector<Group> groups;
   Group all;
@@ -84,7 +84,7 @@ void predict_from_other_cuts(const Group& group, Validation& validation) {
   }
 }
 
-/// The models of a direction, in an order that does not depend on it.
+/// The two models of a cut, sorted by name: equal for both directions of a pair.
 std::pair<std::string, std::string> pair_of(const Validation& validation, const StudiedCut& cut) {
   const StudiedDirection& direction = validation.directions[cut.direction];
   return std::minmax(direction.receiver, direction.donor);

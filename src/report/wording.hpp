@@ -36,10 +36,10 @@ namespace repsim::report {
 /// Why the plan has no shares, and what would change that. One sentence per element.
 [[nodiscard]] std::vector<std::string> why_no_shares(const Plan& plan);
 
-/// What exact sharing found; empty when nothing.
+/// What exact sharing saves, in words; empty where it found nothing.
 [[nodiscard]] std::string exact_sharing_in_words(const ExactSharing& exact);
 
-/// The model's own parameter bytes after its shares: what was removed is gone, adapters and refits are added.
+/// The model's own parameter bytes after its shares: without removed layers, with adapters and refitted weights.
 [[nodiscard]] std::int64_t bytes_after(const Plan& plan, const ModelEntry& model);
 
 /// "plain <- mobile"; "plain <- mobile + tiny" where layers of one cut come from several donors.
