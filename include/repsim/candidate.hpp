@@ -76,12 +76,12 @@ struct Reason {
     kNoBetterChoice,        ///< not tried: no choice that contains it is better
   };
   Kind kind = Kind::kNone;
-  double fidelity = 0;        ///< measured; kHolds, kNear, kBelow, kRefused, kDeferred
-  std::optional<double> low;  ///< lower end of its interval where the settings ask for one; kHolds, kNear, kBelow
-  double target = 0;          ///< fidelity that the receiver has to keep; kHolds, kNear, kBelow, kRefused
+  double fidelity = 0;             ///< measured; kHolds, kNear, kBelow, kRefused, kDeferred
+  std::optional<double> low = {};  ///< lower end of its interval where the settings ask for one; kHolds, kNear, kBelow
+  double target = 0;               ///< fidelity that the receiver has to keep; kHolds, kNear, kBelow, kRefused
   /// kHolds, kNear, kBelow: the donors that took layers themselves in the trial, in the order of the plan.
-  std::vector<ModelIndex> models;
-  std::string problem;          ///< kNotComputable
+  std::vector<ModelIndex> models = {};
+  std::string problem = {};     ///< kNotComputable
   std::int64_t max_trials = 0;  ///< kOutOfTrials: the limit
 
   [[nodiscard]] bool operator==(const Reason&) const = default;

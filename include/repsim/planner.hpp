@@ -1,11 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "repsim/candidate.hpp"
 #include "repsim/program.hpp"
 #include "repsim/replacement.hpp"
 #include "repsim/similarity.hpp"
@@ -29,10 +28,9 @@ struct DepthCut {
 
 /// One donor layer that could stand in for a receiver layer. The offers of a layer may come from several donors.
 struct Offer {
-  ModelIndex donor = -1;  ///< a model
-  LayerIndex donor_layer = -1;
-  std::int64_t cost = 0;   ///< what the replacement is expected to harm, in units of 1 / kCostUnits
-  std::int64_t added = 0;  ///< what it adds itself, in the units of CutProblem's worths; 0 or more
+  graph::DonorLayer from;
+  std::int64_t cost = 0;   ///< expected harm of the replacement, in units of 1 / kCostUnits
+  std::int64_t added = 0;  ///< what the replacement adds itself, in the units of CutProblem's worths; 0 or more
 };
 
 /// Costs are whole numbers: this many units are a cost of 1 (a representation that is lost altogether).
@@ -48,11 +46,10 @@ struct CutProblem {
 
 /// A set of replaced layers, each with one of its offers.
 struct ExactCut {
-  std::vector<LayerIndex> layers;  ///< ascending; each is still read by something that stays
-  std::vector<ModelIndex> donors;
-  std::vector<LayerIndex> donor_layers;  ///< per replaced layer
-  std::int64_t cost = 0;                 ///< sum over the offers taken
-  std::int64_t saving = 0;               ///< worth of what disappears minus what the offers add
+  /// Ascending by receiver layer; something that stays still reads each of these layers.
+  std::vector<graph::Replacement> replacements;
+  std::int64_t cost = 0;    ///< sum over the offers taken
+  std::int64_t saving = 0;  ///< worth of what disappears minus what the offers add
 
   [[nodiscard]] bool operator==(const ExactCut&) const = default;
 };
@@ -90,53 +87,10 @@ struct ExactCut {
                                          const graph::Program& donor, LayerIndex receiver_layer,
                                          const std::vector<bool>& givable, int most);
 
-/// What a plan saves as much as it can of.
-enum class Objective { kBytes, kFlops, kLatency, kPeakMemory };
-
-/// A cut with its donor layers, before or after it was measured.
-struct Candidate {
-  ModelIndex receiver = -1;
-  std::vector<LayerIndex> receiver_layers;
-  std::vector<ModelIndex> donors;
-  std::vector<LayerIndex> donor_layers;  ///< layer by layer; donors may differ (a mixed candidate)
-  double similarity = 0;                 ///< smallest S over the layers
-  double r2 = 0;                         ///< 0..1: the worst over the layers
-  /// 0..1: r2, until measured candidates of the same models say what such ones keep; then with the interval that is to
-  /// hold what would be measured nine times in ten.
-  double predicted_fidelity = 0;
-  std::optional<std::pair<double, double>> predicted_interval;
-  double cost = 0;                    ///< sum of 1 - R2 over the layers
-  std::int64_t bytes_saved = 0;       ///< removed minus added; removed is what no other model holds
-  std::int64_t flops_saved = 0;       ///< the same for computation, per frame
-  std::int64_t latency_saved_ns = 0;  ///< the same for the estimate of graph::op_latencies_ns
-  std::int64_t memory_saved = 0;      ///< bytes_saved, and what the peak of activations of all models together falls by
-                                      ///< when this is the only share
-  std::optional<double> measured_fidelity;
-  bool chosen = false;
-  std::string reason;
-};
-
-/// The models that a candidate takes from: each once, ascending.
-[[nodiscard]] std::vector<int> donors_of(const Candidate& candidate);
-
 /// Of the mixed candidates those that no candidate of one of their donors alone equals or beats in saving, predicted
 /// fidelity and cost at once: what mixing is for.
 [[nodiscard]] std::vector<Candidate> worth_mixing(std::vector<Candidate> mixed, const std::vector<Candidate>& alone,
                                                   Objective objective);
-
-[[nodiscard]] inline std::int64_t saving_of(const Candidate& candidate, Objective objective) {
-  switch (objective) {
-    case Objective::kFlops:
-      return candidate.flops_saved;
-    case Objective::kLatency:
-      return candidate.latency_saved_ns;
-    case Objective::kPeakMemory:
-      return candidate.memory_saved;
-    case Objective::kBytes:
-      break;
-  }
-  return candidate.bytes_saved;
-}
 
 /// Indices of the candidates that no other one beats in both predicted fidelity and saving, or in both cost and saving:
 /// the two fronts as one list, largest saving first. Of equals, the first stays.

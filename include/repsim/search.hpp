@@ -4,11 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <map>
 #include <optional>
-#include <set>
-#include <utility>
 #include <vector>
 
 #include "repsim/candidate.hpp"
@@ -52,7 +49,6 @@ struct SearchResult {
   std::vector<SelectedShare> shares;  ///< donors' shares first
   /// One per candidate, in their order; then one for each further trial of a candidate, on donors with other shares.
   std::vector<CandidateRecord> records;
-  bool within_budget = true;  ///< false: there is a budget, and no choice that was found keeps to it
 };
 
 /// Hears what a search does. Every function may be left out.
@@ -95,6 +91,100 @@ class Search {
   /// The share of this receiver, of those that run() returned last, keeps only `fidelity` on the test frames: below its
   /// target. The search goes on without it.
   void refuse(ModelIndex receiver, double fidelity);
+
+ private:
+  using Option = std::size_t;  ///< of input_.options, and of the first records_
+  /// An option behind the options of its donors, of their donors and so on, donors first. A trial depends on all of it.
+  using Chain = std::vector<Option>;
+
+  struct Trial {
+    bool holds = false;  ///< reaches its target, or a complete fit may reach it
+    double fidelity = 0;
+    std::size_t record = 0;
+    bool measured = false;  ///< false: the candidate cannot be computed; nothing below is set
+    Candidate candidate;    ///< with the prediction from before the trial
+    FittedShareId share = 0;
+    double max_gain = 0;
+  };
+
+  /// Of an option on donors without shares. kOut: it missed its target, or no trial is left for it.
+  enum class Status { kOpen, kHolds, kOut };
+
+  /// Options that were measured together and hold.
+  struct Combination {
+    std::vector<Option> options;  ///< donors first
+    double value = 0;             ///< sum of their savings
+    double worst_fidelity = 1;
+  };
+
+  /// The options of an ordered pair of models, or a receiver's mixed options. Trials are counted per group, and
+  /// predictions of a group come from its own trials.
+  struct Group {
+    ModelIndex receiver = -1;
+    ModelIndex donor = -1;  ///< -1: mixed
+    [[nodiscard]] auto operator<=>(const Group&) const = default;
+  };
+
+  using OptionOf = std::map<ModelIndex, Option>;  ///< per receiver
+
+  [[nodiscard]] const Candidate& candidate(Option option) const { return records_[option].candidate; }
+  [[nodiscard]] double target(Option option) const { return input_.targets[input_.options[option].receiver]; }
+  [[nodiscard]] double saving(Option option) const;
+  [[nodiscard]] Group group(Option option) const;
+  [[nodiscard]] OptionOf by_receiver(const std::vector<Option>& options) const;
+  [[nodiscard]] Chain chain_of(const OptionOf& of_receiver, Option option) const;
+  void append_chain(const OptionOf& of_receiver, Option option, Chain& chain) const;
+
+  // search.cpp: what is measured next
+  [[nodiscard]] Chosen choose(const std::function<double(Option)>& value) const;
+  void save_most();
+  [[nodiscard]] Chosen most_promising() const;
+  void keep_most_fidelity();
+  [[nodiscard]] bool out_of_time();
+
+  // search_predictions.cpp: what trials say of options that were not tried
+  [[nodiscard]] double chance(Option option) const;
+  [[nodiscard]] double estimate(Option option) const;
+  void predict_others(const Group& of);
+
+  // search_trials.cpp: measuring
+  void measure(const std::vector<Option>& options);
+  void offer(const Combination& combination);
+  void try_chain(const Chain& chain);
+  void run_out_of_trials(const Chain& chain);
+  [[nodiscard]] bool trials_left(const Group& of) const;
+  void prepare_ahead(Option option);
+  [[nodiscard]] std::vector<Option> preparable_with(Option option) const;
+  [[nodiscard]] bool could_beat_the_best(Option option, double saving_then) const;
+  [[nodiscard]] bool defer(Option option, const Measurement& measurement);
+  [[nodiscard]] bool complete(const Chain& chain);
+  [[nodiscard]] std::vector<FittedShareId> donor_shares(const Chain& chain) const;
+  void note(const Chain& chain, const Measurement& measurement, Trial& trial);
+  void drop(const Chain& chain);
+  void drop_untried(const Chain& chain);
+
+  // search_result.cpp: what became of all candidates
+  [[nodiscard]] SearchResult result() const;
+  void compare_predictions() const;
+  [[nodiscard]] Reason reason_not_tried(const Candidate& candidate, const std::vector<SelectedShare>& shares) const;
+  [[nodiscard]] std::vector<ModelIndex> taking_donors(const Chain& chain) const;
+
+  const SearchInput input_;
+  const SearchOptions options_;
+  Evaluator& evaluator_;
+  SearchObserver& observer_;
+  std::vector<CandidateRecord> records_;      // the first ones are those of the options, in their order
+  std::vector<Status> status_;                // per option
+  std::vector<std::vector<Option>> nogoods_;  // options that do not hold together
+  std::map<Chain, Trial> trials_;
+  std::map<Group, std::int64_t> trials_of_, refused_of_;  // how many
+  std::vector<Option> untried_;                           // options for which no trial was left
+  // Deferred options, and what they save with the smallest corrections that were not fitted.
+  std::map<Option, Savings> deferred_;
+  std::int64_t times_deferred_ = 0;
+  Combination best_;
+  bool maximize_fidelity_ = false;  // best_ is the one of best fidelity within the budget, else of largest saving
+  bool out_of_trials_ = false, timed_out_ = false;
 };
 
 }  // namespace repsim::planner

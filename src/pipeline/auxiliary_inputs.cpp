@@ -13,8 +13,6 @@ namespace {
 constexpr std::size_t kStretches = 16;        // of the depth: neighbours there say much the same
 constexpr std::int64_t kMostChannels = 1024;  // of all layers offered: what choosing costs grows with their square
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 /// The receiver's layers that hold what the attachment's maps return; -1: none does.
 std::vector<LayerIndex> returned_layers(const fit::Attachment& attachment) {
   std::vector<LayerIndex> layers;
@@ -44,13 +42,8 @@ std::vector<int> lost_layers(const Settings& settings, const Workspace& work, st
   const auto own =
       std::find_if(splices.begin(), splices.end(), [&](const graph::Splice& one) { return one.receiver == model; });
   if (own == splices.end()) return {};
-  planner::Candidate taken;
-  taken.receiver = model;
-  for (const graph::FittedReplacement& one : own->replacements) {
-    taken.receiver_layers.push_back(one.receiver_layer);
-    taken.donors.push_back(one.donor);
-    taken.donor_layers.push_back(one.donor_layer);
-  }
+  graph::Cut taken{model, {}};
+  for (const graph::Replacement& one : own->replacements) taken.replacements.push_back(one);
   return share_option_of(settings, work, taken).unavailable;
 }
 
@@ -67,22 +60,22 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
     std::int64_t channels = 0;
   };
   std::vector<Offer> all;  // donor after donor, in the order of their depth
-  for (const ModelIndex donor : planner::donors_of(candidate)) {
+  for (const ModelIndex donor : candidate.cut.donors()) {
     const graph::Program& program = work.models[donor].prepared.program;
-    const similarity::Matrix matrix = similarity::cka(signatures[candidate.receiver], signatures[donor]);
+    const similarity::Matrix matrix = similarity::cka(signatures[candidate.cut.receiver], signatures[donor]);
     const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
     const std::vector<int> lost = lost_layers(settings, work, before, donor);
     const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};
       bool taken = false;
-      for (std::size_t i = 0; i < candidate.donors.size(); ++i)
-        taken = taken || auxiliary == fit::DonorLayer{candidate.donors[i], candidate.donor_layers[i]};
+      for (const graph::Replacement& one : candidate.cut.replacements)
+        taken = taken || auxiliary == fit::DonorLayer{one.donor, one.donor_layer};
       if (!usable[layer] || !parting[layer] || taken || !live[program.layers[layer].op] ||
           std::binary_search(lost.begin(), lost.end(), auxiliary.donor_layer))
         continue;
       double similarity = 0;
-      for (const int to : returned) similarity += matrix.at(at(to), layer);
+      for (const int to : returned) similarity += matrix.at(static_cast<std::size_t>(to), layer);
       if (!std::isnan(similarity)) all.push_back({auxiliary, similarity, program.layers[layer].shape[0]});
     }
   }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "repsim/base/hash.hpp"
+#include "repsim/reason_text.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -48,23 +49,24 @@ std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices&
 
 report::Share share_of(const Workspace& work, const FittedShare& accepted,
                        const std::vector<similarity::Signatures>& signatures, HeldMatrices& matrices) {
-  const graph::Program& receiver = work.models[accepted.candidate.receiver].prepared.program;
+  const graph::Program& receiver = work.models[accepted.candidate.cut.receiver].prepared.program;
   std::map<int, similarity::Matrix> matrix_of;
-  for (const ModelIndex donor : planner::donors_of(accepted.candidate))
-    matrix_of[donor] = similarity::cka(signatures[accepted.candidate.receiver], signatures[donor]);
+  for (const ModelIndex donor : accepted.candidate.cut.donors())
+    matrix_of[donor] = similarity::cka(signatures[accepted.candidate.cut.receiver], signatures[donor]);
   report::Share share;
-  share.receiver = work.models[accepted.candidate.receiver].prepared.name;
-  const DonorNames donors = donor_names(work, accepted.candidate);
+  share.receiver = work.models[accepted.candidate.cut.receiver].prepared.name;
+  const DonorNames donors = donor_names(work, accepted.candidate.cut);
   share.donor = donors.most;
   share.donors = donors.all;
-  for (std::size_t i = 0; i < accepted.candidate.receiver_layers.size(); ++i) {
-    const int from = accepted.candidate.donor_layers[i], to = accepted.candidate.receiver_layers[i];
-    const graph::Prepared& donor = work.models[accepted.candidate.donors[i]].prepared;
+  const std::vector<graph::Replacement>& replacements = accepted.candidate.cut.replacements;
+  for (std::size_t i = 0; i < replacements.size(); ++i) {
+    const LayerIndex from = replacements[i].donor_layer, to = replacements[i].receiver_layer;
+    const graph::Prepared& donor = work.models[replacements[i].donor].prepared;
     report::Replaced replaced;
     replaced.receiver_layer = receiver.layers[to].name;
     replaced.donor = donor.name;
     replaced.donor_layer = donor.program.layers[from].name;
-    replaced.similarity = matrix_of.at(accepted.candidate.donors[i]).at(at(to), at(from));
+    replaced.similarity = matrix_of.at(replacements[i].donor).at(at(to), at(from));
     replaced.adapter = adapter_word(accepted.attachment, i);
     replaced.refit = accepted.attachment.is_refit();
     replaced.correction_rank = accepted.attachment.rank;
@@ -75,7 +77,7 @@ report::Share share_of(const Workspace& work, const FittedShare& accepted,
     const graph::Prepared& donor = work.models[auxiliary.donor].prepared;
     share.auxiliary_inputs.push_back({donor.name, donor.program.layers[auxiliary.donor_layer].name});
   }
-  const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.receiver_layers);
+  const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.cut.receiver_layers());
   for (const LayerIndex layer : removal.layers) share.removed_layers.push_back(receiver.layers[layer].name);
   share.bytes_removed = removal.bytes + accepted.attachment.bytes_folded;
   share.bytes_added = accepted.attachment.bytes_added - bytes_held_already(accepted.attachment, matrices);
@@ -90,41 +92,43 @@ report::Totals totals_of(const bundle::Written& written, const graph::Program& a
           graph::peak_activation_bytes(attachment), graph::total_latency_ns(attachment)};
 }
 
-report::Candidate candidate_of(const Workspace& work, const planner::Candidate& candidate) {
+report::Candidate candidate_of(const Workspace& work, const planner::CandidateRecord& record,
+                               std::span<const std::string> model_names) {
+  const planner::Candidate& candidate = record.candidate;
   report::Candidate result;
-  const graph::Prepared& receiver = work.models[candidate.receiver].prepared;
+  const graph::Prepared& receiver = work.models[candidate.cut.receiver].prepared;
   result.receiver = receiver.name;
-  result.donor = donor_names(work, candidate).most;
-  for (const LayerIndex layer : candidate.receiver_layers)
-    result.receiver_layers.push_back(receiver.program.layers[layer].name);
-  for (std::size_t i = 0; i < candidate.donors.size(); ++i) {
-    const graph::Prepared& donor = work.models[candidate.donors[i]].prepared;
+  result.donor = donor_names(work, candidate.cut).most;
+  for (const graph::Replacement& one : candidate.cut.replacements) {
+    const graph::Prepared& donor = work.models[one.donor].prepared;
+    result.receiver_layers.push_back(receiver.program.layers[one.receiver_layer].name);
     result.layer_donors.push_back(donor.name);
-    result.donor_layers.push_back(donor.program.layers[candidate.donor_layers[i]].name);
+    result.donor_layers.push_back(donor.program.layers[one.donor_layer].name);
   }
   result.similarity = candidate.similarity;
-  result.bytes_saved = candidate.bytes_saved;
-  result.flops_saved = candidate.flops_saved;
-  result.latency_saved_ns = candidate.latency_saved_ns;
-  result.memory_saved = candidate.memory_saved;
+  result.bytes_saved = candidate.savings.bytes;
+  result.flops_saved = candidate.savings.flops;
+  result.latency_saved_ns = candidate.savings.latency_ns;
+  result.memory_saved = candidate.savings.memory;
   result.r2 = candidate.r2;
   result.predicted_fidelity = candidate.predicted_fidelity;
   if (candidate.predicted_interval)
-    result.predicted_interval = {candidate.predicted_interval->first, candidate.predicted_interval->second};
-  result.measured_fidelity = candidate.measured_fidelity;
-  result.chosen = candidate.chosen;
-  result.reason = candidate.reason;
+    result.predicted_interval = {candidate.predicted_interval->low, candidate.predicted_interval->high};
+  result.measured_fidelity = record.measured_fidelity;
+  result.chosen = record.chosen();
+  result.reason = report::reason_text(record, model_names);
   return result;
 }
 
 }  // namespace
 
-DonorNames donor_names(const Workspace& work, const planner::Candidate& candidate) {
+DonorNames donor_names(const Workspace& work, const graph::Cut& cut) {
   DonorNames result;
   std::ptrdiff_t most = 0;
-  for (const ModelIndex donor : planner::donors_of(candidate)) {
+  for (const ModelIndex donor : cut.donors()) {
     const std::string& name = work.models[donor].prepared.name;
-    const auto given = std::count(candidate.donors.begin(), candidate.donors.end(), donor);
+    const auto given = std::count_if(cut.replacements.begin(), cut.replacements.end(),
+                                     [&](const graph::Replacement& one) { return one.donor == donor; });
     if (given > most) result.most = name;
     most = std::max(most, given);
     result.all.push_back(name);
@@ -198,7 +202,10 @@ report::Plan describe_plan(const Settings& settings, const Workspace& work, cons
   plan.exact.ops_computed_once -= weighted(exact);
   HeldMatrices matrices;
   for (const FittedShare& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));
-  for (const planner::Candidate& candidate : found.candidates) plan.candidates.push_back(candidate_of(work, candidate));
+  std::vector<std::string> model_names;
+  for (const session::Model& model : work.models) model_names.push_back(model.name());
+  for (const planner::CandidateRecord& record : found.records)
+    plan.candidates.push_back(candidate_of(work, record, model_names));
   return plan;
 }
 

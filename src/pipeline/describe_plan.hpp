@@ -12,12 +12,12 @@ struct Judging {
   std::vector<std::int64_t> selection, holdout;
 };
 
-/// Names of the models that a candidate takes from.
+/// Names of the models that a cut takes from.
 struct DonorNames {
   std::string most;              ///< gives most of the layers; of equals the first in plan order
   std::vector<std::string> all;  ///< in plan order
 };
-DonorNames donor_names(const Workspace& work, const planner::Candidate& candidate);
+DonorNames donor_names(const Workspace& work, const graph::Cut& cut);
 
 /// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
 /// "resample+linear".

@@ -162,13 +162,16 @@ void check_shares(const EditedPlan& edited) {
 }
 
 std::vector<std::size_t> shares_before(const std::vector<PlannedShare>& shares, std::size_t share) {
-  std::set<int> needed(shares[share].candidate.donors.begin(), shares[share].candidate.donors.end());
+  const auto donors_of = [&](std::size_t one) { return shares[one].candidate.cut.donors(); };
+  const std::vector<ModelIndex> own = donors_of(share);
+  std::set<ModelIndex> needed(own.begin(), own.end());
   std::set<std::size_t> before;
   for (bool grew = true; grew;) {
     grew = false;
     for (std::size_t i = 0; i < shares.size(); ++i) {
-      if (needed.count(shares[i].candidate.receiver) == 0 || !before.insert(i).second) continue;
-      needed.insert(shares[i].candidate.donors.begin(), shares[i].candidate.donors.end());
+      if (needed.count(shares[i].candidate.cut.receiver) == 0 || !before.insert(i).second) continue;
+      const std::vector<ModelIndex> donors = donors_of(i);
+      needed.insert(donors.begin(), donors.end());
       grew = true;
     }
   }

@@ -41,8 +41,8 @@ std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& s
   for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
   Json list = Json::array();
   for (const FittedShare& share : shares) {
-    const DonorNames donors = donor_names(work, share.candidate);
-    list.push_back({{"receiver", work.models[share.candidate.receiver].loaded.spec.name},
+    const DonorNames donors = donor_names(work, share.candidate.cut);
+    list.push_back({{"receiver", work.models[share.candidate.cut.receiver].loaded.spec.name},
                     {"donor", donors.most},
                     {"donors", donors.all}});
   }

@@ -9,6 +9,7 @@
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/bundle.hpp"
 #include "repsim/torch_info.hpp"
 #include "search.hpp"
@@ -145,9 +146,9 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   for_judging.frame_values /= 4;  // few shares come so far
   Trials judge(settings, work, calibration, holdout, signatures, for_judging, progress, bundle_check.originals);
   const auto refused = [&](const FittedShare& share, double fidelity) {
-    const std::string& receiver = work.models[share.candidate.receiver].prepared.name;
+    const std::string& receiver = work.models[share.candidate.cut.receiver].prepared.name;
     if (fidelity >= settings.min_fidelity_for(receiver) - share.reach) return false;
-    log::info(receiver + " keeps " + rounded(fidelity) + " only on the frames that judge: searching on");
+    log::info(receiver + " keeps " + fixed3(fidelity) + " only on the frames that judge: searching on");
     searching.refuse(share.candidate, fidelity);
     return true;
   };
@@ -163,7 +164,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     ++judgements;
     // In memory first: the file is written and read back for what is likely to stay.
     for (const FittedShare& share : found.shares)
-      again = refused(share, judge.measured(share.candidate.receiver, splices_of(found.shares)).fidelity) || again;
+      again = refused(share, judge.measured(share.candidate.cut.receiver, splices_of(found.shares)).fidelity) || again;
     // What is far off is not worth a fit with all that it may see.
     const bool complete =
         std::all_of(found.shares.begin(), found.shares.end(), [](const FittedShare& one) { return one.reach == 0; });
@@ -184,7 +185,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
     verdicts = verify::check_bundle(bundle_check, progress);
     watch.lap("verify");
     for (const FittedShare& share : found.shares)
-      again = refused(share, verdicts[share.candidate.receiver].fidelity.value) || again;
+      again = refused(share, verdicts[share.candidate.cut.receiver].fidelity.value) || again;
   }
 
   Outcome outcome;

@@ -29,22 +29,22 @@ class Planned {
 
   PlannedShare run() {
     PlannedShare planned;
-    planner::Candidate& candidate = planned.candidate;
-    candidate.receiver = model(share_.receiver, "receiver");
-    candidate.predicted_fidelity = share_.predicted_fidelity;
+    planned.candidate.predicted_fidelity = share_.predicted_fidelity;
+    graph::Cut& cut = planned.candidate.cut;
+    cut.receiver = model(share_.receiver, "receiver");
     for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
       const report::Replaced& one = share_.replaced[i];
-      const int taken = layer(candidate.receiver, one.receiver_layer, {"replaced", i, "receiver_layer"});
-      if (std::count(candidate.receiver_layers.begin(), candidate.receiver_layers.end(), taken) > 0)
+      const LayerIndex replaced = layer(cut.receiver, one.receiver_layer, {"replaced", i, "receiver_layer"});
+      if (std::any_of(cut.replacements.begin(), cut.replacements.end(),
+                      [&](const graph::Replacement& other) { return other.receiver_layer == replaced; }))
         fail(i, "receiver_layer", "'" + one.receiver_layer + "' is replaced twice", "remove one of the two");
-      candidate.receiver_layers.push_back(taken);
-      candidate.donors.push_back(model(report::donor_of(share_, one), "donor"));
-      candidate.donor_layers.push_back(layer(candidate.donors.back(), one.donor_layer, {"replaced", i, "donor_layer"}));
+      const ModelIndex donor = model(report::donor_of(share_, one), "donor");
+      cut.replacements.push_back({replaced, donor, layer(donor, one.donor_layer, {"replaced", i, "donor_layer"})});
     }
-    check_all_are_read(candidate);
+    check_all_are_read(cut);
     planned.options = options();
-    planned.options.auxiliary_inputs = auxiliary_inputs(candidate, planned.options.rank);
-    std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, cut_of(candidate), planned.options);
+    planned.options.auxiliary_inputs = auxiliary_inputs(cut, planned.options.rank);
+    std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, cut, planned.options);
     check_attachment(planned, attachment);
     planned.attachment = std::move(*attachment);
     return planned;
@@ -100,7 +100,7 @@ class Planned {
   }
 
   /// What corrections of this rank read besides.
-  std::vector<fit::DonorLayer> auxiliary_inputs(const planner::Candidate& candidate, int rank) const {
+  std::vector<fit::DonorLayer> auxiliary_inputs(const graph::Cut& cut, int rank) const {
     std::vector<fit::DonorLayer> result;
     for (std::size_t i = 0; i < share_.auxiliary_inputs.size(); ++i) {
       const report::AuxiliaryInput& one = share_.auxiliary_inputs[i];
@@ -109,7 +109,7 @@ class Planned {
         fail(field, "corrections read it, and this share has none",
              R"("correction_rank" above 0 in "replaced", or leave "side_inputs" out)");
       }
-      const std::vector<std::string> names = donor_names(work_, candidate).all;
+      const std::vector<std::string> names = donor_names(work_, cut).all;
       if (std::find(names.begin(), names.end(), one.donor) == names.end())
         fail(field, "'" + one.donor + "' gives no layer to this share", did_you_mean(one.donor, names));
       const ModelIndex donor = model(one.donor, "donor");
@@ -126,15 +126,15 @@ class Planned {
   }
 
   /// A layer that only other replaced layers read would be replaced for nothing.
-  void check_all_are_read(const planner::Candidate& candidate) const {
-    const graph::Program& program = prepared(candidate.receiver).program;
-    const std::vector<bool> live = graph::live_ops(program, candidate.receiver_layers);
+  void check_all_are_read(const graph::Cut& cut) const {
+    const graph::Program& program = prepared(cut.receiver).program;
+    const std::vector<bool> live = graph::live_ops(program, cut.receiver_layers());
     std::set<int> read(program.results.begin(), program.results.end());
     for (std::size_t op = 0; op < program.ops.size(); ++op) {
       if (live[op]) read.insert(program.ops[op].inputs.begin(), program.ops[op].inputs.end());
     }
-    for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i) {
-      const graph::Layer& layer = program.layers[candidate.receiver_layers[i]];
+    for (std::size_t i = 0; i < cut.replacements.size(); ++i) {
+      const graph::Layer& layer = program.layers[cut.replacements[i].receiver_layer];
       if (read.count(layer.op) == 0)
         fail(i, "receiver_layer", "nothing reads '" + layer.name + "' once the other layers are replaced",
              "remove this entry");
@@ -167,8 +167,9 @@ class Planned {
     }
     if (!attachment) {
       for (std::size_t i = 0; i < share_.replaced.size(); ++i) {
-        const std::int64_t wanted = channels(planned.candidate.receiver, planned.candidate.receiver_layers[i]),
-                           supplied = channels(planned.candidate.donors[i], planned.candidate.donor_layers[i]);
+        const graph::Replacement& one = planned.candidate.cut.replacements[i];
+        const std::int64_t wanted = channels(planned.candidate.cut.receiver, one.receiver_layer),
+                           supplied = channels(one.donor, one.donor_layer);
         if (wanted != supplied) {
           fail(i, "donor_layer",
                "it has " + std::to_string(supplied) + " channels, the receiver's layer " + std::to_string(wanted),
@@ -205,13 +206,13 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspa
     settings.refit = planned[donor_share].options.refit;
     settings.adapters = planned[donor_share].options.linear ? "linear" : "none";
     const std::vector<LayerIndex> unavailable =
-        share_option_of(settings, work, planned[donor_share].candidate).unavailable;
+        share_option_of(settings, work, planned[donor_share].candidate.cut).unavailable;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
-      const planner::Candidate& taken = planned[receiver_share].candidate;
+      const std::vector<graph::Replacement>& taken = planned[receiver_share].candidate.cut.replacements;
       const report::Share &from = edited.plan.shares[receiver_share], &gives = edited.plan.shares[donor_share];
       const auto check = [&](const std::string& list, std::size_t entry, ModelIndex donor, LayerIndex layer,
                              const std::string& name) {
-        if (donor != planned[donor_share].candidate.receiver ||
+        if (donor != planned[donor_share].candidate.cut.receiver ||
             !std::binary_search(unavailable.begin(), unavailable.end(), layer))
           return;
         Planned(edited, work, receiver_share)
@@ -220,8 +221,8 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspa
                       std::to_string(donor_share) + "])",
                   "a layer behind its own replaced ones, or remove one of the two shares");
       };
-      for (std::size_t i = 0; i < taken.donor_layers.size(); ++i)
-        check("replaced", i, taken.donors[i], taken.donor_layers[i], from.replaced[i].donor_layer);
+      for (std::size_t i = 0; i < taken.size(); ++i)
+        check("replaced", i, taken[i].donor, taken[i].donor_layer, from.replaced[i].donor_layer);
       const std::vector<fit::DonorLayer>& auxiliary_inputs = planned[receiver_share].options.auxiliary_inputs;
       for (std::size_t i = 0; i < auxiliary_inputs.size(); ++i)
         check("side_inputs", i, auxiliary_inputs[i].donor, auxiliary_inputs[i].donor_layer,

@@ -46,7 +46,7 @@ std::vector<FittedShare> refitted(const Workspace& work, const std::vector<Plann
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
     for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one]->fitted.splice);
-    fit::Fitted refit = fit::CutFitter(work.set, frames.parts(share.candidate.receiver, nullptr), before, progress)
+    fit::Fitted refit = fit::CutFitter(work.set, frames.parts(share.candidate.cut.receiver, nullptr), before, progress)
                             .fit(share.attachment);
     fitted[index] = FittedShare{share.candidate, std::move(refit), share.attachment};
   }

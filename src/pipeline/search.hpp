@@ -1,11 +1,12 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
 #include "repsim/fit/fitting.hpp"
 #include "repsim/pipeline.hpp"
-#include "repsim/planner.hpp"
+#include "repsim/search.hpp"
 #include "repsim/similarity.hpp"
 #include "workspace.hpp"
 
@@ -22,10 +23,8 @@ struct FittedShare {
 };
 
 struct SearchResult {
-  std::vector<FittedShare> shares;  ///< donors' shares first
-  /// The fronts of each ordered pair, then of each receiver's mixed cuts, and what became of each; one more entry where
-  /// one was measured again on a donor that takes itself.
-  std::vector<planner::Candidate> candidates;
+  std::vector<FittedShare> shares;                ///< donors' shares first
+  std::vector<planner::CandidateRecord> records;  ///< as planner::SearchResult has them
 };
 
 /// The splices of accepted shares, in order.
@@ -47,12 +46,7 @@ struct SearchInput {
   Progress& progress;
 };
 
-/// The candidates of every direction, and of every receiver's directions mixed, are the columns of one choice for all
-/// models (planner::choose). The combination
-/// that promises most is measured on selection frames, donors first; what misses its target is out, and the choice is
-/// made again, until none among what is left saves more than the best that held, or trials or time are used up. With a
-/// budget, the combination of the best worst fidelity that saves enough, or, where none is found, the largest saving. A
-/// receiver takes one share; a model that takes gives what it still computes.
+/// planner::Search with real models: finds the candidates of all directions first.
 class Search {
  public:
   explicit Search(const SearchInput& input);

@@ -101,13 +101,13 @@ class Cuts {
   }
 
   void add_latency(planner::Candidate& candidate) const {
-    candidate.latency_saved_ns = latency_saved_ns(work_, cut_of(candidate), options_);
+    candidate.savings.latency_ns = latency_saved_ns(work_, candidate.cut, options_);
   }
 
   /// Against the bundle of all models without shares, whose peak another model may decide.
   void add_memory(planner::Candidate& candidate) {
     if (!peak_before_) peak_before_ = peak_of_all(work_, {}, options_);
-    candidate.memory_saved = candidate.bytes_saved + *peak_before_ - peak_of_all(work_, {cut_of(candidate)}, options_);
+    candidate.savings.memory = candidate.savings.bytes + *peak_before_ - peak_of_all(work_, {candidate.cut}, options_);
   }
 
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
@@ -136,7 +136,7 @@ class Cuts {
         // One unit at least, so that of equally good cuts the one of fewer layers is best.
         const auto lost = static_cast<std::int64_t>((1 - one->r2) * static_cast<double>(planner::kCostUnits - 1));
         const std::int64_t adds = std::max<std::int64_t>(0, added(*one));
-        offers.push_back({one->replacement.donor, one->replacement.donor_layer, 1 + lost, (adds + unit - 1) / unit});
+        offers.push_back({{one->replacement.donor, one->replacement.donor_layer}, 1 + lost, (adds + unit - 1) / unit});
       }
       problem.offers.push_back(std::move(offers));
     }
@@ -145,11 +145,10 @@ class Cuts {
 
   void add(const planner::ExactCut& cut) {
     std::vector<const RatedReplacement*> taken;
-    for (std::size_t i = 0; i < cut.layers.size(); ++i) {
-      const auto& list = offers_[cut.layers[i]];
-      taken.push_back(*std::find_if(list.begin(), list.end(), [&](const RatedReplacement* one) {
-        return one->replacement.donor == cut.donors[i] && one->replacement.donor_layer == cut.donor_layers[i];
-      }));
+    for (const graph::Replacement& replacement : cut.replacements) {
+      const auto& list = offers_[replacement.receiver_layer];
+      taken.push_back(*std::find_if(list.begin(), list.end(),
+                                    [&](const RatedReplacement* one) { return one->replacement == replacement; }));
     }
     add(taken, kMostExactReplacements);
   }
@@ -171,30 +170,28 @@ class Cuts {
   void add(const std::vector<const RatedReplacement*>& taken, int most_replacements) {
     if (taken.empty() || static_cast<int>(taken.size()) > most_replacements || !seen_.insert(taken).second) return;
     planner::Candidate candidate;
-    candidate.receiver = receiver_;
+    candidate.cut.receiver = receiver_;
     candidate.similarity = 1;
     candidate.r2 = 1;
     for (const RatedReplacement* one : taken) {
-      candidate.receiver_layers.push_back(one->replacement.receiver_layer);
-      candidate.donors.push_back(one->replacement.donor);
-      candidate.donor_layers.push_back(one->replacement.donor_layer);
+      candidate.cut.replacements.push_back(one->replacement);
       candidate.similarity = std::min(candidate.similarity, one->similarity);
       candidate.r2 = std::min(candidate.r2, one->r2);
       candidate.cost += 1 - one->r2;
     }
     candidate.predicted_fidelity = candidate.r2;
     // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
-    if (donors_.size() > 1 && planner::donors_of(candidate).size() == 1) return;
-    const std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, cut_of(candidate), options_);
+    if (donors_.size() > 1 && candidate.cut.donors().size() == 1) return;
+    const std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, candidate.cut, options_);
     if (!attachment) return;
-    const graph::Removal removal = graph::removed_by(program(), candidate.receiver_layers);
-    candidate.bytes_saved = sum_over(removal.parameters, bytes_) - attachment->bytes_added;
+    const graph::Removal removal = graph::removed_by(program(), candidate.cut.receiver_layers());
+    candidate.savings.bytes = sum_over(removal.parameters, bytes_) - attachment->bytes_added;
     for (const graph::Normalisation& folded : attachment->folded())
-      candidate.bytes_saved += sum_over(folded.parameters, bytes_);
-    candidate.flops_saved = removal.flops + attachment->flops_folded - attachment->flops_added;
+      candidate.savings.bytes += sum_over(folded.parameters, bytes_);
+    candidate.savings.flops = removal.flops + attachment->flops_folded - attachment->flops_added;
     if (objective_ == planner::Objective::kLatency) add_latency(candidate);
     if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
-    if (planner::saving_of(candidate, objective_) > 0) candidates_.push_back(std::move(candidate));
+    if (candidate.savings.of(objective_) > 0) candidates_.push_back(std::move(candidate));
   }
 
   const Settings& settings_;
@@ -228,13 +225,6 @@ planner::Objective objective_of(const Settings& settings) {
   return planner::Objective::kBytes;
 }
 
-fit::Cut cut_of(const planner::Candidate& candidate) {
-  fit::Cut cut{candidate.receiver, {}};
-  for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i)
-    cut.replacements.push_back({candidate.receiver_layers[i], candidate.donors[i], candidate.donor_layers[i]});
-  return cut;
-}
-
 std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models) {
   std::string names;
   for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + work.models[model].prepared.name;
@@ -248,37 +238,35 @@ std::vector<planner::Candidate> candidates_of(const Settings& settings, const Wo
   return Cuts(settings, work, receiver, replacements).run();
 }
 
-planner::ShareOption share_option_of(const Settings& settings, const Workspace& work,
-                                     const planner::Candidate& candidate) {
-  const graph::Program& program = work.models[candidate.receiver].prepared.program;
-  planner::ShareOption column;
-  column.receiver = candidate.receiver;
-  std::map<int, std::set<int>> given;
-  for (std::size_t i = 0; i < candidate.donors.size(); ++i)
-    given[candidate.donors[i]].insert(candidate.donor_layers[i]);
-  for (const auto& [donor, layers] : given) column.supplied.push_back({donor, {layers.begin(), layers.end()}});
-  const graph::Removal removal = graph::removed_by(program, candidate.receiver_layers);
-  std::set<int> lost(removal.layers.begin(), removal.layers.end());
-  lost.insert(candidate.receiver_layers.begin(), candidate.receiver_layers.end());
-  // What nothing needed in the first place is not computed either.
-  const std::vector<bool> live = graph::live_ops(program, candidate.receiver_layers);
+planner::ShareOption share_option_of(const Settings& settings, const Workspace& work, const graph::Cut& cut) {
+  const graph::Program& program = work.models[cut.receiver].prepared.program;
+  const std::vector<LayerIndex> replaced = cut.receiver_layers();
+  planner::ShareOption option;
+  option.receiver = cut.receiver;
+  std::map<ModelIndex, std::set<LayerIndex>> supplied;
+  for (const graph::Replacement& one : cut.replacements) supplied[one.donor].insert(one.donor_layer);
+  for (const auto& [donor, layers] : supplied) option.supplied.push_back({donor, {layers.begin(), layers.end()}});
+  const graph::Removal removal = graph::removed_by(program, replaced);
+  std::set<LayerIndex> unavailable(removal.layers.begin(), removal.layers.end());
+  unavailable.insert(replaced.begin(), replaced.end());
+  // Layers that nothing needed in the first place are not computed either.
+  const std::vector<bool> live = graph::live_ops(program, replaced);
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-    if (!live[program.layers[layer].op]) lost.insert(static_cast<int>(layer));
+    if (!live[program.layers[layer].op]) unavailable.insert(static_cast<LayerIndex>(layer));
   }
-  const std::optional<fit::Attachment> attachment =
-      fit::plan_attachment(work.set, cut_of(candidate), fit_options(settings));
+  const std::optional<fit::Attachment> attachment = fit::plan_attachment(work.set, cut, fit_options(settings));
   if (attachment && attachment->is_refit()) {
     const std::vector<bool> convolution = convolutions(program);
-    std::set<int> between(candidate.receiver_layers.begin(), candidate.receiver_layers.end());
+    std::set<LayerIndex> between(replaced.begin(), replaced.end());
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const auto& inputs = program.layers[layer].inputs;
       const bool reads = std::any_of(inputs.begin(), inputs.end(), [&](int one) { return between.count(one) > 0; });
-      if (reads && !convolution[layer]) between.insert(static_cast<int>(layer));
+      if (reads && !convolution[layer]) between.insert(static_cast<LayerIndex>(layer));
     }
-    lost.insert(between.begin(), between.end());
+    unavailable.insert(between.begin(), between.end());
   }
-  column.unavailable.assign(lost.begin(), lost.end());
-  return column;
+  option.unavailable.assign(unavailable.begin(), unavailable.end());
+  return option;
 }
 
 }  // namespace repsim::pipeline

@@ -12,8 +12,6 @@ namespace repsim::pipeline {
 
 planner::Objective objective_of(const Settings& settings);
 
-fit::Cut cut_of(const planner::Candidate& candidate);
-
 /// "wide", "wide+shuffle"
 std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models);
 
@@ -30,7 +28,6 @@ std::vector<planner::Candidate> candidates_of(const Settings& settings, const Wo
 /// The candidate as a column: what it takes from its donors, and what its receiver cannot give any more. That is what
 /// it does not compute, and, where convolutions are refitted, what lies between the cut and them (it has the donor's
 /// channels).
-planner::ShareOption share_option_of(const Settings& settings, const Workspace& work,
-                                     const planner::Candidate& candidate);
+planner::ShareOption share_option_of(const Settings& settings, const Workspace& work, const graph::Cut& cut);
 
 }  // namespace repsim::pipeline

@@ -1,9 +1,8 @@
 #include "trials.hpp"
 
-#include <cstdio>
-
 #include "auxiliary_inputs.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/text.hpp"
 #include "savings.hpp"
 #include "share_options.hpp"
 
@@ -21,12 +20,6 @@ std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 }  // namespace
 
-std::string rounded(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f", value);
-  return text;
-}
-
 fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
   fit::Outputs outputs;
   for (const Direction& direction : directions) {
@@ -39,27 +32,25 @@ fit::Outputs Trials::wanted_of(const std::vector<Direction>& directions) {
   return outputs;
 }
 
-Trials::Key Trials::key(const planner::Candidate& candidate) {
-  return {{candidate.receiver}, candidate.receiver_layers, candidate.donors, candidate.donor_layers};
-}
-
 fit::Attachment Trials::attachment_of(const planner::Candidate& candidate,
                                       const fit::AttachmentOptions& options) const {
-  return fit::plan_attachment(work_.set, cut_of(candidate), options).value();
+  return fit::plan_attachment(work_.set, candidate.cut, options).value();
 }
 
 bool Trials::gathered(const planner::Candidate& candidate) const {
   const fit::Attachment attachment = attachment_of(candidate, fit_options(settings_));
-  return attachment.gram_elements > kMostTogether || gathered_.count(key(candidate)) > 0;
+  return attachment.gram_elements > kMostTogether ||
+         gathered_.count({candidate.cut.receiver, candidate.cut.replacements}) > 0;
 }
 
 void Trials::gather(const std::vector<planner::Candidate>& candidates) {
   std::vector<fit::Attachment> attachments;
   for (const planner::Candidate& one : candidates) attachments.push_back(attachment_of(one, fit_options(settings_)));
-  for (const planner::Candidate& one : candidates) gathered_.insert(key(one));
-  for (const planner::Candidate& one : candidates) (void)fit_on_.weights_tried(one.receiver);
+  for (const planner::Candidate& one : candidates) gathered_.insert({one.cut.receiver, one.cut.replacements});
+  for (const planner::Candidate& one : candidates) (void)fit_on_.weights_tried(one.cut.receiver);
   // The sums stay in what is reused; run() finds them there.
-  const fit::CutFitter fitter(work_.set, fit_on_.part_tried(candidates.front().receiver, &on_tried_), {}, progress_);
+  const fit::CutFitter fitter(work_.set, fit_on_.part_tried(candidates.front().cut.receiver, &on_tried_), {},
+                              progress_);
   const std::vector<fit::CutSums> sums = fitter.gather(attachments);
   std::vector<graph::Splice> splices;
   for (std::size_t i = 0; i < sums.size(); ++i) splices.push_back(fit::solve(sums[i], attachments[i]).splice);
@@ -101,8 +92,8 @@ class Trials::Attempt {
         before_(before),
         effort_(effort),
         fitter_(trials.work_.set,
-                effort == Effort::kTried ? trials.fit_on_.part_tried(candidate.receiver, &trials.on_tried_)
-                                         : trials.fit_on_.parts(candidate.receiver, &trials.on_tried_),
+                effort == Effort::kTried ? trials.fit_on_.part_tried(candidate.cut.receiver, &trials.on_tried_)
+                                         : trials.fit_on_.parts(candidate.cut.receiver, &trials.on_tried_),
                 before, trials.progress_),
         max_regressors_(effort == Effort::kTried ? fit::kMaxTrialRegressors : fit::kMaxRegressors),
         plain_(trials.attachment_of(candidate, fit_options(trials.settings_))),
@@ -127,7 +118,7 @@ class Trials::Attempt {
     return accepted;
   }
   [[nodiscard]] bool saves(const FittedShare& accepted) const {
-    return planner::saving_of(accepted.candidate, objective_of(trials_.settings_)) > 0;
+    return accepted.candidate.savings.of(objective_of(trials_.settings_)) > 0;
   }
 
   [[nodiscard]] fit::CutSums corrections(const fit::Attachment& attachment) const {
@@ -138,7 +129,7 @@ class Trials::Attempt {
   [[nodiscard]] std::vector<fit::DonorLayer> auxiliary_inputs_for(const fit::Attachment& attachment) const {
     const std::vector<fit::DonorLayer> offered =
         offered_auxiliary_inputs(trials_.settings_, trials_.work_, trials_.signatures_, candidate_, plain_, before_);
-    const fit::WeightsOf weights{{candidate_.receiver, trials_.fit_on_.weights_all(candidate_.receiver)}};
+    const fit::WeightsOf weights{{candidate_.cut.receiver, trials_.fit_on_.weights_all(candidate_.cut.receiver)}};
     const fit::CutFitter on_all(trials_.work_.set, {{&trials_.fit_on_.all(), &weights, nullptr}}, before_,
                                 trials_.progress_);
     return on_all.choose_auxiliary_inputs(attachment, sums_, offered, trials_.settings_.max_side_inputs);
@@ -157,9 +148,9 @@ class Trials::Attempt {
     accepted.reach = reach(accepted.attachment);
     std::vector<graph::Splice> splices = before_;
     splices.push_back(accepted.fitted.splice);
-    const Agreement agreement = trials_.measured(candidate_.receiver, splices);
-    log::debug("with " + described(accepted.attachment) + ": " + rounded(agreement.fidelity) + ", R2 " +
-               rounded(1 - accepted.fitted.residuals.front()) + "; " +
+    const Agreement agreement = trials_.measured(candidate_.cut.receiver, splices);
+    log::debug("with " + described(accepted.attachment) + ": " + fixed3(agreement.fidelity) + ", R2 " +
+               fixed3(1 - accepted.fitted.residuals.front()) + "; " +
                report::human_bytes(trials_.on_tried_.values.bytes() + trials_.on_frames_.bytes()) + " of values kept");
     return {std::move(accepted), agreement};
   }
@@ -183,10 +174,10 @@ class Trials::Attempt {
   /// Adds what this attachment costs beyond one without corrections to a candidate's savings, so many times.
   void add_savings(const fit::Attachment& attachment, planner::Candidate& candidate, std::int64_t times = 1) const {
     const std::int64_t bytes = attachment.bytes_added - plain_.bytes_added;
-    candidate.bytes_saved += times * bytes;
-    candidate.flops_saved += times * (attachment.flops_added - plain_.flops_added);
-    candidate.memory_saved += times * bytes;
-    candidate.latency_saved_ns += times * corrections_ns(plain_, attachment);
+    candidate.savings.bytes += times * bytes;
+    candidate.savings.flops += times * (attachment.flops_added - plain_.flops_added);
+    candidate.savings.memory += times * bytes;
+    candidate.savings.latency_ns += times * corrections_ns(plain_, attachment);
   }
 
   [[nodiscard]] std::string described(const fit::Attachment& attachment) const {

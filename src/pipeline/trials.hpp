@@ -15,9 +15,6 @@
 
 namespace repsim::pipeline {
 
-/// "0.912"
-std::string rounded(double value);
-
 struct Agreement {
   double fidelity = 0;
   double low = 0;  ///< lower end of the bootstrap interval that the settings ask for, else the fidelity
@@ -89,7 +86,7 @@ class Trials {
  private:
   verify::Forward original(ModelIndex receiver) const;
   double target(const planner::Candidate& candidate) const {
-    return settings_.min_fidelity_for(work_.models[candidate.receiver].prepared.name);
+    return settings_.min_fidelity_for(work_.models[candidate.cut.receiver].prepared.name);
   }
   fit::Attachment attachment_of(const planner::Candidate& candidate, const fit::AttachmentOptions& options) const;
   void compute_ahead(std::vector<graph::Splice> splices);
@@ -103,9 +100,7 @@ class Trials {
   Progress& progress_;
   const std::vector<verify::Forward> originals_;  // on the frames that measure; empty: as they are prepared
   std::map<int, verify::Reference> references_;   // what the originals find, per model
-  using Key = std::vector<std::vector<int>>;
-  static Key key(const planner::Candidate& candidate);
-  std::set<Key> gathered_;
+  std::set<std::pair<ModelIndex, std::vector<graph::Replacement>>> gathered_;  // cuts
   fit::Reuse on_tried_;
   capture::ValueCache on_frames_;
 };

@@ -8,6 +8,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/fit/predictors.hpp"
 #include "repsim/study.hpp"
 #include "search.hpp"
@@ -89,7 +90,7 @@ class DirectionStudy {
           continue;
         }
         log::debug(direction.receiver + "<-" + direction.donor + ": " + cut.receiver_layers.front() + " fidelity " +
-                   rounded(cut.fidelity));
+                   fixed3(cut.fidelity));
         measured.push_back(std::move(cut));
       }
     }

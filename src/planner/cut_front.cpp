@@ -56,7 +56,7 @@ std::vector<ExactCut> cuts_by_worst_offer(const CutProblem& problem, int most) {
   for (std::size_t i = 1; i <= wanted; ++i) {
     const std::int64_t bound = bounds[i * bounds.size() / wanted - 1];
     ExactCut cut = solver.solve(1, solver.total_cost() + 1, {}, bound);
-    if (!cut.layers.empty() && (cuts.empty() || cuts.back() != cut)) cuts.push_back(std::move(cut));
+    if (!cut.replacements.empty() && (cuts.empty() || cuts.back() != cut)) cuts.push_back(std::move(cut));
   }
   return cuts;
 }
@@ -80,10 +80,10 @@ std::vector<ExactCut> cuts_between(const CutProblem& problem, const std::vector<
     std::set<std::set<int>> seen;
     std::vector<Open> open;  // a heap, best first
     const auto expand = [&](const Open& from, int& left) {
-      for (const LayerIndex layer : from.cut.layers) {
+      for (const graph::Replacement& replaced : from.cut.replacements) {
         Open next;
         next.left_out = from.left_out;
-        next.left_out.insert(layer);
+        next.left_out.insert(replaced.receiver_layer);
         if (left == 0 || !seen.insert(next.left_out).second) continue;
         std::vector<bool> allowed(problem.offers.size(), true);
         for (const int one : next.left_out) allowed[one] = false;
@@ -91,7 +91,7 @@ std::vector<ExactCut> cuts_between(const CutProblem& problem, const std::vector<
         next.value = value_between(low, high, next.cut);
         --left;
         ++flows;
-        if (next.cut.layers.empty()) continue;
+        if (next.cut.replacements.empty()) continue;
         cuts.push_back(next.cut);
         open.push_back(std::move(next));
         std::push_heap(open.begin(), open.end(), worse);

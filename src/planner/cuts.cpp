@@ -74,18 +74,14 @@ std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const gr
   return same;
 }
 
-std::vector<int> donors_of(const Candidate& candidate) {
-  const std::set<int> donors(candidate.donors.begin(), candidate.donors.end());
-  return {donors.begin(), donors.end()};
-}
-
 std::vector<Candidate> worth_mixing(std::vector<Candidate> mixed, const std::vector<Candidate>& alone,
                                     Objective objective) {
   std::erase_if(mixed, [&](const Candidate& one) {
-    const std::vector<ModelIndex> donors = donors_of(one);
+    const std::vector<ModelIndex> donors = one.cut.donors();
     return std::any_of(alone.begin(), alone.end(), [&](const Candidate& other) {
-      return other.receiver == one.receiver && std::binary_search(donors.begin(), donors.end(), other.donors.front()) &&
-             saving_of(other, objective) >= saving_of(one, objective) &&
+      return other.cut.receiver == one.cut.receiver &&
+             std::binary_search(donors.begin(), donors.end(), other.cut.replacements.front().donor) &&
+             other.savings.of(objective) >= one.savings.of(objective) &&
              other.predicted_fidelity >= one.predicted_fidelity && other.cost <= one.cost;
     });
   });
@@ -93,7 +89,7 @@ std::vector<Candidate> worth_mixing(std::vector<Candidate> mixed, const std::vec
 }
 
 std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates, Objective objective) {
-  const auto saving = [&](std::size_t index) { return saving_of(candidates[index], objective); };
+  const auto saving = [&](std::size_t index) { return candidates[index].savings.of(objective); };
   std::vector<std::size_t> order(candidates.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::set<std::size_t> front;

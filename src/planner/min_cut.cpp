@@ -21,8 +21,6 @@ struct Arc {
 };
 using Flow = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, boost::no_property, Arc>;
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 std::int64_t weighted(const Offer& offer, std::int64_t cost_weight, std::int64_t saving_weight) {
   return cost_weight * offer.cost + saving_weight * offer.added;
 }
@@ -177,12 +175,10 @@ ExactCut CutSolver::solve(std::int64_t cost_weight, std::int64_t saving_weight, 
   }
   ExactCut cut;
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
-    const std::size_t op = at(program.layers[layer].op);
+    const OpIndex op = program.layers[layer].op;
     if (!reached[network_->needed[op]] || reached[network_->computed[op]]) continue;
     const Offer* offer = cheapest(problem_.offers[layer], cost_weight, saving_weight, most_cost);
-    cut.layers.push_back(static_cast<int>(layer));
-    cut.donors.push_back(offer->donor);
-    cut.donor_layers.push_back(offer->donor_layer);
+    cut.replacements.push_back({static_cast<LayerIndex>(layer), offer->from.donor, offer->from.donor_layer});
     cut.cost += offer->cost;
     cut.saving -= offer->added;
   }

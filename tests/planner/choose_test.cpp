@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error_matcher.hpp"
+#include "choice_rules.hpp"
 #include "repsim/planner.hpp"
 
 namespace repsim::planner {
@@ -16,51 +17,9 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-/// By the rules as they are written in the header, nothing else.
-bool allowed(const Choice& choice, const std::vector<int>& taken) {
-  std::vector<std::set<int>> donors(static_cast<std::size_t>(choice.models));
-  int shares = 0;
-  for (const int a : taken) {
-    if (a < 0) continue;
-    ++shares;
-    const ShareOption& receiver_program = choice.options[a];
-    for (const Supplied& supplied : receiver_program.supplied) {
-      donors[receiver_program.receiver].insert(supplied.donor);
-      for (const int b : taken) {
-        if (b < 0) continue;
-        const ShareOption& donor_program = choice.options[b];
-        if (donor_program.receiver != supplied.donor) continue;
-        for (const LayerIndex layer : supplied.layers) {
-          if (std::find(donor_program.unavailable.begin(), donor_program.unavailable.end(), layer) !=
-              donor_program.unavailable.end())
-            return false;
-        }
-      }
-    }
-  }
-  for (const auto& set : choice.nogoods) {
-    std::size_t together = 0;
-    for (const std::size_t option : set)
-      together += std::find(taken.begin(), taken.end(), static_cast<int>(option)) != taken.end() ? 1 : 0;
-    if (together == set.size()) return false;
-  }
-  // Transitive closure: a model that reaches itself is a cycle.
-  for (std::size_t round = 0; round < donors.size(); ++round) {
-    for (auto& of : donors) {
-      std::set<int> more = of;
-      for (const ModelIndex donor : of) more.insert(donors[donor].begin(), donors[donor].end());
-      of = more;
-    }
-  }
-  for (std::size_t model = 0; model < donors.size(); ++model) {
-    if (donors[model].count(static_cast<int>(model)) > 0) return false;
-  }
-  return choice.max_shares < 0 || shares <= choice.max_shares;
-}
-
 double brute_force(const Choice& choice, std::vector<int>& taken, ModelIndex receiver) {
   if (receiver == choice.models) {
-    if (!allowed(choice, taken)) return 0;
+    if (!test::allowed(choice, taken)) return 0;
     double value = 0;
     for (const int option : taken) value += option < 0 ? 0 : choice.options[option].value;
     return value;
@@ -127,7 +86,7 @@ TEST(Choose, EqualsBruteForceOnRandomModels) {
     const Choice choice = random_choice(random, 2 + round % 3, 4);
     std::vector<int> none(static_cast<std::size_t>(choice.models), -1);
     const Chosen chosen = choose(choice);
-    ASSERT_TRUE(allowed(choice, taken_of(choice, chosen))) << "round " << round;
+    ASSERT_TRUE(test::allowed(choice, taken_of(choice, chosen))) << "round " << round;
     ASSERT_NEAR(chosen.value, brute_force(choice, none, 0), 1e-9) << "round " << round;
     ASSERT_TRUE(chosen.proven);
     ASSERT_EQ(chosen.bound, chosen.value);
@@ -144,7 +103,7 @@ TEST(Choose, OutOfStepsStillBoundsTheOptimum) {
     const double best = choose(choice).value;
     choice.most_steps = 0;  // what the first way down finds
     const Chosen chosen = choose(choice);
-    ASSERT_TRUE(allowed(choice, taken_of(choice, chosen)));
+    ASSERT_TRUE(test::allowed(choice, taken_of(choice, chosen)));
     ASSERT_GE(chosen.bound, best - 1e-9) << "round " << round;
     ASSERT_LE(chosen.value, best + 1e-9) << "round " << round;
     unproven += chosen.proven ? 0 : 1;
@@ -201,7 +160,7 @@ TEST(Choose, EqualsBruteForceOnFamiliesOfModels) {
     const Choice choice = family_choice(seed, 3 + static_cast<int>(seed % 2), 1 + static_cast<int>(seed % 3), 2, 1);
     std::vector<int> none(static_cast<std::size_t>(choice.models), -1);
     const Chosen chosen = choose(choice);
-    ASSERT_TRUE(allowed(choice, taken_of(choice, chosen))) << "seed " << seed;
+    ASSERT_TRUE(test::allowed(choice, taken_of(choice, chosen))) << "seed " << seed;
     ASSERT_TRUE(chosen.proven) << "seed " << seed;
     ASSERT_NEAR(chosen.value, brute_force(choice, none, 0), 1e-6) << "seed " << seed;
   }
@@ -222,13 +181,13 @@ TEST(Choose, ProvesTheChoiceForSixteenModelsOfFamilies) {
     const double alone = std::accumulate(most.begin() + 1, most.end(), 0.0);
     const Chosen chosen = choose(choice);
     EXPECT_TRUE(chosen.proven) << "seed " << seed;
-    EXPECT_TRUE(allowed(choice, taken_of(choice, chosen))) << "seed " << seed;
+    EXPECT_TRUE(test::allowed(choice, taken_of(choice, chosen))) << "seed " << seed;
     EXPECT_LT(chosen.value, 0.95 * alone) << "seed " << seed;
     EXPECT_EQ(choose(choice).options, chosen.options) << "seed " << seed;
 
     choice.most_steps = 1;
     const Chosen early = choose(choice);
-    EXPECT_TRUE(allowed(choice, taken_of(choice, early))) << "seed " << seed;
+    EXPECT_TRUE(test::allowed(choice, taken_of(choice, early))) << "seed " << seed;
     EXPECT_LE(early.value, chosen.value + 1e-6) << "seed " << seed;
     EXPECT_GE(early.bound, chosen.value - 1e-6) << "seed " << seed;
   }

@@ -63,7 +63,8 @@ Case random_case(std::mt19937& random) {
     const int count = below(6) == 0 ? 0 : alternatives ? 1 + below(2) : 1;
     // Donors number their layers alike: only donor and layer together say which offer was taken.
     const int first = below(3);
-    for (int k = 0; k < count; ++k) offers.push_back({(first + k) % 3, static_cast<int>(i), below(6), below(12)});
+    for (int k = 0; k < count; ++k)
+      offers.push_back({{(first + k) % 3, static_cast<LayerIndex>(i)}, below(6), below(12)});
     one.problem.offers.push_back(offers);
   }
   return one;
@@ -140,14 +141,16 @@ std::vector<std::pair<std::int64_t, std::int64_t>> corners_of(const std::map<std
   return corners;
 }
 
+std::vector<LayerIndex> layers_of(const ExactCut& cut) { return graph::Cut{0, cut.replacements}.receiver_layers(); }
+
 /// The cut is what it says it is, and nothing in it is idle.
 void expect_consistent(const Case& one, const ExactCut& cut) {
   std::vector<int> taken(one.program.layers.size(), -1);
-  for (std::size_t i = 0; i < cut.layers.size(); ++i) {
-    const auto layer = static_cast<std::size_t>(cut.layers[i]);
+  for (const graph::Replacement& replacement : cut.replacements) {
+    const LayerIndex layer = replacement.receiver_layer;
     const auto& offers = one.problem.offers[layer];
     const auto found = std::find_if(offers.begin(), offers.end(), [&](const Offer& offer) {
-      return offer.donor == cut.donors[i] && offer.donor_layer == cut.donor_layers[i];
+      return offer.from == graph::DonorLayer{replacement.donor, replacement.donor_layer};
     });
     ASSERT_NE(found, offers.end());
     taken[layer] = static_cast<int>(found - offers.begin());
@@ -184,15 +187,16 @@ TEST(BestCut, OfSeveralDonorsIsNoWorseThanOfAnyAlone) {
     std::int64_t best_alone = 0;
     for (ModelIndex donor = 0; donor < 3; ++donor) {
       CutProblem alone = one.problem;
-      for (auto& offers : alone.offers) std::erase_if(offers, [&](const Offer& offer) { return offer.donor != donor; });
+      for (auto& offers : alone.offers)
+        std::erase_if(offers, [&](const Offer& offer) { return offer.from.donor != donor; });
       const ExactCut cut = best_cut(alone, 7, 2);
-      for (const int from : cut.donors) ASSERT_EQ(from, donor);
+      for (const graph::Replacement& replacement : cut.replacements) ASSERT_EQ(replacement.donor, donor);
       best_alone = std::max(best_alone, 2 * cut.saving - 7 * cut.cost);
     }
     ASSERT_GE(2 * mixed.saving - 7 * mixed.cost, best_alone) << "round " << round;
     if (2 * mixed.saving - 7 * mixed.cost == best_alone) continue;
     ++better;
-    ASSERT_GT(std::set<int>(mixed.donors.begin(), mixed.donors.end()).size(), 1U) << "round " << round;
+    ASSERT_GT((graph::Cut{0, mixed.replacements}.donors().size()), 1U) << "round " << round;
   }
   EXPECT_GT(better, 100);
 }
@@ -233,9 +237,9 @@ TEST(CutsByWorstOffer, AreTheLargestSavingUnderEachBound) {
     for (const ExactCut& cut : cuts_by_worst_offer(one.problem, 10)) {
       expect_consistent(one, cut);
       std::int64_t worst = 0;
-      for (std::size_t i = 0; i < cut.layers.size(); ++i) {
-        for (const Offer& offer : one.problem.offers[cut.layers[i]]) {
-          if (offer.donor == cut.donors[i] && offer.donor_layer == cut.donor_layers[i])
+      for (const graph::Replacement& replacement : cut.replacements) {
+        for (const Offer& offer : one.problem.offers[replacement.receiver_layer]) {
+          if (offer.from == graph::DonorLayer{replacement.donor, replacement.donor_layer})
             worst = std::max(worst, offer.cost);
         }
       }
@@ -303,19 +307,19 @@ TEST(BestCut, FreesAParameterOnlyWhenAllThatReadItHaveGone) {
   Case one = tied();
   one.problem.program = &one.program;
   const ExactCut cut = best_cut(one.problem, 1, 1);
-  EXPECT_THAT(cut.layers, ElementsAre(1));  // the first alone would free nothing, though it costs less
+  EXPECT_THAT(layers_of(cut), ElementsAre(1));  // the first alone would free nothing, though it costs less
   EXPECT_EQ(cut.saving, 400);
   one.program.results = {0, 2};
-  EXPECT_THAT(best_cut(one.problem, 1, 1).layers, ElementsAre(0, 1));
+  EXPECT_THAT(layers_of(best_cut(one.problem, 1, 1)), ElementsAre(0, 1));
 }
 
 TEST(BestCut, WeighsWhatAnAdapterAdds) {
   Case one = tied();
   one.problem.program = &one.program;
   one.problem.offers[1][0].added = 399;
-  EXPECT_THAT(best_cut(one.problem, 1, 1).layers, IsEmpty());  // it saves 1 for a cost of 2
+  EXPECT_THAT(layers_of(best_cut(one.problem, 1, 1)), IsEmpty());  // it saves 1 for a cost of 2
   one.problem.offers[1][0].added = 397;
-  EXPECT_THAT(best_cut(one.problem, 1, 1).layers, ElementsAre(1));
+  EXPECT_THAT(layers_of(best_cut(one.problem, 1, 1)), ElementsAre(1));
 }
 
 TEST(BestCut, RefusesNumbersThatWouldOverflow) {

@@ -219,13 +219,14 @@ TEST_F(Shortlist, LeavesOutLayersThatMayNotBeGiven) {
 // Oracle: every pair compared, for each of the two measures of harm. Values on a coarse grid, so that ties are common.
 // A mixed cut limits two donors: it must be better than what one of them gives alone, in one respect at least.
 TEST(WorthMixing, LeavesOutWhatOneOfItsDonorsGivesAsWell) {
-  const auto candidate = [](std::vector<ModelIndex> donors, double predicted, double cost, std::int64_t bytes) {
+  const auto candidate = [](const std::vector<ModelIndex>& donors, double predicted, double cost, std::int64_t bytes) {
     Candidate one;
-    one.receiver = 0;
-    one.donors = std::move(donors);
+    one.cut.receiver = 0;
+    for (std::size_t i = 0; i < donors.size(); ++i)
+      one.cut.replacements.push_back({static_cast<LayerIndex>(i), donors[i], 0});
     one.predicted_fidelity = predicted;
     one.cost = cost;
-    one.bytes_saved = bytes;
+    one.savings.bytes = bytes;
     return one;
   };
   const std::vector<Candidate> alone{candidate({1, 1}, 0.9, 0.2, 100), candidate({3}, 0.99, 0.01, 1000)};
@@ -236,7 +237,7 @@ TEST(WorthMixing, LeavesOutWhatOneOfItsDonorsGivesAsWell) {
   EXPECT_EQ(kept(candidate({2, 1, 1}, 0.9, 0.2, 101)), 1U);
   EXPECT_EQ(kept(candidate({1, 3}, 0.95, 0.1, 500)), 0U);
   Candidate other = candidate({1, 3}, 0.95, 0.1, 500);
-  other.receiver = 2;
+  other.cut.receiver = 2;
   EXPECT_EQ(kept(other), 1U);  // another model's candidates do not beat it
 }
 
@@ -246,13 +247,13 @@ TEST(ParetoFront, EqualsBruteForceOnRandomCandidates) {
     const Objective objective = round % 2 == 0 ? Objective::kBytes : Objective::kFlops;
     std::vector<Candidate> candidates(random() % 12);
     for (Candidate& one : candidates) {
-      one.bytes_saved = static_cast<std::int64_t>(random() % 6);
-      one.flops_saved = static_cast<std::int64_t>(random() % 6);
+      one.savings.bytes = static_cast<std::int64_t>(random() % 6);
+      one.savings.flops = static_cast<std::int64_t>(random() % 6);
       one.predicted_fidelity = static_cast<double>(random() % 6) / 5;
       one.cost = static_cast<double>(random() % 6) / 5;
     }
     const auto saving = [&](std::size_t i) {
-      return objective == Objective::kBytes ? candidates[i].bytes_saved : candidates[i].flops_saved;
+      return objective == Objective::kBytes ? candidates[i].savings.bytes : candidates[i].savings.flops;
     };
     const auto beaten = [&](std::size_t i, auto&& good) {
       for (std::size_t j = 0; j < candidates.size(); ++j) {

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "repsim/pipeline.hpp"
+#include "repsim/search.hpp"
+#include "workspace.hpp"
+
+namespace repsim::pipeline {
+
+/// "1.5 kB", "12000 FLOPs a frame"
+std::string saving_text(std::int64_t saving, planner::Objective objective);
+
+/// Writes what a search does to the log. @param work,settings  outlive it
+class SearchLog : public planner::SearchObserver {
+ public:
+  SearchLog(const Settings& settings, const Workspace& work);
+
+  /// What would be chosen if predictions were fidelities, and how far from the bound: planning without measuring.
+  void chosen_by_prediction(std::size_t candidates, const planner::Chosen& chosen) const;
+
+  void choice_not_proven(const planner::Choice& choice, const planner::Chosen& chosen) override;
+  void measured(const planner::CandidateRecord& record) override;
+  void nothing_within_budget() override;
+  void out_of_time() override;
+  void no_other_choice_saves_more() override;
+  void predictions_compared(std::size_t trials, std::size_t within_interval, double mean_error) override;
+
+ private:
+  const Settings& settings_;
+  const Workspace& work_;
+  std::vector<std::string> model_names_;
+};
+
+}  // namespace repsim::pipeline

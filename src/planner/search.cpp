@@ -1,0 +1,188 @@
+#include "repsim/search.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "search_limits.hpp"
+
+namespace repsim::planner {
+
+Search::Search(SearchInput input, SearchOptions options, Evaluator& evaluator, SearchObserver& observer)
+    : input_(std::move(input)), options_(std::move(options)), evaluator_(evaluator), observer_(observer) {
+  for (const Candidate& candidate : input_.candidates) records_.push_back({candidate, std::nullopt, {}});
+  status_.resize(input_.options.size(), Status::kOpen);
+}
+
+SearchResult Search::run() {
+  best_ = {};
+  maximize_fidelity_ = options_.bytes_to_save && *options_.bytes_to_save > 0;
+  if (maximize_fidelity_) {
+    keep_most_fidelity();
+    if (best_.options.empty()) observer_.nothing_within_budget();
+    maximize_fidelity_ = !best_.options.empty();
+  }
+  const bool models_fit = options_.bytes_to_save && *options_.bytes_to_save <= 0;
+  if (!maximize_fidelity_ && !models_fit) save_most();
+  return result();
+}
+
+void Search::complete() {
+  const OptionOf of_receiver = by_receiver(best_.options);
+  for (const Option option : best_.options) (void)complete(chain_of(of_receiver, option));
+}
+
+void Search::refuse(ModelIndex receiver, double fidelity) {
+  const OptionOf of_receiver = by_receiver(best_.options);
+  const Chain chain = chain_of(of_receiver, of_receiver.at(receiver));
+  Trial& trial = trials_.at(chain);
+  trial.holds = false;
+  trial.fidelity = fidelity;
+  CandidateRecord& record = records_[trial.record];
+  record.measured_fidelity = fidelity;
+  record.reason = {.kind = Reason::Kind::kRefused, .fidelity = fidelity, .target = target(chain.back())};
+  drop(chain);
+  // The trial was spent in vain: its group gets it back, and with it the options for which none was left.
+  const Group of = group(chain.back());
+  ++refused_of_[of];
+  std::erase_if(untried_, [&](Option option) {
+    if (group(option) != of) return false;
+    status_[option] = Status::kOpen;
+    if (!records_[option].measured_fidelity) records_[option].reason = {};
+    return true;
+  });
+}
+
+/// With the least corrections that the option is known to need.
+double Search::saving(Option option) const {
+  const auto deferred = deferred_.find(option);
+  const Savings& savings = deferred == deferred_.end() ? candidate(option).savings : deferred->second;
+  return static_cast<double>(savings.of(options_.objective));
+}
+
+Search::Group Search::group(Option option) const {
+  const ShareOption& one = input_.options[option];
+  return {one.receiver, one.supplied.size() == 1 ? one.supplied.front().donor : -1};
+}
+
+Search::OptionOf Search::by_receiver(const std::vector<Option>& options) const {
+  OptionOf result;
+  for (const Option option : options) result[input_.options[option].receiver] = option;
+  return result;
+}
+
+Search::Chain Search::chain_of(const OptionOf& of_receiver, Option option) const {
+  Chain chain;
+  append_chain(of_receiver, option, chain);
+  return chain;
+}
+
+void Search::append_chain(const OptionOf& of_receiver, Option option, Chain& chain) const {
+  for (const Supplied& supplied : input_.options[option].supplied) {
+    const auto taking = of_receiver.find(supplied.donor);
+    if (taking != of_receiver.end() && std::find(chain.begin(), chain.end(), taking->second) == chain.end())
+      append_chain(of_receiver, taking->second, chain);
+  }
+  chain.push_back(option);
+}
+
+Chosen Search::choose_by_prediction() const {
+  return choose([&](Option i) { return candidate(i).r2 >= target(i) ? saving(i) : 0.0; });
+}
+
+/// The choice of largest value among the options that are not out.
+Chosen Search::choose(const std::function<double(Option)>& value) const {
+  Choice choice;
+  choice.models = static_cast<int>(input_.targets.size());
+  choice.options = input_.options;
+  for (Option i = 0; i < choice.options.size(); ++i)
+    choice.options[i].value = status_[i] == Status::kOut ? 0 : value(i);
+  choice.nogoods = nogoods_;
+  choice.max_shares = static_cast<int>(options_.max_shares.value_or(-1));
+  const Chosen chosen = planner::choose(choice);
+  if (!chosen.proven) observer_.choice_not_proven(choice, chosen);
+  return chosen;
+}
+
+/// Looks for the largest saving that keeps all targets. It measures what promises most beyond what is already sure, and
+/// ends when no choice among the options that are not out saves more than the best that held.
+void Search::save_most() {
+  while (!out_of_time()) {
+    const Chosen most = choose([&](Option i) { return saving(i); });
+    if (most.bound <= best_.value * (1 + kEqual)) {
+      observer_.no_other_choice_saves_more();
+      return;
+    }
+    const Chosen likely = most_promising();
+    const std::size_t measured = trials_.size(), nogoods = nogoods_.size();
+    const std::int64_t deferred = times_deferred_;
+    const double value = best_.value;
+    const auto learnt = [&] {
+      return trials_.size() > measured || nogoods_.size() > nogoods || best_.value > value ||
+             times_deferred_ > deferred;
+    };
+    measure(likely.options);
+    if (!learnt()) measure(most.options);
+    const bool moved = learnt() || out_of_trials_;
+    out_of_trials_ = false;
+    if (!moved) return;  // planner::choose() is out of steps and may repeat itself
+  }
+}
+
+/// An option promises what its receiver saves already, plus what it would save beyond that times its chance.
+Chosen Search::most_promising() const {
+  std::map<ModelIndex, double> sure;  // what the best combination saves
+  for (const Option option : best_.options) sure[input_.options[option].receiver] = saving(option);
+  return choose([&](Option i) {
+    const auto found = sure.find(input_.options[i].receiver);
+    const double base = found == sure.end() ? 0 : found->second;
+    const bool chosen = std::find(best_.options.begin(), best_.options.end(), i) != best_.options.end();
+    if (status_[i] == Status::kHolds || chosen) return saving(i);
+    return saving(i) > base ? base + chance(i) * (saving(i) - base) : chance(i) * saving(i);
+  });
+}
+
+/// Looks for the best worst fidelity of all combinations that fit into the budget: measures the combination whose worst
+/// estimate is best, until no combination that was not measured promises more.
+void Search::keep_most_fidelity() {
+  const auto bytes_to_save = static_cast<double>(*options_.bytes_to_save);
+  while (!out_of_time()) {
+    std::vector<double> estimates;
+    std::set<double> levels;
+    for (Option i = 0; i < input_.options.size(); ++i) {
+      estimates.push_back(estimate(i));
+      if (status_[i] != Status::kOut) levels.insert(estimates.back());
+    }
+    const std::vector<double> ascending(levels.begin(), levels.end());
+    const auto at_level = [&](double level) {
+      return choose(
+          [&](Option i) { return estimates[i] >= level ? static_cast<double>(candidate(i).savings.bytes) : 0.0; });
+    };
+    // A lower level allows more options, so what fits at one level fits at all below: bisect.
+    std::size_t low = 0, high = ascending.size();
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (at_level(ascending[middle]).value >= bytes_to_save * (1 - kEqual)) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    if (low == 0) return;
+    const double level = ascending[low - 1];
+    if (!best_.options.empty() && level <= best_.worst_fidelity + kEqual) return;
+    const std::size_t measured = trials_.size(), nogoods = nogoods_.size();
+    measure(at_level(level).options);
+    if (trials_.size() == measured && nogoods_.size() == nogoods && !out_of_trials_) return;
+    out_of_trials_ = false;
+  }
+}
+
+bool Search::out_of_time() {
+  if (options_.deadline == SearchOptions::Clock::time_point::max() || options_.now() < options_.deadline) return false;
+  if (!timed_out_) observer_.out_of_time();
+  timed_out_ = true;
+  return true;
+}
+
+}  // namespace repsim::planner

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "repsim/predictor.hpp"
+#include "repsim/search.hpp"
+#include "search_limits.hpp"
+
+namespace repsim::planner {
+namespace {
+
+constexpr double kLeastChance = 0.05;        // of an option, though one of better prediction missed its target
+constexpr double kMostChance = 0.9;          // of an option, where one of worse prediction held
+constexpr double kLeastHalfWidth = 1e-3;     // of an interval, from the prediction to an end
+constexpr double kDeviations = 1.645;        // standard deviations from the middle to an end of a nine-in-ten interval
+constexpr double kLossPerUnexplained = 0.5;  // lost fidelity per 1 - R2 before anything is measured
+
+/// What is known of a candidate before its trial.
+PredictorValues predictors_of(const Candidate& candidate) {
+  PredictorValues predictors;
+  predictors.fill(std::numeric_limits<double>::quiet_NaN());
+  predictors[index_of(Predictor::kSimilarity)] = candidate.similarity;
+  predictors[index_of(Predictor::kR2)] = candidate.r2;
+  return predictors;
+}
+
+}  // namespace
+
+/// How likely an option keeps its target: by its prediction where its group has one with an interval. Before that, the
+/// chance is lowest at the best R2 that missed its target and highest at the worst that held, linear between. The
+/// chance orders trials and is never 0: a prediction rules nothing out.
+double Search::chance(Option option) const {
+  if (const auto& interval = candidate(option).predicted_interval) {
+    const double predicted = candidate(option).predicted_fidelity, margin = predicted - target(option);
+    const double half_width =
+        std::max(kLeastHalfWidth, margin > 0 ? predicted - interval->low : interval->high - predicted);
+    const double normal = std::erfc(-margin / half_width * kDeviations / std::numbers::sqrt2) / 2;
+    return std::clamp(normal, kLeastChance, kMostChance);
+  }
+  double best_miss = 0, worst_hold = 1;
+  bool held = false;
+  for (const auto& [chain, trial] : trials_) {
+    if (chain.size() != 1 || group(chain.front()) != group(option)) continue;
+    const double r2 = candidate(chain.front()).r2;
+    if (trial.holds) {
+      worst_hold = std::min(worst_hold, r2);
+      held = true;
+    } else {
+      best_miss = std::max(best_miss, r2);
+    }
+  }
+  const double r2 = candidate(option).r2;
+  if (held && r2 >= worst_hold) return kMostChance;
+  if (r2 <= best_miss) return kLeastChance * (1 + r2) / 2;
+  return kLeastChance + (kMostChance - kLeastChance) * (r2 - best_miss) / std::max(kEqual, worst_hold - best_miss);
+}
+
+/// The fidelity of an option: measured, predicted, or from the loss per 1 - R2 of the trial of its group that is
+/// nearest in R2.
+double Search::estimate(Option option) const {
+  const CandidateRecord& one = records_[option];
+  if (one.measured_fidelity) return *one.measured_fidelity;
+  if (one.candidate.predicted_interval) return one.candidate.predicted_fidelity;
+  double factor = kLossPerUnexplained, nearest = 2;
+  for (const auto& [chain, trial] : trials_) {
+    if (chain.size() != 1 || group(chain.front()) != group(option)) continue;
+    const double r2 = candidate(chain.front()).r2;
+    const double distance = std::abs(r2 - one.candidate.r2);
+    if (distance >= nearest || r2 >= 1) continue;
+    nearest = distance;
+    factor = (1 - trial.fidelity) / (1 - r2);
+  }
+  return std::clamp(1 - factor * (1 - one.candidate.r2), 0.0, 1.0);
+}
+
+/// Predicts the options of a group that were not measured from those that were.
+void Search::predict_others(const Group& of) {
+  std::vector<PredictorValues> predictors;
+  std::vector<double> fidelity;
+  std::vector<bool> measured(input_.options.size(), false);
+  for (const auto& [chain, trial] : trials_) {
+    if (chain.size() != 1 || group(chain.front()) != of || !trial.measured) continue;
+    measured[chain.front()] = true;
+    predictors.push_back(predictors_of(candidate(chain.front())));
+    fidelity.push_back(trial.fidelity);
+  }
+  if (predictors.size() < Calibration::kFewest) return;
+  const Calibration calibration(predictors, fidelity, /*trial=*/false);
+  for (Option i = 0; i < input_.options.size(); ++i) {
+    if (measured[i] || group(i) != of) continue;
+    const Predicted predicted = calibration.predict(predictors_of(candidate(i)));
+    records_[i].candidate.predicted_fidelity = predicted.fidelity;
+    records_[i].candidate.predicted_interval = {predicted.low, predicted.high};
+  }
+}
+
+}  // namespace repsim::planner

@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <cmath>
+
+#include "repsim/search.hpp"
+
+namespace repsim::planner {
+namespace {
+
+bool gives(ModelIndex model, const graph::Cut& cut) {
+  return std::any_of(cut.replacements.begin(), cut.replacements.end(),
+                     [&](const graph::Replacement& one) { return one.donor == model; });
+}
+
+}  // namespace
+
+SearchResult Search::result() const {
+  compare_predictions();
+  SearchResult found;
+  found.records = records_;
+  const OptionOf of_receiver = by_receiver(best_.options);
+  for (const Option option : best_.options) {
+    const Trial& trial = trials_.at(chain_of(of_receiver, option));
+    found.records[trial.record].reason = {.kind = maximize_fidelity_ ? Reason::Kind::kChosenBestFidelity
+                                                                     : Reason::Kind::kChosenLargestSaving};
+    found.shares.push_back({trial.record, trial.share, trial.max_gain});
+  }
+  for (CandidateRecord& one : found.records) {
+    if (one.reason.kind != Reason::Kind::kNone) continue;
+    one.reason = timed_out_ ? Reason{.kind = Reason::Kind::kOutOfTime} : reason_not_tried(one.candidate, found.shares);
+  }
+  return found;
+}
+
+/// Why a candidate was not worth a trial.
+Reason Search::reason_not_tried(const Candidate& candidate, const std::vector<SelectedShare>& shares) const {
+  using Kind = Reason::Kind;
+  if (options_.bytes_to_save && *options_.bytes_to_save <= 0) return {.kind = Kind::kModelsFit};
+  const auto cut_of = [&](const SelectedShare& share) -> const graph::Cut& {
+    return records_[share.record].candidate.cut;
+  };
+  for (const SelectedShare& share : shares) {
+    if (cut_of(share).receiver == candidate.cut.receiver) return {.kind = Kind::kReceiverTakesAnother};
+  }
+  for (const SelectedShare& share : shares) {
+    const ModelIndex other = cut_of(share).receiver;
+    if (gives(other, candidate.cut)) return {.kind = Kind::kDonorTakes, .models = {other}};
+    if (gives(candidate.cut.receiver, cut_of(share))) return {.kind = Kind::kReceiverGives, .models = {other}};
+  }
+  return {.kind = Kind::kNoBetterChoice};
+}
+
+/// Compares trials with the predictions that had an interval.
+void Search::compare_predictions() const {
+  std::size_t trials = 0, within = 0;
+  double error = 0;
+  for (const CandidateRecord& one : records_) {
+    const auto& interval = one.candidate.predicted_interval;
+    if (!one.measured_fidelity || !interval) continue;
+    const double measured = *one.measured_fidelity;
+    ++trials;
+    within += interval->low <= measured && measured <= interval->high ? 1 : 0;
+    error += std::abs(one.candidate.predicted_fidelity - measured);
+  }
+  if (trials > 0) observer_.predictions_compared(trials, within, error / static_cast<double>(trials));
+}
+
+/// The donors of the chain's last option that take layers themselves.
+std::vector<ModelIndex> Search::taking_donors(const Chain& chain) const {
+  const OptionOf of_receiver = by_receiver(chain);
+  std::vector<ModelIndex> taking;
+  for (const Supplied& supplied : input_.options[chain.back()].supplied) {
+    if (of_receiver.count(supplied.donor) > 0) taking.push_back(supplied.donor);
+  }
+  return taking;
+}
+
+}  // namespace repsim::planner

@@ -1,0 +1,247 @@
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "repsim/base/error.hpp"
+#include "repsim/search.hpp"
+#include "search_limits.hpp"
+
+namespace repsim::planner {
+
+/// Measures what is not known of these options together, donors first. Those that hold may become the best combination.
+void Search::measure(const std::vector<Option>& options) {
+  const OptionOf of_receiver = by_receiver(options);
+  std::vector<Chain> chains;
+  for (const Option option : options) chains.push_back(chain_of(of_receiver, option));
+  // A donor's chain is part of those of its receivers, so it is shorter.
+  std::stable_sort(chains.begin(), chains.end(), [](auto& a, auto& b) { return a.size() < b.size(); });
+  std::set<Option> holding;
+  Combination combination;
+  for (const Chain& chain : chains) {
+    if (!std::all_of(chain.begin(), chain.end() - 1, [&](Option donor) { return holding.count(donor) > 0; })) continue;
+    if (trials_.count(chain) == 0 && !out_of_time()) try_chain(chain);
+    const auto trial = trials_.find(chain);
+    if (trial == trials_.end() || !trial->second.holds) continue;
+    const bool gives = std::any_of(chains.begin(), chains.end(), [&](const Chain& other) {
+      return std::find(other.begin(), other.end() - 1, chain.back()) != other.end() - 1;
+    });
+    if (gives && !complete(chain)) continue;
+    holding.insert(chain.back());
+    combination.options.push_back(chain.back());
+    combination.value += saving(chain.back());
+    combination.worst_fidelity = std::min(combination.worst_fidelity, trial->second.fidelity);
+  }
+  offer(combination);
+}
+
+void Search::offer(const Combination& combination) {
+  if (combination.options.empty()) return;
+  if (maximize_fidelity_) {
+    double bytes = 0;
+    for (const Option option : combination.options) bytes += static_cast<double>(candidate(option).savings.bytes);
+    if (bytes < static_cast<double>(*options_.bytes_to_save)) return;
+    if (!best_.options.empty() && combination.worst_fidelity <= best_.worst_fidelity) return;
+  } else if (combination.value <= best_.value) {
+    return;
+  }
+  best_ = combination;
+}
+
+void Search::try_chain(const Chain& chain) {
+  const Option option = chain.back();
+  if (!trials_left(group(option))) {
+    run_out_of_trials(chain);
+    return;
+  }
+  if (deferred_.count(option) == 0) ++trials_of_[group(option)];
+  Trial trial;
+  // Each trial has a record: the option's own, or a copy where the option was measured on other donors before.
+  trial.record = option;
+  if (records_[option].measured_fidelity) {
+    records_.push_back(records_[option]);
+    trial.record = records_.size() - 1;
+  }
+  // If one candidate cannot be computed, the search goes on with the others.
+  try {
+    if (chain.size() == 1) prepare_ahead(option);
+    const Measurement measurement =
+        evaluator_.measure(records_[trial.record].candidate, donor_shares(chain), [&](const Savings& corrected) {
+          return maximize_fidelity_ || chain.size() > 1 ||
+                 could_beat_the_best(option, static_cast<double>(corrected.of(options_.objective)));
+        });
+    if (defer(option, measurement)) return;
+    trial.candidate = records_[trial.record].candidate;
+    note(chain, measurement, trial);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    records_[trial.record].reason = {.kind = Reason::Kind::kNotComputable, .problem = error.problem()};
+    observer_.measured(records_[trial.record]);
+  }
+  deferred_.erase(option);
+  if (!trial.holds) drop(chain);
+  if (trial.holds && chain.size() == 1) status_[option] = Status::kHolds;
+  trials_.emplace(chain, std::move(trial));
+  if (chain.size() == 1) predict_others(group(option));
+}
+
+void Search::run_out_of_trials(const Chain& chain) {
+  const Option option = chain.back();
+  if (chain.size() == 1) {
+    untried_.push_back(option);
+    // An option that was measured on donors with shares has its reason.
+    if (!records_[option].measured_fidelity)
+      records_[option].reason = {.kind = Reason::Kind::kOutOfTrials, .max_trials = options_.max_trials};
+  }
+  drop_untried(chain);
+  out_of_trials_ = true;
+}
+
+/// The trial of a share that the test frames refuse does not count, up to max_trials such shares: what is left of its
+/// group may save less for want of trials alone.
+bool Search::trials_left(const Group& of) const {
+  const auto count = [&](const std::map<Group, std::int64_t>& counts) {
+    const auto found = counts.find(of);
+    return found == counts.end() ? 0 : found->second;
+  };
+  return count(trials_of_) < options_.max_trials + std::min(count(refused_of_), options_.max_trials);
+}
+
+/// Prepares this option together with those that the search may try next.
+void Search::prepare_ahead(Option option) {
+  if (evaluator_.prepared(candidate(option))) return;
+  std::vector<Candidate> together{candidate(option)};
+  for (const Option other : preparable_with(option)) {
+    if (together.size() >= options_.prepare_together) break;
+    together.push_back(candidate(other));
+  }
+  // A candidate that cannot be computed fails again in its own trial.
+  try {
+    evaluator_.prepare(together);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+  }
+}
+
+/// Options that may be tried next for the same receiver, or between the same models in the other direction, and that
+/// are not prepared. The most promising come first, receivers in turn: what one receiver may save says nothing about
+/// another one.
+std::vector<Search::Option> Search::preparable_with(Option option) const {
+  const auto models_of = [&](Option i) {
+    std::set<ModelIndex> models{input_.options[i].receiver};
+    for (const Supplied& supplied : input_.options[i].supplied) models.insert(supplied.donor);
+    return models;
+  };
+  const std::set<ModelIndex> models = models_of(option);
+  std::vector<std::pair<double, Option>> next;  // by promise, negative
+  for (Option i = 0; i < input_.options.size(); ++i) {
+    const bool related = input_.options[i].receiver == input_.options[option].receiver || models_of(i) == models;
+    const bool open = i != option && related && status_[i] == Status::kOpen && !records_[i].measured_fidelity &&
+                      trials_left(group(i));
+    if (open && !evaluator_.prepared(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
+  }
+  std::sort(next.begin(), next.end());
+  std::map<ModelIndex, std::size_t> taken{{input_.options[option].receiver, 1}};
+  std::vector<std::pair<std::size_t, Option>> in_turns;
+  for (const auto& [promise, i] : next) in_turns.emplace_back(taken[input_.options[i].receiver]++, i);
+  std::stable_sort(in_turns.begin(), in_turns.end(), [](auto& a, auto& b) { return a.first < b.first; });
+  std::vector<Option> result;
+  for (const auto& [turn, i] : in_turns) result.push_back(i);
+  return result;
+}
+
+/// Whether any choice with this option, at this saving, could save more than the best that held, if all other options
+/// held.
+bool Search::could_beat_the_best(Option option, double saving_then) const {
+  double force = 1;  // more than all others together: the choice takes the option
+  for (Option i = 0; i < input_.options.size(); ++i) force += saving(i);
+  const Chosen chosen = choose([&](Option i) {
+    if (i == option) return saving_then + force;
+    return input_.options[i].receiver == input_.options[option].receiver ? 0.0 : saving(i);
+  });
+  return chosen.bound - force > best_.value * (1 + kEqual);
+}
+
+/// An option whose corrections save too little to be fitted stays open: it may be of use once the test frames refuse
+/// what is better.
+bool Search::defer(Option option, const Measurement& measurement) {
+  if (!measurement.deferred_savings) return false;
+  // The search learns nothing from an option that it defers again at the same saving, and must turn to another one.
+  const auto [known, is_new] = deferred_.emplace(option, *measurement.deferred_savings);
+  if (is_new || known->second.of(options_.objective) != measurement.deferred_savings->of(options_.objective))
+    ++times_deferred_;
+  known->second = *measurement.deferred_savings;
+  records_[option].reason = {.kind = Reason::Kind::kDeferred, .fidelity = measurement.fidelity};
+  observer_.measured(records_[option]);
+  return true;
+}
+
+std::vector<FittedShareId> Search::donor_shares(const Chain& chain) const {
+  const OptionOf of_receiver = by_receiver(chain);
+  std::vector<FittedShareId> shares;
+  for (const Option donor : chain) {
+    if (donor != chain.back()) shares.push_back(trials_.at(chain_of(of_receiver, donor)).share);
+  }
+  return shares;
+}
+
+/// A trial fits on a part of the data. What the plan keeps, and what others are fitted on, is fitted completely.
+/// @return whether the share then holds
+bool Search::complete(const Chain& chain) {
+  Trial& trial = trials_.at(chain);
+  if (!trial.holds || trial.max_gain == 0) return trial.holds;
+  note(chain, evaluator_.complete(trial.share, donor_shares(chain)), trial);
+  if (!trial.holds) drop(chain);
+  return trial.holds;
+}
+
+/// Writes down what a trial or a complete fit found.
+void Search::note(const Chain& chain, const Measurement& measurement, Trial& trial) {
+  const double wanted = target(chain.back());
+  trial.measured = true;
+  trial.fidelity = measurement.fidelity;
+  trial.share = measurement.share;
+  trial.max_gain = measurement.max_gain;
+  trial.candidate.savings = measurement.savings;
+  trial.holds = measurement.lower() >= wanted - measurement.max_gain;
+  CandidateRecord& record = records_[trial.record];
+  record.candidate = trial.candidate;
+  record.measured_fidelity = measurement.fidelity;
+  record.reason = {.kind = measurement.lower() >= wanted ? Reason::Kind::kHolds
+                           : trial.holds                 ? Reason::Kind::kNear
+                                                         : Reason::Kind::kBelow,
+                   .fidelity = measurement.fidelity,
+                   .low = measurement.low,
+                   .target = wanted,
+                   .models = taking_donors(chain)};
+  observer_.measured(record);
+}
+
+void Search::drop(const Chain& chain) {
+  if (chain.size() == 1) {
+    status_[chain.front()] = Status::kOut;
+  } else {
+    nogoods_.push_back(chain);
+  }
+}
+
+/// Drops a chain for which no trial is left. An option on donors with shares is dropped together with everything that
+/// one of these donors takes beside, unless a trial that holds contains both: there are many such chains, and none can
+/// be tried any more.
+void Search::drop_untried(const Chain& chain) {
+  const Option option = chain.back();
+  for (const Supplied& supplied : input_.options[option].supplied) {
+    const auto taking = std::find_if(chain.begin(), chain.end() - 1,
+                                     [&](Option one) { return input_.options[one].receiver == supplied.donor; });
+    if (taking == chain.end() - 1) continue;
+    const bool held = std::any_of(trials_.begin(), trials_.end(), [&](const auto& known) {
+      const auto& [other, trial] = known;
+      return trial.holds && other.back() == option && std::find(other.begin(), other.end(), *taking) != other.end();
+    });
+    if (held) continue;
+    nogoods_.push_back({*taking, option});
+    return;
+  }
+  drop(chain);
+}
+
+}  // namespace repsim::planner

@@ -1,0 +1,69 @@
+#include "repsim/reason_text.hpp"
+
+#include <vector>
+
+#include "repsim/base/text.hpp"
+
+namespace repsim::report {
+
+std::string measured_text(const planner::Reason& reason) {
+  std::string text = fixed3(reason.fidelity);
+  if (reason.low) text += " (lower end " + fixed3(*reason.low) + ")";
+  return text;
+}
+
+std::string taking_donors_text(const planner::Reason& reason, std::span<const std::string> model_names) {
+  if (reason.models.empty()) return {};
+  std::vector<std::string> names;
+  for (const ModelIndex model : reason.models) names.push_back(model_names[model]);
+  const std::string all = join(names, "+");
+  return names.size() == 1 ? " on a " + all + " that takes layers itself"
+                           : " on " + all + " that take layers themselves";
+}
+
+std::string reason_text(const planner::CandidateRecord& record, std::span<const std::string> model_names) {
+  using Kind = planner::Reason::Kind;
+  const planner::Reason& reason = record.reason;
+  const std::string& receiver = model_names[record.candidate.cut.receiver];
+  switch (reason.kind) {
+    case Kind::kNone:
+      return {};
+    case Kind::kChosenLargestSaving:
+      return "largest saving that keeps the fidelity";
+    case Kind::kChosenBestFidelity:
+      return "best worst fidelity within the budget";
+    case Kind::kHolds:
+      return "keeps the fidelity" + taking_donors_text(reason, model_names) + ", another choice is better";
+    case Kind::kNear:
+      return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) + " is near " +
+             fixed3(reason.target) + ", another choice is better";
+    case Kind::kBelow:
+      return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) + " is below " +
+             fixed3(reason.target);
+    case Kind::kRefused:
+      return "fidelity " + fixed3(reason.fidelity) + " of the written bundle on the frames that judge is below " +
+             fixed3(reason.target);
+    case Kind::kDeferred:
+      return "keeps " + fixed3(reason.fidelity) + " without further corrections; with them another choice saves more";
+    case Kind::kNotComputable:
+      return "cannot be computed: " + reason.problem;
+    case Kind::kOutOfTrials:
+      return "not tried: --max-trials " + std::to_string(reason.max_trials) + " reached for " +
+             (record.candidate.cut.donors().size() > 1 ? "these donors mixed" : "this pair");
+    case Kind::kOutOfTime:
+      return "not tried: --max-minutes reached";
+    case Kind::kModelsFit:
+      return "not tried: the models fit into the budget as they are";
+    case Kind::kReceiverTakesAnother:
+      return "not tried: " + receiver + " already takes a better share";
+    case Kind::kDonorTakes:
+      return "not tried: its donor " + model_names[reason.models.front()] + " takes layers itself";
+    case Kind::kReceiverGives:
+      return "not tried: " + receiver + " gives layers to " + model_names[reason.models.front()];
+    case Kind::kNoBetterChoice:
+      return "not tried: no choice with it is better";
+  }
+  return {};
+}
+
+}  // namespace repsim::report
