@@ -49,7 +49,6 @@ std::vector<int> lost_layers(const Settings& settings, const Workspace& work, st
 
 std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const Workspace& work,
                                                       const std::vector<similarity::Signatures>& signatures,
-                                                      const planner::Candidate& candidate,
                                                       const fit::Attachment& attachment,
                                                       std::span<const graph::Splice> before) {
   const std::vector<LayerIndex> returned = returned_layers(attachment);
@@ -60,16 +59,16 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
     std::int64_t channels = 0;
   };
   std::vector<Offer> all;  // donor after donor, in the order of their depth
-  for (const ModelIndex donor : candidate.cut.donors()) {
+  for (const ModelIndex donor : attachment.cut.donors()) {
     const graph::Program& program = work.models[donor].prepared.program;
-    const similarity::Matrix matrix = similarity::cka(signatures[candidate.cut.receiver], signatures[donor]);
+    const similarity::Matrix matrix = similarity::cka(signatures[attachment.cut.receiver], signatures[donor]);
     const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
     const std::vector<int> lost = lost_layers(settings, work, before, donor);
     const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};
       bool taken = false;
-      for (const graph::Replacement& one : candidate.cut.replacements)
+      for (const graph::Replacement& one : attachment.cut.replacements)
         taken = taken || auxiliary == fit::DonorLayer{one.donor, one.donor_layer};
       if (!usable[layer] || !parting[layer] || taken || !live[program.layers[layer].op] ||
           std::binary_search(lost.begin(), lost.end(), auxiliary.donor_layer))

@@ -22,7 +22,6 @@ std::vector<int> lost_layers(const Settings& settings, const Workspace& work, st
 /// @param before  the donors' own shares, whose lost layers are left out
 std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const Workspace& work,
                                                       const std::vector<similarity::Signatures>& signatures,
-                                                      const planner::Candidate& candidate,
                                                       const fit::Attachment& attachment,
                                                       std::span<const graph::Splice> before);
 

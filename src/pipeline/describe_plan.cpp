@@ -10,26 +10,24 @@
 namespace repsim::pipeline {
 namespace {
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
-std::vector<c10::IValue> example_images(const Workspace& work, const std::vector<int>& groups) {
+std::vector<c10::IValue> example_images(const session::Session& session, const std::vector<int>& groups) {
   std::vector<c10::IValue> images;
   for (const int group : groups) {
-    const model::InputSpec& spec = work.set.specs[group];
+    const model::InputSpec& spec = session.set.specs[group];
     images.push_back(model::make_input(spec, model::example_frames(spec, 1)));
   }
   return images;
 }
 
 /// Adds up what the merged graph of the rewritable models computes; opaque models count as they are.
-graph::Program merged_program_of(const Workspace& work, const std::vector<graph::Splice>& splices) {
+graph::Program merged_program_of(const session::Session& session, const std::vector<graph::Splice>& splices) {
   std::vector<ModelIndex> wanted;
-  for (std::size_t i = 0; i < work.models.size(); ++i) {
-    if (work.models[i].prepared.rewritable) wanted.push_back(static_cast<int>(i));
+  for (std::size_t i = 0; i < session.models.size(); ++i) {
+    if (session.models[i].prepared.rewritable) wanted.push_back(static_cast<int>(i));
   }
   if (wanted.empty()) return {};
-  const graph::Assembly assembly = graph::assemble(work.set.models, work.set.groups, splices, wanted);
-  return graph::describe_merged(assembly, example_images(work, assembly.input_groups));
+  const graph::Assembly assembly = graph::assemble(session.set.models, session.set.groups, splices, wanted);
+  return graph::describe_merged(assembly, example_images(session, assembly.input_groups));
 }
 
 /// Constant matrices of the shares before this one; the bundle holds equal ones once.
@@ -47,43 +45,44 @@ std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices&
   return bytes;
 }
 
-report::Share share_of(const Workspace& work, const FittedShare& accepted,
+report::Share share_of(const session::Session& session, const trial::FittedShare& fitted,
                        const std::vector<similarity::Signatures>& signatures, HeldMatrices& matrices) {
-  const graph::Program& receiver = work.models[accepted.candidate.cut.receiver].prepared.program;
+  const graph::Program& receiver = session.models[fitted.attachment.cut.receiver].prepared.program;
   std::map<int, similarity::Matrix> matrix_of;
-  for (const ModelIndex donor : accepted.candidate.cut.donors())
-    matrix_of[donor] = similarity::cka(signatures[accepted.candidate.cut.receiver], signatures[donor]);
+  for (const ModelIndex donor : fitted.attachment.cut.donors())
+    matrix_of[donor] = similarity::cka(signatures[fitted.attachment.cut.receiver], signatures[donor]);
   report::Share share;
-  share.receiver = work.models[accepted.candidate.cut.receiver].prepared.name;
-  const DonorNames donors = donor_names(work, accepted.candidate.cut);
+  share.receiver = session.models[fitted.attachment.cut.receiver].prepared.name;
+  const DonorNames donors = donor_names(session, fitted.attachment.cut);
   share.donor = donors.most;
   share.donors = donors.all;
-  const std::vector<graph::Replacement>& replacements = accepted.candidate.cut.replacements;
+  const std::vector<graph::Replacement>& replacements = fitted.attachment.cut.replacements;
   for (std::size_t i = 0; i < replacements.size(); ++i) {
     const LayerIndex from = replacements[i].donor_layer, to = replacements[i].receiver_layer;
-    const graph::Prepared& donor = work.models[replacements[i].donor].prepared;
+    const graph::Prepared& donor = session.models[replacements[i].donor].prepared;
     report::Replaced replaced;
     replaced.receiver_layer = receiver.layers[to].name;
     replaced.donor = donor.name;
     replaced.donor_layer = donor.program.layers[from].name;
-    replaced.similarity = matrix_of.at(replacements[i].donor).at(at(to), at(from));
-    replaced.adapter = adapter_word(accepted.attachment, i);
-    replaced.refit = accepted.attachment.is_refit();
-    replaced.correction_rank = accepted.attachment.rank;
-    replaced.residual = accepted.fitted.residuals[i];
+    replaced.similarity =
+        matrix_of.at(replacements[i].donor).at(static_cast<std::size_t>(to), static_cast<std::size_t>(from));
+    replaced.adapter = adapter_word(fitted.attachment, i);
+    replaced.refit = fitted.attachment.is_refit();
+    replaced.correction_rank = fitted.attachment.rank;
+    replaced.residual = fitted.fitted.residuals[i];
     share.replaced.push_back(std::move(replaced));
   }
-  for (const fit::DonorLayer& auxiliary : accepted.attachment.auxiliary_inputs) {
-    const graph::Prepared& donor = work.models[auxiliary.donor].prepared;
+  for (const fit::DonorLayer& auxiliary : fitted.attachment.auxiliary_inputs) {
+    const graph::Prepared& donor = session.models[auxiliary.donor].prepared;
     share.auxiliary_inputs.push_back({donor.name, donor.program.layers[auxiliary.donor_layer].name});
   }
-  const graph::Removal removal = graph::removed_by(receiver, accepted.candidate.cut.receiver_layers());
+  const graph::Removal removal = graph::removed_by(receiver, fitted.attachment.cut.receiver_layers());
   for (const LayerIndex layer : removal.layers) share.removed_layers.push_back(receiver.layers[layer].name);
-  share.bytes_removed = removal.bytes + accepted.attachment.bytes_folded;
-  share.bytes_added = accepted.attachment.bytes_added - bytes_held_already(accepted.attachment, matrices);
-  share.flops_removed = removal.flops + accepted.attachment.flops_folded;
-  share.flops_added = accepted.attachment.flops_added;
-  share.predicted_fidelity = accepted.candidate.predicted_fidelity;
+  share.bytes_removed = removal.bytes + fitted.attachment.bytes_folded;
+  share.bytes_added = fitted.attachment.bytes_added - bytes_held_already(fitted.attachment, matrices);
+  share.flops_removed = removal.flops + fitted.attachment.flops_folded;
+  share.flops_added = fitted.attachment.flops_added;
+  share.predicted_fidelity = fitted.candidate.predicted_fidelity;
   return share;
 }
 
@@ -92,15 +91,15 @@ report::Totals totals_of(const bundle::Written& written, const graph::Program& a
           graph::peak_activation_bytes(attachment), graph::total_latency_ns(attachment)};
 }
 
-report::Candidate candidate_of(const Workspace& work, const planner::CandidateRecord& record,
+report::Candidate candidate_of(const session::Session& session, const planner::CandidateRecord& record,
                                std::span<const std::string> model_names) {
   const planner::Candidate& candidate = record.candidate;
   report::Candidate result;
-  const graph::Prepared& receiver = work.models[candidate.cut.receiver].prepared;
+  const graph::Prepared& receiver = session.models[candidate.cut.receiver].prepared;
   result.receiver = receiver.name;
-  result.donor = donor_names(work, candidate.cut).most;
+  result.donor = donor_names(session, candidate.cut).most;
   for (const graph::Replacement& one : candidate.cut.replacements) {
-    const graph::Prepared& donor = work.models[one.donor].prepared;
+    const graph::Prepared& donor = session.models[one.donor].prepared;
     result.receiver_layers.push_back(receiver.program.layers[one.receiver_layer].name);
     result.layer_donors.push_back(donor.name);
     result.donor_layers.push_back(donor.program.layers[one.donor_layer].name);
@@ -120,13 +119,74 @@ report::Candidate candidate_of(const Workspace& work, const planner::CandidateRe
   return result;
 }
 
+report::ModelEntry model_entry(const session::Model& model) {
+  const graph::Prepared& prepared = model.prepared;
+  report::ModelEntry entry;
+  entry.name = prepared.name;
+  entry.path = model.loaded.spec.path;
+  entry.sha256 = model.loaded.sha256;
+  entry.input = *model.loaded.spec.input;
+  entry.input_source = model.loaded.input_source;
+  entry.output = model.output.spec;
+  entry.format_reason = model.output.reason;
+  entry.run_method = "run_" + model.identifier;
+  entry.rewritable = prepared.rewritable;
+  entry.opaque_reason = prepared.opaque_reason;
+  entry.layers = static_cast<std::int64_t>(prepared.program.layers.size());
+  entry.parameters = prepared.model_elements;
+  entry.bytes = prepared.model_bytes;
+  entry.flops = graph::total_flops(prepared.program);
+  return entry;
+}
+
+/// The models, their inputs, and what all of them take as they are.
+void add_models(const session::Session& session, const std::vector<verify::Verdict>& verdicts, report::Plan& plan) {
+  for (const model::InputSpec& spec : session.set.specs) plan.inputs.push_back({spec, {}});
+  std::int64_t latency_ns = 0;
+  for (std::size_t i = 0; i < session.models.size(); ++i) {
+    const session::Model& model = session.models[i];
+    report::ModelEntry entry = model_entry(model);
+    entry.fidelity = verdicts[i].fidelity;
+    entry.accuracy = verdicts[i].accuracy;
+    plan.inputs[model.group].models.push_back(entry.name);
+    plan.before.parameters += entry.parameters;
+    plan.before.bytes += entry.bytes;
+    plan.before.flops += entry.flops;
+    latency_ns += graph::total_latency_ns(model.prepared.program);
+    plan.before.peak_activation_bytes =
+        std::max(plan.before.peak_activation_bytes, graph::peak_activation_bytes(model.prepared.program));
+    plan.models.push_back(std::move(entry));
+  }
+  plan.before.latency_estimate_ns = latency_ns;
+}
+
+std::ptrdiff_t weighted_ops(const graph::Program& program) {
+  return std::count_if(program.ops.begin(), program.ops.end(),
+                       [](const graph::Op& op) { return !op.parameters.empty(); });
+}
+
+/// What the bundle takes with and without shares. @param plan  its models are there
+void add_totals(const session::Session& session, const PlannedBundle& planned, const bundle::Written& deduplicated,
+                report::Plan& plan) {
+  const graph::Program merged = merged_program_of(session, trial::splices_of(planned.shares)),
+                       exact = merged_program_of(session, {});
+  plan.after = totals_of(planned.written, merged);
+  plan.deduplicated = totals_of(deduplicated, exact);
+  plan.exact.parameters_deduplicated = planned.written.deduplicated;
+  plan.exact.bytes_saved = planned.written.bytes_deduplicated;
+  plan.exact.flops_saved = plan.before.flops - graph::total_flops(exact);
+  for (const session::Model& model : session.models)
+    plan.exact.ops_computed_once += weighted_ops(model.prepared.program);
+  plan.exact.ops_computed_once -= weighted_ops(exact);
+}
+
 }  // namespace
 
-DonorNames donor_names(const Workspace& work, const graph::Cut& cut) {
+DonorNames donor_names(const session::Session& session, const graph::Cut& cut) {
   DonorNames result;
   std::ptrdiff_t most = 0;
   for (const ModelIndex donor : cut.donors()) {
-    const std::string& name = work.models[donor].prepared.name;
+    const std::string& name = session.models[donor].prepared.name;
     const auto given = std::count_if(cut.replacements.begin(), cut.replacements.end(),
                                      [&](const graph::Replacement& one) { return one.donor == donor; });
     if (given > most) result.most = name;
@@ -145,67 +205,33 @@ std::string adapter_word(const fit::Attachment& attachment, std::size_t replacem
   return map.empty() ? "linear" : map + "+linear";
 }
 
-report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                           const video::Sampling& sampling, const Judging& judging, const SearchResult& found,
-                           const bundle::Written& written, const bundle::Written& deduplicated,
-                           const std::vector<similarity::Signatures>& signatures) {
+report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, const PlannedBundle& planned,
+                           const bundle::Written& deduplicated) {
+  const session::Session& session = inputs.session;
   report::Plan plan;
   plan.tool_version = REPSIM_VERSION;
   plan.settings = config::settings_to_json(settings);
   plan.settings_sha256 = sha256(repsim::to_text(plan.settings));
   plan.video_path = settings.video;
-  plan.video_sha256 = video.sha256;
-  plan.video_frames = video.frame_count;
-  plan.calibration_frames = sampling.calibration;
-  plan.selection_frames = judging.selection;
-  plan.holdout_frames = judging.holdout;
-  for (const model::InputSpec& spec : work.set.specs) plan.inputs.push_back({spec, {}});
-  std::int64_t latency_ns = 0;
-  const graph::Program merged = merged_program_of(work, splices_of(found.shares)), exact = merged_program_of(work, {});
-  for (std::size_t i = 0; i < work.models.size(); ++i) {
-    const graph::Prepared& prepared = work.models[i].prepared;
-    report::ModelEntry entry;
-    entry.name = prepared.name;
-    entry.path = work.models[i].loaded.spec.path;
-    entry.sha256 = work.models[i].loaded.sha256;
-    entry.input = *work.models[i].loaded.spec.input;
-    entry.input_source = work.models[i].loaded.input_source;
-    entry.output = work.models[i].output.spec;
-    entry.format_reason = work.models[i].output.reason;
-    entry.run_method = "run_" + work.models[i].identifier;
-    entry.rewritable = prepared.rewritable;
-    entry.opaque_reason = prepared.opaque_reason;
-    entry.layers = static_cast<std::int64_t>(prepared.program.layers.size());
-    entry.parameters = prepared.model_elements;
-    entry.bytes = prepared.model_bytes;
-    entry.flops = graph::total_flops(prepared.program);
-    plan.inputs[work.set.groups[i]].models.push_back(entry.name);
-    plan.before.parameters += entry.parameters;
-    plan.before.bytes += entry.bytes;
-    plan.before.flops += entry.flops;
-    latency_ns += graph::total_latency_ns(prepared.program);
-    plan.before.peak_activation_bytes =
-        std::max(plan.before.peak_activation_bytes, graph::peak_activation_bytes(prepared.program));
-    plan.models.push_back(std::move(entry));
-  }
-  plan.before.latency_estimate_ns = latency_ns;
-  plan.after = totals_of(written, merged);
-  plan.deduplicated = totals_of(deduplicated, exact);
-  plan.exact.parameters_deduplicated = written.deduplicated;
-  plan.exact.bytes_saved = written.bytes_deduplicated;
-  plan.exact.flops_saved = plan.before.flops - graph::total_flops(exact);
-  const auto weighted = [](const graph::Program& program) {
-    return std::count_if(program.ops.begin(), program.ops.end(),
-                         [](const graph::Op& op) { return !op.parameters.empty(); });
-  };
-  for (const session::Model& model : work.models) plan.exact.ops_computed_once += weighted(model.prepared.program);
-  plan.exact.ops_computed_once -= weighted(exact);
+  plan.video_sha256 = session.video.sha256;
+  plan.video_frames = session.video.frame_count;
+  plan.calibration_frames = inputs.frames.calibration;
+  plan.selection_frames = inputs.frames.selection;
+  plan.holdout_frames = inputs.frames.test;
+  add_models(session, planned.verdicts, plan);
+  add_totals(session, planned, deduplicated, plan);
   HeldMatrices matrices;
-  for (const FittedShare& share : found.shares) plan.shares.push_back(share_of(work, share, signatures, matrices));
+  for (const trial::FittedShare& share : planned.shares) {
+    plan.shares.push_back(share_of(session, share, inputs.signatures, matrices));
+    plan.shares.back().measured_fidelity = planned.verdicts[share.attachment.cut.receiver].fidelity.value;
+  }
   std::vector<std::string> model_names;
-  for (const session::Model& model : work.models) model_names.push_back(model.name());
-  for (const planner::CandidateRecord& record : found.records)
-    plan.candidates.push_back(candidate_of(work, record, model_names));
+  for (const session::Model& model : session.models) model_names.push_back(model.name());
+  for (const planner::CandidateRecord& record : planned.records)
+    plan.candidates.push_back(candidate_of(session, record, model_names));
+  plan.judgements = planned.judgements;
+  plan.bundle_bytes = planned.bytes;
+  plan.bundle_sha256 = planned.sha256;
   return plan;
 }
 

@@ -1,15 +1,21 @@
 #pragma once
 
+#include "plan_frames.hpp"
+#include "plan_loop.hpp"
 #include "repsim/bundle.hpp"
-#include "search.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/similarity.hpp"
 
 namespace repsim::pipeline {
 
-/// Which frames choose among candidates, and which judge the plan: the first and the second half of the hold-out part.
-/// Halves of the video rather than every other frame, since neighbouring frames are near-copies. Where it has too few
-/// for two, all of it does both.
-struct Judging {
-  std::vector<std::int64_t> selection, holdout;
+/// What a plan is made from. All of it outlives the plan.
+struct PlanInputs {
+  const session::Session& session;
+  const PlanFrames& frames;
+  const capture::Stores& calibration;                     ///< calibration frames
+  const HoldoutStores& holdout;                           ///< selection and test frames
+  const std::vector<similarity::Signatures>& signatures;  ///< per model
+  std::int64_t bytes_to_save = 0;  ///< with a budget: bytes that shares have to save; 0 or less: none
 };
 
 /// Names of the models that a cut takes from.
@@ -17,17 +23,15 @@ struct DonorNames {
   std::string most;              ///< gives most of the layers; of equals the first in plan order
   std::vector<std::string> all;  ///< in plan order
 };
-DonorNames donor_names(const Workspace& work, const graph::Cut& cut);
+DonorNames donor_names(const session::Session& session, const graph::Cut& cut);
 
 /// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
 /// "resample+linear".
 std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement);
 
-/// Everything in the plan that is known once the bundle is written; fidelities come from verification.
+/// Everything in plan.json.
 /// @param deduplicated  the bundle of the same models without shares
-report::Plan describe_plan(const Settings& settings, const Workspace& work, const video::VideoInfo& video,
-                           const video::Sampling& sampling, const Judging& judging, const SearchResult& found,
-                           const bundle::Written& written, const bundle::Written& deduplicated,
-                           const std::vector<similarity::Signatures>& signatures);
+report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, const PlannedBundle& planned,
+                           const bundle::Written& deduplicated);
 
 }  // namespace repsim::pipeline

@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <iterator>
 
-#include "search.hpp"
+#include "candidates.hpp"
+#include "repsim/planner.hpp"
 
 namespace repsim::pipeline {
 

@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "search.hpp"
+#include "repsim/candidate.hpp"
+#include "repsim/fit/attachment.hpp"
+#include "repsim/pipeline.hpp"
+#include "workspace.hpp"
 
 /// A plan.json that a person may have changed: its shares are checked as strictly as if a stranger had written them.
 namespace repsim::pipeline {

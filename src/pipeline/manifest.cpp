@@ -11,9 +11,9 @@ namespace repsim::pipeline {
 namespace {
 
 /// What the bundle needs beside Torch: all that one of its models needs.
-std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
+std::vector<model::OperatorLibrary> libraries_of(const session::Session& session) {
   std::map<std::string, std::set<std::string>> needed;
-  for (const session::Model& model : work.models) {
+  for (const session::Model& model : session.models) {
     for (const auto& [file, operators] : model.loaded.operator_libraries) {
       needed[file].insert(operators.begin(), operators.end());
     }
@@ -25,24 +25,24 @@ std::vector<model::OperatorLibrary> libraries_of(const Workspace& work) {
 
 }  // namespace
 
-std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& shares) {
+std::string manifest_of(const session::Session& session, std::span<const trial::FittedShare> shares) {
   Json models = Json::array();
-  for (std::size_t i = 0; i < work.models.size(); ++i) {
+  for (const session::Model& model : session.models) {
     Json one;
-    one["name"] = work.models[i].loaded.spec.name;
-    one["attribute"] = work.models[i].identifier;
-    one["run_method"] = "run_" + work.models[i].identifier;
-    one["input_group"] = work.set.groups[i];
-    one["sha256"] = work.models[i].loaded.sha256;
-    one["output"] = report::to_json(work.models[i].output.spec);
+    one["name"] = model.name();
+    one["attribute"] = model.identifier;
+    one["run_method"] = "run_" + model.identifier;
+    one["input_group"] = model.group;
+    one["sha256"] = model.loaded.sha256;
+    one["output"] = report::to_json(model.output.spec);
     models.push_back(std::move(one));
   }
   Json inputs = Json::array();
-  for (const model::InputSpec& spec : work.set.specs) inputs.push_back(report::to_json(spec));
+  for (const model::InputSpec& spec : session.set.specs) inputs.push_back(report::to_json(spec));
   Json list = Json::array();
-  for (const FittedShare& share : shares) {
-    const DonorNames donors = donor_names(work, share.candidate.cut);
-    list.push_back({{"receiver", work.models[share.candidate.cut.receiver].loaded.spec.name},
+  for (const trial::FittedShare& share : shares) {
+    const DonorNames donors = donor_names(session, share.attachment.cut);
+    list.push_back({{"receiver", session.models[share.attachment.cut.receiver].loaded.spec.name},
                     {"donor", donors.most},
                     {"donors", donors.all}});
   }
@@ -52,7 +52,7 @@ std::string manifest_of(const Workspace& work, const std::vector<FittedShare>& s
   manifest["inputs"] = inputs;
   manifest["models"] = models;
   manifest["shares"] = list;
-  manifest["operator_libraries"] = report::to_json(libraries_of(work));
+  manifest["operator_libraries"] = report::to_json(libraries_of(session));
   return repsim::to_text(manifest);
 }
 

@@ -2,15 +2,14 @@
 #include <optional>
 
 #include "edited_plan.hpp"
-#include "fit_frames.hpp"
 #include "manifest.hpp"
 #include "open_plan.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/bundle.hpp"
+#include "repsim/trial.hpp"
 #include "share_options.hpp"
-#include "trials.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -38,21 +37,21 @@ std::string donors_of(const report::Share& share) {
 }
 
 /// Closed-form fits of all shares, each on what the shares of its donor really produce.
-std::vector<FittedShare> refitted(const Workspace& work, const std::vector<PlannedShare>& shares,
-                                  const capture::Stores& calibration, Progress& progress) {
-  std::vector<std::optional<FittedShare>> fitted(shares.size());
-  FitFrames frames(work, calibration, progress);
+std::vector<trial::FittedShare> refit(const session::Session& session, const std::vector<PlannedShare>& shares,
+                                      const capture::Stores& stores, Progress& progress) {
+  std::vector<trial::FittedShare> fitted(shares.size());
+  trial::CalibrationFrames calibration(session, stores, progress);
   for (const std::size_t index : donors_first(shares)) {
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
-    for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one]->fitted.splice);
-    fit::Fitted refit = fit::CutFitter(work.set, frames.parts(share.candidate.cut.receiver, nullptr), before, progress)
-                            .fit(share.attachment);
-    fitted[index] = FittedShare{share.candidate, std::move(refit), share.attachment};
+    for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
+    const fit::CutFitter fitter(session.set, calibration.for_complete_fit(share.candidate.cut.receiver, nullptr),
+                                before, progress);
+    fitted[index].candidate = share.candidate;
+    fitted[index].attachment = share.attachment;
+    fitted[index].fitted = fitter.fit(share.attachment);
   }
-  std::vector<FittedShare> accepted;
-  for (std::optional<FittedShare>& one : fitted) accepted.push_back(std::move(*one));
-  return accepted;
+  return fitted;
 }
 
 }  // namespace
@@ -71,7 +70,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
 
   const std::vector<session::FrameSet> sets{{plan.calibration_frames}, {plan.holdout_frames}};
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
-  const std::vector<FittedShare> accepted = refitted(session, shares, stores[0], progress);
+  const std::vector<trial::FittedShare> fitted = refit(session, shares, stores[0], progress);
 
   verify::BundleCheck check;
   check.bundle_path = staged.path(settings.out.filename().string()).string();
@@ -81,7 +80,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   check.frames = &stores[1];
   check.seed = edited.settings.seed;
   const bundle::Written written =
-      bundle::write(session.set, check.models, splices_of(accepted), manifest_of(session, accepted));
+      bundle::write(session.set, check.models, trial::splices_of(fitted), manifest_of(session, fitted));
   write_file_atomically(check.bundle_path, written.bytes);
 
   report::Rebuilt rebuilt;
@@ -90,8 +89,8 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   rebuilt.parameter_bytes = written.parameter_bytes;
   rebuilt.sha256 = sha256(written.bytes);
   rebuilt.planned_sha256 = plan.bundle_sha256;
-  for (std::size_t i = 0; i < accepted.size(); ++i) {
-    const std::vector<double>& residuals = accepted[i].fitted.residuals;
+  for (std::size_t i = 0; i < fitted.size(); ++i) {
+    const std::vector<double>& residuals = fitted[i].fitted.residuals;
     rebuilt.shares.push_back({plan.shares[i].receiver, donors_of(plan.shares[i]),
                               static_cast<std::int64_t>(plan.shares[i].replaced.size()),
                               *std::max_element(residuals.begin(), residuals.end())});

@@ -118,10 +118,10 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
   return captured;
 }
 
-std::vector<Captured> signatures_of(const Settings& settings, const session::Session& session,
-                                    const capture::Stores& stores, Progress& progress) {
+SessionSignatures signatures_of(const Settings& settings, const session::Session& session,
+                                const capture::Stores& stores, Progress& progress) {
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
-  std::vector<Captured> result;
+  SessionSignatures result;
   for (const session::Model& model : session.models) {
     const graph::Prepared& prepared = model.prepared;
     const video::FrameStore& store = stores[model.group];
@@ -132,11 +132,31 @@ std::vector<Captured> signatures_of(const Settings& settings, const session::Ses
       log::warn(prepared.name + ": the cache has other layers, captured again");
       found.reset();
     }
-    result.push_back(found ? std::move(*found)
-                           : capture_signatures(model.loaded, prepared, source, session.video, store, cache,
-                                                session.memory_budget.rows, progress));
+    if (!found) {
+      found = capture_signatures(model.loaded, prepared, source, session.video, store, cache,
+                                 session.memory_budget.rows, progress);
+    }
+    result.origins[found->file.signatures.model] = found->origin;
+    result.signatures.push_back(std::move(found->file.signatures));
   }
   return result;
+}
+
+std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures) {
+  std::vector<similarity::Matrix> matrices;
+  for (std::size_t i = 0; i < signatures.size(); ++i) {
+    for (std::size_t j = i + 1; j < signatures.size(); ++j) {
+      if (!signatures[i].layers.empty() && !signatures[j].layers.empty())
+        matrices.push_back(similarity::cka(signatures[i], signatures[j]));
+    }
+  }
+  return matrices;
+}
+
+std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {
+  std::size_t frames = 0;
+  for (const similarity::Signatures& one : signatures) frames = std::max(frames, one.frames.size());
+  return static_cast<std::int64_t>(frames);
 }
 
 }  // namespace repsim::pipeline

@@ -30,9 +30,20 @@ Captured capture_signatures(const model::Loaded& model, const graph::Prepared& p
                             const video::FrameStore& store, const std::optional<capture::SignatureCache>& cache,
                             std::int64_t row_bytes, Progress& progress);
 
+/// Signatures of the models of a session, and where they came from: "captured", "cache" or "none" by model name.
+struct SessionSignatures {
+  std::vector<similarity::Signatures> signatures;  ///< per model
+  Json origins = Json::object();
+};
 /// Signatures of all models of a session.
 /// @param stores  of its input groups, with the calibration frames
-std::vector<Captured> signatures_of(const Settings& settings, const Workspace& work, const capture::Stores& stores,
-                                    Progress& progress);
+SessionSignatures signatures_of(const Settings& settings, const Workspace& work, const capture::Stores& stores,
+                                Progress& progress);
+
+/// S of every pair of models that have layers, in the order of the models.
+std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures);
+
+/// On how many frames S was taken: 0 if no model has signatures.
+std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures);
 
 }  // namespace repsim::pipeline

@@ -55,6 +55,7 @@ void MemoryLimit::check_files(std::span<const ModelSource> models, AtOnce at_onc
 MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> models) const {
   MemoryBudget memory_budget;
   if (!bytes_) return memory_budget;
+  memory_budget.is_limited = true;
   release_free_memory();
   const std::int64_t now = resident_bytes();
   std::vector<std::int64_t> minibatches{0, 0};

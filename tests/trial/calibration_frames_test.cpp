@@ -1,10 +1,10 @@
-// The frames that fit, in two parts.
+// The calibration frames, of which trials see a part.
 #include <gtest/gtest.h>
 
-#include "../../src/pipeline/fit_frames.hpp"
 #include "fixtures/fixtures.hpp"
+#include "repsim/trial.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::trial {
 namespace {
 
 namespace fs = std::filesystem;
@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 constexpr const char* kVideo = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
 
 /// One of the demo's detectors on frames of a real video: something is found there.
-class FramesThatFit : public testing::Test {
+class CalibrationFramesOfADetector : public testing::Test {
  protected:
   void SetUp() override {
     model::InputSpec input;
@@ -39,23 +39,23 @@ class FramesThatFit : public testing::Test {
   std::optional<session::Session> session_;
 };
 
-TEST_F(FramesThatFit, AreOnePartWhereTheyAreFew) {
+TEST_F(CalibrationFramesOfADetector, AreOnePartWhereTheyAreFew) {
   const capture::Stores stores = every_second(96);
-  FitFrames frames(*session_, stores, silent_);
-  EXPECT_TRUE(frames.all_tried());
-  EXPECT_EQ(frames.parts(0, nullptr).size(), 1U);
-  EXPECT_EQ(&frames.tried(), &stores);
-  EXPECT_EQ(frames.weights_all(0).boxes.size(), 96U);
+  CalibrationFrames frames(*session_, stores, silent_);
+  EXPECT_TRUE(frames.is_undivided());
+  EXPECT_EQ(frames.for_complete_fit(0, nullptr).size(), 1U);
+  EXPECT_EQ(&frames.trial_frames(), &stores);
+  EXPECT_EQ(frames.all_weights(0).at(0).boxes.size(), 96U);
 }
 
-TEST_F(FramesThatFit, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
+TEST_F(CalibrationFramesOfADetector, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
   const capture::Stores stores = every_second(110);
-  FitFrames frames(*session_, stores, silent_);
-  const std::vector<fit::FrameSubset> parts = frames.parts(0, nullptr);
+  CalibrationFrames frames(*session_, stores, silent_);
+  const std::vector<fit::FrameSubset> parts = frames.for_complete_fit(0, nullptr);
   ASSERT_EQ(parts.size(), 2U);
   ASSERT_EQ(parts[0].stores->front().size(), 96);
   ASSERT_EQ(parts[1].stores->front().size(), 14);
-  const fit::SampleWeights& all = frames.weights_all(0);
+  const fit::SampleWeights& all = frames.all_weights(0).at(0);
   ASSERT_EQ(all.boxes.size(), 110U);
   std::vector<int> times(110, 0);
   std::size_t found = 0;
@@ -88,4 +88,4 @@ TEST_F(FramesThatFit, AreEachInOneOfTwoPartsWithTheirOwnWeights) {
 }
 
 }  // namespace
-}  // namespace repsim::pipeline
+}  // namespace repsim::trial

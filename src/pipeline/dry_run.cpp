@@ -1,0 +1,41 @@
+#include <utility>
+
+#include "candidates.hpp"
+#include "job.hpp"
+#include "repsim/base/atomic_file.hpp"
+
+namespace repsim::pipeline {
+
+report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force) {
+  const session::Runtime runtime(runtime_options(settings));
+  check(settings);
+  session::check_files(input_files(settings));
+  const StagedDirectory staged(out, force);
+  SilentProgress silent;
+  session::SessionOptions options = session_options(settings);
+  options.video.reset();
+  options.truth.reset();
+  const session::Session session(runtime, options, silent);
+  report::DryRun would;
+  for (std::size_t i = 0; i < session.models.size(); ++i) {
+    const session::Model& model = session.models[i];
+    const auto layers = static_cast<std::int64_t>(model.prepared.program.layers.size());
+    would.models.push_back({model.name(), layers, model.prepared.model_bytes, session.set.groups[i],
+                            model.output.spec.format, model.prepared.opaque_reason});
+  }
+  const std::vector<Direction> considered = directions(settings, session.models);
+  for (const Direction& one : considered) would.directions.push_back({one.receiver, {one.donor}});
+  for (const session::Model& model : session.models) {
+    report::DryRun::Direction mixed{model.name(), {}};
+    for (const Direction& one : considered) {
+      if (one.receiver == mixed.receiver) mixed.donors.push_back(one.donor);
+    }
+    if (mixed.donors.size() > 1) would.directions.push_back(std::move(mixed));
+  }
+  would.frames = settings.frames;
+  would.video_path = settings.video;
+  would.out = out.string();
+  return would;
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,40 @@
+#include "plan_outputs.hpp"
+
+#include <thread>
+
+#include "repsim/base/posix.hpp"
+#include "repsim/report.hpp"
+#include "repsim/torch_info.hpp"
+
+namespace repsim::pipeline {
+
+void write_outputs(const StagedDirectory& staged, const PlanFiles& files) {
+  write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(files.plan)));
+  write_file_atomically(
+      staged.path("similarity.json"),
+      repsim::to_text(report::to_json(files.similarity, video::kMinibatchFrames, files.similarity_frames)));
+  write_file_atomically(staged.path("report.html"), report::html(files.plan, files.similarity));
+}
+
+void write_run_json(const StagedDirectory& staged, const Settings& settings, const RunFacts& facts) {
+  Json json;
+  json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", session::torch_version()}};
+  json["machine"] = {
+      {"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}, {"device", settings.device}};
+  json["seconds"] = facts.seconds;
+  json["task_seconds"] = facts.task_seconds;
+  json["signatures"] = facts.signature_origins;
+  json["peak_rss_bytes"] = peak_resident_bytes();
+  json["memory_limit_bytes"] = settings.memory_limit ? Json(*settings.memory_limit) : Json();
+  json["latency_ms_per_frame"] = {{"separate_models", facts.cost.latency.separate_ms},
+                                  {"bundle", facts.cost.latency.bundle_ms}};
+  const auto beside = [](std::int64_t predicted, std::int64_t measured) {
+    return Json{{"predicted", predicted}, {"measured", measured}};
+  };
+  json["peak_activation_bytes"] = {
+      {"separate_models", beside(facts.plan.before.peak_activation_bytes, facts.cost.peak.separate_bytes)},
+      {"bundle", beside(facts.plan.after.peak_activation_bytes, facts.cost.peak.bundle_bytes)}};
+  write_file_atomically(staged.path("run.json"), repsim::to_text(json));
+}
+
+}  // namespace repsim::pipeline

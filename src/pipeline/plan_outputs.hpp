@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "repsim/base/atomic_file.hpp"
+#include "repsim/base/json_io.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/similarity.hpp"
+#include "repsim/verify.hpp"
+
+/// The files of a plan's output folder beside bundle.pt.
+namespace repsim::pipeline {
+
+struct PlanFiles {
+  const report::Plan& plan;
+  const std::vector<similarity::Matrix>& similarity;  ///< per pair of models that have layers
+  std::int64_t similarity_frames = 0;                 ///< on which S was taken; 0: on none
+};
+/// Writes plan.json, similarity.json and report.html.
+void write_outputs(const StagedDirectory& staged, const PlanFiles& files);
+
+/// What may differ between two equal runs.
+struct RunFacts {
+  const report::Plan& plan;
+  const verify::RunCost& cost;
+  const Json& signature_origins;  ///< per model: "captured", "cache", "none"
+  const Json& seconds;            ///< per stage
+  const std::map<std::string, double>& task_seconds;
+};
+/// Writes run.json.
+void write_run_json(const StagedDirectory& staged, const Settings& settings, const RunFacts& facts);
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,125 @@
+#include <algorithm>
+
+#include "attempt.hpp"
+#include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
+#include "repsim/base/text.hpp"
+#include "repsim/report.hpp"
+
+namespace repsim::trial {
+namespace {
+
+// Fidelity that is added at most, as measured on many cuts.
+constexpr double kMaxGainOfCorrections = 0.2;
+constexpr double kMaxGainOfAuxiliaryInputs = 0.02;  // to corrections that see all frames and values
+
+/// "corrections of rank 8 that also read stem.conv, stage1"
+std::string described(const session::Session& session, const fit::Attachment& attachment) {
+  if (attachment.rank == 0) return "no corrections";
+  std::vector<std::string> layers;
+  for (const fit::DonorLayer& one : attachment.auxiliary_inputs)
+    layers.push_back(session.models[one.donor].prepared.program.layers[one.donor_layer].name);
+  return "corrections of rank " + std::to_string(attachment.rank) +
+         (layers.empty() ? "" : " that also read " + join(layers, ", "));
+}
+
+/// Corrections are tried while the best fit misses the target by no more than they may add.
+bool corrections_may_help(const Agreement& best, double target) {
+  return best.low < target && best.low >= target - kMaxGainOfCorrections;
+}
+
+bool auxiliary_inputs_may_help(const Agreement& best, double target) {
+  return best.low < target && best.low >= target - kMaxGainOfAuxiliaryInputs;
+}
+
+}  // namespace
+
+Evaluator::Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets)
+    : fitter_(fitter), measurer_(measurer), targets_(std::move(targets)) {}
+
+planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
+                                        std::span<const planner::FittedShareId> donor_shares,
+                                        const WorthFitting& worth_fitting) {
+  if (fitter_.session().memory_budget.is_limited) release_free_memory();
+  const Attempt attempt(fitter_, candidate, splices(donor_shares), Effort::kTrial);
+  const double target = targets_[candidate.cut.receiver];
+  Result best = measured(attempt, attempt.fit(attempt.attach(0)));
+  std::map<int, FittedShare> corrected;
+  for (int rank = kMinRank; rank <= fitter_.options().max_rank && corrections_may_help(best.agreement, target);
+       rank *= 2) {
+    const AttachedCandidate attached = attempt.attach(rank);
+    if (attached.attachment.rank != rank || !attempt.saves(attached)) break;
+    if (!worth_fitting(attached.savings)) {
+      if (best.agreement.low >= target - best.share.max_gain) break;  // it may hold as it is
+      planner::Measurement measurement = measurement_of(best);        // a deferred share is not kept
+      measurement.deferred_savings = attached.savings;
+      return measurement;
+    }
+    if (corrected.empty()) corrected = attempt.fit_all_ranks();
+    Result result = measured(attempt, std::move(corrected.at(rank)));
+    if (result.agreement.low > best.agreement.low) best = std::move(result);
+  }
+  const bool reads_auxiliary_inputs = best.share.attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0;
+  if (reads_auxiliary_inputs && best.agreement.low < target)
+    best.share.max_gain = std::max(best.share.max_gain, kMaxGainOfAuxiliaryInputs);
+  return keep(std::move(best));
+}
+
+planner::Measurement Evaluator::complete(planner::FittedShareId id,
+                                         std::span<const planner::FittedShareId> donor_shares) {
+  const FittedShare& tried = shares_[id];
+  const double target = targets_[tried.candidate.cut.receiver];
+  const Attempt attempt(fitter_, tried.candidate, splices(donor_shares), Effort::kComplete);
+  Result best = measured(attempt, attempt.fit({tried.attachment, tried.savings}));
+  const fit::Attachment& attachment = best.share.attachment;
+  if (attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0 &&
+      auxiliary_inputs_may_help(best.agreement, target)) {
+    AttachedCandidate more = attempt.attach(attachment.rank, attempt.auxiliary_inputs_for(attachment));
+    if (!more.attachment.auxiliary_inputs.empty() && attempt.saves(more)) {
+      Result result = measured(attempt, attempt.fit(std::move(more)));
+      if (result.agreement.low > best.agreement.low) best = std::move(result);
+    }
+  }
+  return keep(std::move(best));
+}
+
+bool Evaluator::prepared(const planner::Candidate& candidate) const { return fitter_.gathered(candidate.cut); }
+
+void Evaluator::prepare(std::span<const planner::Candidate> candidates) {
+  if (fitter_.session().memory_budget.is_limited) release_free_memory();
+  measurer_.compute_ahead(fitter_.gather(candidates));
+}
+
+Evaluator::Result Evaluator::measured(const Attempt& attempt, FittedShare share) {
+  std::vector<graph::Splice> splices = attempt.donor_splices();
+  splices.push_back(share.fitted.splice);
+  const Agreement agreement = measurer_.agreement(share.candidate.cut.receiver, splices);
+  log::debug("with " + described(fitter_.session(), share.attachment) + ": " + fixed3(agreement.fidelity) + ", R2 " +
+             fixed3(1 - share.fitted.residuals.front()) + "; " +
+             report::human_bytes(fitter_.bytes_kept() + measurer_.bytes_kept()) + " of values kept");
+  return {std::move(share), agreement};
+}
+
+std::vector<graph::Splice> Evaluator::splices(std::span<const planner::FittedShareId> ids) const {
+  std::vector<graph::Splice> splices;
+  for (const planner::FittedShareId id : ids) splices.push_back(shares_[id].fitted.splice);
+  return splices;
+}
+
+planner::Measurement Evaluator::measurement_of(const Result& result) const {
+  planner::Measurement measurement;
+  measurement.savings = result.share.savings;
+  measurement.fidelity = result.agreement.fidelity;
+  if (measurer_.has_interval()) measurement.low = result.agreement.low;
+  measurement.max_gain = result.share.max_gain;
+  return measurement;
+}
+
+planner::Measurement Evaluator::keep(Result result) {
+  planner::Measurement measurement = measurement_of(result);
+  measurement.share = shares_.size();
+  shares_.push_back(std::move(result.share));
+  return measurement;
+}
+
+}  // namespace repsim::trial

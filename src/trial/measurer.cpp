@@ -1,0 +1,79 @@
+#include "repsim/trial.hpp"
+
+namespace repsim::trial {
+
+Measurer::Measurer(const session::Session& session, const capture::Stores& frames, MeasuringOptions options,
+                   Progress& progress)
+    : session_(session),
+      frames_(frames),
+      options_(std::move(options)),
+      progress_(progress),
+      values_(options_.max_bytes) {}
+
+Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices) {
+  const verify::Measured merged = measure(receiver, splices);
+  Agreement agreement{merged.fidelity, merged.fidelity};
+  // Without detections of its own, or with raw outputs, there is nothing to draw from.
+  if (options_.confidence > 0 && reference(receiver).own_detections > 0) {
+    agreement.low = verify::bootstrap_interval(merged.found, reference(receiver).targets, options_.confidence,
+                                               verify::kDraws, options_.seed)
+                        .low;
+  }
+  return agreement;
+}
+
+verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::Splice> splices) {
+  std::vector<ModelIndex> involved{receiver};
+  for (const graph::Splice& splice : splices) {
+    for (const graph::DonorLayer& layer : splice.donor_layers()) involved.push_back(layer.donor);
+  }
+  verify::Head head = session_.models[receiver].head;
+  head.batchable = session_.set.batch(involved) > 1;
+  const std::vector<ModelIndex> wanted{receiver};
+  const graph::Assembly assembly = graph::assemble(session_.set.models, session_.set.groups, splices, wanted);
+  const std::int64_t frames = frames_.front().size();
+  capture::MergedPass pass(assembly, session_.set, frames_, frames, head.batch(), &values_);
+  const verify::Forward merged = [&](std::span<const std::int64_t>) {
+    return progress_.spend("forward", [&] { return pass.results(); });
+  };
+  return verify::measure(head, reference(receiver), original(receiver), merged, frames, progress_);
+}
+
+const verify::Reference& Measurer::reference(ModelIndex receiver) {
+  const auto known = references_.find(receiver);
+  if (known != references_.end()) return known->second;
+  verify::Reference reference =
+      verify::reference(session_.models[receiver].head, original(receiver), frames_.front().size(), progress_);
+  return references_.emplace(receiver, std::move(reference)).first->second;
+}
+
+verify::Forward Measurer::original(ModelIndex receiver) const {
+  if (!options_.originals.empty()) return options_.originals[receiver];
+  const session::Model& model = session_.models[receiver];
+  return verify::prepared_forward(model.loaded, model.prepared, session_.set, frames_, model.group);
+}
+
+void Measurer::compute_ahead(std::vector<graph::Splice> splices) {
+  if (values_.most_bytes() == 0 || splices.size() < 2) return;
+  // One graph has a copy of the receiver per splice.
+  std::vector<const graph::Prepared*> models = session_.set.models;
+  std::vector<int> groups = session_.set.groups, copies, involved;
+  for (graph::Splice& splice : splices) {
+    const ModelIndex receiver = splice.receiver;
+    involved.push_back(receiver);
+    for (const graph::DonorLayer& layer : splice.donor_layers()) involved.push_back(layer.donor);
+    copies.push_back(static_cast<ModelIndex>(models.size()));
+    splice.receiver = copies.back();
+    models.push_back(session_.set.models[receiver]);
+    groups.push_back(session_.set.groups[receiver]);
+  }
+  const graph::Assembly assembly = graph::assemble(models, groups, splices, copies);
+  progress_.begin("measure " + std::to_string(splices.size()) + " cuts: what they share", 0);
+  progress_.spend("forward", [&] {
+    capture::MergedPass(assembly, session_.set, frames_, frames_.front().size(), session_.set.batch(involved), &values_)
+        .fill_cache();
+  });
+  progress_.end();
+}
+
+}  // namespace repsim::trial

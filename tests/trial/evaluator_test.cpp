@@ -1,0 +1,124 @@
+// Trials of one candidate of two small fixtures: what is kept, and that nothing but time depends on prepare().
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/temp_folder.hpp"
+#include "fixtures/fixtures.hpp"
+#include "pipeline/patches.hpp"
+#include "repsim/trial.hpp"
+
+namespace repsim::trial {
+namespace {
+
+using planner::Measurement;
+
+class Trials : public testing::Test {
+ protected:
+  Trials() {
+    test::write_avi(video_, 50, test::patches);
+    session::SessionOptions options;
+    for (const char* name : {"small", "wide"}) options.models.push_back({test::fixture_spec(name), "flags"});
+    options.video = video_;
+    session_.emplace(runtime_, options, silent_);
+    std::vector<std::int64_t> frames(32);
+    for (std::size_t i = 0; i < frames.size(); ++i) frames[i] = static_cast<std::int64_t>(i);
+    const std::vector<session::FrameSet> sets{{frames}, {{34, 37, 40, 43, 46, 49}}};
+    stores_ = session_->decode(sets, silent_);
+    candidate_.cut = {1, {{layer(1, "shared.1"), 0, layer(0, "backbone.stage3.2")}}};
+    candidate_.savings = {100'000, 100'000, 100'000, 100'000};
+  }
+
+  LayerIndex layer(ModelIndex model, const std::string& name) const {
+    return graph::find_layer(session_->models[static_cast<std::size_t>(model)].prepared.program, name);
+  }
+
+  /// Fitter, measurer and evaluator, new for each use: nothing is kept from one to the next.
+  struct Bench {
+    Bench(const session::Session& session, const std::vector<capture::Stores>& stores, double target,
+          Progress& progress)
+        : calibration(session, stores[0], progress),
+          measurer(session, stores[1], {0, 0, std::int64_t{1} << 28, {}}, progress),
+          fitter(
+              session, calibration, {}, [](const auto&, auto) { return std::vector<fit::DonorLayer>{}; }, progress),
+          evaluator(fitter, measurer, {target, target}) {}
+    CalibrationFrames calibration;
+    Measurer measurer;
+    Fitter fitter;
+    Evaluator evaluator;
+  };
+
+  test::TempFolder folder_;
+  const std::string video_ = (folder_ / "video.avi").string();
+  const session::Runtime runtime_{{}};
+  SilentProgress silent_;
+  std::optional<session::Session> session_;
+  std::vector<capture::Stores> stores_;
+  planner::Candidate candidate_;
+};
+
+bool always(const planner::Savings&) { return true; }
+bool never(const planner::Savings&) { return false; }
+
+TEST_F(Trials, AgreeFullyWhereNothingIsReplaced) {
+  Bench bench(*session_, stores_, 0, silent_);
+  EXPECT_EQ(bench.measurer.agreement(0, {}).fidelity, 1);
+}
+
+TEST_F(Trials, FitNoCorrectionsForACandidateThatReachesItsTarget) {
+  Bench bench(*session_, stores_, 0, silent_);
+  const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
+  EXPECT_EQ(measurement.savings, candidate_.savings);
+  EXPECT_EQ(measurement.max_gain, 0);  // so few frames that a trial sees all
+  EXPECT_FALSE(measurement.low);
+  EXPECT_FALSE(measurement.deferred_savings);
+  const FittedShare& share = bench.evaluator.share(measurement.share);
+  EXPECT_EQ(share.attachment.rank, 0);
+  EXPECT_EQ(share.attachment.cut, candidate_.cut);
+  const std::vector<graph::Splice> splices{share.fitted.splice};
+  EXPECT_EQ(bench.measurer.agreement(1, splices).fidelity, measurement.fidelity);
+}
+
+TEST_F(Trials, FitCorrectionsWhereTheTargetIsMissedByLittle) {
+  Bench first(*session_, stores_, 0, silent_);
+  const double plain = first.evaluator.measure(candidate_, {}, always).fidelity;
+  ASSERT_LT(plain, 0.99);
+  Bench bench(*session_, stores_, plain + 0.01, silent_);
+  const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
+  EXPECT_GE(measurement.fidelity, plain);
+  const FittedShare& share = bench.evaluator.share(measurement.share);
+  EXPECT_EQ(share.attachment.rank == 0, measurement.savings == candidate_.savings);
+  if (share.attachment.rank > 0) EXPECT_LT(measurement.savings.bytes, candidate_.savings.bytes);
+}
+
+TEST_F(Trials, AreDeferredWhereCorrectionsAreNotWorthFitting) {
+  Bench first(*session_, stores_, 0, silent_);
+  const double plain = first.evaluator.measure(candidate_, {}, always).fidelity;
+  Bench bench(*session_, stores_, plain + 0.01, silent_);
+  const Measurement measurement = bench.evaluator.measure(candidate_, {}, never);
+  EXPECT_EQ(measurement.fidelity, plain);
+  ASSERT_TRUE(measurement.deferred_savings);
+  EXPECT_LT(measurement.deferred_savings->bytes, candidate_.savings.bytes);
+}
+
+TEST_F(Trials, MeasureTheSameWithAndWithoutPreparation) {
+  Bench alone(*session_, stores_, 0, silent_), prepared(*session_, stores_, 0, silent_);
+  const std::vector<planner::Candidate> candidates{candidate_, candidate_};
+  EXPECT_FALSE(prepared.evaluator.prepared(candidate_));
+  prepared.evaluator.prepare(candidates);
+  EXPECT_TRUE(prepared.evaluator.prepared(candidate_));
+  const Measurement one = alone.evaluator.measure(candidate_, {}, always),
+                    other = prepared.evaluator.measure(candidate_, {}, always);
+  EXPECT_EQ(one.fidelity, other.fidelity);
+}
+
+TEST_F(Trials, CompleteAShareAsAnotherShare) {
+  Bench bench(*session_, stores_, 0, silent_);
+  const Measurement tried = bench.evaluator.measure(candidate_, {}, always);
+  const Measurement complete = bench.evaluator.complete(tried.share, {});
+  EXPECT_NE(complete.share, tried.share);
+  EXPECT_EQ(complete.max_gain, 0);
+  EXPECT_EQ(complete.savings, tried.savings);
+}
+
+}  // namespace
+}  // namespace repsim::trial
