@@ -6,13 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "repsim/objective.hpp"
 #include "repsim/replacement.hpp"
 
 /// What the search tries, what it would save, and what became of it. No torch.
 namespace repsim::planner {
-
-/// What a plan saves as much as it can of.
-enum class Objective { kBytes, kFlops, kLatency, kPeakMemory };
 
 /// What a share saves: what disappears minus what its attachment adds. Negative where it adds more.
 struct Savings {

@@ -61,7 +61,7 @@ struct RebuildSettings {
   std::filesystem::path out;   ///< the bundle to write
   bool force = false;          ///< replace it where it is there already
   int threads = 0;
-  std::string device = "cpu";                ///< as in Settings
+  config::Device device;                     ///< as in Settings
   std::vector<std::string> libraries;        ///< as in Settings
   std::optional<std::int64_t> memory_limit;  ///< likewise
 };

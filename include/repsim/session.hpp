@@ -17,6 +17,7 @@
 #include "repsim/capture.hpp"
 #include "repsim/graph.hpp"
 #include "repsim/model.hpp"
+#include "repsim/settings.hpp"
 #include "repsim/verify.hpp"
 #include "repsim/video.hpp"
 
@@ -88,7 +89,7 @@ class MemoryLimit {
 
 struct RuntimeOptions {
   int threads = 0;                           ///< 0: as many as the machine has cores
-  std::string device = "cpu";                ///< of capture, fits and trials, as config::parse_device() takes it
+  config::Device device;                     ///< of capture, fits and trials
   std::optional<std::int64_t> memory_limit;  ///< bytes; none: no limit
 };
 
@@ -96,8 +97,7 @@ struct RuntimeOptions {
 /// same in every run and rounds as float32 does.
 class Runtime {
  public:
-  /// @throws Error{kUsage} when the text names no device, Error{kInput} when this LibTorch or this machine has no such
-  /// device
+  /// @throws Error{kInput} when this LibTorch or this machine has no such device
   explicit Runtime(const RuntimeOptions& options);
 
   [[nodiscard]] at::Device device() const { return device_; }

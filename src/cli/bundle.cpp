@@ -7,7 +7,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/report.hpp"
-#include "settings_flags.hpp"
+#include "setting_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -28,10 +28,8 @@ into none), 130 interrupted, 1 anything else.)";
 
 struct BundleFlags {
   std::string plan;
-  std::optional<std::string> out, device;
-  std::optional<int> threads;
-  std::optional<std::int64_t> memory_limit;
-  std::vector<std::string> libraries;
+  std::optional<std::string> out;
+  SettingFlags settings;
   bool force = false, json = false;
 };
 
@@ -44,10 +42,12 @@ pipeline::RebuildSettings settings_of(const BundleFlags& flags) {
   settings.plan = flags.plan;
   settings.out = *flags.out;
   settings.force = flags.force;
-  settings.libraries = flags.libraries;
-  settings.threads = flags.threads.value_or(settings.threads);
-  settings.device = flags.device.value_or(settings.device);
-  settings.memory_limit = flags.memory_limit;
+  config::Settings given;
+  flags.settings.apply(given);
+  settings.libraries = given.libraries;
+  settings.threads = given.threads;
+  settings.device = given.device;
+  settings.memory_limit = given.memory_limit;
   return settings;
 }
 
@@ -71,10 +71,7 @@ Job setup_bundle(CLI::App& app) {
   auto flags = std::make_shared<BundleFlags>();
   app.footer(kBundleFooter);
   app.add_option("PLAN", flags->plan, "A plan.json, or the folder that holds it");
-  add_libraries(app, flags->libraries)->group("Settings");
-  add_threads(app, flags->threads)->group("Settings");
-  add_device(app, flags->device)->group("Settings");
-  add_memory_limit(app, flags->memory_limit)->group("Settings");
+  for (const char* key : {"libraries", "threads", "device", "memory_limit"}) flags->settings.add(app, "Settings", key);
   add_text(app, "--out", "FILE", flags->out, "The bundle to write; it appears whole or not at all")->group("Output");
   app.add_flag("--force", flags->force, "Replace FILE where it is there already")->group("Output");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");

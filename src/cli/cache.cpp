@@ -3,12 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "cache_flag.hpp"
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "repsim/config.hpp"
 #include "repsim/similarity_report.hpp"
-#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "cache_flag.hpp"
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/signature_jobs.hpp"
-#include "settings_flags.hpp"
+#include "setting_flags.hpp"
+#include "settings_files.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -22,11 +24,9 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct CaptureFlags {
   std::string model;
-  std::vector<std::string> inputs, libraries;
-  std::optional<std::string> video, out, device, cache;
-  std::optional<std::int64_t> frames, memory_limit;
-  std::optional<double> holdout;
-  std::optional<int> threads;
+  std::vector<std::string> inputs;
+  std::optional<std::string> out, cache;
+  SettingFlags settings;
   bool force = false;
 };
 
@@ -37,13 +37,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
   config::Settings settings;
   apply_models({flags.model}, {}, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
-  settings.libraries = flags.libraries;
-  settings.video = flags.video.value_or("");
-  settings.frames = flags.frames.value_or(settings.frames);
-  settings.holdout = flags.holdout.value_or(settings.holdout);
-  settings.threads = flags.threads.value_or(settings.threads);
-  settings.device = flags.device.value_or(settings.device);
-  settings.memory_limit = flags.memory_limit;
+  flags.settings.apply(settings);
   settings.cache = cache_folder(flags.cache);
   if (settings.cache.empty() && !flags.out) {
     throw Error(ErrorKind::kUsage, "there is neither a cache nor a file for the signatures", "repsim capture",
@@ -66,15 +60,14 @@ Job setup_capture(CLI::App& app) {
   app.add_option("MODEL", f.model, "A TorchScript file");
   add_repeatable(app, "--input", "SPEC", f.inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");
-  add_libraries(app, f.libraries)->group("Model");
-  add_text(app, "--video", "FILE", f.video, "The video to run the model on")->group("Video");
-  add_frames(app, f.frames, f.holdout, "Last part of these frames, which is left out");
+  f.settings.add(app, "Model", "libraries");
+  f.settings.add(app, "Video", "video", "The video to run the model on");
+  f.settings.add(app, "Video", "frames.count");
+  f.settings.add(app, "Video", "frames.holdout", "Last part of these frames, which is left out (default {})");
   add_text(app, "--out", "FILE", f.out, "Write the signatures to this file, too")->group("Output");
   app.add_flag("--force", f.force, "Replace FILE where it is there already")->group("Output");
   add_cache(app, f.cache)->group("Settings");
-  add_threads(app, f.threads)->group("Settings");
-  add_device(app, f.device)->group("Settings");
-  add_memory_limit(app, f.memory_limit)->group("Settings");
+  for (const char* key : {"threads", "device", "memory_limit"}) f.settings.add(app, "Settings", key);
   return [flags](Progress& progress) { run_capture(*flags, progress); };
 }
 

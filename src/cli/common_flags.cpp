@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "repsim/base/text.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -17,23 +17,6 @@ std::string command_of(const CLI::App& app) {
 }
 
 std::string help_command(const CLI::App& app) { return command_of(app) + " --help"; }
-
-template <typename Number>
-Number parse_value(const std::string& flag, const std::string& text, const char* expected) {
-  Number value{};
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  if (text.empty() || error != std::errc{} || stopped != end) {
-    throw Error(ErrorKind::kUsage, "'" + text + "' is not " + expected, flag);
-  }
-  return value;
-}
-
-std::string joined(const std::vector<std::string>& words, const std::string& separator) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : separator) + word;
-  return text;
-}
 
 std::vector<std::string> long_flags(const CLI::App& app) {
   std::vector<std::string> flags;
@@ -74,7 +57,7 @@ void add_common_flags(CLI::App& app, CommonFlags& out) {
   };
   app.add_option_function<std::string>("--progress", set_progress,
                                        "When to draw a progress bar on stderr (default auto: when it is a terminal)")
-      ->type_name(joined(kProgress, "|"))
+      ->type_name(join(kProgress, "|"))
       ->group(kCommonGroup);
   app.get_help_ptr()->group(kCommonGroup);
 }
@@ -82,16 +65,12 @@ void add_common_flags(CLI::App& app, CommonFlags& out) {
 CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                               std::optional<std::int64_t>& out, const std::string& help) {
   const auto read = [flag, &out](const std::string& text) {
-    out = parse_value<std::int64_t>(flag, text, "a whole number");
-  };
-  return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);
-}
-
-CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
-                        std::optional<double>& out, const std::string& help) {
-  const auto read = [flag, &out](const std::string& text) {
-    out = parse_value<double>(flag, text, "a number");
-    if (!std::isfinite(*out)) throw Error(ErrorKind::kUsage, "'" + text + "' is not a finite number", flag);
+    std::int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, value);
+    if (text.empty() || error != std::errc{} || stopped != end)
+      throw Error(ErrorKind::kUsage, "'" + text + "' is not a whole number", flag);
+    out = value;
   };
   return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);
 }
@@ -102,42 +81,9 @@ CLI::Option* add_text(CLI::App& app, const std::string& flag, const std::string&
   return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);
 }
 
-CLI::Option* add_choice(CLI::App& app, const std::string& flag, const std::vector<std::string>& choices,
-                        std::optional<std::string>& out, const std::string& help) {
-  const auto read = [flag, choices, &out](const std::string& text) {
-    if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
-      throw Error(ErrorKind::kUsage, "unknown value '" + text + "'", flag, did_you_mean(text, choices));
-    }
-    out = text;
-  };
-  return app.add_option_function<std::string>(flag, read, help)->type_name(joined(choices, "|"));
-}
-
 CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::string& value_name,
                             std::vector<std::string>& out, const std::string& help) {
   return app.add_option(flag, out, help)->type_name(value_name)->allow_extra_args(false);
-}
-
-CLI::Option* add_libraries(CLI::App& app, std::vector<std::string>& out) {
-  return add_repeatable(
-      app, "--library", "FILE", out,
-      "A library of operators that models need beside Torch, libNAME.so (torchvision's is found where it "
-      "is installed beside Torch)");
-}
-
-CLI::Option* add_threads(CLI::App& app, std::optional<int>& out) {
-  const auto read = [&out](const std::string& text) {
-    out = parse_value<int>("--threads", text, "a number of threads");
-    if (*out < 0) throw Error(ErrorKind::kUsage, "'" + text + "' is not a number of threads", "--threads");
-  };
-  return app.add_option_function<std::string>("--threads", read, "CPU threads (default 0: as many as there are cores)")
-      ->type_name("N");
-}
-
-CLI::Option* add_device(CLI::App& app, std::optional<std::string>& out) {
-  return add_text(app, "--device", "DEVICE", out,
-                  "What runs the models while layers are captured, fitted and candidates measured: cpu (default), "
-                  "cuda (the first GPU), cuda:1");
 }
 
 void check_leftovers(const CLI::App& app) {

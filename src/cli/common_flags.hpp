@@ -26,26 +26,12 @@ void add_common_flags(CLI::App& app, CommonFlags& out);
 /// Values that do not parse: Error{kUsage} that names the flag and the value.
 CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                               std::optional<std::int64_t>& out, const std::string& help);
-/// The same for any finite number.
-CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
-                        std::optional<double>& out, const std::string& help);
-/// The same for any text.
+/// A flag with any text. What is not given stays empty.
 CLI::Option* add_text(CLI::App& app, const std::string& flag, const std::string& value_name,
                       std::optional<std::string>& out, const std::string& help);
-/// The same for one of `choices`; others are an error with 'did you mean'.
-CLI::Option* add_choice(CLI::App& app, const std::string& flag, const std::vector<std::string>& choices,
-                        std::optional<std::string>& out, const std::string& help);
 /// A flag that may be given several times, one value each time.
 CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::string& value_name,
                             std::vector<std::string>& out, const std::string& help);
-
-/// --library, the same for every subcommand that loads models.
-CLI::Option* add_libraries(CLI::App& app, std::vector<std::string>& out);
-
-/// --threads, the same for every subcommand that computes.
-CLI::Option* add_threads(CLI::App& app, std::optional<int>& out);
-/// --device, likewise.
-CLI::Option* add_device(CLI::App& app, std::optional<std::string>& out);
 
 /// What was not understood of `app`'s own arguments: unknown flags (with 'did you mean'), a flag that stands where
 /// another flag's value should, arguments too many. @throws Error{kUsage}

@@ -5,35 +5,29 @@
 
 #include "commands.hpp"
 #include "common_flags.hpp"
+#include "repsim/base/text.hpp"
 
 namespace repsim::cli {
 namespace {
 
-constexpr std::size_t kColumns = 100;
-constexpr std::size_t kTextColumn = 30;  ///< where the explanations begin
+constexpr int kColumns = 100;
+constexpr int kTextColumn = 30;  ///< where the explanations begin
 
 /// "  left      text", the text wrapped and indented; on a line of its own when `left` is too long.
 std::string entry(const std::string& left, const std::string& text) {
-  std::string out;
-  std::string line = "  " + left;
-  if (line.size() + 2 > kTextColumn) {
+  const std::string indent(kTextColumn, ' ');
+  std::string out, line = "  " + left;
+  if (line.size() + 2 > indent.size()) {
     out += line + "\n";
     line.clear();
   }
-  line.resize(kTextColumn, ' ');
-  bool empty = true;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    if (!empty && line.size() + 1 + (end - begin) > kColumns) {
-      out += line + "\n";
-      line.assign(kTextColumn, ' ');
-      empty = true;
-    }
-    line += (empty ? "" : " ") + text.substr(begin, end - begin);
-    empty = false;
-    begin = end + 1;
+  line.resize(indent.size(), ' ');
+  if (text.empty()) return out + line + "\n";
+  for (const std::string& part : wrap(text, kColumns - kTextColumn)) {
+    out += line + part + "\n";
+    line = indent;
   }
-  return out + line + "\n";
+  return out;
 }
 
 /// "-q, --quiet" or "    --frames N": long names line up.

@@ -6,6 +6,7 @@
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
+#include "setting_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -19,7 +20,8 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct InspectFlags {
   std::string model;
-  std::vector<std::string> inputs, formats, libraries;
+  std::vector<std::string> inputs, formats;
+  SettingFlags settings;
   bool json = false;
 };
 
@@ -33,7 +35,9 @@ void run_inspect(const InspectFlags& flags) {
   std::vector<std::string> sources(1);
   apply_inputs(flags.inputs, models, sources);
   apply_formats(flags.formats, models);
-  const report::Inspection inspection = pipeline::inspect(models[0], flags.libraries);
+  config::Settings given;
+  flags.settings.apply(given);
+  const report::Inspection inspection = pipeline::inspect(models[0], given.libraries);
   print_result(flags.json ? to_text(report::to_json(inspection)) : report::to_text(inspection));
 }
 
@@ -48,7 +52,7 @@ Job setup_inspect(CLI::App& app) {
   add_repeatable(app, "--format", "FORMAT", flags->formats,
                  "What the model returns: " + format_list() + " (default auto; docs/outputs.md)")
       ->group("Model");
-  add_libraries(app, flags->libraries)->group("Model");
+  flags->settings.add(app, "Model", "libraries");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
   return [flags](Progress&) { run_inspect(*flags); };
 }

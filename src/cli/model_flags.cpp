@@ -5,7 +5,8 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
-#include "repsim/pipeline.hpp"
+#include "repsim/base/text.hpp"
+#include "repsim/config.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -98,10 +99,6 @@ std::string input_help() {
          "mean 0, std 1, one batch tensor, nchw, float32)";
 }
 
-std::string format_list() {
-  std::string text;
-  for (const auto& name : model::output_format_names()) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
+std::string format_list() { return join(model::output_format_names(), ", "); }
 
 }  // namespace repsim::cli

@@ -1,11 +1,13 @@
 #include <memory>
 
+#include "cache_flag.hpp"
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/signature_jobs.hpp"
-#include "settings_flags.hpp"
+#include "setting_flags.hpp"
+#include "settings_files.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -20,11 +22,9 @@ The frames are those on which a plan of the same --frames and --holdout takes si
 Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct SimilarityFlags {
-  std::vector<std::string> models, named_models, inputs, libraries, set;
-  std::optional<std::string> config, video, out, device, cache;
-  std::optional<std::int64_t> frames, memory_limit;
-  std::optional<double> holdout;
-  std::optional<int> threads;
+  std::vector<std::string> models, named_models, inputs, set;
+  std::optional<std::string> config, out, cache;
+  SettingFlags settings;
   bool force = false, json = false;
 };
 
@@ -32,13 +32,7 @@ void run_similarity(const SimilarityFlags& flags, Progress& progress) {
   config::Settings settings = settings_from_files(flags.config, flags.set);
   apply_models(flags.models, flags.named_models, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
-  if (!flags.libraries.empty()) settings.libraries = flags.libraries;
-  settings.video = flags.video.value_or(settings.video);
-  settings.frames = flags.frames.value_or(settings.frames);
-  settings.holdout = flags.holdout.value_or(settings.holdout);
-  settings.threads = flags.threads.value_or(settings.threads);
-  settings.device = flags.device.value_or(settings.device);
-  if (flags.memory_limit) settings.memory_limit = flags.memory_limit;
+  flags.settings.apply(settings);
   if (!flags.out) throw Error(ErrorKind::kUsage, "no output folder is given", "repsim similarity", "--out DIR");
   settings.cache = cache_folder(flags.cache);
   const report::AllPairs all = pipeline::similarity(settings, *flags.out, flags.force, progress);
@@ -58,10 +52,10 @@ Job setup_similarity(CLI::App& app) {
   add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
                  input_help() + "; without NAME: every model; default: what the model's archive says")
       ->group("Models");
-  add_libraries(app, f.libraries)->group("Models");
-  add_text(app, "--video", "FILE", f.video, "The video to run the models on; files of signatures need none")
-      ->group("Video");
-  add_frames(app, f.frames, f.holdout, "Last part of these frames, which is left out");
+  f.settings.add(app, "Models", "libraries");
+  f.settings.add(app, "Video", "video", "The video to run the models on; files of signatures need none");
+  f.settings.add(app, "Video", "frames.count");
+  f.settings.add(app, "Video", "frames.holdout", "Last part of these frames, which is left out (default {})");
   add_text(app, "--out", "DIR", f.out, "Folder for the files; it appears whole or not at all")->group("Output");
   app.add_flag("--force", f.force, "Replace the files of an earlier run in DIR")->group("Output");
   app.add_flag("--json", f.json, "Print similarity.json instead of a table")->group("Output");
@@ -70,9 +64,7 @@ Job setup_similarity(CLI::App& app) {
   add_repeatable(app, "--set", "KEY=VALUE", f.set, "Change one setting of the config: frames.count=512")
       ->group("Settings");
   add_cache(app, f.cache)->group("Settings");
-  add_threads(app, f.threads)->group("Settings");
-  add_device(app, f.device)->group("Settings");
-  add_memory_limit(app, f.memory_limit)->group("Settings");
+  for (const char* key : {"threads", "device", "memory_limit"}) f.settings.add(app, "Settings", key);
   return [flags](Progress& progress) { run_similarity(*flags, progress); };
 }
 

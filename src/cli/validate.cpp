@@ -1,11 +1,13 @@
 #include <memory>
 
+#include <fmt/format.h>
+
+#include "cache_flag.hpp"
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "job_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/study.hpp"
-#include "settings_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -31,8 +33,8 @@ struct ValidateFlags : JobFlags {
 pipeline::StudySettings settings_of(const ValidateFlags& flags) {
   pipeline::StudySettings settings;
   settings.job = settings_of_job(flags);
-  settings.job.refit = flags.refit == "on";
-  take(flags.cuts, settings.cuts);
+  settings.job.refit = settings.job.refit && flags.settings.given("merge.refit");
+  settings.cuts = flags.cuts.value_or(settings.cuts);
   pipeline::check(settings);
   settings.job.cache = cache_folder(flags.cache);
   return settings;
@@ -49,31 +51,22 @@ void run_validate(const ValidateFlags& flags, Progress& progress) {
 Job setup_validate(CLI::App& app) {
   auto flags = std::make_shared<ValidateFlags>();
   ValidateFlags& f = *flags;
-  const pipeline::StudySettings defaults;
   app.footer(kValidateFooter);
   add_models(app, f);
-  add_text(app, "--video", "FILE", f.video, "The video on which is fitted and measured")->group("Video");
-  add_frames(app, f.frames, f.holdout, "Last part of these frames that measures, the rest calibrates");
-  add_text(app, "--truth", "FILE", f.truth, "Ground truth (MOTChallenge text): correlations with AP as well")
-      ->group("Video");
+  f.settings.add(app, "Video", "video", "The video on which is fitted and measured");
+  f.settings.add(app, "Video", "frames.count");
+  f.settings.add(app, "Video", "frames.holdout",
+                 "Last part of these frames that measures, the rest calibrates (default {})");
+  f.settings.add(app, "Video", "truth", "Ground truth (MOTChallenge text): correlations with AP as well");
   add_whole_number(app, "--cuts", "N", f.cuts,
-                   with_default("Cuts measured per ordered pair of models", std::to_string(defaults.cuts)))
+                   fmt::format("Cuts measured per ordered pair of models (default {})", pipeline::StudySettings{}.cuts))
       ->group("Cuts");
-  add_repeatable(app, "--share", "'R<-D'", f.share,
-                 "Only this direction: receiver R takes from donor D (default: all pairs)")
-      ->group("Cuts");
-  add_repeatable(app, "--layers", "GLOB", f.layers, "Only layers with such names are replaced (default: all)")
-      ->group("Cuts");
-  add_repeatable(app, "--exclude", "GLOB", f.exclude, "Layers with such names are neither given nor replaced")
-      ->group("Cuts");
-  add_choice(app, "--adapters", {"none", "linear"}, f.adapters,
-             with_default("May 1x1 convolutions adapt a donor's representation?", defaults.job.adapters))
-      ->group("Cuts");
-  add_choice(app, "--refit", {"on", "off"}, f.refit,
-             with_default("May the first convolutions after a cut be solved again instead?", "off"))
-      ->group("Cuts");
+  f.settings.add(app, "Cuts", "merge.share", "Only this direction: receiver R takes from donor D (default: all pairs)");
+  for (const char* key : {"merge.layers", "merge.exclude", "merge.adapters"}) f.settings.add(app, "Cuts", key);
+  f.settings.add(app, "Cuts", "merge.refit",
+                 "May the first convolutions after a cut be solved again instead? (default off)");
   add_out(app, f, "the study");
-  add_settings(app, f, "Of the drawn cuts, the projections and the bootstrap intervals");
+  add_settings(app, f, "Of the drawn cuts, the projections and the bootstrap intervals (default {})");
   return [flags](Progress& progress) { run_validate(*flags, progress); };
 }
 

@@ -6,7 +6,7 @@
 #include "common_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
-#include "settings_flags.hpp"
+#include "setting_flags.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -24,9 +24,8 @@ a model, the video or the bundle is not the plan's), 130 interrupted, 1 anything
 struct VerifyFlags {
   std::string plan;
   std::optional<std::string> video, truth;
-  std::optional<std::int64_t> frames, memory_limit;
-  std::optional<int> threads;
-  std::vector<std::string> libraries;
+  std::optional<std::int64_t> frames;
+  SettingFlags settings;
   bool json = false;
 };
 
@@ -36,13 +35,15 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
   settings.plan = flags.plan;
   settings.video = flags.video;
   settings.truth = flags.truth;
-  settings.libraries = flags.libraries;
   if (flags.frames && *flags.frames < 1) {
     throw Error(ErrorKind::kUsage, "the value is " + std::to_string(*flags.frames) + ", not 1 or more", "--frames");
   }
   settings.frames = flags.frames.value_or(settings.frames);
-  settings.threads = flags.threads.value_or(settings.threads);
-  settings.memory_limit = flags.memory_limit;
+  config::Settings given;
+  flags.settings.apply(given);
+  settings.libraries = given.libraries;
+  settings.threads = given.threads;
+  settings.memory_limit = given.memory_limit;
   return settings;
 }
 
@@ -86,9 +87,7 @@ Job setup_verify(CLI::App& app) {
   add_text(app, "--truth", "FILE", flags->truth,
            "Ground truth (MOTChallenge text) of the video: report accuracy as well")
       ->group("Video");
-  add_libraries(app, flags->libraries)->group("Settings");
-  add_threads(app, flags->threads)->group("Settings");
-  add_memory_limit(app, flags->memory_limit)->group("Settings");
+  for (const char* key : {"libraries", "threads", "memory_limit"}) flags->settings.add(app, "Settings", key);
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
   return [flags](Progress& progress) { run_verify(*flags, progress); };
 }

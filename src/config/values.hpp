@@ -1,18 +1,17 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "repsim/config.hpp"
+#include "repsim/base/json_io.hpp"
+#include "repsim/settings.hpp"
 
 /// What values settings may have, wherever they come from. The config reader names the field, check() names the flag.
 namespace repsim::config {
-
-inline constexpr std::int64_t kMaxThreads = 1024;
 
 /// Complains about a value: `field` as the config names it ("frames.count", "models[0].input.width"). Throws.
 using Complain = std::function<void(const std::string& field, const std::string& problem, const std::string& remedy)>;
@@ -20,14 +19,17 @@ using Complain = std::function<void(const std::string& field, const std::string&
 /// Everything that can be judged value by value; what is still absent is no mistake here (see check()).
 void check_values(const Settings& settings, const Complain& complain);
 
+/// The part of it about models: names, paths, inputs, outputs.
+void check_models(const Settings& settings, const Complain& complain);
+
 /// The member of the spec that is out of range, and what is wrong with it; nothing when all is well.
 [[nodiscard]] std::optional<std::pair<std::string, std::string>> problem_of(const model::InputSpec& spec);
 
-[[nodiscard]] const std::vector<std::string>& adapter_names();
-[[nodiscard]] const std::vector<std::string>& objective_names();
+/// Reads the list `models` of a config. @throws Error{kInput}
+void read_models(JsonReader& reader, const std::filesystem::path& base, Settings& out);
+
 /// What a size in bytes looks like.
 [[nodiscard]] std::string size_remedy();
-[[nodiscard]] std::string threads_problem(std::int64_t threads);
 /// "models[2]"
 [[nodiscard]] std::string model_field(std::size_t index);
 

@@ -42,7 +42,7 @@ std::vector<planner::Candidate> find_candidates(const Settings& settings, const 
   for (const auto& [receiver, found] : by_receiver) {
     if (!is_mixed(found)) continue;
     for (planner::Candidate& one :
-         planner::worth_mixing(candidates_of(settings, session, receiver, found), alone, objective_of(settings)))
+         planner::worth_mixing(candidates_of(settings, session, receiver, found), alone, settings.objective))
       candidates.push_back(std::move(one));
   }
   return candidates;
@@ -60,7 +60,7 @@ planner::SearchInput search_input(const Settings& settings, const session::Sessi
 planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
                                       std::size_t prepare_together) {
   planner::SearchOptions options;
-  options.objective = objective_of(settings);
+  options.objective = settings.objective;
   if (settings.budget) options.bytes_to_save = bytes_to_save;
   options.max_trials = settings.max_trials;
   options.max_shares = settings.max_shares;

@@ -28,7 +28,7 @@ trial::FittingOptions fitting_options(const Settings& settings) {
   options.refit = fit_options(settings).refit;
   options.max_rank = static_cast<int>(settings.max_rank);
   options.max_auxiliary_inputs = static_cast<std::size_t>(settings.max_side_inputs);
-  options.objective = objective_of(settings);
+  options.objective = settings.objective;
   return options;
 }
 

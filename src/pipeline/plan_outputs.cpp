@@ -19,8 +19,9 @@ void write_outputs(const StagedDirectory& staged, const PlanFiles& files) {
 void write_run_json(const StagedDirectory& staged, const Settings& settings, const RunFacts& facts) {
   Json json;
   json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", session::torch_version()}};
-  json["machine"] = {
-      {"cores", std::thread::hardware_concurrency()}, {"threads", settings.threads}, {"device", settings.device}};
+  json["machine"] = {{"cores", std::thread::hardware_concurrency()},
+                     {"threads", settings.threads},
+                     {"device", config::to_string(settings.device)}};
   json["seconds"] = facts.seconds;
   json["task_seconds"] = facts.task_seconds;
   json["signatures"] = facts.signature_origins;

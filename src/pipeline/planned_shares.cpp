@@ -204,7 +204,7 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspa
   for (std::size_t donor_share = 0; donor_share < planned.size(); ++donor_share) {
     Settings settings = edited.settings;
     settings.refit = planned[donor_share].options.refit;
-    settings.adapters = planned[donor_share].options.linear ? "linear" : "none";
+    settings.adapters = planned[donor_share].options.linear ? config::Adapters::kLinear : config::Adapters::kNone;
     const std::vector<LayerIndex> unavailable =
         share_option_of(settings, work, planned[donor_share].candidate.cut).unavailable;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {

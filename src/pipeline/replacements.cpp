@@ -21,7 +21,7 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
 
 fit::AttachmentOptions fit_options(const Settings& settings) {
   fit::AttachmentOptions options;
-  options.linear = settings.adapters == "linear";
+  options.linear = settings.adapters == config::Adapters::kLinear;
   options.refit = settings.refit;
   return options;
 }

@@ -42,7 +42,7 @@ SearchLog::SearchLog(const Settings& settings, const Workspace& work) : settings
 
 void SearchLog::chosen_by_prediction(std::size_t candidates, const planner::Chosen& chosen) const {
   log::info(std::to_string(candidates) + " candidates; by prediction alone " + std::to_string(chosen.options.size()) +
-            " shares save " + saving_text(std::llround(chosen.value), objective_of(settings_)) + ", " +
+            " shares save " + saving_text(std::llround(chosen.value), settings_.objective) + ", " +
             (chosen.proven ? "the best choice"
                            : "within " + fixed3(chosen.bound > 0 ? gap_percent(chosen) : 0) + " % of the bound"));
 }
@@ -68,7 +68,7 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
                               : reason.kind == Kind::kNear ? "near " + fixed3(reason.target)
                                                            : "below " + fixed3(reason.target);
   log::info(models + " at " + join(layers, ", ") + report::taking_donors_text(reason, model_names_) + ": saves " +
-            saving_text(one.savings.of(objective_of(settings_)), objective_of(settings_)) + ", predicted " +
+            saving_text(one.savings.of(settings_.objective), settings_.objective) + ", predicted " +
             predicted_text(one) + ", measured " + report::measured_text(reason) + ": " + verdict);
 }
 

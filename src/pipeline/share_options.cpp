@@ -50,7 +50,7 @@ class Cuts {
       : settings_(settings),
         work_(work),
         options_(fit_options(settings)),
-        objective_(objective_of(settings)),
+        objective_(settings.objective),
         receiver_(receiver),
         bytes_(bytes_of_its_own(work, receiver)),
         offers_(program().layers.size()) {
@@ -217,13 +217,6 @@ std::vector<bool> convolutions(const graph::Program& program) {
 }
 
 }  // namespace
-
-planner::Objective objective_of(const Settings& settings) {
-  if (settings.objective == "flops") return planner::Objective::kFlops;
-  if (settings.objective == "latency") return planner::Objective::kLatency;
-  if (settings.objective == "peak-memory") return planner::Objective::kPeakMemory;
-  return planner::Objective::kBytes;
-}
 
 std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models) {
   std::string names;

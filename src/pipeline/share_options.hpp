@@ -10,8 +10,6 @@
 /// What a receiver could take from one donor, or from several: the columns among which the search chooses.
 namespace repsim::pipeline {
 
-planner::Objective objective_of(const Settings& settings);
-
 /// "wide", "wide+shuffle"
 std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models);
 

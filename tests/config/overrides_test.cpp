@@ -158,7 +158,7 @@ TEST(Bytes, KnowPowersOfAThousand) {
 
 TEST(MinFidelity, IsTakenForAllOrForOneModel) {
   Settings settings = good();
-  apply_min_fidelity({"0.8", "b:0.95", "a=0.5", "a=0.6", "d:x=0.7"}, settings);
+  apply_flag(setting("merge.min_fidelity"), {"0.8", "b:0.95", "a=0.5", "a=0.6", "d:x=0.7"}, settings);
   EXPECT_EQ(settings.min_fidelity, 0.8);
   EXPECT_EQ(settings.min_fidelity_for("a"), 0.6);
   EXPECT_EQ(settings.min_fidelity_for("b"), 0.95);
@@ -169,7 +169,7 @@ TEST(MinFidelity, IsTakenForAllOrForOneModel) {
 TEST(MinFidelity, NamesWhatIsNoFidelity) {
   for (const char* text : {"x", "a=", "=0.5", "a=0.5x", "", "nan", "a:", ":0.5", "a:b=", "a:x"}) {
     Settings settings = good();
-    const Error error = error_of([&] { apply_min_fidelity({text}, settings); }).value();
+    const Error error = error_of([&] { apply_flag(setting("merge.min_fidelity"), {text}, settings); }).value();
     EXPECT_EQ(error.kind(), ErrorKind::kUsage) << text;
     EXPECT_EQ(error.where(), "--min-fidelity");
   }
@@ -203,18 +203,16 @@ INSTANTIATE_TEST_SUITE_P(, CheckMistake,
                                          Spoiled{"--holdout", [](Settings& s) { s.holdout = std::nan(""); }},
                                          Spoiled{"--min-fidelity", [](Settings& s) { s.min_fidelity = 1.01; }},
                                          Spoiled{"--min-fidelity", [](Settings& s) { s.min_fidelity = std::nan(""); }},
-                                         Spoiled{"--adapters", [](Settings& s) { s.adapters = "conv"; }},
                                          Spoiled{"--layers", [](Settings& s) { s.layers = {""}; }},
                                          Spoiled{"--exclude", [](Settings& s) { s.exclude = {"a", ""}; }},
                                          Spoiled{"--min-fidelity c=0.5",
                                                  [](Settings& s) { s.min_fidelity_of["c"] = 0.5; }},
                                          Spoiled{"--min-fidelity", [](Settings& s) { s.min_fidelity_of["a"] = -1; }},
-                                         Spoiled{"--objective", [](Settings& s) { s.objective = "watts"; }},
                                          Spoiled{"--budget", [](Settings& s) { s.budget = 0; }},
                                          Spoiled{"--budget",
                                                  [](Settings& s) {
                                                    s.budget = 1;
-                                                   s.objective = "flops";
+                                                   s.objective = planner::Objective::kFlops;
                                                  }},
                                          Spoiled{"--memory-limit", [](Settings& s) { s.memory_limit = 0; }},
                                          Spoiled{"--max-shares", [](Settings& s) { s.max_shares = -1; }},

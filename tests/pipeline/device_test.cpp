@@ -35,25 +35,6 @@ bool has_gpu() {
   return session::torch_devices().starts_with("CUDA, ") && !session::torch_devices().ends_with("no GPU found");
 }
 
-TEST(Device, HasANameOrIsRefused) {
-  for (const char* name : {"cpu", "cuda", "cuda:3"}) {
-    Settings settings;
-    settings.models = {test::fixture_spec("small"), test::fixture_spec("wide")};
-    settings.video = "video.avi";
-    settings.device = name;
-    EXPECT_NO_THROW(check(settings)) << name;
-  }
-  for (const char* name : {"", "gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:99999999999", "mps"}) {
-    Settings settings;
-    settings.models = {test::fixture_spec("small"), test::fixture_spec("wide")};
-    settings.video = "video.avi";
-    settings.device = name;
-    EXPECT_THAT(test::error_text([&] { check(settings); }),
-                AllOf(HasSubstr("--device: there is no device"), HasSubstr("cuda:1")))
-        << name;
-  }
-}
-
 TEST(Device, SaysWhatIsMissing) {
   if (has_gpu()) GTEST_SKIP() << "this machine has a GPU";
   test::TempFolder folder;
@@ -62,7 +43,7 @@ TEST(Device, SaysWhatIsMissing) {
   settings.models = {test::fixture_spec("small"), test::fixture_spec("wide")};
   settings.video = (folder / "video.avi").string();
   settings.frames = 24;
-  settings.device = "cuda";
+  settings.device = config::parse_device("cuda").value();
   SilentProgress silent;
   const std::string missing = session::torch_devices() == "CPU only" ? "built without CUDA" : "finds no GPU";
   EXPECT_THAT(test::error_text([&] { (void)plan(settings, folder / "out", false, silent); }),
@@ -177,7 +158,7 @@ struct Both {
   }
   report::Plan plan_on(const std::string& device) {
     Settings here = settings;
-    here.device = device;
+    here.device = config::parse_device(device).value();
     SilentProgress silent;
     return plan(here, folder / device, true, silent).plan;
   }
@@ -187,7 +168,7 @@ TEST_F(OnAGpu, SimilaritiesAreThoseOfTheCpu) {
   Both both({"small", "wide", "one_frame"});
   const auto matrix = [&](const std::string& device) {
     Settings here = both.settings;
-    here.device = device;
+    here.device = config::parse_device(device).value();
     SilentProgress silent;
     return similarity(here, both.folder / ("s" + device), true, silent).similarity.values;
   };
@@ -226,14 +207,14 @@ TEST_F(OnAGpu, ABundleIsMadeAgainToTheByte) {
   again.plan = both.folder / "cuda";
   again.out = both.folder / "again.pt";
   again.threads = both.settings.threads;
-  again.device = "cuda";
+  again.device = config::parse_device("cuda").value();
   SilentProgress silent;
   EXPECT_EQ(rebuild(again, silent).sha256, made.bundle_sha256);
 }
 
 TEST_F(OnAGpu, OneThatIsNotThereIsRefused) {
   Both both({"small", "wide"});
-  both.settings.device = "cuda:63";
+  both.settings.device = config::parse_device("cuda:63").value();
   SilentProgress silent;
   EXPECT_THAT(test::error_text([&] { (void)plan(both.settings, both.folder / "out", false, silent); }),
               AllOf(StartsWith("input: --device cuda:63: this machine has"), HasSubstr("cuda:0")));

@@ -25,7 +25,7 @@ struct Job {
   Outcome outcome;
 
   Job(const std::vector<Fed>& models, std::vector<Direction> share, std::vector<std::string> layers = {},
-      const std::string& objective = "bytes") {
+      planner::Objective objective = planner::Objective::kBytes) {
     test::write_avi(folder / "video.avi", 50, test::scene);
     for (const Fed& one : models) {
       model::ModelSpec spec = test::fixture_spec(one.fixture);
@@ -123,7 +123,7 @@ TEST(Inputs, ThatDifferGiveTheSameBundleAgain) {
 // border's values as well, which the donor does not see.) Their weights are equal, so work is all that a share saves.
 TEST(Inputs, OfOneDetectorFedTwoWaysLineUp) {
   const Job job({{"boxed", "small", "64x64,letterbox"}, {"plain", "small", "64x48"}}, {{"boxed", "plain"}},
-                {"backbone.stage1.2"}, "flops");
+                {"backbone.stage1.2"}, planner::Objective::kFlops);
   const report::Plan& plan = job.written();
   ASSERT_EQ(plan.shares.size(), 1U);
   EXPECT_GT(plan.shares[0].predicted_fidelity, 0.9);

@@ -102,7 +102,7 @@ TEST(Search, SavesAsManyFlopsAsItCanWhereThatIsTheObjective) {
   Job job({"small", "wide"});
   job.settings.share = {{"small", "wide"}};
   job.settings.max_trials = 24;
-  job.settings.objective = "flops";
+  job.settings.objective = planner::Objective::kFlops;
   const report::Plan plan = job.run();
   ASSERT_EQ(plan.shares.size(), 1U);
   std::int64_t most = 0;
@@ -128,7 +128,7 @@ TEST(Search, SavesAsMuchOfTheLatencyEstimateAsItCanWhereThatIsTheObjective) {
   Job job({"small", "wide"});
   job.settings.share = {{"small", "wide"}};
   job.settings.max_trials = 24;
-  job.settings.objective = "latency";
+  job.settings.objective = planner::Objective::kLatency;
   const report::Plan plan = job.run();
   ASSERT_EQ(plan.shares.size(), 1U);
   std::int64_t most = 0, taken = 0;
@@ -145,7 +145,7 @@ TEST(Search, SavesAsMuchPeakMemoryAsItCanWhereThatIsTheObjective) {
   Job job({"small", "wide"});
   job.settings.share = {{"small", "wide"}};
   job.settings.max_trials = 24;
-  job.settings.objective = "peak-memory";
+  job.settings.objective = planner::Objective::kPeakMemory;
   const report::Plan plan = job.run();
   ASSERT_EQ(plan.shares.size(), 1U);
   std::int64_t most = 0;
