@@ -95,6 +95,7 @@ struct WholeNumber {
   std::optional<std::int64_t> (*get)(const Settings&);
   void (*set)(Settings&, std::int64_t);
   std::int64_t least = 0, most = kNoLimit;
+  bool or_zero = false;    ///< 0 is a value, too
   const char* range = "";  ///< what complaints say of the limits; empty: "0 to 64"
   /// What the flag takes; a text that is none, and one below `least`, "is not a number of threads".
   const char* noun = "";
@@ -169,6 +170,11 @@ constexpr WholeNumber whole_number(std::int64_t least, std::int64_t most = kNoLi
   kind.most = most;
   kind.range = range;
   kind.noun = noun;
+  return kind;
+}
+
+constexpr WholeNumber zero_or(WholeNumber kind) {
+  kind.or_zero = true;
   return kind;
 }
 
@@ -252,7 +258,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
     {"merge.refit", "--refit", "", true, OnOff{&Settings::refit},
      "May the first convolutions after a cut be solved again? (default {})",
      "may the first convolutions after a cut be solved again?"},
-    {"merge.max_rank", "--max-rank", "N", true, whole_number<&Settings::max_rank>(0, 64),
+    {"merge.max_rank", "--max-rank", "N", true, zero_or(whole_number<&Settings::max_rank>(4, 64)),
      "Largest rank of the 3x3 corrections tried beside fitted maps where a cut misses its fidelity without; 0: none "
      "(default {})",
      "largest rank of the corrections tried beside fitted maps where a cut misses its fidelity without; 0: none"},

@@ -44,6 +44,7 @@ Json json(const DeviceName& /*kind*/, const Settings& settings) { return to_stri
 Json schema(const WholeNumber& kind) {
   Json result{{"type", "integer"}, {"minimum", kind.least}};
   if (kind.most != kNoLimit) result["maximum"] = kind.most;
+  if (kind.or_zero) return {{"anyOf", {{{"const", 0}}, std::move(result)}}};
   return result;
 }
 Json schema(const Bytes& /*kind*/) {

@@ -58,7 +58,7 @@ Judgement judge(const Kind& /*kind*/, const Settings& /*settings*/) {
 }  // namespace
 
 std::optional<Problem> problem_of(const WholeNumber& kind, std::int64_t value) {
-  if (value >= kind.least && value <= kind.most) return std::nullopt;
+  if ((value >= kind.least && value <= kind.most) || (kind.or_zero && value == 0)) return std::nullopt;
   return Problem{"the value is " + std::to_string(value) + ", not " + range_of(kind), ""};
 }
 
@@ -68,7 +68,7 @@ std::optional<Problem> problem_of(const Setting& setting, const Settings& settin
 
 std::string range_of(const WholeNumber& kind) {
   if (*kind.range != '\0') return kind.range;
-  const std::string least = std::to_string(kind.least);
+  const std::string least = (kind.or_zero ? "0 or " : "") + std::to_string(kind.least);
   return kind.most == kNoLimit ? least + " or more" : least + " to " + std::to_string(kind.most);
 }
 

@@ -42,7 +42,10 @@ Settings settings_of(const report::Plan& plan, const std::string& file) {
   if (merge != json.end() && merge->is_object()) {
     Json kept = Json::object();
     for (const auto& [key, value] : merge->items()) {
-      if (!value.is_null()) kept[key] = value;
+      if (value.is_null()) continue;
+      kept[key] = value;
+      // Plans of repsim 0.1 may record 1 to 3, which no correction has: they meant none.
+      if (key == "max_rank" && value.is_number_integer() && value > 0 && value < 4) kept[key] = 0;
     }
     *merge = std::move(kept);
   }

@@ -126,6 +126,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(BadFlag{"frames.count", "x", "'x' is not a whole number", ""},
                     BadFlag{"frames.count", "3.5", "'3.5' is not a whole number", ""},
                     BadFlag{"frames.count", "0", "the value is 0, not 1 to 1000000", ""},
+                    BadFlag{"merge.max_rank", "1", "the value is 1, not 0 or 4 to 64", ""},
+                    BadFlag{"merge.max_rank", "-4", "the value is -4, not 0 or 4 to 64", ""},
                     BadFlag{"merge.max_trials", "0", "the value is 0, not 1 or more", ""},
                     BadFlag{"threads", "-1", "'-1' is not a number of threads", ""},
                     BadFlag{"threads", "99999999999",
