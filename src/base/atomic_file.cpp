@@ -85,10 +85,6 @@ fs::path make_staging(const fs::path& folder, const fs::path& target) {
   for (int attempt = 0;; ++attempt) {
     fs::path staging = hidden_name(folder, attempt);
     if (::mkdir(staging.c_str(), 0777) == 0) return staging;
-    if (errno == ENOENT) {
-      throw input_error("the folder '" + folder.string() + "' does not exist", target.string(),
-                        "mkdir -p " + folder.string());
-    }
     if (errno != EEXIST) throw system_error("the folder cannot be written", target, errno);
   }
 }
@@ -102,6 +98,9 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   if (failed) throw system_error("the folder cannot be read", folder, failed.value());
   return entries;
 }
+
+/// "out" for "out/".
+fs::path without_slash(const fs::path& target) { return target.has_filename() ? target : target.parent_path(); }
 
 /// True when `target` is a folder that may be written into; false when there is nothing of this name.
 bool check_target(const fs::path& target, bool force) {
@@ -143,11 +142,35 @@ std::string read_file(const fs::path& path) {
   return content;
 }
 
-StagedDirectory::StagedDirectory(fs::path target, bool force) : target_(std::move(target)) {
-  if (!target_.has_filename()) target_ = target_.parent_path();  // "out/"
-  into_existing_ = check_target(target_, force);
-  staging_ = make_staging(into_existing_ ? target_ : folder_of(target_), target_);
+ParentFolders::ParentFolders(const fs::path& path) {
+  std::vector<fs::path> missing;  // innermost first
+  std::error_code failed;
+  for (fs::path folder = folder_of(path); !fs::exists(folder, failed); folder = folder_of(folder)) {
+    if (failed && failed != std::errc::no_such_file_or_directory) break;
+    missing.push_back(folder);
+  }
+  for (auto folder = missing.rbegin(); folder != missing.rend(); ++folder) {
+    if (::mkdir(folder->c_str(), 0777) == 0) {
+      made_.push_back(*folder);
+    } else if (const int error = errno; error != EEXIST) {
+      remove();  // no destructor runs for an object that was not made
+      throw system_error("the folder cannot be made", *folder, error);
+    }
+  }
 }
+
+void ParentFolders::remove() {
+  for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) {
+    if (::rmdir(folder->c_str()) != 0) break;  // another program uses it by now
+  }
+  made_.clear();
+}
+
+StagedDirectory::StagedDirectory(fs::path target, bool force)
+    : target_(without_slash(target)),
+      into_existing_(check_target(target_, force)),
+      parents_(target_),
+      staging_(make_staging(into_existing_ ? target_ : folder_of(target_), target_)) {}
 
 StagedDirectory::~StagedDirectory() {
   std::error_code ignored;  // nobody is left to tell
@@ -160,6 +183,7 @@ void StagedDirectory::commit() {
     if (::rename(staging_.c_str(), target_.c_str()) != 0)
       throw system_error("the folder cannot be made", target_, errno);
     committed_ = true;
+    parents_.keep();
     sync_folder(folder_of(target_));
     return;
   }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
@@ -72,12 +73,15 @@ Captured capture_to_file(const Settings& settings, const fs::path& out, bool for
   std::error_code failed;
   if (!out.empty() && !force && fs::exists(out, failed))
     throw input_error("the file is there already", out.string(), "--force replaces it");
+  std::optional<ParentFolders> parents;
+  if (!out.empty()) parents.emplace(out);
   Captured captured = std::move(capture(settings, progress).at(0));
   if (captured.origin == "none") {
     throw input_error("the model has no layers that could be captured: it " + captured.opaque_reason,
                       settings.models.at(0).path);
   }
   if (!out.empty()) write_file_atomically(out, capture::to_bytes(captured.file));
+  if (parents) parents->keep();
   return captured;
 }
 

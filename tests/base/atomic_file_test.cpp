@@ -219,12 +219,45 @@ TEST(StagedDirectory, RefusesAFileAndADanglingLinkEvenWithForce) {
   EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "link", true); }), HasSubstr("exists and is no folder"));
 }
 
-TEST(StagedDirectory, ShowsHowToMakeAMissingParent) {
+TEST(StagedDirectory, MakesMissingParents) {
   const test::TempFolder folder;
-  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / "a/b/out", false); }),
-              HasSubstr("does not exist; mkdir -p " + (folder / "a/b").string()));
+  {
+    StagedDirectory staged(folder / "a/b/out/", false);
+    write_file_atomically(staged.path("file"), "1");
+    staged.commit();
+  }
+  EXPECT_EQ(read_file(folder / "a/b/out/file"), "1");
+}
+
+TEST(StagedDirectory, RemovesParentsThatItMadeForNothing) {
+  const test::TempFolder folder;
+  fs::create_directory(folder / "mine");
+  {
+    const StagedDirectory staged(folder / "mine/a/b/out", false);
+    EXPECT_TRUE(fs::exists(folder / "mine/a/b"));
+  }
+  EXPECT_TRUE(fs::exists(folder / "mine")) << "was there before";
+  EXPECT_FALSE(fs::exists(folder / "mine/a"));
+}
+
+TEST(ParentFolders, StayWhereSomebodyUsesThem) {
+  const test::TempFolder folder;
+  {
+    const ParentFolders parents(folder / "a/b/file");
+    test::write_text(folder / "a/other", "1");
+  }
+  EXPECT_TRUE(fs::exists(folder / "a/other"));
+  EXPECT_FALSE(fs::exists(folder / "a/b"));
+}
+
+TEST(ParentFolders, AreRemovedWhereTheNextOneCannotBeMade) {
+  const test::TempFolder folder;
+  const std::string too_long(300, 'x');
+  EXPECT_THAT(test::error_text([&] { ParentFolders(folder / "a" / too_long / "file"); }), StartsWith("input: "));
   EXPECT_THAT(folder.entries(), IsEmpty());
 }
+
+TEST(ParentFolders, AreNotMadeForANameWithoutAFolder) { EXPECT_NO_THROW(ParentFolders("file")); }
 
 TEST(StagedDirectory, RefusesAPlaceBelowAFile) {
   const test::TempFolder folder;
