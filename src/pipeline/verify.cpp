@@ -29,7 +29,7 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
 }  // namespace
 
 report::Verification verify(const VerifySettings& settings, Progress& progress) {
-  const session::Runtime runtime({settings.threads, "cpu", settings.memory_limit});
+  const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
   const fs::path file = plan_file(settings.plan);
   const report::Plan plan = report::plan_from_json(read_json(file), file.string());

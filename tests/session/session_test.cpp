@@ -116,14 +116,15 @@ TEST_F(Sessions, FindModelsByName) {
 TEST(Runtimes, PutTheNumberOfThreadsBack) {
   const int before = at::get_num_threads();
   {
-    const Runtime runtime({before + 1, "cpu", {}});
+    const Runtime runtime({before + 1, config::Device{}, {}});
     EXPECT_EQ(at::get_num_threads(), before + 1);
   }
   EXPECT_EQ(at::get_num_threads(), before);
 }
 
-TEST(Runtimes, NameADeviceThatIsNone) {
-  EXPECT_THAT(error_text([] { Runtime({0, "gpu", {}}); }), HasSubstr("there is no device 'gpu'"));
+TEST(Runtimes, NameADeviceThatNoMachineHas) {
+  const config::Device device{config::Device::Kind::kCuda, 63};
+  EXPECT_THAT(error_text([&] { Runtime({0, device, {}}); }), HasSubstr("--device cuda:63"));
 }
 
 }  // namespace
