@@ -16,6 +16,9 @@ struct Inspection {
   std::int64_t file_bytes = 0;
   std::int64_t parameters = 0;       ///< elements of all parameters and buffers
   std::int64_t parameter_bytes = 0;  ///< of them
+  /// False: nobody states the size of the input. Then nothing that depends on it is known: input, shapes, FLOPs, peak
+  /// of activations, the sizes in output_structure.
+  bool size_is_known = true;
   model::InputSpec input;
   std::string input_source;  ///< "flags", "config" or "archive: RECORD"
   bool batchable = false;    ///< takes any batch size; else one frame at a time

@@ -1,5 +1,6 @@
 #include "repsim/pipeline.hpp"
 #include "repsim/session.hpp"
+#include "repsim/stand_in_input.hpp"
 
 namespace repsim::pipeline {
 
@@ -7,7 +8,11 @@ report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::
   const session::Runtime runtime({});
   session::check_files({libraries, "", {}});
   SilentProgress silent;
-  const session::Session session(runtime, {{{spec, spec.input ? "flags" : ""}}, {}, {}, {}}, silent);
+  // A model of unknown size still has layers: it is opened at a size at which it runs, and no size is shown.
+  const std::optional<model::InputSpec> stand_in = model::stand_in_input(spec);
+  session::ModelSource source{spec, spec.input ? "flags" : ""};
+  if (stand_in) source.spec.input = stand_in;
+  const session::Session session(runtime, {{source}, {}, {}, {}}, silent);
   const session::Model& model = session.models.front();
   const model::Loaded& loaded = model.loaded;
   const graph::Prepared& prepared = model.prepared;
@@ -19,6 +24,7 @@ report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::
   found.file_bytes = loaded.file_bytes;
   found.parameters = prepared.model_elements;
   found.parameter_bytes = prepared.model_bytes;
+  found.size_is_known = !stand_in;
   found.input = *loaded.spec.input;
   found.input_source = loaded.input_source;
   found.batchable = prepared.batchable;

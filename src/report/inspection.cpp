@@ -27,7 +27,7 @@ Json ops_json(const graph::Program& program, std::size_t layer) {
   return ops;
 }
 
-Json layers_json(const graph::Program& program) {
+Json layers_json(const graph::Program& program, bool size_is_known) {
   Json layers = Json::array();
   for (const graph::Layer& layer : program.layers) {
     Json inputs = Json::array();
@@ -35,11 +35,11 @@ Json layers_json(const graph::Program& program) {
     layers.push_back({{"name", layer.name},
                       {"kind", layer.kind},
                       {"ops", ops_json(program, layers.size())},
-                      {"shape", layer.shape},
+                      {"shape", size_is_known ? Json(layer.shape) : Json()},
                       {"dtype", layer.dtype},
                       {"parameters", layer.parameters},
                       {"bytes", layer.bytes},
-                      {"flops", layer.flops},
+                      {"flops", size_is_known ? Json(layer.flops) : Json()},
                       {"inputs", inputs}});
   }
   return layers;
@@ -53,7 +53,7 @@ std::string padded_left(const std::string& text, std::size_t width) {
   return std::string(width - std::min(width, text.size()), ' ') + text;
 }
 
-std::string layers_text(const graph::Program& program) {
+std::string layers_text(const graph::Program& program, bool size_is_known) {
   std::size_t width = 4;
   for (const graph::Layer& layer : program.layers) width = std::max(width, layer.name.size());
   const auto line = [&](const std::string& name, const std::string& kind, const std::string& shape,
@@ -63,8 +63,9 @@ std::string layers_text(const graph::Program& program) {
   };
   std::string text = line("name", "kind", "shape", "parameters", "MFLOPs");
   for (const graph::Layer& layer : program.layers) {
-    text += line(layer.name, layer.kind, shape_text(layer.shape), std::to_string(layer.parameters),
-                 fixed(static_cast<double>(layer.flops) / kMillion, 2));
+    text +=
+        line(layer.name, layer.kind, size_is_known ? shape_text(layer.shape) : "?", std::to_string(layer.parameters),
+             size_is_known ? fixed(static_cast<double>(layer.flops) / kMillion, 2) : "?");
   }
   return text;
 }
@@ -87,26 +88,36 @@ std::string file_text(const Inspection& model) {
   const std::string text = model.name + "  " + model.path + "\n  file        " + human_bytes(model.file_bytes) +
                            ", sha256 " + model.sha256.substr(0, 16) + "...\n  parameters  " + sizes;
   if (!model.rewritable) return text + ")\n";
-  return text + "; " + human_bytes(model.program.unused_parameter_bytes) +
-         " of it never read by forward)\n  work        " +
-         fixed(static_cast<double>(graph::total_flops(model.program)) / kMillion, 1) +
+  const std::string read =
+      text + "; " + human_bytes(model.program.unused_parameter_bytes) + " of it never read by forward)\n";
+  if (!model.size_is_known) return read;
+  return read + "  work        " + fixed(static_cast<double>(graph::total_flops(model.program)) / kMillion, 1) +
          " MFLOPs per frame (a multiply-add counts as 2)\n";
 }
 
-std::string interface_text(const Inspection& model) {
-  const model::InputSpec& input = model.input;
-  std::string text = "  input       " + std::to_string(input.width) + "x" + std::to_string(input.height) + " " +
-                     to_string(input.color) + ", " + to_string(input.resize) + ", " + to_string(input.kind) + " " +
-                     to_string(input.layout) + " " + to_string(input.dtype) + " (from " + model.input_source + "), " +
-                     (model.batchable ? "any batch size" : "one frame at a time") + "\n  output      " +
-                     model.output_structure + "\n  format      " + to_string(model.output.format) + ": " +
-                     model.format_reason + "\n";
+std::string libraries_text(const Inspection& model) {
+  std::string text;
   for (const model::OperatorLibrary& library : model.operator_libraries) {
     text += "  needs       " + library.file + ":";
     for (const std::string& name : library.operators) text += " " + name;
     text += "\n";
   }
   return text;
+}
+
+std::string interface_text(const Inspection& model) {
+  const model::InputSpec& input = model.input;
+  if (!model.size_is_known) {
+    return "  input       of any size: --input " + model.name + "=WIDTHxHEIGHT adds shapes, FLOPs and outputs\n" +
+           libraries_text(model);
+  }
+  std::string text = "  input       " + std::to_string(input.width) + "x" + std::to_string(input.height) + " " +
+                     to_string(input.color) + ", " + to_string(input.resize) + ", " + to_string(input.kind) + " " +
+                     to_string(input.layout) + " " + to_string(input.dtype) + " (from " + model.input_source + "), " +
+                     (model.batchable ? "any batch size" : "one frame at a time") + "\n  output      " +
+                     model.output_structure + "\n  format      " + to_string(model.output.format) + ": " +
+                     model.format_reason + "\n";
+  return text + libraries_text(model);
 }
 
 }  // namespace
@@ -128,18 +139,18 @@ Json to_json(const Inspection& model) {
   json["parameters"] = model.parameters;
   json["parameter_bytes"] = model.parameter_bytes;
   json["unused_parameter_bytes"] = if_known(model.program.unused_parameter_bytes);
-  json["flops"] = if_known(graph::total_flops(model.program));
-  json["peak_activation_bytes"] = if_known(graph::peak_activation_bytes(model.program));
-  json["input"] = to_json(model.input);
+  json["flops"] = model.size_is_known ? if_known(graph::total_flops(model.program)) : Json();
+  json["peak_activation_bytes"] = model.size_is_known ? if_known(graph::peak_activation_bytes(model.program)) : Json();
+  json["input"] = model.size_is_known ? to_json(model.input) : Json();
   json["input_source"] = model.input_source;
   json["batchable"] = model.batchable;
   json["output"] = to_json(model.output);
-  json["output_structure"] = model.output_structure;
-  json["format_reason"] = model.format_reason;
+  json["output_structure"] = model.size_is_known ? Json(model.output_structure) : Json();
+  json["format_reason"] = model.size_is_known ? Json(model.format_reason) : Json();
   json["operator_libraries"] = to_json(model.operator_libraries);
   json["transparent"] = model.rewritable;
   json["opaque_reason"] = model.opaque_reason;
-  json["layers"] = layers_json(model.program);
+  json["layers"] = layers_json(model.program, model.size_is_known);
   json["not_layers"] = Json::array();
   for (const graph::RejectedLayer& one : model.program.rejected_layers)
     json["not_layers"].push_back({{"name", one.name}, {"reason", one.reason}});
@@ -151,7 +162,7 @@ std::string to_text(const Inspection& model) {
   if (!model.rewritable)
     return text + "  layers      none: the model is carried whole, because it " + model.opaque_reason + "\n";
   text += "\n" + std::to_string(model.program.layers.size()) + " layers in execution order (shape per frame):\n\n" +
-          layers_text(model.program);
+          layers_text(model.program, model.size_is_known);
   if (!model.program.rejected_layers.empty())
     text += "\nNo layers, and why:\n" + rejected_text(model.program.rejected_layers);
   return text;
