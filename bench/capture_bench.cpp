@@ -204,7 +204,7 @@ void write_inputs(const std::string& path, const video::FrameStore& store) {
 
 void run(const Arguments& arguments) {
   SilentProgress silent;
-  const model::InputSpec spec = pipeline::parse_input_flag(arguments.input).second;
+  const model::InputSpec spec = config::parse_input_flag(arguments.input).second;
   video::silence_opencv();
   const video::VideoInfo video = video::probe(arguments.video, silent);
   const video::Sampling sampling = video::sample_frames(video, arguments.frames, 0.01);

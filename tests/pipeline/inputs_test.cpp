@@ -30,7 +30,7 @@ struct Job {
     for (const Fed& one : models) {
       model::ModelSpec spec = test::fixture_spec(one.fixture);
       spec.name = one.name;
-      spec.input = parse_input_flag(one.input).second;
+      spec.input = config::parse_input_flag(one.input).second;
       settings.models.push_back(spec);
       settings.input_sources.push_back("flags");
     }

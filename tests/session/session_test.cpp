@@ -86,7 +86,7 @@ TEST_F(Sessions, LetAJobCheckTheModelsBeforeTheVideoIsRead) {
 }
 
 TEST_F(Sessions, RefuseModelsWhoseFilesAreBeyondTheMemoryLimit) {
-  const Runtime small({0, "cpu", 1'000'000});
+  const Runtime small({0, config::Device{}, 1'000'000});
   EXPECT_THAT(error_text([&] { Session(small, fixtures({"small"}), silent_); }),
               testing::AllOf(HasSubstr("input: --memory-limit"), HasSubstr("cannot be kept")));
 }
