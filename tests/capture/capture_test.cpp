@@ -100,14 +100,14 @@ TEST(Batches, CoverAllPositionsInOrder) {
 /// HSIC_1 of Song et al. 2012, equation 5, from two Gram matrices, term by term.
 double hsic(std::vector<double> k, std::vector<double> l, std::int64_t n) {
   const auto at = [n](std::int64_t i, std::int64_t j) { return static_cast<std::size_t>(i * n + j); };
-  for (std::int64_t i = 0; i < n; ++i) k[i, i] = l[i, i] = 0;
+  for (std::int64_t i = 0; i < n; ++i) k[at(i, i)] = l[at(i, i)] = 0;
   double trace = 0, sum_k = 0, sum_l = 0, cross = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     double row_k = 0, row_l = 0;
     for (std::int64_t j = 0; j < n; ++j) {
-      trace += k[i, j] * l[j, i];
-      row_k += k[i, j];
-      row_l += l[i, j];
+      trace += k[at(i, j)] * l[at(j, i)];
+      row_k += k[at(i, j)];
+      row_l += l[at(i, j)];
     }
     sum_k += row_k;
     sum_l += row_l;

@@ -40,7 +40,7 @@ void collect(const Json& json, const Json::json_pointer& at, bool objects_only,
   }
 }
 
-TEST(PlanJson, IsStableText) { test::expect_golden("plan.json", to_text(to_json(sample_plan()))); }
+TEST(PlanJson, IsStableText) { test::expect_golden("plan.json", repsim::to_text(to_json(sample_plan()))); }
 
 TEST(PlanJson, ConformsToItsSchema) {
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan())), IsEmpty());
@@ -53,8 +53,8 @@ TEST(PlanJson, ComesBackAsItWasWritten) {
   for (const Plan& plan :
        {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_shares(), sample_plan_of_mixed_donors()}) {
     const Json written = to_json(plan);
-    const Plan read = plan_from_json(parse_json(to_text(written), "plan.json"), "plan.json");
-    EXPECT_EQ(to_text(to_json(read)), to_text(written));
+    const Plan read = plan_from_json(parse_json(repsim::to_text(written), "plan.json"), "plan.json");
+    EXPECT_EQ(repsim::to_text(to_json(read)), repsim::to_text(written));
   }
 }
 
@@ -353,7 +353,7 @@ TEST(SimilarityJson, HasNamesRoundedValuesAndNullWhereUndefined) {
   ASSERT_EQ(first["values"][0].size(), 3U);
   EXPECT_TRUE(first["values"][0][0].is_null());
   EXPECT_EQ(first["values"][0][1].get<double>(), 0.123457);
-  EXPECT_NO_THROW((void)to_text(json));
+  EXPECT_NO_THROW((void)repsim::to_text(json));
 }
 
 }  // namespace
