@@ -223,18 +223,19 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "libraries of operators that models need beside Torch, libNAME.so: "
      "[outputs.md](outputs.md#operators-that-torch-does-not-have)"},
     {"video", "--video", "FILE", false, path<&Settings::video>(), "The video that decides what is shared",
-     "the video that decides what is shared; no labels are needed"},
+     "the unlabelled video on which repsim fits and measures"},
     {"frames.count", "--frames", "N", true, whole_number<&Settings::frames>(1, 1'000'000),
      "Frames sampled evenly over the video (default {})", "frames sampled evenly over the whole video"},
     {"frames.holdout", "--holdout", "F", true,
      Number{&Settings::holdout, 0, 1, true, true, "between 0 and 1", "for example 0.3: the last 30 % judge"},
      "Last part of these frames: one half chooses, one judges, the rest calibrates (default {})",
-     "the last part of these frames: its first half chooses, its second half judges (all of it does both where it has "
-     "fewer than 16); at least 16 others must be left to calibrate"},
+     "the part of the frames, from the end, that fits nothing. Its first half are the selection frames, its second "
+     "half the test frames; with fewer than 16, all of them are both. At least 16 other frames must be left to "
+     "calibrate"},
     {"merge.min_fidelity", "--min-fidelity", "[NAME=]F", true, MinFidelities{},
      "Every model, or this one, keeps at least this agreement with its original, 0 to 1 (default {})",
-     "every merged model keeps at least this agreement with its original on the hold-out frames; `{\"default\": 0.9, "
-     "\"night\": 0.95}` gives models values of their own (on the command line `NAME:F` does as well)"},
+     "the target: every merged model keeps at least this agreement with its original. `{\"default\": 0.9, \"night\": "
+     "0.95}` gives models values of their own (on the command line `NAME:F` works as well)"},
     {"merge.objective", "--objective", "", true, one_word<&Settings::objective, planner::kObjectiveWords>(),
      "What to save most of: bytes of parameters, FLOPs per frame, estimated latency, or parameters plus the peak of "
      "activations (default {})",
@@ -243,33 +244,35 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "[planner.md](internals/planner.md#latency-and-peak-memory-as-objectives))"},
     {"merge.budget", "--budget", "BYTES", true, Bytes{&Settings::budget, "1500000, or 1500K, 1.5M, 2G"},
      "The best worst fidelity whose parameters fit into so much (500K, 1.5M, 2G), instead of the largest saving",
-     "bytes of parameters that the bundle may hold (`1500000`, `\"1.5M\"`; K, M, G are powers of 1000): the best worst "
-     "fidelity that fits instead of the largest saving; exit code 4 where nothing found does"},
+     "bytes of parameters that the bundle may hold (`1500000`, `\"1.5M\"`; K, M, G are powers of 1000). repsim then "
+     "looks for the plan that fits and whose worst model keeps most, instead of the largest saving. Exit code 4 if "
+     "nothing that it finds fits"},
     {"merge.max_shares", "--max-shares", "N", true, whole_number<&Settings::max_shares>(0, 1'000'000),
-     "Models that may take layers (default: any number)", "models that may take layers; absent: any number"},
+     "Models that may take layers (default: any number)", "how many models may take layers; absent: any number"},
     {"merge.donors", "--donors", "GLOB", true, Texts{&Settings::donors, Texts::Of::kModelPatterns},
      "Only models with such names give layers (default: all)",
      "patterns of the names of models that may give layers; empty: all"},
     {"merge.keep", "--keep", "MODEL", true, Texts{&Settings::keep, Texts::Of::kModels},
-     "This model is never changed; it may give layers", "models that are never changed; they may give layers"},
+     "This model is never changed; it may give layers", "models that repsim never changes; they may give layers"},
     {"merge.adapters", "--adapters", "", true, one_word<&Settings::adapters, kAdaptersWords>(),
      "May 1x1 convolutions adapt a donor's representation? (default {})",
      "`none`: representations are at most resized; `linear`: 1x1 convolutions too"},
     {"merge.refit", "--refit", "", true, OnOff{&Settings::refit},
      "May the first convolutions after a cut be solved again? (default {})",
-     "may the first convolutions after a cut be solved again?"},
+     "may repsim solve the first convolutions behind a cut again?"},
     {"merge.max_rank", "--max-rank", "N", true, zero_or(whole_number<&Settings::max_rank>(4, 64)),
      "Largest rank of the 3x3 corrections tried beside fitted maps where a cut misses its fidelity without; 0: none "
      "(default {})",
-     "largest rank of the corrections tried beside fitted maps where a cut misses its fidelity without; 0: none"},
+     "largest rank of the corrections that repsim tries beside fitted maps if a cut misses its target without them; "
+     "0: none"},
     {"merge.max_side_inputs", "--max-side-inputs", "N", true, whole_number<&Settings::max_side_inputs>(0, 16),
      "More of the donors' layers that these corrections may read where a cut barely misses its fidelity; 0: none "
      "(default {})",
-     "most of the donors' other layers that these corrections may read where a cut barely misses its fidelity with "
-     "them; 0: none ([fitting.md](internals/fitting.md#side-inputs))"},
+     "how many auxiliary inputs these corrections may read if a cut barely misses its target with them; 0: none "
+     "([fitting.md](internals/fitting.md#auxiliary-inputs))"},
     {"merge.share", "--share", "'R<-D'", true, Directions{},
      "Only this direction: receiver R takes from donor D (default: all pairs are tried)",
-     "only these directions, receiver `R` takes from donor `D` (from several where several are given for it); empty: "
+     "only these directions: receiver `R` takes from donor `D` (from several, if several are given for it); empty: "
      "all ordered pairs"},
     {"merge.layers", "--layers", "GLOB", true, Texts{&Settings::layers, Texts::Of::kLayerPatterns},
      "Only layers with such names are replaced (default: all)",
@@ -279,33 +282,34 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "patterns of the names of layers that are neither given nor replaced"},
     {"merge.max_trials", "--max-trials", "N", true, whole_number<&Settings::max_trials>(1),
      "Candidates measured per ordered pair of models, and per model that mixes donors (default {})",
-     "candidates that are measured per ordered pair of models, and as many per model of those that mix donors"},
+     "how many candidates repsim measures per ordered pair of models, and as many per model among the candidates "
+     "that mix donors"},
     {"merge.confidence", "--confidence", "C", true,
      Number{&Settings::confidence, 0, 1, false, true, "0 (off) to below 1", "for example 0.9"},
      "Choose by the lower end of the C bootstrap interval of the fidelity, not by its value, C in (0, 1) (default: by "
      "its value)",
-     "above 0: candidates must reach `min_fidelity` with the lower end of this central bootstrap interval"},
+     "above 0: a candidate must reach `min_fidelity` with the lower end of this central bootstrap interval"},
     {"merge.max_minutes", "--max-minutes", "F", true,
      Number{&Settings::max_minutes, 0, std::numeric_limits<double>::infinity(), false, true, "0 (no limit) or more"},
      "Measure no more candidates after so long a search: what was found by then is the plan (default: no limit; equal "
      "runs may then differ)",
-     "no more candidates are measured after so long a search; 0: no limit. Equal runs may then differ"},
+     "the search measures no further candidate after this time; 0: no limit. Equal runs may then differ"},
     {"truth", "--truth", "FILE", false, path<&Settings::truth>(),
      "Ground truth (MOTChallenge text): report accuracy beside fidelity",
-     "ground truth of the video (MOTChallenge text): accuracy is reported beside fidelity"},
+     "ground truth of the video (MOTChallenge text): repsim then reports accuracy beside fidelity"},
     {"threads", "--threads", "N", false,
      whole_number<&Settings::threads>(0, 1024, "0 (as many as there are cores) to 1024", "a number of threads"),
      "CPU threads (default {}: as many as there are cores)", "CPU threads; 0: as many as there are cores"},
     {"device", "--device", "DEVICE", false, DeviceName{},
      "What runs the models while layers are captured, fitted and candidates measured: cpu (default), cuda (the first "
      "GPU), cuda:1",
-     "what runs the models while layers are captured, maps fitted and candidates measured: `cpu`, `cuda` (the first "
-     "GPU) or `cuda:1`; see [performance.md](performance.md#on-a-gpu)"},
+     "where repsim captures layers, fits maps and measures candidates: `cpu`, `cuda` (the first GPU) or `cuda:1`; "
+     "see [performance.md](performance.md#on-a-gpu)"},
     {"memory_limit", "--memory-limit", "BYTES", false, Bytes{&Settings::memory_limit, "1500000000, or 800M, 1.5G"},
      "Peak of the process's memory to stay below (800M, 2G), where it can: less is kept and more computed again, with "
      "the same results (default: no limit)",
-     "bytes that the peak of the process's memory, libraries included, is to stay below (`2000000000`, `\"2G\"`), "
-     "where it can: see [performance.md](performance.md#memory). The plan is the same"},
+     "bytes below which the peak of the process's memory, libraries included, is to stay (`2000000000`, `\"2G\"`); "
+     "see [performance.md](performance.md#memory). The plan is the same"},
     {"seed", "--seed", "N", true, whole_number<&Settings::seed>(0), "Of the bootstrap intervals (default {})",
      "seed of the bootstrap intervals"},
 });

@@ -36,7 +36,9 @@ TEST_F(OpenMpWaiting, IsShortInTheRuntimeThatIsLoaded) {
   std::string text;
   for (int c = std::fgetc(pipe.get()); c != EOF; c = std::fgetc(pipe.get())) text += static_cast<char>(c);
   if (text.find("GOMP_") == std::string::npos) GTEST_SKIP() << "another OpenMP than libgomp";
-  EXPECT_THAT(text, HasSubstr(std::string("GOMP_SPINCOUNT = '") + kSpinCount + "'"));
+  std::string expected = "GOMP_SPINCOUNT = '";
+  expected.append(kSpinCount).append("'");
+  EXPECT_THAT(text, HasSubstr(expected));
 }
 
 TEST_F(OpenMpWaiting, AddsNothingToTheEnvironmentOfChildProcesses) {

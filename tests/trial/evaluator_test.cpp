@@ -87,7 +87,9 @@ TEST_F(Trials, FitCorrectionsWhereTheTargetIsMissedByLittle) {
   EXPECT_GE(measurement.fidelity, plain);
   const FittedShare& share = bench.evaluator.share(measurement.share);
   EXPECT_EQ(share.attachment.rank == 0, measurement.savings == candidate_.savings);
-  if (share.attachment.rank > 0) EXPECT_LT(measurement.savings.bytes, candidate_.savings.bytes);
+  if (share.attachment.rank > 0) {
+    EXPECT_LT(measurement.savings.bytes, candidate_.savings.bytes);
+  }
 }
 
 TEST_F(Trials, AreDeferredWhereCorrectionsAreNotWorthFitting) {
