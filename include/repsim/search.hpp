@@ -151,6 +151,7 @@ class Search {
   void measure(const std::vector<Option>& options);
   void offer(const Combination& combination);
   void try_chain(const Chain& chain);
+  [[nodiscard]] std::size_t record_of_trial(Option option);
   void run_out_of_trials(const Chain& chain);
   [[nodiscard]] bool trials_left(const Group& of) const;
   void prepare_ahead(Option option);

@@ -55,25 +55,22 @@ void Search::try_chain(const Chain& chain) {
   }
   if (deferred_.count(option) == 0) ++trials_of_[group(option)];
   Trial trial;
-  // Each trial has a record: the option's own, or a copy where the option was measured on other donors before.
-  trial.record = option;
-  if (records_[option].measured_fidelity) {
-    records_.push_back(records_[option]);
-    trial.record = records_.size() - 1;
-  }
+  trial.candidate = candidate(option);
+  trial.candidate.savings = input_.candidates[option].savings;  // on other donors it may need other corrections
   // If one candidate cannot be computed, the search goes on with the others.
   try {
     if (chain.size() == 1) prepare_ahead(option);
     const Measurement measurement =
-        evaluator_.measure(records_[trial.record].candidate, donor_shares(chain), [&](const Savings& corrected) {
+        evaluator_.measure(trial.candidate, donor_shares(chain), [&](const Savings& corrected) {
           return maximize_fidelity_ || chain.size() > 1 ||
                  could_beat_the_best(option, static_cast<double>(corrected.of(options_.objective)));
         });
     if (defer(option, measurement)) return;
-    trial.candidate = records_[trial.record].candidate;
+    trial.record = record_of_trial(option);
     note(chain, measurement, trial);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
+    trial.record = record_of_trial(option);
     records_[trial.record].reason = {.kind = Reason::Kind::kNotComputable, .problem = error.problem()};
     observer_.measured(records_[trial.record]);
   }
@@ -82,6 +79,14 @@ void Search::try_chain(const Chain& chain) {
   if (trial.holds && chain.size() == 1) status_[option] = Status::kHolds;
   trials_.emplace(chain, std::move(trial));
   if (chain.size() == 1) predict_others(group(option));
+}
+
+/// Each trial has a record: the option's own, or a new one where the option was measured on other donors before.
+std::size_t Search::record_of_trial(Option option) {
+  if (!records_[option].measured_fidelity) return option;
+  records_.push_back({candidate(option), std::nullopt, {}});
+  records_.back().candidate.savings = input_.candidates[option].savings;
+  return records_.size() - 1;
 }
 
 void Search::run_out_of_trials(const Chain& chain) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 
 #include "fake_evaluator.hpp"
@@ -69,13 +70,6 @@ FakeWorld random_world(std::mt19937& random, const Difficulties& with) {
   return world;
 }
 
-/// Ample: no limit plays a part.
-SearchOptions without_limits() {
-  SearchOptions options;
-  options.max_trials = 1'000'000;
-  return options;
-}
-
 /// Chains that may be measured: an option with one selection of options for its donors, and theirs.
 std::size_t possible_chains(const FakeWorld& world) {
   const BruteForce all(world, std::nullopt);
@@ -120,9 +114,11 @@ std::int64_t count(const FakeEvaluator& evaluator, bool complete) {
 /// (the fake evaluator checks that), and completed once; deferred trials come on top.
 /// @return trials
 std::int64_t expect_optimal(const FakeWorld& world, std::optional<std::int64_t> max_shares) {
+  const auto chains = static_cast<std::int64_t>(possible_chains(world));
   FakeEvaluator evaluator(world);
   SearchObserver observer;
-  SearchOptions options = without_limits();
+  SearchOptions options;
+  options.max_trials = chains;  // more than any group can use
   options.max_shares = max_shares;
   Search search(world.input(), options, evaluator, observer);
   const SearchResult found = test::settle(search, evaluator, world);
@@ -131,10 +127,11 @@ std::int64_t expect_optimal(const FakeWorld& world, std::optional<std::int64_t> 
   EXPECT_TRUE(test::allowed(oracle.choice, taken));
   for (const int option : taken) EXPECT_TRUE(option < 0 || oracle.holds(taken, static_cast<std::size_t>(option)));
   EXPECT_EQ(oracle.saving(taken), oracle.largest_saving());
+  for (std::size_t i = world.options.size(); i < found.records.size(); ++i)
+    EXPECT_TRUE(found.records[i].measured_fidelity) << "record " << i << " is of no trial";
   const auto trials = count(evaluator, false);
-  const std::size_t chains = possible_chains(world);
-  EXPECT_LE(static_cast<std::size_t>(trials), chains + evaluator.deferrals);
-  EXPECT_LE(static_cast<std::size_t>(count(evaluator, true)), chains);
+  EXPECT_LE(trials, chains + static_cast<std::int64_t>(evaluator.deferrals));
+  EXPECT_LE(count(evaluator, true), chains);
   return trials;
 }
 
@@ -162,6 +159,71 @@ TEST(PlainSearch, FindsItWhereDonorsThatTakeCostFidelity) {
 
 TEST(PlainSearch, FindsItWhereTrialsMeasureLessThanCompleteFits) {
   EXPECT_LE(expect_optimal_on_random_worlds(3, 400, {.penalties = true, .noise = true}), 1'000'000);
+}
+
+TEST(PlainSearch, FindsItWhereCorrectionsBuyFidelity) {
+  EXPECT_LE(expect_optimal_on_random_worlds(4, 400, {.corrections = true}), 1'000'000);
+}
+
+/// Option of a made-up world: `receiver` takes a layer of `donor`; both may take and give as they like.
+FakeOption share_of(ModelIndex receiver, ModelIndex donor, std::int64_t bytes, double r2, int steps) {
+  FakeOption one;
+  one.option.receiver = receiver;
+  one.option.supplied.push_back({donor, {0}});
+  one.bytes = bytes;
+  one.r2 = r2;
+  one.fidelity = steps / kSteps;
+  return one;
+}
+
+/// All receivers have to keep kTarget steps.
+constexpr int kTarget = 60;
+FakeWorld world_of(std::size_t models, std::vector<FakeOption> options) {
+  FakeWorld world;
+  world.targets.assign(models, kTarget / kSteps);
+  world.options = std::move(options);
+  return world;
+}
+
+std::vector<Reason::Kind> kinds(const SearchResult& found) {
+  std::vector<Reason::Kind> result;
+  for (const CandidateRecord& one : found.records) result.push_back(one.reason.kind);
+  return result;
+}
+
+using Kind = Reason::Kind;
+using Question = FakeEvaluator::Question;
+
+TEST(PlainSearch, CorrectionsCountOnceWhereACandidateIsTriedOnOtherDonors) {
+  // Option 0 reads model 1, for which two shares hold. It needs corrections on both.
+  FakeWorld world = world_of(
+      3, {share_of(2, 1, 40, 0.9, kTarget - 1), share_of(1, 0, 20, 0.9, kTarget), share_of(1, 0, 25, 0.1, kTarget)});
+  world.options[0].correction_gain = 1 / kSteps;
+  world.options[0].correction_bytes = 10;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}, Question{{1, 0}}, Question{{2}}, Question{{2, 0}}));
+  EXPECT_THAT(kinds(found),
+              ElementsAre(Kind::kHolds, Kind::kHolds, Kind::kChosenLargestSaving, Kind::kChosenLargestSaving));
+  EXPECT_EQ(found.records[0].candidate.savings.bytes, 30);
+  EXPECT_EQ(found.records[3].candidate.savings.bytes, 30);
+}
+
+TEST(PlainSearch, CorrectionsOnOtherDonorsDeferNoCandidate) {
+  // On the share of model 1, option 0 misses its target with corrections too. Alone it saves 55, more than option 1.
+  FakeWorld world = world_of(3, {share_of(2, 1, 60, 0.9, kTarget - 1), share_of(1, 0, 50, 0.9, kTarget)});
+  world.options[0].correction_gain = 2 / kSteps;
+  world.options[0].correction_bytes = 5;
+  world.penalties[{1, 0}] = 5 / kSteps;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}, Question{{1, 0}}, Question{{0}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kBelow, Kind::kHolds, Kind::kChosenLargestSaving));
+  EXPECT_EQ(found.records[2].candidate.savings.bytes, 55);
 }
 
 }  // namespace
