@@ -186,6 +186,7 @@ class Search {
   Combination best_;
   bool maximize_fidelity_ = false;  // best_ is the one of best fidelity within the budget, else of largest saving
   bool out_of_trials_ = false, timed_out_ = false;
+  bool refuted_ = false;  // a complete fit missed its target since the last choice
 };
 
 }  // namespace repsim::planner

@@ -28,8 +28,9 @@ SearchResult Search::run() {
 }
 
 void Search::complete() {
-  const OptionOf of_receiver = by_receiver(best_.options);
-  for (const Option option : best_.options) (void)complete(chain_of(of_receiver, option));
+  const std::vector<Option> options = best_.options;
+  const OptionOf of_receiver = by_receiver(options);
+  for (const Option option : options) (void)complete(chain_of(of_receiver, option));
 }
 
 void Search::refuse(ModelIndex receiver, double fidelity) {
@@ -123,8 +124,8 @@ void Search::save_most() {
     };
     measure(likely.options);
     if (!learnt()) measure(most.options);
-    const bool moved = learnt() || out_of_trials_;
-    out_of_trials_ = false;
+    const bool moved = learnt() || out_of_trials_ || refuted_;
+    out_of_trials_ = refuted_ = false;
     if (!moved) return;  // planner::choose() is out of steps and may repeat itself
   }
 }
@@ -173,8 +174,8 @@ void Search::keep_most_fidelity() {
     if (!best_.options.empty() && level <= best_.worst_fidelity + kEqual) return;
     const std::size_t measured = trials_.size(), nogoods = nogoods_.size();
     measure(at_level(level).options);
-    if (trials_.size() == measured && nogoods_.size() == nogoods && !out_of_trials_) return;
-    out_of_trials_ = false;
+    if (trials_.size() == measured && nogoods_.size() == nogoods && !out_of_trials_ && !refuted_) return;
+    out_of_trials_ = refuted_ = false;
   }
 }
 

@@ -195,8 +195,14 @@ bool Search::complete(const Chain& chain) {
   Trial& trial = trials_.at(chain);
   if (!trial.holds || trial.max_gain == 0) return trial.holds;
   note(chain, evaluator_.complete(trial.share, donor_shares(chain)), trial);
-  if (!trial.holds) drop(chain);
-  return trial.holds;
+  if (trial.holds) return true;
+  drop(chain);
+  refuted_ = true;
+  // Without the share, what else the best combination has is found again without a measurement.
+  const bool in_best = std::find(best_.options.begin(), best_.options.end(), chain.back()) != best_.options.end() &&
+                       chain_of(by_receiver(best_.options), chain.back()) == chain;
+  if (in_best) best_ = {};
+  return false;
 }
 
 /// Writes down what a trial or a complete fit found.

@@ -165,6 +165,15 @@ TEST(PlainSearch, FindsItWhereCorrectionsBuyFidelity) {
   EXPECT_LE(expect_optimal_on_random_worlds(4, 400, {.corrections = true}), 1'000'000);
 }
 
+TEST(PlainSearch, FindsItWhereTheTestFramesRefuse) {
+  EXPECT_LE(expect_optimal_on_random_worlds(5, 400, {.penalties = true, .noise = true, .test_frames = true}),
+            1'000'000);
+}
+
+TEST(PlainSearch, FindsItWhereTheTestFramesRefuseAndCorrectionsBuyFidelity) {
+  EXPECT_LE(expect_optimal_on_random_worlds(6, 400, {.corrections = true, .test_frames = true}), 1'000'000);
+}
+
 /// Option of a made-up world: `receiver` takes a layer of `donor`; both may take and give as they like.
 FakeOption share_of(ModelIndex receiver, ModelIndex donor, std::int64_t bytes, double r2, int steps) {
   FakeOption one;
@@ -224,6 +233,43 @@ TEST(PlainSearch, CorrectionsOnOtherDonorsDeferNoCandidate) {
   EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}, Question{{1, 0}}, Question{{0}}));
   EXPECT_THAT(kinds(found), ElementsAre(Kind::kBelow, Kind::kHolds, Kind::kChosenLargestSaving));
   EXPECT_EQ(found.records[2].candidate.savings.bytes, 55);
+}
+
+/// Option 0 of model 1 is near its target, and a complete fit finds it below. Model 2 first tries option 1 of model 0,
+/// which misses; then option 2, which reads model 1.
+FakeWorld world_of_a_refuted_donor() {
+  FakeWorld world = world_of(3, {share_of(1, 0, 50, 0.9, kTarget - 1), share_of(2, 0, 40, 0.9, kTarget - 20),
+                                 share_of(2, 1, 30, 0.1, kTarget)});
+  world.max_gain = 4 / kSteps;
+  return world;
+}
+
+TEST(PlainSearch, AShareThatItsCompleteFitRefutesLeavesTheBestCombination) {
+  const FakeWorld world = world_of_a_refuted_donor();
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}, Question{{0}, true}, Question{{2}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kBelow, Kind::kBelow, Kind::kChosenLargestSaving));
+}
+
+TEST(PlainSearch, AShareThatItsCompleteFitRefutesLeavesTheBestCombinationWithinABudget) {
+  // The trial of option 0 finds two steps too much. Option 2, which reads model 1, promises more than option 1.
+  FakeWorld world = world_of(3, {share_of(1, 0, 50, 0.9, kTarget - 1), share_of(2, 0, 40, 0.9, kTarget),
+                                 share_of(2, 1, 30, 0.97, kTarget + 3), share_of(1, 0, 45, 0.3, kTarget + 2)});
+  world.options[0].trial_loss = -2 / kSteps;
+  world.max_gain = 4 / kSteps;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.bytes_to_save = 70;
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}, Question{{0}, true}, Question{{3}},
+                                           Question{{3}, true}, Question{{3, 2}}));
+  EXPECT_THAT(kinds(found),
+              ElementsAre(Kind::kBelow, Kind::kHolds, Kind::kChosenBestFidelity, Kind::kChosenBestFidelity));
 }
 
 }  // namespace
