@@ -148,30 +148,29 @@ std::int64_t expect_optimal_on_random_worlds(unsigned seed, int rounds, const Di
   return trials;
 }
 
-// The sums of trials are those of today's order; brute force over all options would take several times as many.
-TEST(PlainSearch, FindsTheLargestSavingOfAllThatHold) {
-  EXPECT_LE(expect_optimal_on_random_worlds(1, 400, {}), 1'000'000);
-}
+// Trials of all worlds of a family are bounded too. Their possible chains are 2.5 to 3.1 times as many: a search that
+// tries everything fails, as does one that loses its order or its bound. The counts are exact for one C++ library, and
+// the bounds 3 % above them: the chances come from std::erfc(), whose last digit may decide between equal options.
+TEST(PlainSearch, FindsTheLargestSavingOfAllThatHold) { EXPECT_LE(expect_optimal_on_random_worlds(1, 150, {}), 400); }
 
 TEST(PlainSearch, FindsItWhereDonorsThatTakeCostFidelity) {
-  EXPECT_LE(expect_optimal_on_random_worlds(2, 400, {.penalties = true}), 1'000'000);
+  EXPECT_LE(expect_optimal_on_random_worlds(2, 150, {.penalties = true}), 414);
 }
 
 TEST(PlainSearch, FindsItWhereTrialsMeasureLessThanCompleteFits) {
-  EXPECT_LE(expect_optimal_on_random_worlds(3, 400, {.penalties = true, .noise = true}), 1'000'000);
+  EXPECT_LE(expect_optimal_on_random_worlds(3, 150, {.penalties = true, .noise = true}), 437);
 }
 
 TEST(PlainSearch, FindsItWhereCorrectionsBuyFidelity) {
-  EXPECT_LE(expect_optimal_on_random_worlds(4, 400, {.corrections = true}), 1'000'000);
+  EXPECT_LE(expect_optimal_on_random_worlds(10, 150, {.corrections = true}), 378);
 }
 
 TEST(PlainSearch, FindsItWhereTheTestFramesRefuse) {
-  EXPECT_LE(expect_optimal_on_random_worlds(5, 400, {.penalties = true, .noise = true, .test_frames = true}),
-            1'000'000);
+  EXPECT_LE(expect_optimal_on_random_worlds(5, 150, {.penalties = true, .noise = true, .test_frames = true}), 466);
 }
 
 TEST(PlainSearch, FindsItWhereTheTestFramesRefuseAndCorrectionsBuyFidelity) {
-  EXPECT_LE(expect_optimal_on_random_worlds(6, 400, {.corrections = true, .test_frames = true}), 1'000'000);
+  EXPECT_LE(expect_optimal_on_random_worlds(6, 150, {.corrections = true, .test_frames = true}), 438);
 }
 
 /// Option of a made-up world: `receiver` takes a layer of `donor`; both may take and give as they like.
@@ -270,6 +269,161 @@ TEST(PlainSearch, AShareThatItsCompleteFitRefutesLeavesTheBestCombinationWithinA
                                            Question{{3}, true}, Question{{3, 2}}));
   EXPECT_THAT(kinds(found),
               ElementsAre(Kind::kBelow, Kind::kHolds, Kind::kChosenBestFidelity, Kind::kChosenBestFidelity));
+}
+
+TEST(PlainSearch, WithoutCandidatesMeasuresNothing) {
+  const FakeWorld world = world_of(2, {});
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, IsEmpty());
+  EXPECT_THAT(found.shares, IsEmpty());
+  EXPECT_THAT(found.records, IsEmpty());
+}
+
+TEST(PlainSearch, EndsWithTheOnlyCandidateThatHolds) {
+  const FakeWorld world = world_of(2, {share_of(1, 0, 10, 0.5, kTarget)});
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kChosenLargestSaving));
+}
+
+TEST(PlainSearch, MeasuresAChainDonorsFirstAndCompletesTheDonorBefore) {
+  FakeWorld world = world_of(3, {share_of(2, 1, 10, 0.5, kTarget), share_of(1, 0, 10, 0.5, kTarget)});
+  world.max_gain = 1 / kSteps;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = test::settle(search, evaluator, world);
+  EXPECT_THAT(evaluator.asked,
+              ElementsAre(Question{{1}}, Question{{1}, true}, Question{{1, 0}}, Question{{1, 0}, true}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kChosenLargestSaving, Kind::kChosenLargestSaving));
+}
+
+TEST(PlainSearch, MeasuresNothingWhereTheModelsFitIntoTheBudget) {
+  const FakeWorld world = world_of(2, {share_of(1, 0, 10, 0.5, kTarget)});
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.bytes_to_save = 0;
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, IsEmpty());
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kModelsFit));
+}
+
+TEST(PlainSearch, WithinABudgetTakesTheBestFidelityNotTheLargestSaving) {
+  const FakeWorld world = world_of(
+      2, {share_of(1, 0, 30, 0.5, kTarget), share_of(1, 0, 20, 0.9, kTarget + 2), share_of(1, 0, 10, 1, kTarget + 4)});
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.bytes_to_save = 20;
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}));
+  EXPECT_THAT(kinds(found),
+              ElementsAre(Kind::kReceiverTakesAnother, Kind::kChosenBestFidelity, Kind::kReceiverTakesAnother));
+}
+
+TEST(PlainSearch, EndsWhereAPairHasNoTrialLeft) {
+  const FakeWorld world = world_of(2, {share_of(1, 0, 20, 0.9, kTarget - 1), share_of(1, 0, 10, 0.5, kTarget)});
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.max_trials = 1;
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kBelow, Kind::kOutOfTrials));
+  EXPECT_EQ(found.records[1].reason.max_trials, 1);
+}
+
+/// The trials of the first two candidates hold, but the test frames refuse them.
+FakeWorld world_refused_twice() {
+  FakeWorld world = world_of(
+      2, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.8, kTarget), share_of(1, 0, 10, 0.7, kTarget)});
+  world.options[0].test_shift = world.options[1].test_shift = -1 / kSteps;
+  return world;
+}
+
+TEST(PlainSearch, TriesTheNextCandidateWhereTheTestFramesRefuseTwo) {
+  const FakeWorld world = world_refused_twice();
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.max_trials = 2;  // two more for those that the test frames refuse
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = test::settle(search, evaluator, world);
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}, Question{{2}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kRefused, Kind::kChosenLargestSaving));
+}
+
+TEST(PlainSearch, GetsNoMoreTrialsBackThanMaxTrials) {
+  const FakeWorld world = world_refused_twice();
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.max_trials = 1;
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = test::settle(search, evaluator, world);
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kRefused, Kind::kOutOfTrials));
+}
+
+TEST(PlainSearch, MeasuresNoNewCandidateFromTheDeadlineOn) {
+  const FakeWorld world = world_of(2, {share_of(1, 0, 20, 0.9, kTarget - 1), share_of(1, 0, 10, 0.5, kTarget)});
+  FakeEvaluator evaluator(world);
+  SearchOptions::Clock::time_point now;
+  evaluator.before_measuring = [&] { now += std::chrono::minutes(1); };
+  struct Observer : SearchObserver {
+    int times_out_of_time = 0;
+    void out_of_time() override { ++times_out_of_time; }
+  } observer;
+  SearchOptions options;
+  options.now = [&] { return now; };
+  options.deadline = now + std::chrono::minutes(1);
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kBelow, Kind::kOutOfTime));
+  EXPECT_EQ(observer.times_out_of_time, 1);
+}
+
+/// Option 0 holds and saves 100; option 1 saves 110, or 90 with the corrections that it needs.
+FakeWorld world_of_a_deferral() {
+  FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget), share_of(1, 0, 110, 0.5, kTarget - 1)});
+  world.options[1].correction_gain = 1 / kSteps;
+  world.options[1].correction_bytes = 20;
+  return world;
+}
+
+TEST(PlainSearch, DefersACandidateWhoseCorrectionsLeaveTooLittle) {
+  const FakeWorld world = world_of_a_deferral();
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = test::settle(search, evaluator, world);
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}));
+  EXPECT_EQ(evaluator.deferrals, 1);
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kChosenLargestSaving, Kind::kDeferred));
+}
+
+TEST(PlainSearch, TriesADeferredCandidateAgainOnceTheTestFramesRefuseTheBetterOne) {
+  FakeWorld world = world_of_a_deferral();
+  world.options[0].test_shift = -1 / kSteps;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  const SearchResult found = test::settle(search, evaluator, world);
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}, Question{{1}}));
+  EXPECT_EQ(evaluator.deferrals, 1);
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kChosenLargestSaving));
+  EXPECT_EQ(found.records[1].candidate.savings.bytes, 90);
 }
 
 }  // namespace
