@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/error_matcher.hpp"
-#include "choice_rules.hpp"
+#include "choice_cases.hpp"
 #include "repsim/planner.hpp"
 
 namespace repsim::planner {
@@ -34,45 +34,6 @@ double brute_force(const Choice& choice, std::vector<int>& taken, ModelIndex rec
   return best;
 }
 
-/// Columns of one donor and of several.
-Choice random_choice(std::mt19937& random, int models, int columns_each) {
-  const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
-  Choice choice;
-  choice.models = models;
-  for (ModelIndex receiver = 0; receiver < models; ++receiver) {
-    for (int k = below(columns_each + 1); k > 0; --k) {
-      ShareOption option;
-      option.receiver = receiver;
-      option.value = below(20);
-      const int first = 1 + below(models - 1), second = 1 + below(models - 1);
-      for (const int away : std::set<int>{first, below(2) == 0 ? second : first}) {
-        Supplied supplied{(receiver + away) % models, {}};
-        for (LayerIndex layer = 0; layer < 5; ++layer) {
-          if (below(3) == 0) supplied.layers.push_back(layer);
-        }
-        option.supplied.push_back(supplied);
-      }
-      for (LayerIndex layer = 0; layer < 5; ++layer) {
-        if (below(3) == 0) option.unavailable.push_back(layer);
-      }
-      choice.options.push_back(option);
-    }
-  }
-  for (int k = below(4); k > 0 && !choice.options.empty(); --k) {
-    const auto one = [&] { return static_cast<std::size_t>(below(static_cast<int>(choice.options.size()))); };
-    // Of one receiver only one is chosen: sets of another kind would ban nothing.
-    std::set<std::size_t> set;
-    std::set<int> receivers;
-    for (int i = 2 + below(2); i > 0; --i) {
-      const std::size_t option = one();
-      if (receivers.insert(choice.options[option].receiver).second) set.insert(option);
-    }
-    if (set.size() > 1) choice.nogoods.emplace_back(set.begin(), set.end());
-  }
-  if (below(2) == 0) choice.max_shares = below(3);
-  return choice;
-}
-
 std::vector<int> taken_of(const Choice& choice, const Chosen& chosen) {
   std::vector<int> taken(static_cast<std::size_t>(choice.models), -1);
   for (const std::size_t option : chosen.options) taken[choice.options[option].receiver] = static_cast<int>(option);
@@ -83,7 +44,7 @@ TEST(Choose, EqualsBruteForceOnRandomModels) {
   std::mt19937 random(21);
   int mixed = 0;
   for (int round = 0; round < 3000; ++round) {
-    const Choice choice = random_choice(random, 2 + round % 3, 4);
+    const Choice choice = test::random_choice(random, 2 + round % 3, 4);
     std::vector<int> none(static_cast<std::size_t>(choice.models), -1);
     const Chosen chosen = choose(choice);
     ASSERT_TRUE(test::allowed(choice, taken_of(choice, chosen))) << "round " << round;
@@ -99,7 +60,7 @@ TEST(Choose, OutOfStepsStillBoundsTheOptimum) {
   std::mt19937 random(22);
   int unproven = 0;
   for (int round = 0; round < 100; ++round) {
-    Choice choice = random_choice(random, 8, 8);
+    Choice choice = test::random_choice(random, 8, 8);
     const double best = choose(choice).value;
     choice.most_steps = 0;  // what the first way down finds
     const Chosen chosen = choose(choice);

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "choice_rules.hpp"
+#include "choice_cases.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/search.hpp"
 
