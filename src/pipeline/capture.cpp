@@ -60,7 +60,7 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
     const model::Loaded loaded = session::load(sources[one.index]);
     const graph::Prepared prepared = session::prepare(loaded, runtime.device());
     const std::vector<const graph::Prepared*> alone{&prepared};
-    const MemoryBudget memory_budget = runtime.memory_limit().memory_budget(alone);
+    const session::MemoryBudget memory_budget = runtime.memory_limit().memory_budget(alone);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
     result[one.index] =
         capture_signatures(loaded, prepared, one.source, video, stores[store], cache, memory_budget.rows, progress);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "repsim/base/hash.hpp"
+#include "repsim/candidates.hpp"
 #include "repsim/reason_text.hpp"
 
 namespace repsim::pipeline {
@@ -53,7 +54,7 @@ report::Share share_of(const session::Session& session, const trial::FittedShare
     matrix_of[donor] = similarity::cka(signatures[fitted.attachment.cut.receiver], signatures[donor]);
   report::Share share;
   share.receiver = session.models[fitted.attachment.cut.receiver].prepared.name;
-  const DonorNames donors = donor_names(session, fitted.attachment.cut);
+  const candidates::DonorNames donors = candidates::donor_names(session, fitted.attachment.cut);
   share.donor = donors.most;
   share.donors = donors.all;
   const std::vector<graph::Replacement>& replacements = fitted.attachment.cut.replacements;
@@ -97,7 +98,7 @@ report::Candidate candidate_of(const session::Session& session, const planner::C
   report::Candidate result;
   const graph::Prepared& receiver = session.models[candidate.cut.receiver].prepared;
   result.receiver = receiver.name;
-  result.donor = donor_names(session, candidate.cut).most;
+  result.donor = candidates::donor_names(session, candidate.cut).most;
   for (const graph::Replacement& one : candidate.cut.replacements) {
     const graph::Prepared& donor = session.models[one.donor].prepared;
     result.receiver_layers.push_back(receiver.program.layers[one.receiver_layer].name);
@@ -181,20 +182,6 @@ void add_totals(const session::Session& session, const PlannedBundle& planned, c
 }
 
 }  // namespace
-
-DonorNames donor_names(const session::Session& session, const graph::Cut& cut) {
-  DonorNames result;
-  std::ptrdiff_t most = 0;
-  for (const ModelIndex donor : cut.donors()) {
-    const std::string& name = session.models[donor].prepared.name;
-    const auto given = std::count_if(cut.replacements.begin(), cut.replacements.end(),
-                                     [&](const graph::Replacement& one) { return one.donor == donor; });
-    if (given > most) result.most = name;
-    most = std::max(most, given);
-    result.all.push_back(name);
-  }
-  return result;
-}
 
 std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement) {
   const fit::SizeChange change = attachment.size_changes[replacement];

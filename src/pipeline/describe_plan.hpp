@@ -18,13 +18,6 @@ struct PlanInputs {
   std::int64_t bytes_to_save = 0;  ///< with a budget: bytes that shares have to save; 0 or less: none
 };
 
-/// Names of the models that a cut takes from.
-struct DonorNames {
-  std::string most;              ///< gives most of the layers; of equals the first in plan order
-  std::vector<std::string> all;  ///< in plan order
-};
-DonorNames donor_names(const session::Session& session, const graph::Cut& cut);
-
 /// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
 /// "resample+linear".
 std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement);

@@ -1,8 +1,8 @@
 #include <utility>
 
-#include "candidates.hpp"
 #include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
+#include "repsim/candidates.hpp"
 
 namespace repsim::pipeline {
 
@@ -23,7 +23,7 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
     would.models.push_back({model.name(), layers, model.prepared.model_bytes, session.set.groups[i],
                             model.output.spec.format, model.prepared.opaque_reason});
   }
-  const std::vector<Direction> considered = directions(settings, session.models);
+  const std::vector<Direction> considered = candidates::directions(settings, session.models);
   for (const Direction& one : considered) would.directions.push_back({one.receiver, {one.donor}});
   for (const session::Model& model : session.models) {
     report::DryRun::Direction mixed{model.name(), {}};

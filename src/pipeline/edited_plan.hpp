@@ -8,7 +8,7 @@
 #include "repsim/candidate.hpp"
 #include "repsim/fit/attachment.hpp"
 #include "repsim/pipeline.hpp"
-#include "workspace.hpp"
+#include "repsim/session.hpp"
 
 /// A plan.json that a person may have changed: its shares are checked as strictly as if a stranger had written them.
 namespace repsim::pipeline {
@@ -47,7 +47,7 @@ struct PlannedShare {
 /// The plan's shares in its order, checked against the models: their layers exist and are feature maps, donors still
 /// compute what they give, the adapters that are asked for can be joined.
 /// @throws Error{kInput} naming the field, with 'did you mean'
-std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspace& work);
+std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session::Session& session);
 
 /// Indices of the shares, each behind the shares of its donor; else in their order.
 std::vector<std::size_t> donors_first(const std::vector<PlannedShare>& shares);

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "describe_plan.hpp"
+#include "repsim/candidates.hpp"
 #include "repsim/inspection.hpp"
 #include "repsim/report.hpp"
 
@@ -41,7 +41,7 @@ std::string manifest_of(const session::Session& session, std::span<const trial::
   for (const model::InputSpec& spec : session.set.specs) inputs.push_back(report::to_json(spec));
   Json list = Json::array();
   for (const trial::FittedShare& share : shares) {
-    const DonorNames donors = donor_names(session, share.attachment.cut);
+    const candidates::DonorNames donors = candidates::donor_names(session, share.attachment.cut);
     list.push_back({{"receiver", session.models[share.attachment.cut.receiver].loaded.spec.name},
                     {"donor", donors.most},
                     {"donors", donors.all}});

@@ -1,17 +1,14 @@
 #include <algorithm>
 
-#include "auxiliary_inputs.hpp"
-#include "candidates.hpp"
 #include "describe_plan.hpp"
 #include "job.hpp"
 #include "manifest.hpp"
 #include "plan_frames.hpp"
 #include "plan_loop.hpp"
 #include "plan_outputs.hpp"
-#include "replacements.hpp"
 #include "repsim/base/atomic_file.hpp"
+#include "repsim/candidates.hpp"
 #include "search_log.hpp"
-#include "share_options.hpp"
 #include "signatures.hpp"
 #include "task_times.hpp"
 
@@ -24,8 +21,8 @@ constexpr std::int64_t kLatencyFrames = 12;  // each is run by both sides: a med
 
 trial::FittingOptions fitting_options(const Settings& settings) {
   trial::FittingOptions options;
-  options.linear = fit_options(settings).linear;
-  options.refit = fit_options(settings).refit;
+  options.linear = candidates::fit_options(settings).linear;
+  options.refit = candidates::fit_options(settings).refit;
   options.max_rank = static_cast<int>(settings.max_rank);
   options.max_auxiliary_inputs = static_cast<std::size_t>(settings.max_side_inputs);
   options.objective = settings.objective;
@@ -65,7 +62,8 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
 PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, verify::BundleCheck& check,
                           Stopwatch& watch, Progress& progress) {
   const session::Session& session = inputs.session;
-  const planner::SearchOptions options = search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
+  const planner::SearchOptions options =
+      candidates::search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {settings.confidence, settings.seed, kept, {}},
@@ -73,20 +71,23 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   // Few shares come as far as the test frames.
   trial::Measurer test(session, inputs.holdout.test, {0, settings.seed, kept / 4, check.originals}, progress);
   const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
-    return offered_auxiliary_inputs(settings, session, inputs.signatures, attachment, donor_splices);
+    return candidates::offered_auxiliary_inputs(settings, session, inputs.signatures, attachment, donor_splices);
   };
   trial::Fitter fitter(session, calibration, fitting_options(settings), offered_inputs, progress);
-  planner::SearchInput input =
-      search_input(settings, session, find_candidates(settings, session, inputs.signatures, calibration, progress));
+  const std::vector<config::Direction> directions = candidates::directions(settings, session.models);
+  const fit::Outputs outputs = calibration.outputs_of(candidates::receivers_of(directions, session.models));
+  std::vector<planner::Candidate> found = candidates::find_candidates(
+      {settings, session, inputs.signatures, directions, calibration.trial_frames(), outputs}, progress);
+  const std::size_t count = found.size();
+  planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
   const std::vector<double> targets = input.targets;
-  const std::size_t candidates = input.candidates.size();
   trial::Evaluator evaluator(fitter, selection, targets);
   SearchLog log(settings, session);
   planner::Search search(std::move(input), options, evaluator, log);
   progress.begin("choose", 0);
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
-  log.chosen_by_prediction(candidates, predicted);
+  log.chosen_by_prediction(count, predicted);
   return search_until_it_holds({session, targets, search, evaluator, test, check, watch, progress});
 }
 

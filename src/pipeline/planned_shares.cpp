@@ -5,7 +5,7 @@
 #include "edited_plan.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
-#include "share_options.hpp"
+#include "repsim/candidates.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -20,9 +20,9 @@ std::string fitted_part(const std::string& adapter) {
 /// One share on its way from names to layers.
 class Planned {
  public:
-  Planned(const EditedPlan& edited, const Workspace& work, std::size_t share)
+  Planned(const EditedPlan& edited, const session::Session& session, std::size_t share)
       : edited_(edited),
-        work_(work),
+        session_(session),
         share_(edited.plan.shares[share]),
         requests_(edited.means[share]),
         number_(share) {}
@@ -44,7 +44,7 @@ class Planned {
     check_all_are_read(cut);
     planned.options = options();
     planned.options.auxiliary_inputs = auxiliary_inputs(cut, planned.options.rank);
-    std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, cut, planned.options);
+    std::optional<fit::Attachment> attachment = fit::plan_attachment(session_.set, cut, planned.options);
     check_attachment(planned, attachment);
     planned.attachment = std::move(*attachment);
     return planned;
@@ -68,11 +68,11 @@ class Planned {
   }
 
  private:
-  const graph::Prepared& prepared(int index) const { return work_.models[index].prepared; }
+  const graph::Prepared& prepared(int index) const { return session_.models[index].prepared; }
 
   /// check_shares() has seen that the name is there.
   ModelIndex model(const std::string& name, const std::string& key) const {
-    const ModelIndex found = session::find_model(work_.models, name);
+    const ModelIndex found = session::find_model(session_.models, name);
     if (!prepared(found).rewritable) {
       throw input_error("model '" + name + "' cannot share layers: it " + prepared(found).opaque_reason,
                         edited_.where("shares[" + std::to_string(number_) + "]." + key), "remove the share");
@@ -109,7 +109,7 @@ class Planned {
         fail(field, "corrections read it, and this share has none",
              R"("correction_rank" above 0 in "replaced", or leave "side_inputs" out)");
       }
-      const std::vector<std::string> names = donor_names(work_, cut).all;
+      const std::vector<std::string> names = candidates::donor_names(session_, cut).all;
       if (std::find(names.begin(), names.end(), one.donor) == names.end())
         fail(field, "'" + one.donor + "' gives no layer to this share", did_you_mean(one.donor, names));
       const ModelIndex donor = model(one.donor, "donor");
@@ -122,7 +122,7 @@ class Planned {
   }
 
   std::string list_command(int index) const {
-    return "repsim inspect " + work_.models[index].loaded.spec.path + " lists the layers";
+    return "repsim inspect " + session_.models[index].loaded.spec.path + " lists the layers";
   }
 
   /// A layer that only other replaced layers read would be replaced for nothing.
@@ -143,7 +143,7 @@ class Planned {
 
   /// What the share's own words ask for; where it has none, what the plan's settings allow.
   fit::AttachmentOptions options() const {
-    fit::AttachmentOptions options = fit_options(edited_.settings);
+    fit::AttachmentOptions options = candidates::fit_options(edited_.settings);
     const auto any_says = [&](auto&& says) { return std::any_of(requests_.begin(), requests_.end(), says); };
     if (any_says([](const AttachmentRequest& one) { return one.adapter.has_value(); }))
       options.linear =
@@ -190,7 +190,7 @@ class Planned {
   std::int64_t channels(int index, LayerIndex layer) const { return prepared(index).program.layers[layer].shape[0]; }
 
   const EditedPlan& edited_;
-  const Workspace& work_;
+  const session::Session& session_;
   const report::Share& share_;
   const std::vector<AttachmentRequest>& requests_;
   const std::size_t number_;
@@ -198,15 +198,15 @@ class Planned {
 
 }  // namespace
 
-std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspace& work) {
+std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session::Session& session) {
   std::vector<PlannedShare> planned;
-  for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) planned.push_back(Planned(edited, work, i).run());
+  for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) planned.push_back(Planned(edited, session, i).run());
   for (std::size_t donor_share = 0; donor_share < planned.size(); ++donor_share) {
     Settings settings = edited.settings;
     settings.refit = planned[donor_share].options.refit;
     settings.adapters = planned[donor_share].options.linear ? config::Adapters::kLinear : config::Adapters::kNone;
     const std::vector<LayerIndex> unavailable =
-        share_option_of(settings, work, planned[donor_share].candidate.cut).unavailable;
+        candidates::share_option_of(settings, session, planned[donor_share].candidate.cut).unavailable;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
       const std::vector<graph::Replacement>& taken = planned[receiver_share].candidate.cut.replacements;
       const report::Share &from = edited.plan.shares[receiver_share], &gives = edited.plan.shares[donor_share];
@@ -215,7 +215,7 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const Workspa
         if (donor != planned[donor_share].candidate.cut.receiver ||
             !std::binary_search(unavailable.begin(), unavailable.end(), layer))
           return;
-        Planned(edited, work, receiver_share)
+        Planned(edited, session, receiver_share)
             .fail({list, entry, "donor_layer"},
                   "'" + name + "' is not what it was: " + gives.receiver + " takes layers itself (shares[" +
                       std::to_string(donor_share) + "])",

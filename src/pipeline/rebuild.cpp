@@ -9,7 +9,6 @@
 #include "repsim/base/hash.hpp"
 #include "repsim/bundle.hpp"
 #include "repsim/trial.hpp"
-#include "share_options.hpp"
 
 namespace repsim::pipeline {
 namespace {

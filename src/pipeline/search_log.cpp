@@ -4,8 +4,8 @@
 
 #include "repsim/base/log.hpp"
 #include "repsim/base/text.hpp"
+#include "repsim/candidates.hpp"
 #include "repsim/reason_text.hpp"
-#include "share_options.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -36,8 +36,9 @@ std::string saving_text(std::int64_t saving, planner::Objective objective) {
   return report::human_bytes(saving);
 }
 
-SearchLog::SearchLog(const Settings& settings, const Workspace& work) : settings_(settings), work_(work) {
-  for (const session::Model& model : work.models) model_names_.push_back(model.name());
+SearchLog::SearchLog(const Settings& settings, const session::Session& session)
+    : settings_(settings), session_(session) {
+  for (const session::Model& model : session.models) model_names_.push_back(model.name());
 }
 
 void SearchLog::chosen_by_prediction(std::size_t candidates, const planner::Chosen& chosen) const {
@@ -56,14 +57,14 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
   using Kind = planner::Reason::Kind;
   const planner::Candidate& one = record.candidate;
   const planner::Reason& reason = record.reason;
-  const std::string models = model_names_[one.cut.receiver] + "<-" + names_of(work_, one.cut.donors());
+  const std::string models = model_names_[one.cut.receiver] + "<-" + candidates::names_of(session_, one.cut.donors());
   if (reason.kind == Kind::kDeferred || reason.kind == Kind::kNotComputable) {
     log::info(models + ": " + report::reason_text(record, model_names_));
     return;
   }
   std::vector<std::string> layers;
   for (const LayerIndex layer : one.cut.receiver_layers())
-    layers.push_back(work_.models[one.cut.receiver].prepared.program.layers[layer].name);
+    layers.push_back(session_.models[one.cut.receiver].prepared.program.layers[layer].name);
   const std::string verdict = reason.kind == Kind::kHolds  ? "holds"
                               : reason.kind == Kind::kNear ? "near " + fixed3(reason.target)
                                                            : "below " + fixed3(reason.target);

@@ -2,17 +2,17 @@
 
 #include "repsim/pipeline.hpp"
 #include "repsim/search.hpp"
-#include "workspace.hpp"
+#include "repsim/session.hpp"
 
 namespace repsim::pipeline {
 
 /// "1.5 kB", "12000 FLOPs a frame"
 std::string saving_text(std::int64_t saving, planner::Objective objective);
 
-/// Writes what a search does to the log. @param work,settings  outlive it
+/// Writes what a search does to the log. @param session,settings  outlive it
 class SearchLog : public planner::SearchObserver {
  public:
-  SearchLog(const Settings& settings, const Workspace& work);
+  SearchLog(const Settings& settings, const session::Session& session);
 
   /// What would be chosen if predictions were fidelities, and how far from the bound: planning without measuring.
   void chosen_by_prediction(std::size_t candidates, const planner::Chosen& chosen) const;
@@ -26,7 +26,7 @@ class SearchLog : public planner::SearchObserver {
 
  private:
   const Settings& settings_;
-  const Workspace& work_;
+  const session::Session& session_;
   std::vector<std::string> model_names_;
 };
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "repsim/session.hpp"
 #include "repsim/signature_jobs.hpp"
-#include "workspace.hpp"
 
 /// Signatures out of the cache, or captured and kept there: what plan, capture and similarity have in common.
 namespace repsim::pipeline {
@@ -37,8 +37,8 @@ struct SessionSignatures {
 };
 /// Signatures of all models of a session.
 /// @param stores  of its input groups, with the calibration frames
-SessionSignatures signatures_of(const Settings& settings, const Workspace& work, const capture::Stores& stores,
-                                Progress& progress);
+SessionSignatures signatures_of(const Settings& settings, const session::Session& session,
+                                const capture::Stores& stores, Progress& progress);
 
 /// S of every pair of models that have layers, in the order of the models.
 std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures);

@@ -1,10 +1,29 @@
 #include <algorithm>
 #include <iterator>
 
-#include "candidates.hpp"
-#include "repsim/planner.hpp"
+#include "repsim/candidates.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::candidates {
+
+std::string names_of(const session::Session& session, const std::vector<ModelIndex>& models) {
+  std::string names;
+  for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + session.models[model].prepared.name;
+  return names;
+}
+
+DonorNames donor_names(const session::Session& session, const graph::Cut& cut) {
+  DonorNames result;
+  std::ptrdiff_t most = 0;
+  for (const ModelIndex donor : cut.donors()) {
+    const std::string& name = session.models[donor].prepared.name;
+    const auto given = std::count_if(cut.replacements.begin(), cut.replacements.end(),
+                                     [&](const graph::Replacement& one) { return one.donor == donor; });
+    if (given > most) result.most = name;
+    most = std::max(most, given);
+    result.all.push_back(name);
+  }
+  return result;
+}
 
 std::vector<Direction> directions(const Settings& settings, std::span<const session::Model> models) {
   const auto rewritable = [&](const std::string& name) {
@@ -32,4 +51,10 @@ std::vector<Direction> directions(const Settings& settings, std::span<const sess
   return result;
 }
 
-}  // namespace repsim::pipeline
+std::vector<ModelIndex> receivers_of(std::span<const Direction> directions, std::span<const session::Model> models) {
+  std::vector<ModelIndex> receivers;
+  for (const Direction& direction : directions) receivers.push_back(session::find_model(models, direction.receiver));
+  return receivers;
+}
+
+}  // namespace repsim::candidates

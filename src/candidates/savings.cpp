@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-namespace repsim::pipeline {
+namespace repsim::candidates {
 namespace {
 
 /// The replacements of a cut as ops between plain programs, which stand at these places of a list.
 template <typename PlaceOf>
-graph::MergedShare merged_share(const Workspace& work, const fit::Cut& cut, const fit::AttachmentOptions& options,
-                                PlaceOf place_of) {
-  const fit::Attachment attachment = fit::plan_attachment(work.set, cut, options).value();
+graph::MergedShare merged_share(const session::Session& session, const fit::Cut& cut,
+                                const fit::AttachmentOptions& options, PlaceOf place_of) {
+  const fit::Attachment attachment = fit::plan_attachment(session.set, cut, options).value();
   graph::MergedShare share{place_of(cut.receiver), {}};
   for (const graph::Normalisation& folded : attachment.folded()) share.folded.push_back(folded.op);
   for (std::size_t i = 0; i < cut.replacements.size(); ++i) {
@@ -29,54 +29,46 @@ struct Involved {
   std::vector<const graph::Program*> programs;
   graph::Program merged;
 };
-Involved involved(const Workspace& work, const fit::Cut& cut, const fit::AttachmentOptions& options) {
+Involved involved(const session::Session& session, const fit::Cut& cut, const fit::AttachmentOptions& options) {
   std::vector<ModelIndex> models{cut.receiver};
   for (const ModelIndex donor : cut.donors()) models.push_back(donor);
   Involved result;
-  for (const ModelIndex model : models) result.programs.push_back(&work.models[model].prepared.program);
+  for (const ModelIndex model : models) result.programs.push_back(&session.models[model].prepared.program);
   const auto place_of = [&](ModelIndex model) {
     return static_cast<int>(std::find(models.begin(), models.end(), model) - models.begin());
   };
-  result.merged = graph::merged_program(result.programs, {merged_share(work, cut, options, place_of)});
+  result.merged = graph::merged_program(result.programs, {merged_share(session, cut, options, place_of)});
   return result;
 }
 
 }  // namespace
 
-std::int64_t latency_added_ns(const Workspace& work, ModelIndex receiver, const fit::Replacement& replacement,
+std::int64_t latency_added_ns(const session::Session& session, ModelIndex receiver, const fit::Replacement& replacement,
                               const fit::AttachmentOptions& options) {
-  const graph::Program& program = work.models[receiver].prepared.program;
+  const graph::Program& program = session.models[receiver].prepared.program;
   const std::vector<bool> live = graph::live_ops(program, {replacement.receiver_layer});
   const std::vector<std::int64_t> latencies = graph::op_latencies_ns(program);
-  std::int64_t stays = graph::total_latency_ns(work.models[replacement.donor].prepared.program);
+  std::int64_t stays = graph::total_latency_ns(session.models[replacement.donor].prepared.program);
   for (std::size_t op = 0; op < live.size(); ++op) stays += live[op] ? latencies[op] : 0;
-  return graph::total_latency_ns(involved(work, {receiver, {replacement}}, options).merged) - stays;
+  return graph::total_latency_ns(involved(session, {receiver, {replacement}}, options).merged) - stays;
 }
 
-std::int64_t latency_saved_ns(const Workspace& work, const fit::Cut& cut, const fit::AttachmentOptions& options) {
-  const Involved all = involved(work, cut, options);
+std::int64_t latency_saved_ns(const session::Session& session, const fit::Cut& cut,
+                              const fit::AttachmentOptions& options) {
+  const Involved all = involved(session, cut, options);
   std::int64_t before = 0;
   for (const graph::Program* program : all.programs) before += graph::total_latency_ns(*program);
   return before - graph::total_latency_ns(all.merged);
 }
 
-std::int64_t corrections_ns(const fit::Attachment& plain, const fit::Attachment& corrected) {
-  if (corrected.rank == plain.rank) return 0;
-  // Two convolutions and a sum; per side input at most a resize, a convolution and a sum.
-  const auto maps = static_cast<std::int64_t>(std::max(corrected.maps.size(), corrected.size_changes.size()));
-  const auto operations = 3 * (1 + static_cast<std::int64_t>(corrected.auxiliary_inputs.size()));
-  return (corrected.flops_added - plain.flops_added) / graph::kFlopsPerNanosecond +
-         operations * maps * graph::kOverheadNanoseconds;
-}
-
-std::int64_t peak_of_all(const Workspace& work, const std::vector<fit::Cut>& cuts,
+std::int64_t peak_of_all(const session::Session& session, const std::vector<fit::Cut>& cuts,
                          const fit::AttachmentOptions& options) {
   std::vector<const graph::Program*> programs;
-  for (const session::Model& model : work.models) programs.push_back(&model.prepared.program);
+  for (const session::Model& model : session.models) programs.push_back(&model.prepared.program);
   std::vector<graph::MergedShare> shares;
   for (const fit::Cut& cut : cuts)
-    shares.push_back(merged_share(work, cut, options, [](ModelIndex model) { return model; }));
+    shares.push_back(merged_share(session, cut, options, [](ModelIndex model) { return model; }));
   return graph::peak_activation_bytes(graph::merged_program(programs, shares));
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::candidates

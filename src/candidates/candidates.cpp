@@ -1,4 +1,4 @@
-#include "candidates.hpp"
+#include "repsim/candidates.hpp"
 
 #include <algorithm>
 #include <map>
@@ -6,7 +6,7 @@
 #include "replacements.hpp"
 #include "share_options.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::candidates {
 namespace {
 
 bool is_mixed(const std::vector<RatedReplacement>& replacements) {
@@ -17,20 +17,15 @@ bool is_mixed(const std::vector<RatedReplacement>& replacements) {
 
 }  // namespace
 
-std::vector<planner::Candidate> find_candidates(const Settings& settings, const session::Session& session,
-                                                const std::vector<similarity::Signatures>& signatures,
-                                                trial::CalibrationFrames& calibration, Progress& progress) {
-  const std::vector<Direction> considered = directions(settings, session.models);
-  std::vector<ModelIndex> receivers;
-  for (const Direction& direction : considered)
-    receivers.push_back(session::find_model(session.models, direction.receiver));
-  const std::vector<std::vector<RatedReplacement>> replacements =
-      replacements_of(settings, session, signatures, calibration.trial_frames(), considered,
-                      session.memory_budget.screening, calibration.outputs_of(receivers), progress);
+std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress) {
+  const Settings& settings = inputs.settings;
+  const session::Session& session = inputs.session;
+  const std::vector<ModelIndex> receivers = receivers_of(inputs.directions, session.models);
+  const std::vector<std::vector<RatedReplacement>> replacements = replacements_of(inputs, progress);
   std::vector<planner::Candidate> candidates;
   std::map<ModelIndex, std::vector<RatedReplacement>> by_receiver;
-  progress.begin("candidates", static_cast<std::int64_t>(considered.size()));
-  for (std::size_t i = 0; i < considered.size(); ++i) {
+  progress.begin("candidates", static_cast<std::int64_t>(replacements.size()));
+  for (std::size_t i = 0; i < replacements.size(); ++i) {
     for (planner::Candidate& one : candidates_of(settings, session, receivers[i], replacements[i]))
       candidates.push_back(std::move(one));
     std::vector<RatedReplacement>& of_receiver = by_receiver[receivers[i]];
@@ -72,4 +67,4 @@ planner::SearchOptions search_options(const Settings& settings, std::int64_t byt
   return options;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::candidates

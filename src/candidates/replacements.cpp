@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
-#include "repsim/planner.hpp"
-#include "share_options.hpp"
-
-namespace repsim::pipeline {
+namespace repsim::candidates {
 namespace {
 
 constexpr int kShortlist = 3;  // donor layers of the same size per receiver layer that a linear map is fitted for
-
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 bool matches_any(const std::vector<std::string>& globs, const std::string& name) {
   return std::any_of(globs.begin(), globs.end(),
@@ -36,21 +31,20 @@ std::vector<bool> usable_layers(const Settings& settings, const graph::Program& 
   return result;
 }
 
-std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& settings, const Workspace& work,
-                                                           const std::vector<similarity::Signatures>& signatures,
-                                                           const capture::Stores& calibration,
-                                                           const std::vector<Direction>& directions,
-                                                           std::int64_t screening_bytes, const fit::Outputs& outputs,
-                                                           Progress& progress) {
+std::vector<std::vector<RatedReplacement>> replacements_of(const CandidateInputs& inputs, Progress& progress) {
+  const Settings& settings = inputs.settings;
+  const session::Session& session = inputs.session;
   const fit::AttachmentOptions options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
   std::vector<fit::Screening> screenings;
   std::vector<similarity::Matrix> matrices;
-  for (const Direction& direction : directions) {
-    fit::Screening one{index_of(work, direction.receiver), index_of(work, direction.donor), {}};
-    const graph::Program &receiver_program = work.models[one.receiver].prepared.program,
-                         &donor_program = work.models[one.donor].prepared.program;
-    matrices.push_back(similarity::cka(signatures[one.receiver], signatures[one.donor]));
+  for (const Direction& direction : inputs.directions) {
+    fit::Screening one{session::find_model(session.models, direction.receiver),
+                       session::find_model(session.models, direction.donor),
+                       {}};
+    const graph::Program &receiver_program = session.models[one.receiver].prepared.program,
+                         &donor_program = session.models[one.donor].prepared.program;
+    matrices.push_back(similarity::cka(inputs.signatures[one.receiver], inputs.signatures[one.donor]));
     const std::vector<bool> replaceable = usable_layers(settings, receiver_program, true);
     const std::vector<bool> givable = usable_layers(settings, donor_program, false);
     for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
@@ -63,16 +57,18 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& setti
     }
     screenings.push_back(std::move(one));
   }
-  const std::vector<std::vector<double>> r2 =
-      fit::screen(work.set, calibration, screenings, progress, {.max_bytes = screening_bytes}, outputs);
-  std::vector<std::vector<RatedReplacement>> result(directions.size());
+  const std::vector<std::vector<double>> r2 = fit::screen(
+      session.set, inputs.frames, screenings, progress, {.max_bytes = session.memory_budget.screening}, inputs.outputs);
+  std::vector<std::vector<RatedReplacement>> result(inputs.directions.size());
   for (std::size_t i = 0; i < screenings.size(); ++i) {
     for (std::size_t k = 0; k < screenings[i].pairs.size(); ++k) {
       const fit::Replacement replacement{screenings[i].pairs[k].receiver_layer, screenings[i].donor,
                                          screenings[i].pairs[k].donor_layer};
       const std::optional<fit::Attachment> attachment =
-          fit::plan_attachment(work.set, {screenings[i].receiver, {replacement}}, options);
-      result[i].push_back({replacement, matrices[i].at(at(replacement.receiver_layer), at(replacement.donor_layer)),
+          fit::plan_attachment(session.set, {screenings[i].receiver, {replacement}}, options);
+      result[i].push_back({replacement,
+                           matrices[i].at(static_cast<std::size_t>(replacement.receiver_layer),
+                                          static_cast<std::size_t>(replacement.donor_layer)),
                            std::clamp(r2[i][k], 0.0, 1.0), attachment.has_value(),
                            attachment ? attachment->bytes_added : 0, attachment ? attachment->flops_added : 0});
     }
@@ -80,4 +76,4 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const Settings& setti
   return result;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::candidates

@@ -9,7 +9,7 @@
 #include "repsim/base/log.hpp"
 #include "savings.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::candidates {
 namespace {
 
 constexpr int kMostReplacements = 6;  // replaced layers of a cut along the depth: a pyramid has three to five
@@ -19,19 +19,17 @@ constexpr int kMostBounds = 48;    // bounds on the worst replacement for which 
 constexpr int kFlowsBetween = 96;  // maximum flows spent between the corners of the hull
 constexpr std::int64_t kMostWorth = std::int64_t{1} << 30;  // of a receiver in the flows' units: 1 byte up to 1 GiB
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 /// Per parameter the bytes that are gone with it: none where another model holds the same values, since the bundle
 /// stores them once.
-std::vector<std::int64_t> bytes_of_its_own(const Workspace& work, ModelIndex model) {
+std::vector<std::int64_t> bytes_of_its_own(const session::Session& session, ModelIndex model) {
   std::set<std::string> elsewhere;
-  for (std::size_t i = 0; i < work.models.size(); ++i) {
-    if (i == at(model) || !work.models[i].prepared.rewritable) continue;
-    for (const graph::Parameter& parameter : work.models[i].prepared.program.parameters)
+  for (std::size_t i = 0; i < session.models.size(); ++i) {
+    if (static_cast<ModelIndex>(i) == model || !session.models[i].prepared.rewritable) continue;
+    for (const graph::Parameter& parameter : session.models[i].prepared.program.parameters)
       elsewhere.insert(parameter.content);
   }
   std::vector<std::int64_t> bytes;
-  for (const graph::Parameter& parameter : work.models[model].prepared.program.parameters)
+  for (const graph::Parameter& parameter : session.models[model].prepared.program.parameters)
     bytes.push_back(elsewhere.count(parameter.content) > 0 ? 0 : parameter.bytes);
   return bytes;
 }
@@ -45,14 +43,14 @@ std::int64_t sum_over(const std::vector<int>& indices, const std::vector<std::in
 /// A receiver with what may replace its layers, of one donor or of several, on the way to candidates.
 class Cuts {
  public:
-  Cuts(const Settings& settings, const Workspace& work, ModelIndex receiver,
+  Cuts(const Settings& settings, const session::Session& session, ModelIndex receiver,
        const std::vector<RatedReplacement>& replacements)
       : settings_(settings),
-        work_(work),
+        session_(session),
         options_(fit_options(settings)),
         objective_(settings.objective),
         receiver_(receiver),
-        bytes_(bytes_of_its_own(work, receiver)),
+        bytes_(bytes_of_its_own(session, receiver)),
         offers_(program().layers.size()) {
     for (const RatedReplacement& one : replacements) {
       offers_[one.replacement.receiver_layer].push_back(&one);
@@ -76,15 +74,15 @@ class Cuts {
       if (objective_ != planner::Objective::kLatency) add_latency(result.back());
       if (objective_ != planner::Objective::kPeakMemory) add_memory(result.back());
     }
-    log::debug(work_.models[receiver_].prepared.name + "<-" + names_of(work_, {donors_.begin(), donors_.end()}) + ": " +
-               std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
+    log::debug(session_.models[receiver_].prepared.name + "<-" + names_of(session_, {donors_.begin(), donors_.end()}) +
+               ": " + std::to_string(corners.size()) + " corners, " + std::to_string(exact) + " minimum cuts, " +
                std::to_string(candidates_.size() - exact) + " more along the depth, " + std::to_string(result.size()) +
                " candidates on the fronts");
     return result;
   }
 
  private:
-  const graph::Program& program() const { return work_.models[receiver_].prepared.program; }
+  const graph::Program& program() const { return session_.models[receiver_].prepared.program; }
 
   /// What a single replaced layer adds in the units of the objective.
   std::int64_t added(const RatedReplacement& one) const {
@@ -92,7 +90,7 @@ class Cuts {
       case planner::Objective::kFlops:
         return one.flops_added;
       case planner::Objective::kLatency:
-        return latency_added_ns(work_, receiver_, one.replacement, options_);
+        return latency_added_ns(session_, receiver_, one.replacement, options_);
       case planner::Objective::kBytes:
       case planner::Objective::kPeakMemory:
         break;
@@ -101,13 +99,14 @@ class Cuts {
   }
 
   void add_latency(planner::Candidate& candidate) const {
-    candidate.savings.latency_ns = latency_saved_ns(work_, candidate.cut, options_);
+    candidate.savings.latency_ns = latency_saved_ns(session_, candidate.cut, options_);
   }
 
   /// Against the bundle of all models without shares, whose peak another model may decide.
   void add_memory(planner::Candidate& candidate) {
-    if (!peak_before_) peak_before_ = peak_of_all(work_, {}, options_);
-    candidate.savings.memory = candidate.savings.bytes + *peak_before_ - peak_of_all(work_, {candidate.cut}, options_);
+    if (!peak_before_) peak_before_ = peak_of_all(session_, {}, options_);
+    candidate.savings.memory =
+        candidate.savings.bytes + *peak_before_ - peak_of_all(session_, {candidate.cut}, options_);
   }
 
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
@@ -182,7 +181,7 @@ class Cuts {
     candidate.predicted_fidelity = candidate.r2;
     // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
     if (donors_.size() > 1 && candidate.cut.donors().size() == 1) return;
-    const std::optional<fit::Attachment> attachment = fit::plan_attachment(work_.set, candidate.cut, options_);
+    const std::optional<fit::Attachment> attachment = fit::plan_attachment(session_.set, candidate.cut, options_);
     if (!attachment) return;
     const graph::Removal removal = graph::removed_by(program(), candidate.cut.receiver_layers());
     candidate.savings.bytes = sum_over(removal.parameters, bytes_) - attachment->bytes_added;
@@ -195,7 +194,7 @@ class Cuts {
   }
 
   const Settings& settings_;
-  const Workspace& work_;
+  const session::Session& session_;
   const fit::AttachmentOptions options_;
   const planner::Objective objective_;
   const int receiver_;
@@ -218,21 +217,13 @@ std::vector<bool> convolutions(const graph::Program& program) {
 
 }  // namespace
 
-std::string names_of(const Workspace& work, const std::vector<ModelIndex>& models) {
-  std::string names;
-  for (const ModelIndex model : models) names += (names.empty() ? "" : "+") + work.models[model].prepared.name;
-  return names;
+std::vector<planner::Candidate> candidates_of(const Settings& settings, const session::Session& session,
+                                              ModelIndex receiver, const std::vector<RatedReplacement>& replacements) {
+  return Cuts(settings, session, receiver, replacements).run();
 }
 
-int index_of(const Workspace& work, const std::string& name) { return session::find_model(work.models, name); }
-
-std::vector<planner::Candidate> candidates_of(const Settings& settings, const Workspace& work, ModelIndex receiver,
-                                              const std::vector<RatedReplacement>& replacements) {
-  return Cuts(settings, work, receiver, replacements).run();
-}
-
-planner::ShareOption share_option_of(const Settings& settings, const Workspace& work, const graph::Cut& cut) {
-  const graph::Program& program = work.models[cut.receiver].prepared.program;
+planner::ShareOption share_option_of(const Settings& settings, const session::Session& session, const graph::Cut& cut) {
+  const graph::Program& program = session.models[cut.receiver].prepared.program;
   const std::vector<LayerIndex> replaced = cut.receiver_layers();
   planner::ShareOption option;
   option.receiver = cut.receiver;
@@ -247,7 +238,7 @@ planner::ShareOption share_option_of(const Settings& settings, const Workspace& 
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
     if (!live[program.layers[layer].op]) unavailable.insert(static_cast<LayerIndex>(layer));
   }
-  const std::optional<fit::Attachment> attachment = fit::plan_attachment(work.set, cut, fit_options(settings));
+  const std::optional<fit::Attachment> attachment = fit::plan_attachment(session.set, cut, fit_options(settings));
   if (attachment && attachment->is_refit()) {
     const std::vector<bool> convolution = convolutions(program);
     std::set<LayerIndex> between(replaced.begin(), replaced.end());
@@ -262,4 +253,4 @@ planner::ShareOption share_option_of(const Settings& settings, const Workspace& 
   return option;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::candidates

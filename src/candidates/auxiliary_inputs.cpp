@@ -1,13 +1,11 @@
-#include "auxiliary_inputs.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
 
-#include "share_options.hpp"
+#include "repsim/candidates.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::candidates {
 namespace {
 
 constexpr std::size_t kStretches = 16;        // of the depth: neighbours there say much the same
@@ -35,19 +33,21 @@ std::vector<bool> partings(const graph::Program& program) {
   return found < static_cast<std::ptrdiff_t>(kStretches / 2) ? std::vector<bool>(parting.size(), true) : parting;
 }
 
-}  // namespace
-
-std::vector<int> lost_layers(const Settings& settings, const Workspace& work, std::span<const graph::Splice> splices,
-                             ModelIndex model) {
+/// Layers of a model that nobody can take once it is a receiver itself, ascending: see share_option_of().
+/// @param splices  at most one per receiver
+std::vector<int> lost_layers(const Settings& settings, const session::Session& session,
+                             std::span<const graph::Splice> splices, ModelIndex model) {
   const auto own =
       std::find_if(splices.begin(), splices.end(), [&](const graph::Splice& one) { return one.receiver == model; });
   if (own == splices.end()) return {};
   graph::Cut taken{model, {}};
   for (const graph::Replacement& one : own->replacements) taken.replacements.push_back(one);
-  return share_option_of(settings, work, taken).unavailable;
+  return share_option_of(settings, session, taken).unavailable;
 }
 
-std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const Workspace& work,
+}  // namespace
+
+std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const session::Session& session,
                                                       const std::vector<similarity::Signatures>& signatures,
                                                       const fit::Attachment& attachment,
                                                       std::span<const graph::Splice> before) {
@@ -60,10 +60,10 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
   };
   std::vector<Offer> all;  // donor after donor, in the order of their depth
   for (const ModelIndex donor : attachment.cut.donors()) {
-    const graph::Program& program = work.models[donor].prepared.program;
+    const graph::Program& program = session.models[donor].prepared.program;
     const similarity::Matrix matrix = similarity::cka(signatures[attachment.cut.receiver], signatures[donor]);
     const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
-    const std::vector<int> lost = lost_layers(settings, work, before, donor);
+    const std::vector<int> lost = lost_layers(settings, session, before, donor);
     const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};
@@ -96,4 +96,4 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
   return offered;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::candidates

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "repsim/candidate.hpp"
+#include "repsim/config.hpp"
+#include "repsim/fit/attachment.hpp"
+#include "repsim/fit/screening.hpp"
+#include "repsim/planner.hpp"
+#include "repsim/search.hpp"
+#include "repsim/session.hpp"
+#include "repsim/similarity.hpp"
+
+/// From settings, models and similarities to what the search chooses among: directions, candidates with their savings,
+/// and what each candidate takes from the models. Nothing is merged or measured here.
+namespace repsim::candidates {
+
+using config::Direction;
+using config::Settings;
+
+/// "wide", "wide+shuffle"
+[[nodiscard]] std::string names_of(const session::Session& session, const std::vector<ModelIndex>& models);
+
+/// Names of the models that a cut takes from.
+struct DonorNames {
+  std::string most;              ///< gives most of the layers; of equals the first in plan order
+  std::vector<std::string> all;  ///< in plan order
+};
+[[nodiscard]] DonorNames donor_names(const session::Session& session, const graph::Cut& cut);
+
+/// Pairs of models that may share: all ordered pairs of rewritable models, or the directions that the user forces,
+/// without the models that are kept and those that may not give.
+[[nodiscard]] std::vector<Direction> directions(const Settings& settings, std::span<const session::Model> models);
+
+/// The models that take in these directions, in their order.
+[[nodiscard]] std::vector<ModelIndex> receivers_of(std::span<const Direction> directions,
+                                                   std::span<const session::Model> models);
+
+/// What adapters and refits these settings allow.
+[[nodiscard]] fit::AttachmentOptions fit_options(const Settings& settings);
+
+/// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
+[[nodiscard]] std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program,
+                                              bool as_receiver);
+
+/// What candidates are made from. All of it outlives the call.
+struct CandidateInputs {
+  const Settings& settings;
+  const session::Session& session;
+  const std::vector<similarity::Signatures>& signatures;  ///< per model
+  const std::vector<Direction>& directions;               ///< see directions()
+  const capture::Stores& frames;                          ///< of trials: pairs of layers are screened on them
+  const fit::Outputs& outputs;                            ///< what the pass over them gives besides: see fit::screen()
+};
+
+/// The fronts of each direction, then of each receiver's mixed cuts. One pass over the frames.
+/// @throws Error{kInterrupted}
+[[nodiscard]] std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress);
+
+/// The candidate as a column: what it takes from its donors, and what its receiver cannot give any more. That is what
+/// it does not compute, and, where convolutions are refitted, what lies between the cut and them (it has the donor's
+/// channels).
+[[nodiscard]] planner::ShareOption share_option_of(const Settings& settings, const session::Session& session,
+                                                   const graph::Cut& cut);
+
+[[nodiscard]] planner::SearchInput search_input(const Settings& settings, const session::Session& session,
+                                                std::vector<planner::Candidate> candidates);
+
+/// Its deadline counts from now.
+/// @param bytes_to_save  with a budget: how much the shares have to save
+[[nodiscard]] planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
+                                                    std::size_t prepare_together);
+
+/// The layers that fit::choose_auxiliary_inputs() chooses among for a candidate: where paths part in its donors, in
+/// each of sixteen stretches of their depth the one of highest S with what its maps return, as far as they have a
+/// thousand channels together, the narrowest first. What the cut takes is not among them.
+/// @param signatures  per model
+/// @param attachment  of the candidate
+/// @param before  the donors' own shares, whose lost layers are left out; at most one per receiver
+[[nodiscard]] std::vector<fit::DonorLayer> offered_auxiliary_inputs(
+    const Settings& settings, const session::Session& session, const std::vector<similarity::Signatures>& signatures,
+    const fit::Attachment& attachment, std::span<const graph::Splice> before);
+
+}  // namespace repsim::candidates
