@@ -12,6 +12,7 @@
 #include "repsim/dry_run.hpp"
 #include "repsim/inspection.hpp"
 #include "repsim/model_spec.hpp"
+#include "repsim/rebuild.hpp"
 #include "repsim/report.hpp"
 #include "repsim/verification.hpp"
 
@@ -56,22 +57,8 @@ struct VerifySettings {
 /// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)
 [[nodiscard]] report::Verification verify(const VerifySettings& settings, Progress& progress);
 
-struct RebuildSettings {
-  std::filesystem::path plan;  ///< plan.json, or the folder that holds it
-  std::filesystem::path out;   ///< the bundle to write
-  bool force = false;          ///< replace it where it is there already
-  int threads = 0;
-  config::Device device;                     ///< as in Settings
-  std::vector<std::string> libraries;        ///< as in Settings
-  std::optional<std::int64_t> memory_limit;  ///< likewise
-};
-
-/// Writes the bundle of a plan again, without a search: its shares are fitted on its calibration frames, the file is
-/// read back and measured on its hold-out frames. A plan that nobody changed gives the very bytes again, on the same
-/// machine with as many threads and on the same device. The file appears once it was measured, also where a model falls
-/// below its target.
-/// @throws Error{kInput} when plan, models or video are missing or were changed (sha256), or when the plan was edited
-/// into something that is no plan: names the field ("plan.json: shares[0].replaced[1].donor_layer")
-[[nodiscard]] report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress);
+/// `repsim bundle`: a stage of its own, which needs no other.
+using rebuild::rebuild;
+using rebuild::RebuildSettings;
 
 }  // namespace repsim::pipeline

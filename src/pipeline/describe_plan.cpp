@@ -67,7 +67,7 @@ report::Share share_of(const session::Session& session, const trial::FittedShare
     replaced.donor_layer = donor.program.layers[from].name;
     replaced.similarity =
         matrix_of.at(replacements[i].donor).at(static_cast<std::size_t>(to), static_cast<std::size_t>(from));
-    replaced.adapter = adapter_word(fitted.attachment, i);
+    replaced.adapter = fit::adapter_word(fitted.attachment, i);
     replaced.refit = fitted.attachment.is_refit();
     replaced.correction_rank = fitted.attachment.rank;
     replaced.residual = fitted.fitted.residuals[i];
@@ -182,15 +182,6 @@ void add_totals(const session::Session& session, const PlannedBundle& planned, c
 }
 
 }  // namespace
-
-std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement) {
-  const fit::SizeChange change = attachment.size_changes[replacement];
-  const std::string map = change == fit::SizeChange::kResample ? "resample"
-                          : change == fit::SizeChange::kResize ? "resize"
-                                                               : "";
-  if (!attachment.adds_linear()) return map.empty() ? "none" : map;
-  return map.empty() ? "linear" : map + "+linear";
-}
 
 report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, const PlannedBundle& planned,
                            const bundle::Written& deduplicated) {

@@ -18,10 +18,6 @@ struct PlanInputs {
   std::int64_t bytes_to_save = 0;  ///< with a budget: bytes that shares have to save; 0 or less: none
 };
 
-/// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
-/// "resample+linear".
-std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement);
-
 /// Everything in plan.json.
 /// @param deduplicated  the bundle of the same models without shares
 report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, const PlannedBundle& planned,

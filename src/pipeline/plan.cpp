@@ -2,12 +2,12 @@
 
 #include "describe_plan.hpp"
 #include "job.hpp"
-#include "manifest.hpp"
 #include "plan_frames.hpp"
 #include "plan_loop.hpp"
 #include "plan_outputs.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/candidates.hpp"
+#include "repsim/manifest.hpp"
 #include "search_log.hpp"
 #include "signatures.hpp"
 #include "task_times.hpp"
@@ -31,7 +31,7 @@ trial::FittingOptions fitting_options(const Settings& settings) {
 
 /// The bundle of the models as they are: equal weights are stored once. @return without its bytes
 bundle::Written deduplicated_bundle(const session::Session& session) {
-  bundle::Written written = bundle::write(session.set, session.loaded(), {}, manifest_of(session, {}));
+  bundle::Written written = bundle::write(session.set, session.loaded(), {}, rebuild::manifest_of(session, {}));
   written.bytes = {};
   return written;
 }

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "manifest.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
 #include "repsim/base/text.hpp"
+#include "repsim/manifest.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -79,7 +79,7 @@ class PlanLoop {
   void write() {
     bundle::Written& written = planned_.written;
     written = bundle::write(input_.session.set, input_.check.models, trial::splices_of(planned_.shares),
-                            manifest_of(input_.session, planned_.shares));
+                            rebuild::manifest_of(input_.session, planned_.shares));
     write_file_atomically(input_.check.bundle_path, written.bytes);
     planned_.bytes = static_cast<std::int64_t>(written.bytes.size());
     planned_.sha256 = sha256(written.bytes);

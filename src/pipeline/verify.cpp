@@ -1,7 +1,7 @@
 #include "repsim/verify.hpp"
 
-#include "open_plan.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/open_plan.hpp"
 #include "repsim/pipeline.hpp"
 
 namespace repsim::pipeline {
@@ -31,21 +31,21 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
 report::Verification verify(const VerifySettings& settings, Progress& progress) {
   const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
-  const fs::path file = plan_file(settings.plan);
+  const fs::path file = rebuild::plan_file(settings.plan);
   const report::Plan plan = report::plan_from_json(read_json(file), file.string());
   session::check_files({{}, "", settings.truth});
   if (plan.holdout_frames.empty()) {
     throw input_error("the plan has no hold-out frames", file.string() + ": frames.holdout", "run repsim plan again");
   }
   const std::string bundle = (file.parent_path() / "bundle.pt").string();
-  check_unchanged(bundle, plan.bundle_sha256, "bundle");
+  rebuild::check_unchanged(bundle, plan.bundle_sha256, "bundle");
   const std::string video_path = settings.video.value_or(plan.video_path);
   if (settings.video) {
     video::check_readable(video_path);
   } else {
-    check_unchanged(video_path, plan.video_sha256, "video");
+    rebuild::check_unchanged(video_path, plan.video_sha256, "video");
   }
-  const session::Session session(runtime, {models_of(plan), video_path, settings.truth, {}}, progress);
+  const session::Session session(runtime, {rebuild::models_of(plan), video_path, settings.truth, {}}, progress);
 
   const std::vector<std::int64_t> frames = judging_frames(settings, plan, session.video);
   const std::vector<session::FrameSet> sets{{frames}};

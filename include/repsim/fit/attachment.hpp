@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -95,5 +96,9 @@ struct Attachment {
 
 /// Bytes of a constant matrix, float32.
 [[nodiscard]] inline std::int64_t matrix_bytes(const graph::ResampledAxis& axis) { return 4 * axis.elements(); }
+
+/// What is put between a donor's layer and the receiver's: "none", "resize", "resample", "linear", "resize+linear",
+/// "resample+linear".
+[[nodiscard]] std::string adapter_word(const fit::Attachment& attachment, std::size_t replacement);
 
 }  // namespace repsim::fit

@@ -202,4 +202,11 @@ std::optional<Attachment> plan_attachment(const capture::ModelSet& set, const Cu
   return Planner(set, cut, options).run();
 }
 
+std::string adapter_word(const Attachment& attachment, std::size_t replacement) {
+  const SizeChange change = attachment.size_changes[replacement];
+  const std::string map = change == SizeChange::kResample ? "resample" : change == SizeChange::kResize ? "resize" : "";
+  if (!attachment.adds_linear()) return map.empty() ? "none" : map;
+  return map.empty() ? "linear" : map + "+linear";
+}
+
 }  // namespace repsim::fit

@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <set>
 
-#include "describe_plan.hpp"
 #include "edited_plan.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/candidates.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::rebuild {
 namespace {
 
 /// "linear" of "resize+linear", "none" of "resize": what has to be fitted. How a map is brought to another size follows
@@ -179,7 +178,7 @@ class Planned {
       fail(0, "donor_layer", "these layers cannot be joined", "other layers");
     }
     for (std::size_t i = 0; i < requests_.size(); ++i) {
-      const std::string word = adapter_word(*attachment, i);
+      const std::string word = fit::adapter_word(*attachment, i);
       if (requests_[i].adapter && fitted_part(*requests_[i].adapter) != fitted_part(word)) {
         fail(i, "adapter", "this share's layers get the adapter '" + word + "', not '" + *requests_[i].adapter + "'",
              "\"" + word + "\", or leave the key out");
@@ -232,4 +231,4 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
   return planned;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild

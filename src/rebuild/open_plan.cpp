@@ -1,9 +1,9 @@
-#include "open_plan.hpp"
+#include "repsim/open_plan.hpp"
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::rebuild {
 
 namespace fs = std::filesystem;
 
@@ -28,4 +28,4 @@ std::vector<session::ModelSource> models_of(const report::Plan& plan) {
   return models;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild

@@ -1,16 +1,18 @@
+#include "repsim/rebuild.hpp"
+
 #include <algorithm>
-#include <optional>
+#include <map>
 
 #include "edited_plan.hpp"
-#include "manifest.hpp"
-#include "open_plan.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/bundle.hpp"
+#include "repsim/manifest.hpp"
+#include "repsim/open_plan.hpp"
 #include "repsim/trial.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::rebuild {
 namespace {
 
 namespace fs = std::filesystem;
@@ -40,12 +42,21 @@ std::vector<trial::FittedShare> refit(const session::Session& session, const std
                                       const capture::Stores& stores, Progress& progress) {
   std::vector<trial::FittedShare> fitted(shares.size());
   trial::CalibrationFrames calibration(session, stores, progress);
-  for (const std::size_t index : donors_first(shares)) {
+  std::vector<std::vector<ModelIndex>> donors(session.models.size());
+  std::map<ModelIndex, std::size_t> share_of;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const graph::Cut& cut = shares[i].candidate.cut;
+    donors[cut.receiver] = cut.donors();
+    share_of[cut.receiver] = i;
+  }
+  for (const ModelIndex receiver : graph::donors_first(donors)) {
+    const auto found = share_of.find(receiver);
+    if (found == share_of.end()) continue;
+    const std::size_t index = found->second;
     const PlannedShare& share = shares[index];
     std::vector<graph::Splice> before;
     for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
-    const fit::CutFitter fitter(session.set, calibration.for_complete_fit(share.candidate.cut.receiver, nullptr),
-                                before, progress);
+    const fit::CutFitter fitter(session.set, calibration.for_complete_fit(receiver, nullptr), before, progress);
     fitted[index].candidate = share.candidate;
     fitted[index].attachment = share.attachment;
     fitted[index].fitted = fitter.fit(share.attachment);
@@ -104,4 +115,4 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   return rebuilt;
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild

@@ -4,11 +4,11 @@
 #include <map>
 #include <set>
 
-#include "open_plan.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "repsim/open_plan.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::rebuild {
 namespace {
 
 namespace fs = std::filesystem;
@@ -181,18 +181,4 @@ std::vector<std::size_t> shares_before(const std::vector<PlannedShare>& shares, 
   return {before.begin(), before.end()};
 }
 
-std::vector<std::size_t> donors_first(const std::vector<PlannedShare>& shares) {
-  std::vector<std::size_t> order;
-  std::vector<bool> done(shares.size(), false);
-  while (order.size() < shares.size()) {
-    for (std::size_t i = 0; i < shares.size(); ++i) {
-      const std::vector<std::size_t> before = shares_before(shares, i);
-      if (done[i] || !std::all_of(before.begin(), before.end(), [&](std::size_t one) { return done[one]; })) continue;
-      done[i] = true;
-      order.push_back(i);
-    }
-  }
-  return order;
-}
-
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild

@@ -6,12 +6,15 @@
 #include <vector>
 
 #include "repsim/candidate.hpp"
+#include "repsim/config.hpp"
 #include "repsim/fit/attachment.hpp"
-#include "repsim/pipeline.hpp"
+#include "repsim/report.hpp"
 #include "repsim/session.hpp"
 
 /// A plan.json that a person may have changed: its shares are checked as strictly as if a stranger had written them.
-namespace repsim::pipeline {
+namespace repsim::rebuild {
+
+using config::Settings;
 
 /// How a share says that a layer is to be replaced; what it does not say is as the plan's settings allow.
 struct AttachmentRequest {
@@ -49,10 +52,7 @@ struct PlannedShare {
 /// @throws Error{kInput} naming the field, with 'did you mean'
 std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session::Session& session);
 
-/// Indices of the shares, each behind the shares of its donor; else in their order.
-std::vector<std::size_t> donors_first(const std::vector<PlannedShare>& shares);
-
 /// The shares of a share's donor, of its donor and so on, in their order: what it has to be fitted on.
 std::vector<std::size_t> shares_before(const std::vector<PlannedShare>& shares, std::size_t share);
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild

@@ -8,10 +8,10 @@
 #include "repsim/session.hpp"
 
 /// A plan that lies on disk, and what it was made from: what verify and bundle have in common.
-namespace repsim::pipeline {
+namespace repsim::rebuild {
 
 /// plan.json itself where its folder is given.
-std::filesystem::path plan_file(const std::filesystem::path& given);
+[[nodiscard]] std::filesystem::path plan_file(const std::filesystem::path& given);
 
 /// @param what  "video", "model 'front'": names the file in errors
 /// @throws Error{kInput} where the file is missing or has another SHA-256
@@ -19,6 +19,6 @@ void check_unchanged(const std::string& path, const std::string& expected, const
 
 /// The plan's models with the specs that the plan resolved; checks that each is the model of the plan.
 /// @throws Error{kInput}
-std::vector<session::ModelSource> models_of(const report::Plan& plan);
+[[nodiscard]] std::vector<session::ModelSource> models_of(const report::Plan& plan);
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild

@@ -1,4 +1,4 @@
-#include "manifest.hpp"
+#include "repsim/manifest.hpp"
 
 #include <map>
 #include <set>
@@ -7,7 +7,7 @@
 #include "repsim/inspection.hpp"
 #include "repsim/report.hpp"
 
-namespace repsim::pipeline {
+namespace repsim::rebuild {
 namespace {
 
 /// What the bundle needs beside Torch: all that one of its models needs.
@@ -56,4 +56,4 @@ std::string manifest_of(const session::Session& session, std::span<const trial::
   return repsim::to_text(manifest);
 }
 
-}  // namespace repsim::pipeline
+}  // namespace repsim::rebuild
