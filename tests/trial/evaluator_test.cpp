@@ -12,7 +12,7 @@ namespace {
 
 using planner::Measurement;
 
-class Trials : public testing::Test {
+class TrialEvaluator : public testing::Test {
  protected:
   Trials() {
     test::write_avi(video_, 50, test::patches);
@@ -59,12 +59,12 @@ class Trials : public testing::Test {
 bool always(const planner::Savings&) { return true; }
 bool never(const planner::Savings&) { return false; }
 
-TEST_F(Trials, AgreeFullyWhereNothingIsReplaced) {
+TEST_F(TrialEvaluator, AgreeFullyWhereNothingIsReplaced) {
   Bench bench(*session_, stores_, 0, silent_);
   EXPECT_EQ(bench.measurer.agreement(0, {}).fidelity, 1);
 }
 
-TEST_F(Trials, FitNoCorrectionsForACandidateThatReachesItsTarget) {
+TEST_F(TrialEvaluator, FitNoCorrectionsForACandidateThatReachesItsTarget) {
   Bench bench(*session_, stores_, 0, silent_);
   const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
   EXPECT_EQ(measurement.savings, candidate_.savings);
@@ -78,7 +78,7 @@ TEST_F(Trials, FitNoCorrectionsForACandidateThatReachesItsTarget) {
   EXPECT_EQ(bench.measurer.agreement(1, splices).fidelity, measurement.fidelity);
 }
 
-TEST_F(Trials, FitCorrectionsWhereTheTargetIsMissedByLittle) {
+TEST_F(TrialEvaluator, FitCorrectionsWhereTheTargetIsMissedByLittle) {
   Bench first(*session_, stores_, 0, silent_);
   const double plain = first.evaluator.measure(candidate_, {}, always).fidelity;
   ASSERT_LT(plain, 0.99);
@@ -92,7 +92,7 @@ TEST_F(Trials, FitCorrectionsWhereTheTargetIsMissedByLittle) {
   }
 }
 
-TEST_F(Trials, AreDeferredWhereCorrectionsAreNotWorthFitting) {
+TEST_F(TrialEvaluator, AreDeferredWhereCorrectionsAreNotWorthFitting) {
   Bench first(*session_, stores_, 0, silent_);
   const double plain = first.evaluator.measure(candidate_, {}, always).fidelity;
   Bench bench(*session_, stores_, plain + 0.01, silent_);
@@ -102,7 +102,7 @@ TEST_F(Trials, AreDeferredWhereCorrectionsAreNotWorthFitting) {
   EXPECT_LT(measurement.deferred_savings->bytes, candidate_.savings.bytes);
 }
 
-TEST_F(Trials, MeasureTheSameWithAndWithoutPreparation) {
+TEST_F(TrialEvaluator, MeasureTheSameWithAndWithoutPreparation) {
   Bench alone(*session_, stores_, 0, silent_), prepared(*session_, stores_, 0, silent_);
   const std::vector<planner::Candidate> candidates{candidate_, candidate_};
   EXPECT_FALSE(prepared.evaluator.prepared(candidate_));
@@ -113,7 +113,7 @@ TEST_F(Trials, MeasureTheSameWithAndWithoutPreparation) {
   EXPECT_EQ(one.fidelity, other.fidelity);
 }
 
-TEST_F(Trials, CompleteAShareAsAnotherShare) {
+TEST_F(TrialEvaluator, CompleteAShareAsAnotherShare) {
   Bench bench(*session_, stores_, 0, silent_);
   const Measurement tried = bench.evaluator.measure(candidate_, {}, always);
   const Measurement complete = bench.evaluator.complete(tried.share, {});
