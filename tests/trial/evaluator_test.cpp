@@ -14,7 +14,7 @@ using planner::Measurement;
 
 class TrialEvaluator : public testing::Test {
  protected:
-  Trials() {
+  TrialEvaluator() {
     test::write_avi(video_, 50, test::patches);
     session::SessionOptions options;
     for (const char* name : {"small", "wide"}) options.models.push_back({test::fixture_spec(name), "flags"});
