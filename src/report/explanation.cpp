@@ -6,6 +6,7 @@
 
 #include "format.hpp"
 #include "repsim/base/text.hpp"
+#include "repsim/objective.hpp"
 #include "repsim/report.hpp"
 #include "text_table.hpp"
 #include "wording.hpp"
@@ -34,30 +35,32 @@ bool contains(const std::vector<std::string>& list, const std::string& word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-std::string objective(const Plan& plan) {
+planner::Objective objective(const Plan& plan) {
   const Json value = merge_setting(plan, "objective");
-  return value.is_string() ? value.get<std::string>() : "bytes";
+  if (!value.is_string()) return planner::Objective::kBytes;
+  return planner::parse_objective(value.get<std::string>()).value_or(planner::Objective::kBytes);
 }
 
 /// The saving that the plan maximises: bytes, FLOPs or nanoseconds.
-std::int64_t saving(const Candidate& candidate, const std::string& objective) {
-  if (objective == "flops") return candidate.flops_saved;
-  if (objective == "latency") return candidate.latency_saved_ns.value_or(0);
-  if (objective == "peak-memory") return candidate.memory_saved.value_or(candidate.bytes_saved);
+std::int64_t saving(const Candidate& candidate, planner::Objective objective) {
+  if (objective == planner::Objective::kFlops) return candidate.flops_saved;
+  if (objective == planner::Objective::kLatency) return candidate.latency_saved_ns.value_or(0);
+  if (objective == planner::Objective::kPeakMemory) return candidate.memory_saved.value_or(candidate.bytes_saved);
   return candidate.bytes_saved;
 }
 
-std::string saving_text(std::int64_t value, const std::string& objective) {
-  if (objective == "flops") return human_count(value);
-  if (objective == "latency") return fixed(static_cast<double>(value) / kNanosecondsPerMillisecond, 3) + " ms";
+std::string saving_text(std::int64_t value, planner::Objective objective) {
+  if (objective == planner::Objective::kFlops) return human_count(value);
+  if (objective == planner::Objective::kLatency)
+    return fixed(static_cast<double>(value) / kNanosecondsPerMillisecond, 3) + " ms";
   return human_bytes(value);
 }
 
 /// The title of a column of savings.
-std::string saving_title(const std::string& objective) {
-  if (objective == "flops") return "FLOPs saved";
-  if (objective == "latency") return "Latency saved";
-  if (objective == "peak-memory") return "Memory saved";
+std::string saving_title(planner::Objective objective) {
+  if (objective == planner::Objective::kFlops) return "FLOPs saved";
+  if (objective == planner::Objective::kLatency) return "Latency saved";
+  if (objective == planner::Objective::kPeakMemory) return "Memory saved";
   return "Bytes saved";
 }
 
@@ -66,7 +69,7 @@ std::string measured_text(const Candidate& candidate) {
 }
 
 /// The candidates that no other one beats in both saving and prediction, largest saving first.
-std::vector<const Candidate*> front(std::vector<const Candidate*> candidates, const std::string& objective) {
+std::vector<const Candidate*> front(std::vector<const Candidate*> candidates, planner::Objective objective) {
   std::stable_sort(candidates.begin(), candidates.end(), [&](const Candidate* a, const Candidate* b) {
     const std::int64_t first = saving(*a, objective), second = saving(*b, objective);
     return first != second ? first > second : a->predicted_fidelity > b->predicted_fidelity;
@@ -148,7 +151,7 @@ std::string role_section(const Plan& plan, const ModelEntry& model) {
 
 // ---- Its candidates ----
 
-std::string front_section(const std::vector<const Candidate*>& candidates, const std::string& objective) {
+std::string front_section(const std::vector<const Candidate*>& candidates, planner::Objective objective) {
   TextTable table({"Pareto front (donor)", "Replaced", saving_title(objective), "Predicted", "Measured", "Chosen"});
   for (const Candidate* one : front(candidates, objective)) {
     table.add_row({one->donor, grouped(static_cast<std::int64_t>(one->receiver_layers.size())),
@@ -158,7 +161,7 @@ std::string front_section(const std::vector<const Candidate*>& candidates, const
   return table.text();
 }
 
-std::string tried_section(const std::vector<const Candidate*>& candidates, const std::string& objective) {
+std::string tried_section(const std::vector<const Candidate*>& candidates, planner::Objective objective) {
   TextTable table({"Tried (donor)", "Replaced", saving_title(objective), "Predicted", "Measured"});
   bool any = false;
   for (const Candidate* one : candidates) {
@@ -174,7 +177,7 @@ std::string tried_section(const std::vector<const Candidate*>& candidates, const
 }
 
 /// Candidates that were never measured, by reason.
-std::string untried_section(const std::vector<const Candidate*>& candidates, const std::string& objective) {
+std::string untried_section(const std::vector<const Candidate*>& candidates, planner::Objective objective) {
   std::map<std::string, std::vector<const Candidate*>> by_reason;
   std::vector<std::string> order;
   for (const Candidate* one : candidates) {
@@ -228,7 +231,7 @@ std::string explanation(const Plan& plan, const std::string& model) {
     if (one.receiver == model) candidates.push_back(&one);
   }
   if (candidates.empty()) return text + no_candidates(plan, *entry);
-  const std::string goal = objective(plan);
+  const planner::Objective goal = objective(plan);
   return text + front_section(candidates, goal) + "\n" + tried_section(candidates, goal) + "\n" +
          untried_section(candidates, goal);
 }
