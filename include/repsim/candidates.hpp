@@ -70,7 +70,7 @@ struct CandidateInputs {
 [[nodiscard]] planner::SearchInput search_input(const Settings& settings, const session::Session& session,
                                                 std::vector<planner::Candidate> candidates);
 
-/// Its deadline counts from now.
+/// Without a deadline.
 /// @param bytes_to_save  with a budget: how much the shares have to save
 [[nodiscard]] planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
                                                     std::size_t prepare_together);

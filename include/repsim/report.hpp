@@ -24,6 +24,22 @@ struct InputGroup {
 using verify::Accuracy;
 using verify::Fidelity;
 
+/// What a model finds by itself on a part of the frames.
+struct PartEvidence {
+  std::int64_t frames = 0;
+  std::int64_t detections = 0;  ///< of score >= threshold
+  std::int64_t scanned = 0;     ///< further frames of the part that repsim looked at
+};
+
+/// What the plan's figures of a model rest on. Plans of earlier versions do not say.
+struct ModelEvidence {
+  std::optional<PartEvidence> calibration;  ///< counted for models that find too little elsewhere
+  PartEvidence selection, test;
+  std::int64_t wanted = 0;  ///< detections on the selection frames, and on the test frames
+  bool accepted = false;    ///< --accept-unmeasured names the model
+  [[nodiscard]] bool is_enough() const { return selection.detections >= wanted && test.detections >= wanted; }
+};
+
 struct ModelEntry {
   std::string name, path, sha256;
   model::InputSpec input;
@@ -35,6 +51,7 @@ struct ModelEntry {
   std::string opaque_reason;
   std::int64_t layers = 0, parameters = 0, bytes = 0, flops = 0;
   Fidelity fidelity;
+  std::optional<ModelEvidence> evidence;  ///< absent for the format tensor
   std::optional<Accuracy> accuracy;
 };
 
@@ -65,7 +82,8 @@ struct Share {
   std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
   std::int64_t bytes_added = 0;                     ///< of adapters, and of refitted convolutions beyond what they had
   std::int64_t flops_removed = 0, flops_added = 0;  ///< per frame
-  double predicted_fidelity = 0, measured_fidelity = 0;
+  double predicted_fidelity = 0;
+  std::optional<double> measured_fidelity;  ///< of the receiver, on the test frames; nothing: nothing was compared
 };
 
 /// The model that gives one layer of a share.
@@ -138,17 +156,18 @@ struct Rebuilt {
   };
   struct Model {
     std::string name;
-    Fidelity fidelity;            ///< of the bundle now, without baselines
-    double planned_fidelity = 0;  ///< that the plan states
+    Fidelity fidelity;                       ///< of the bundle now, without baselines
+    std::optional<double> planned_fidelity;  ///< that the plan states; nothing: it was not measured
     double min_fidelity = 0;
-    [[nodiscard]] bool holds() const { return fidelity.value >= min_fidelity; }
+    /// Measured below min_fidelity. A model of which nothing could be compared is neither broken nor known to hold.
+    [[nodiscard]] bool is_broken() const { return fidelity.is_known() && !fidelity.keeps(min_fidelity); }
   };
   std::string path;  ///< of the bundle
   std::int64_t bytes = 0, parameter_bytes = 0;
   std::string sha256, planned_sha256;  ///< equal: the very bytes of the plan's bundle
   std::vector<Share> shares;           ///< in the plan's order
   std::vector<Model> models;
-  [[nodiscard]] bool holds() const;  ///< every model keeps its min_fidelity
+  [[nodiscard]] bool holds() const;  ///< no model is broken
 };
 [[nodiscard]] Json to_json(const Rebuilt& rebuilt);
 /// For a terminal: at most 100 columns, final newline.

@@ -68,10 +68,14 @@ struct Settings {
   std::vector<std::string> exclude;  ///< globs
   /// Candidates that the frames that judge refuse do not count, as long as they are no more.
   std::int64_t max_trials = 24;
-  double confidence = 0;             ///< 0: the fidelity itself is judged
-  double max_minutes = 0;            ///< 0: no limit
-  std::optional<std::string> truth;  ///< path
-  int threads = 0;                   ///< 0: as many as the machine has cores
+  double confidence = 0;            ///< 0: the fidelity itself is judged
+  std::int64_t min_evidence = 30;   ///< own detections of a model that takes layers, on selection and on test frames
+  std::int64_t scan_frames = 512;   ///< further frames looked at per model and part of the video; 0: none
+  std::int64_t max_judgements = 3;  ///< plans that are measured on the test frames
+  std::vector<std::string> accept_unmeasured;  ///< models that may take layers with less evidence
+  double max_minutes = 0;                      ///< of the whole run; 0: no limit
+  std::optional<std::string> truth;            ///< path
+  int threads = 0;                             ///< 0: as many as the machine has cores
   Device device;
   std::optional<std::int64_t> memory_limit;  ///< bytes; decides nothing but how long a run takes
   std::uint64_t seed = 0;
@@ -232,6 +236,11 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "the part of the frames, from the end, that fits nothing. Its first half are the selection frames, its second "
      "half the test frames; with fewer than 16, all of them are both. At least 16 other frames must be left to "
      "calibrate"},
+    {"frames.scan", "--scan-frames", "N", true, whole_number<&Settings::scan_frames>(0, 1'000'000),
+     "Further frames of each part of the video that repsim looks at where a model finds little on the sampled ones "
+     "(default {})",
+     "how many further frames of each part of the video repsim looks at, per model, if the model finds less than "
+     "`merge.min_evidence` objects on the sampled frames; 0: none ([planner.md](internals/planner.md#evidence))"},
     {"merge.min_fidelity", "--min-fidelity", "[NAME=]F", true, MinFidelities{},
      "Every model, or this one, keeps at least this agreement with its original, 0 to 1 (default {})",
      "the target: every merged model keeps at least this agreement with its original. `{\"default\": 0.9, \"night\": "
@@ -289,11 +298,27 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "Choose by the lower end of the C bootstrap interval of the fidelity, not by its value, C in (0, 1) (default: by "
      "its value)",
      "above 0: a candidate must reach `min_fidelity` with the lower end of this central bootstrap interval"},
+    {"merge.min_evidence", "--min-evidence", "N", true, whole_number<&Settings::min_evidence>(1, 1'000'000),
+     "Objects that a model must find by itself on the frames that choose, and on those that judge, before it may take "
+     "layers (default {})",
+     "how many detections of its own a model needs on the selection frames, and on the test frames, before it may take "
+     "layers. Models with raw outputs (`tensor`) need none ([planner.md](internals/planner.md#evidence))"},
+    {"merge.accept_unmeasured", "--accept-unmeasured", "MODEL", true,
+     Texts{&Settings::accept_unmeasured, Texts::Of::kModels},
+     "This model may take layers although it finds too little to be judged; the plan says so",
+     "models that may take layers with less evidence than `merge.min_evidence`, even with none. The plan, its summary "
+     "and its report say so"},
+    {"merge.max_judgements", "--max-judgements", "N", true, whole_number<&Settings::max_judgements>(1, 1000),
+     "Plans that may be measured on the frames that judge, before the safest one that is known to hold is taken "
+     "(default {})",
+     "how many plans repsim measures on the test frames. If none of them holds as a whole, it takes the shares that "
+     "held"},
     {"merge.max_minutes", "--max-minutes", "F", true,
      Number{&Settings::max_minutes, 0, std::numeric_limits<double>::infinity(), false, true, "0 (no limit) or more"},
-     "Measure no more candidates after so long a search: what was found by then is the plan (default: no limit; equal "
-     "runs may then differ)",
-     "the search measures no further candidate after this time; 0: no limit. Equal runs may then differ"},
+     "End the run after about so long: the best that was found by then is the plan (default: no limit; equal runs may "
+     "then differ)",
+     "bounds the whole run: the search ends early enough for the bundle to be written and checked in this time; 0: no "
+     "limit. Equal runs may then differ"},
     {"truth", "--truth", "FILE", false, path<&Settings::truth>(),
      "Ground truth (MOTChallenge text): report accuracy beside fidelity",
      "ground truth of the video (MOTChallenge text): repsim then reports accuracy beside fidelity"},

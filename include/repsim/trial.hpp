@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -63,8 +64,10 @@ class CalibrationFrames {
 
 /// How well a merged receiver agrees with its original.
 struct Agreement {
-  double fidelity = 0;
-  double low = 0;  ///< lower end of the bootstrap interval if one is asked for, else the fidelity
+  std::optional<double> fidelity;  ///< 0..1; nothing: the original finds nothing on these frames
+  double low = 0;                  ///< lower end of the bootstrap interval if one is asked for, else the fidelity, or 0
+  std::int64_t detections = 0;     ///< of the original
+  bool is_raw = false;             ///< raw outputs: there are no detections
 };
 
 struct MeasuringOptions {
@@ -85,7 +88,11 @@ class Measurer {
 
   /// Agreement of one receiver in the merged graph of these shares.
   /// @throws Error{kInput} where the merged graph cannot be computed; Error{kInterrupted}
-  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices);
+  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices) {
+    return agreement(receiver, splices, options_.confidence);
+  }
+  /// @param confidence  of the bootstrap interval, in [0, 1); 0: no interval
+  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices, double confidence);
 
   /// Fidelity of one receiver in that graph, and its detections.
   [[nodiscard]] verify::Measured measure(ModelIndex receiver, std::span<const graph::Splice> splices);

@@ -17,13 +17,14 @@ struct Verification {
     verify::Fidelity fidelity;                 ///< without baselines
     std::optional<verify::Accuracy> accuracy;  ///< with ground truth
     double min_fidelity = 0;                   ///< that the plan asks of this model, 0..1
-    [[nodiscard]] bool holds() const { return fidelity.value >= min_fidelity; }
+    /// Measured below min_fidelity. A model of which nothing could be compared is neither broken nor known to hold.
+    [[nodiscard]] bool is_broken() const { return fidelity.is_known() && !fidelity.keeps(min_fidelity); }
   };
   std::string video_path;
   std::vector<std::int64_t> frames;  ///< indices in the video, ascending
   std::vector<Model> models;         ///< in the order of the plan
   double min_fidelity = 0;           ///< of models of which the plan asks no other, 0..1
-  [[nodiscard]] bool holds() const;  ///< every model keeps its min_fidelity
+  [[nodiscard]] bool holds() const;  ///< no model is broken
 };
 
 /// All digits of what was measured.

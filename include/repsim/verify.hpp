@@ -56,22 +56,28 @@ using Forward = std::function<c10::IValue(std::span<const std::int64_t> position
 /// of the returned function share the results.
 [[nodiscard]] Forward remembered(Forward forward);
 
-/// The detections in one output for `batch` frames, per frame, after NMS, relative to the video frame.
-[[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch);
+/// The detections in one output for `batch` frames, per frame, after NMS, relative to the video frame. Boxes without
+/// area, or with corners that are not finite, are left out.
+/// @param boxes_without_area  how many were left out is added here; may be null
+[[nodiscard]] std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch,
+                                                      std::int64_t* boxes_without_area = nullptr);
 
 /// The original's own results on some frames, which fidelity compares with. Empty for the format tensor: measure() runs
 /// the original again.
 struct Reference {
-  std::vector<Detections> own;      ///< per frame, after suppress()
-  std::vector<Target> targets;      ///< per frame, from `own`
-  std::int64_t own_detections = 0;  ///< of score >= threshold, all frames together
+  std::vector<Detections> own;          ///< per frame, after suppress()
+  std::vector<Target> targets;          ///< per frame, from `own`
+  std::int64_t own_detections = 0;      ///< of score >= threshold, all frames together
+  std::int64_t boxes_without_area = 0;  ///< of score >= kMinScore, left out
 };
 /// Runs an original over the stored frames 0..frames-1.
 [[nodiscard]] Reference reference(const Head& head, const Forward& original, std::int64_t frames, Progress& progress);
 
 /// What measure() found.
 struct Measured {
-  double fidelity = 0;            ///< 0..1
+  std::optional<double> fidelity;       ///< 0..1; nothing: nothing could be compared
+  std::int64_t boxes_without_area = 0;  ///< of the merged model, of score >= kMinScore, left out
+  std::optional<TensorAgreement> raw;   ///< of the format tensor; its frames are runs
   std::vector<Detections> found;  ///< the merged model's, per frame, after suppress(); empty for the format tensor
 };
 /// Runs a merged model over the stored frames 0..frames-1 and computes its fidelity (docs/internals/contracts.md).

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,15 +38,33 @@ struct Interval {
   double low = 0, high = 0;
 };
 
+/// A frame on which a merged model and its original differ.
+struct DifferingFrame {
+  std::int64_t frame = 0;         ///< index in the video
+  std::int64_t missed = 0;        ///< the original's detections that the merged model has not
+  std::int64_t false_alarms = 0;  ///< detections of the merged model that the original has not
+};
+
 /// How well a merged model agrees with its own original (docs/internals/contracts.md, fidelity).
 struct Fidelity {
-  double value = 0;   ///< 0..1
-  Interval interval;  ///< 90 % bootstrap over frames; both ends are `value` for the format tensor
-  double jpeg95 = 0, jpeg80 = 0, shift_one_pixel = 0;  ///< baselines: the original against itself on changed frames
+  /// 0..1. Nothing: nothing was compared, since the original finds nothing on these frames or no output varies.
+  std::optional<double> value;
+  Interval interval;  ///< 90 % bootstrap over frames; without `value` it has no meaning
+  /// Baselines: the original against itself on changed frames. Nothing: not measured.
+  std::optional<double> jpeg95, jpeg80, shift_one_pixel;
   std::int64_t frames = 0;
-  std::int64_t own_detections = 0;  ///< the original's, of score >= threshold; 0 for the format tensor
-  bool bit_identical = false;       ///< every output tensor equals the original's, bit for bit, on these frames
-  double max_abs_difference = 0;    ///< over all floating outputs and frames; 6 significant digits in plan.json
+  std::int64_t own_detections = 0;      ///< the original's, of score >= threshold; 0 for the format tensor
+  std::int64_t kept = 0;                ///< of own_detections: the merged model finds them, too
+  std::int64_t false_alarms = 0;        ///< the merged model's detections of score >= threshold that the original lacks
+  std::int64_t boxes_without_area = 0;  ///< of original and merged model, left out: no area, NaN or infinite corners
+  std::vector<DifferingFrame> worst_frames;  ///< most missed and false detections first; at most 8
+  bool bit_identical = false;     ///< every output tensor equals the original's, bit for bit, on these frames
+  double max_abs_difference = 0;  ///< over all floating outputs and frames; 6 significant digits in plan.json
+
+  /// Whether the model is known to reach this fidelity. Without a value only identical outputs do.
+  [[nodiscard]] bool keeps(double target) const { return bit_identical || (value && *value >= target); }
+  /// Whether the figures say anything: something was compared, or all is identical.
+  [[nodiscard]] bool is_known() const { return bit_identical || value.has_value(); }
 };
 
 /// AP50 of persons against ground truth, of the original (own) and of the merged model.

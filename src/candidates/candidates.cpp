@@ -60,10 +60,6 @@ planner::SearchOptions search_options(const Settings& settings, std::int64_t byt
   options.max_trials = settings.max_trials;
   options.max_shares = settings.max_shares;
   options.prepare_together = prepare_together;
-  if (settings.max_minutes > 0) {
-    const std::chrono::duration<double, std::ratio<60>> minutes(settings.max_minutes);
-    options.deadline = options.now() + std::chrono::ceil<planner::SearchOptions::Clock::duration>(minutes);
-  }
   return options;
 }
 

@@ -56,9 +56,9 @@ void run_bundle(const BundleFlags& flags, Progress& progress) {
   print_result(flags.json ? to_text(report::to_json(rebuilt)) : report::summary(rebuilt));
   std::string below;
   for (const report::Rebuilt::Model& model : rebuilt.models) {
-    if (model.holds()) continue;
-    below += fmt::format("{}{} ({:.3f}, not {})", below.empty() ? "" : ", ", model.name, model.fidelity.value,
-                         model.min_fidelity);
+    if (!model.is_broken()) continue;
+    below += fmt::format("{}{} ({:.3f}, not {})", below.empty() ? "" : ", ", model.name,
+                         model.fidelity.value.value_or(0), model.min_fidelity);
   }
   if (below.empty()) return;
   throw Error(ErrorKind::kNothingToShare, "the bundle is written, but models are below their min_fidelity: " + below,

@@ -51,9 +51,9 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
 std::string broken_models(const report::Verification& verification) {
   std::string text;
   for (const report::Verification::Model& model : verification.models) {
-    if (model.holds()) continue;
+    if (!model.is_broken()) continue;
     const bool own = model.min_fidelity != verification.min_fidelity;
-    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", model.name, model.fidelity.value,
+    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", model.name, model.fidelity.value.value_or(0),
                         own ? fmt::format(", not {}", model.min_fidelity) : "");
   }
   return text;

@@ -38,6 +38,7 @@ void check_names(const Settings& settings) {
                   "leave out --keep " + name + " or --share " + receiver + "<-" + donor);
     }
   }
+  for (const std::string& name : settings.accept_unmeasured) known(name, "--accept-unmeasured " + name);
   for (const std::string& glob : settings.donors) {
     const auto matches = [&](const std::string& name) { return planner::glob_matches(glob, name); };
     if (std::any_of(names.begin(), names.end(), matches)) continue;

@@ -197,6 +197,7 @@ report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, c
   plan.selection_frames = inputs.frames.selection;
   plan.holdout_frames = inputs.frames.test;
   add_models(session, planned.verdicts, plan);
+  for (std::size_t i = 0; i < plan.models.size(); ++i) plan.models[i].evidence = inputs.evidence[i];
   add_totals(session, planned, deduplicated, plan);
   HeldMatrices matrices;
   for (const trial::FittedShare& share : planned.shares) {

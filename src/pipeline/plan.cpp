@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "describe_plan.hpp"
+#include "evidence.hpp"
 #include "job.hpp"
 #include "plan_frames.hpp"
 #include "plan_loop.hpp"
@@ -58,12 +59,56 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
   return check;
 }
 
+EvidenceOptions evidence_options(const Settings& settings, const session::Session& session) {
+  EvidenceOptions options{settings.min_evidence, settings.scan_frames, {}, settings.accept_unmeasured};
+  for (const ModelIndex model :
+       candidates::receivers_of(candidates::directions(settings, session.models), session.models)) {
+    if (session.models[model].head.output.format != model::OutputFormat::kTensor) options.models.push_back(model);
+  }
+  return options;
+}
+
+/// What the search has to know of it. A model without it has raw outputs.
+std::vector<planner::ModelEvidence> evidence_of(const std::vector<std::optional<report::ModelEvidence>>& evidence) {
+  std::vector<planner::ModelEvidence> result;
+  for (const auto& one : evidence) {
+    planner::ModelEvidence& known = result.emplace_back();
+    known.is_raw = !one.has_value();
+    if (known.is_raw) continue;
+    known.detections = std::min(one->selection.detections, one->test.detections);
+    known.wanted = one->wanted;
+    known.accepted = one->accepted;
+  }
+  return result;
+}
+
+Judging judging_of(const Settings& settings, const session::Session& session) {
+  Judging judging;
+  judging.rule.confidence = settings.confidence;
+  judging.rule.min_evidence = settings.min_evidence;
+  judging.most_judgements = settings.max_judgements;
+  for (const session::Model& model : session.models) {
+    const auto& names = settings.accept_unmeasured;
+    judging.accepted.push_back(std::find(names.begin(), names.end(), model.name()) != names.end());
+  }
+  return judging;
+}
+
+/// When the search has to end for the run to end in time. What follows it (complete fits, the bundle, its check) takes
+/// about as long as what came before it, and a tenth of the time is spare.
+planner::SearchOptions::Clock::time_point search_deadline(double max_minutes, const Stopwatch& watch) {
+  const std::chrono::duration<double> allowed(60 * max_minutes), before = watch.since_start();
+  const std::chrono::duration<double> left = std::max(0.9 * allowed - 2 * before, std::chrono::duration<double>(0));
+  return planner::SearchOptions::Clock::now() + std::chrono::ceil<planner::SearchOptions::Clock::duration>(left);
+}
+
 /// The search for shares with all that it needs; ends with a bundle that was written and checked.
 PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, verify::BundleCheck& check,
                           Stopwatch& watch, Progress& progress) {
   const session::Session& session = inputs.session;
-  const planner::SearchOptions options =
+  planner::SearchOptions options =
       candidates::search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
+  if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {settings.confidence, settings.seed, kept, {}},
@@ -81,6 +126,7 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   const std::size_t count = found.size();
   planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
   const std::vector<double> targets = input.targets;
+  input.evidence = evidence_of(inputs.evidence);
   trial::Evaluator evaluator(fitter, selection, targets);
   SearchLog log(settings, session);
   planner::Search search(std::move(input), options, evaluator, log);
@@ -88,7 +134,8 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
   log.chosen_by_prediction(count, predicted);
-  return search_until_it_holds({session, targets, search, evaluator, test, check, watch, progress});
+  const Judging judging = judging_of(settings, session);
+  return search_until_it_holds({session, targets, judging, search, evaluator, test, check, watch, progress});
 }
 
 }  // namespace
@@ -103,26 +150,32 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   const session::Session session(runtime, session_options(settings), progress);
   watch.lap("load");
 
-  const PlanFrames frames = split_frames(session.video, settings.frames, settings.holdout);
-  PlanDecoding decoding(session, frames, progress);
-  const capture::Stores calibration = decoding.calibration();
+  const PlanFrames sampled = split_frames(session.video, settings.frames, settings.holdout);
+  PlanDecoding decoding(session, sampled, progress);
+  PlanStores stores{decoding.calibration(), {}};
   watch.lap("decode");
-  const SessionSignatures captured = signatures_of(settings, session, calibration, progress);
+  // Signatures come from the sampled frames alone: those of one model then serve plans with any others.
+  const SessionSignatures captured = signatures_of(settings, session, stores.calibration, progress);
   watch.lap("capture");
-  HoldoutStores holdout = decoding.holdout(progress);
+  stores.holdout = decoding.holdout(progress);
   watch.lap("decode");
+  const EvidentFrames evident = find_evidence(session, sampled, stores.calibration, stores.holdout,
+                                              evidence_options(settings, session), progress);
+  if (evident.grew(sampled)) stores = decode(session, evident.frames, progress);
+  watch.lap("evidence");
   const std::vector<similarity::Matrix> similarity = similarity_of_pairs(captured.signatures);
   watch.lap("similarity");
 
-  verify::BundleCheck check = bundle_check(settings, session, staged.path("bundle.pt").string(), holdout);
+  verify::BundleCheck check = bundle_check(settings, session, staged.path("bundle.pt").string(), stores.holdout);
   const bundle::Written deduplicated = deduplicated_bundle(session);
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  const PlanInputs inputs{session, frames, calibration, holdout, captured.signatures, bytes_to_save};
+  const PlanInputs inputs{session,          evident.frames, stores.calibration, stores.holdout, captured.signatures,
+                          evident.evidence, bytes_to_save};
   const PlannedBundle planned = find_shares(settings, inputs, check, watch, progress);
 
   Outcome outcome{describe_plan(settings, inputs, planned, deduplicated), staged.target()};
   const verify::RunCost cost =
-      verify::measure_run_cost(check, std::min(kLatencyFrames, holdout.test.front().size()), progress);
+      verify::measure_run_cost(check, std::min(kLatencyFrames, stores.holdout.test.front().size()), progress);
   watch.lap("latency");
   write_outputs(staged, {outcome.plan, similarity, frames_of(captured.signatures)});
   watch.lap("report");

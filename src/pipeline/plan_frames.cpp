@@ -13,6 +13,14 @@ std::vector<session::FrameSet> holdout_sets(const PlanFrames& frames) {
   return sets;
 }
 
+/// @param first  set of the selection frames
+HoldoutStores holdout_stores(std::vector<capture::Stores> stores, std::size_t first) {
+  HoldoutStores holdout{std::move(stores[first]), std::move(stores[first + 1]), {}};
+  for (std::size_t i = 0; i < std::size(kBaselines); ++i)
+    holdout.perturbed.push_back({kBaselines[i], std::move(stores[first + 2 + i])});
+  return holdout;
+}
+
 }  // namespace
 
 PlanFrames split_frames(const video::VideoInfo& video, std::int64_t frames, double holdout) {
@@ -29,11 +37,15 @@ PlanDecoding::PlanDecoding(const session::Session& session, const PlanFrames& fr
                 progress) {}
 
 HoldoutStores PlanDecoding::holdout(Progress& progress) {
-  std::vector<capture::Stores> stores = session_.split(decoding_.later(progress));
-  HoldoutStores holdout{std::move(stores[0]), std::move(stores[1]), {}};
-  for (std::size_t i = 0; i < std::size(kBaselines); ++i)
-    holdout.perturbed.push_back({kBaselines[i], std::move(stores[i + 2])});
-  return holdout;
+  return holdout_stores(session_.split(decoding_.later(progress)), 0);
+}
+
+PlanStores decode(const session::Session& session, const PlanFrames& frames, Progress& progress) {
+  std::vector<session::FrameSet> sets = calibration_set(frames);
+  for (session::FrameSet& set : holdout_sets(frames)) sets.push_back(std::move(set));
+  std::vector<capture::Stores> stores = session.decode(sets, progress);
+  capture::Stores calibration = std::move(stores.front());
+  return {std::move(calibration), holdout_stores(std::move(stores), 1)};
 }
 
 }  // namespace repsim::pipeline

@@ -29,6 +29,14 @@ struct HoldoutStores {
   std::vector<verify::Perturbed> perturbed;  ///< test frames, one per entry of kBaselines
 };
 
+/// Stores of all frames of a plan.
+struct PlanStores {
+  capture::Stores calibration;
+  HoldoutStores holdout;
+};
+/// Decodes all of them in one pass. @throws as video::decode()
+[[nodiscard]] PlanStores decode(const session::Session& session, const PlanFrames& frames, Progress& progress);
+
 /// Decodes the video once. A background thread decodes the hold-out frames while capture runs.
 class PlanDecoding {
  public:

@@ -1,6 +1,7 @@
 #include "plan_loop.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/hash.hpp"
@@ -22,53 +23,76 @@ class PlanLoop {
   }
 
  private:
-  enum class Step { kSearch, kJudge, kComplete, kWrite, kVerify, kDone };
+  enum class Step { kSearch, kComplete, kJudge, kSettle, kWrite, kVerify, kDone };
 
   Step next(Step step) {
     switch (step) {
       case Step::kSearch:
-        search();
-        return Step::kJudge;
-      case Step::kJudge:
-        if (refuses_in_memory()) return Step::kSearch;
-        return is_complete() ? Step::kWrite : Step::kComplete;
+        take(input_.search.run());
+        return is_complete() ? Step::kJudge : Step::kComplete;
       case Step::kComplete:
         input_.search.complete();
         input_.watch.lap("search");
         return Step::kSearch;
+      case Step::kJudge:
+        if (all_accepted()) return Step::kWrite;
+        if (planned_.judgements == input_.rule.most_judgements) return Step::kSettle;
+        return judge() ? Step::kWrite : Step::kSearch;
+      case Step::kSettle:
+        log::info(std::to_string(planned_.judgements) +
+                  " plans were measured on the frames that judge (--max-judgements): taking the shares that held");
+        take(input_.search.safest());
+        return Step::kWrite;
       case Step::kWrite:
         write();
         return Step::kVerify;
       case Step::kVerify:
-        return refuses_in_file() ? Step::kSearch : Step::kDone;
+        return refuses_in_file() ? Step::kSettle : Step::kDone;
       case Step::kDone:
         break;
     }
     return Step::kDone;
   }
 
-  void search() {
-    planner::SearchResult found = input_.search.run();
-    ++planned_.judgements;
+  void take(planner::SearchResult found) {
     planned_.shares.clear();
+    ids_.clear();
     for (const planner::SelectedShare& selected : found.shares) {
       trial::FittedShare share = input_.evaluator.share(selected.share);
       share.candidate = found.records[selected.record].candidate;
       share.max_gain = selected.max_gain;
       planned_.shares.push_back(std::move(share));
+      ids_.push_back(selected.share);
     }
     planned_.records = std::move(found.records);
     input_.watch.lap("search");
   }
 
-  /// Judges the choice before its complete fit: a share that is far below its target is not worth one.
-  bool refuses_in_memory() {
+  [[nodiscard]] bool all_accepted() const {
+    return std::all_of(ids_.begin(), ids_.end(), [&](planner::FittedShareId id) { return accepted_.count(id) > 0; });
+  }
+
+  /// Shows the plan to the test frames. @return whether all its shares hold there
+  bool judge() {
+    ++planned_.judgements;
     const std::vector<graph::Splice> splices = trial::splices_of(planned_.shares);
-    bool any = false;
-    for (const trial::FittedShare& share : planned_.shares)
-      any = refuses(share, input_.test.measure(share.attachment.cut.receiver, splices).fidelity) || any;
+    bool all = true;
+    for (std::size_t i = 0; i < planned_.shares.size(); ++i) {
+      if (accepted_.count(ids_[i]) > 0) continue;
+      const ModelIndex receiver = planned_.shares[i].attachment.cut.receiver;
+      const trial::Agreement found =
+          input_.test.agreement(receiver, splices, input_.rule.rule.interval(planned_.judgements));
+      const planner::Judged judged{found.fidelity, found.low, found.detections, found.is_raw, false};
+      if (holds(receiver, judged)) {
+        accepted_.insert(ids_[i]);
+        input_.search.accept(receiver);
+      } else {
+        all = false;
+        refuse(receiver, judged);
+      }
+    }
     input_.watch.lap("search");
-    return any;
+    return all;
   }
 
   [[nodiscard]] bool is_complete() const {
@@ -89,27 +113,40 @@ class PlanLoop {
     input_.watch.lap("bundle");
   }
 
+  /// The file decides: what it computes may differ from what memory computed in the last bits.
   bool refuses_in_file() {
     planned_.verdicts = verify::check_bundle(input_.check, input_.progress);
     input_.watch.lap("verify");
     bool any = false;
-    for (const trial::FittedShare& share : planned_.shares)
-      any = refuses(share, planned_.verdicts[share.attachment.cut.receiver].fidelity.value) || any;
+    for (const trial::FittedShare& share : planned_.shares) {
+      const ModelIndex receiver = share.attachment.cut.receiver;
+      const verify::Fidelity& fidelity = planned_.verdicts[receiver].fidelity;
+      // The interval was judged in memory; here only the value can have changed.
+      const planner::Judged judged{fidelity.value, 1, fidelity.own_detections, fidelity.own_detections == 0,
+                                   fidelity.bit_identical};
+      if (holds(receiver, judged)) continue;
+      any = true;
+      refuse(receiver, judged);
+    }
     return any;
   }
 
-  /// Takes the share out of the search if it cannot reach its target any more.
-  bool refuses(const trial::FittedShare& share, double fidelity) {
-    const ModelIndex receiver = share.attachment.cut.receiver;
-    if (fidelity >= input_.targets[receiver] - share.max_gain) return false;
+  [[nodiscard]] bool holds(ModelIndex receiver, const planner::Judged& judged) const {
+    return input_.rule.rule.holds(judged, input_.targets[receiver], input_.rule.accepted[receiver]);
+  }
+
+  void refuse(ModelIndex receiver, const planner::Judged& judged) {
+    const double target = input_.targets[receiver], fidelity = judged.fidelity.value_or(0);
     log::info(input_.session.models[receiver].name() + " keeps " + fixed3(fidelity) +
-              " only on the test frames: searching on");
+              (fidelity < target ? " only" : ", but surely only " + fixed3(judged.low)) +
+              " on the frames that judge: searching on");
     input_.search.refuse(receiver, fidelity);
-    return true;
   }
 
   const PlanLoopInput& input_;
   PlannedBundle planned_;
+  std::vector<planner::FittedShareId> ids_;    // of planned_.shares
+  std::set<planner::FittedShareId> accepted_;  // hold on the test frames
 };
 
 }  // namespace

@@ -19,10 +19,12 @@ class Stopwatch {
     log::debug(stage + ": " + std::to_string(seconds) + " s");
     last_ = now;
   }
+  [[nodiscard]] std::chrono::duration<double> since_start() const { return std::chrono::steady_clock::now() - start_; }
   [[nodiscard]] const Json& laps() const { return laps_; }
 
  private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_ = start_;
   Json laps_ = Json::object();
 };
 

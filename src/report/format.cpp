@@ -48,6 +48,10 @@ std::string fidelity_text(double value) {
   return fixed(std::floor(value * 1000 + 1e-9) / 1000, 3);
 }
 
+std::string fidelity_text(const std::optional<double>& value) { return value ? fidelity_text(*value) : "-"; }
+
+Json rounded(const std::optional<double>& value) { return value ? Json(rounded(*value)) : Json(); }
+
 std::string grouped(std::int64_t value) {
   const std::string digits = std::to_string(value);
   const std::size_t first = value < 0 ? 1 : 0;

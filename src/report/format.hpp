@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "repsim/base/json_io.hpp"
@@ -16,6 +17,8 @@ namespace repsim::report {
 [[nodiscard]] double rounded_significant(double value);
 inline constexpr double kNanosecondsPerMillisecond = 1e6;
 
+/// Null where nothing was compared.
+[[nodiscard]] Json rounded(const std::optional<double>& value);
 /// rounded(value), null for NaN.
 [[nodiscard]] Json rounded_or_null(double value);
 
@@ -23,6 +26,8 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 [[nodiscard]] std::string fixed(double value, int decimals);
 /// A fidelity with 3 decimals, rounded down, so that a value below a target never looks equal to it.
 [[nodiscard]] std::string fidelity_text(double value);
+/// "-" where nothing was compared.
+[[nodiscard]] std::string fidelity_text(const std::optional<double>& value);
 /// "243,980".
 [[nodiscard]] std::string grouped(std::int64_t value);
 /// "1.2 G", "34.5 M", "812": decimal prefixes for counts such as FLOPs.

@@ -18,9 +18,11 @@ std::string headline(const Plan& plan) {
 Json tile(const std::string& value, const std::string& what) { return {{"value", value}, {"what", what}}; }
 
 Json tiles(const Plan& plan) {
+  static constexpr double kUnknownLast = 2;  // above every fidelity
   Json list = Json::array();
-  const auto worst = std::min_element(plan.models.begin(), plan.models.end(),
-                                      [](const auto& a, const auto& b) { return a.fidelity.value < b.fidelity.value; });
+  const auto worst = std::min_element(plan.models.begin(), plan.models.end(), [](const auto& a, const auto& b) {
+    return a.fidelity.value.value_or(kUnknownLast) < b.fidelity.value.value_or(kUnknownLast);
+  });
   const auto target = min_fidelity(plan);
   if (worst != plan.models.end()) {
     list.push_back(tile(worst->fidelity.frames > 0 ? fidelity_text(worst->fidelity.value) : "-",

@@ -18,8 +18,11 @@ double scale_start(const Plan& plan) {
   for (const ModelEntry& model : plan.models) {
     const Fidelity& f = model.fidelity;
     if (f.frames == 0) continue;
-    lowest = std::min({lowest, f.value, f.interval.low});
-    if (!f.bit_identical) lowest = std::min({lowest, f.jpeg95, f.jpeg80, f.shift_one_pixel});
+    if (!f.value) continue;
+    lowest = std::min({lowest, *f.value, f.interval.low});
+    if (f.bit_identical) continue;
+    for (const auto& baseline : {f.jpeg95, f.jpeg80, f.shift_one_pixel})
+      lowest = std::min(lowest, baseline.value_or(1));
   }
   return std::clamp(static_cast<double>(static_cast<int>((lowest - 0.01) * 10)) / 10, 0.0, 0.8);
 }
@@ -40,7 +43,7 @@ class Axis {
 /// Ticks of the original against itself; labels that would meet their left neighbour stand lower.
 Json baselines_view(const Axis& axis, const Fidelity& fidelity) {
   struct Baseline {
-    double value;
+    std::optional<double> value;
     const char* name;
     const char* change;
   };
@@ -53,14 +56,15 @@ Json baselines_view(const Axis& axis, const Fidelity& fidelity) {
   bool lower = false;
   Json list = Json::array();
   for (const Baseline& baseline : baselines) {
-    const double x = axis.x(baseline.value);
+    if (!baseline.value) continue;
+    const double x = axis.x(*baseline.value);
     lower = !lower && x - last_label < kLabelWidth;
     last_label = x;
     list.push_back({{"x", px(x)},
                     {"label_y", lower ? "48" : "36"},
                     {"name", baseline.name},
                     {"change", baseline.change},
-                    {"value", fixed(baseline.value, 3)}});
+                    {"value", fixed(*baseline.value, 3)}});
   }
   return list;
 }
@@ -77,7 +81,7 @@ Json chart_view(const Axis& axis, const Fidelity& fidelity, std::optional<double
             {"width", px(high - low)},
             {"low", fixed(fidelity.interval.low, 3)},
             {"high", fixed(fidelity.interval.high, 3)}}},
-          {"dot", {{"x", px(axis.x(fidelity.value))}, {"value", fidelity_text(fidelity.value)}}}};
+          {"dot", {{"x", px(axis.x(*fidelity.value))}, {"value", fidelity_text(fidelity.value)}}}};
 }
 
 Json model_view(const Plan& plan, const ModelEntry& model, const Axis& axis) {
@@ -90,7 +94,10 @@ Json model_view(const Plan& plan, const ModelEntry& model, const Axis& axis) {
           {"fidelity", measured ? fidelity_text(model.fidelity.value) : "-"},
           {"agreement", agreement_in_words(model)},
           {"accuracy", text_or_null(accuracy_in_words(model))},
-          {"chart", measured ? chart_view(axis, model.fidelity, min_fidelity(plan, model.name)) : Json()},
+          {"measured", text_or_null(measured_in_words(model))},
+          {"evidence", text_or_null(evidence_in_words(model))},
+          {"chart", measured && model.fidelity.value ? chart_view(axis, model.fidelity, min_fidelity(plan, model.name))
+                                                     : Json()},
           {"parameters", grouped(model.parameters)},
           {"bytes", human_bytes(model.bytes)},
           {"bytes_after", after == model.bytes ? Json() : Json(human_bytes(after))},

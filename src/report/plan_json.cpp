@@ -23,16 +23,36 @@ Json interval_json(const verify::Interval& interval) {
 
 Json group_json(const InputGroup& group) { return {{"spec", to_json(group.spec)}, {"models", group.models}}; }
 
+Json worst_frame_json(const verify::DifferingFrame& frame) {
+  return {{"frame", frame.frame}, {"missed", frame.missed}, {"false_alarms", frame.false_alarms}};
+}
+
 Json fidelity_json(const Fidelity& fidelity) {
   return {{"value", rounded(fidelity.value)},
-          {"interval", interval_json(fidelity.interval)},
+          {"interval", fidelity.value ? interval_json(fidelity.interval) : Json()},
           {"jpeg95", rounded(fidelity.jpeg95)},
           {"jpeg80", rounded(fidelity.jpeg80)},
           {"shift_one_pixel", rounded(fidelity.shift_one_pixel)},
           {"frames", fidelity.frames},
           {"own_detections", fidelity.own_detections},
+          {"kept", fidelity.kept},
+          {"false_alarms", fidelity.false_alarms},
+          {"boxes_without_area", fidelity.boxes_without_area},
+          {"worst_frames", list_json(fidelity.worst_frames, worst_frame_json)},
           {"bit_identical", fidelity.bit_identical},
           {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+}
+
+Json part_json(const PartEvidence& part) {
+  return {{"frames", part.frames}, {"detections", part.detections}, {"scanned", part.scanned}};
+}
+
+Json evidence_json(const ModelEvidence& evidence) {
+  return {{"wanted", evidence.wanted},
+          {"accepted", evidence.accepted},
+          {"calibration", evidence.calibration ? part_json(*evidence.calibration) : Json()},
+          {"selection", part_json(evidence.selection)},
+          {"test", part_json(evidence.test)}};
 }
 
 Json accuracy_json(const Accuracy& accuracy) {
@@ -60,6 +80,7 @@ Json model_json(const ModelEntry& entry) {
           {"bytes", entry.bytes},
           {"flops", entry.flops},
           {"fidelity", fidelity_json(entry.fidelity)},
+          {"evidence", entry.evidence ? evidence_json(*entry.evidence) : Json()},
           {"accuracy", entry.accuracy ? accuracy_json(*entry.accuracy) : Json()}};
 }
 

@@ -67,15 +67,58 @@ InputGroup read_group(JsonReader reader) {
   return group;
 }
 
+/// A number or null.
+void read_optional(JsonReader& reader, const std::string& key, std::optional<double>& out) {
+  double value = 0;
+  read_number_or_null(reader, key, value);
+  if (!std::isnan(value)) out = value;
+}
+
+verify::DifferingFrame read_worst_frame(JsonReader reader) {
+  verify::DifferingFrame frame;
+  read_size(reader, "frame", frame.frame);
+  read_size(reader, "missed", frame.missed);
+  read_size(reader, "false_alarms", frame.false_alarms);
+  reader.finish();
+  return frame;
+}
+
+PartEvidence read_part(JsonReader reader) {
+  PartEvidence part;
+  read_size(reader, "frames", part.frames);
+  read_size(reader, "detections", part.detections);
+  read_size(reader, "scanned", part.scanned);
+  reader.finish();
+  return part;
+}
+
+ModelEvidence read_evidence(JsonReader reader) {
+  ModelEvidence evidence;
+  read_size(reader, "wanted", evidence.wanted);
+  reader.optional(required(reader, "accepted"), evidence.accepted);
+  if (!required_child(reader, "calibration").is_null())
+    evidence.calibration = read_part(child_reader(reader, "calibration"));
+  evidence.selection = read_part(child_reader(reader, "selection"));
+  evidence.test = read_part(child_reader(reader, "test"));
+  reader.finish();
+  return evidence;
+}
+
 Fidelity read_fidelity(JsonReader reader) {
   Fidelity fidelity;
-  reader.required("value", fidelity.value);
-  fidelity.interval = read_interval(child_reader(reader, "interval"));
-  reader.required("jpeg95", fidelity.jpeg95);
-  reader.required("jpeg80", fidelity.jpeg80);
-  reader.required("shift_one_pixel", fidelity.shift_one_pixel);
+  read_optional(reader, "value", fidelity.value);
+  if (!required_child(reader, "interval").is_null())
+    fidelity.interval = read_interval(child_reader(reader, "interval"));
+  read_optional(reader, "jpeg95", fidelity.jpeg95);
+  read_optional(reader, "jpeg80", fidelity.jpeg80);
+  read_optional(reader, "shift_one_pixel", fidelity.shift_one_pixel);
   read_size(reader, "frames", fidelity.frames);
   read_size(reader, "own_detections", fidelity.own_detections);
+  // Plans of earlier versions do not say these.
+  if (reader.has("kept")) read_size(reader, "kept", fidelity.kept);
+  if (reader.has("false_alarms")) read_size(reader, "false_alarms", fidelity.false_alarms);
+  if (reader.has("boxes_without_area")) read_size(reader, "boxes_without_area", fidelity.boxes_without_area);
+  if (reader.has("worst_frames")) read_list(reader, "worst_frames", fidelity.worst_frames, read_worst_frame);
   reader.optional(required(reader, "bit_identical"), fidelity.bit_identical);
   reader.required("max_abs_difference", fidelity.max_abs_difference);
   reader.finish();
@@ -114,6 +157,8 @@ ModelEntry read_model(JsonReader reader) {
   read_size(reader, "bytes", entry.bytes);
   read_size(reader, "flops", entry.flops);
   entry.fidelity = read_fidelity(child_reader(reader, "fidelity"));
+  if (reader.has("evidence") && !required_child(reader, "evidence").is_null())
+    entry.evidence = read_evidence(child_reader(reader, "evidence"));
   if (!required_child(reader, "accuracy").is_null()) entry.accuracy = read_accuracy(child_reader(reader, "accuracy"));
   reader.finish();
   return entry;
@@ -172,7 +217,7 @@ Share read_share(JsonReader reader) {
   read_size(reader, "flops_removed", share.flops_removed);
   read_size(reader, "flops_added", share.flops_added);
   reader.required("predicted_fidelity", share.predicted_fidelity);
-  reader.required("measured_fidelity", share.measured_fidelity);
+  read_optional(reader, "measured_fidelity", share.measured_fidelity);
   reader.finish();
   return share;
 }
@@ -197,9 +242,7 @@ Candidate read_candidate(JsonReader reader) {
   reader.required("predicted_fidelity", candidate.predicted_fidelity);
   if (reader.has("predicted_interval") && !required_child(reader, "predicted_interval").is_null())
     candidate.predicted_interval = read_interval(child_reader(reader, "predicted_interval"));
-  double measured = 0;
-  read_number_or_null(reader, "measured_fidelity", measured);
-  if (!std::isnan(measured)) candidate.measured_fidelity = measured;
+  read_optional(reader, "measured_fidelity", candidate.measured_fidelity);
   reader.optional(required(reader, "chosen"), candidate.chosen);
   reader.required("reason", candidate.reason);
   reader.finish();

@@ -12,20 +12,22 @@ Json model_json(const Rebuilt::Model& model) {
   return {{"name", model.name},
           {"fidelity",
            {{"value", rounded(model.fidelity.value)},
-            {"interval", {rounded(model.fidelity.interval.low), rounded(model.fidelity.interval.high)}},
+            {"interval", model.fidelity.value
+                             ? Json{rounded(model.fidelity.interval.low), rounded(model.fidelity.interval.high)}
+                             : Json()},
             {"frames", model.fidelity.frames},
             {"own_detections", model.fidelity.own_detections},
             {"bit_identical", model.fidelity.bit_identical},
             {"max_abs_difference", rounded_significant(model.fidelity.max_abs_difference)}}},
           {"planned_fidelity", rounded(model.planned_fidelity)},
           {"min_fidelity", model.min_fidelity},
-          {"holds", model.holds()}};
+          {"holds", model.fidelity.is_known() ? Json(!model.is_broken()) : Json()}};
 }
 
 }  // namespace
 
 bool Rebuilt::holds() const {
-  return std::all_of(models.begin(), models.end(), [](const Model& model) { return model.holds(); });
+  return std::all_of(models.begin(), models.end(), [](const Model& model) { return !model.is_broken(); });
 }
 
 Json to_json(const Rebuilt& rebuilt) {
@@ -52,9 +54,13 @@ Json to_json(const Rebuilt& rebuilt) {
 std::string summary(const Rebuilt& rebuilt) {
   TextTable models({"Model", "Fidelity", "90 % interval", "Planned", "Asked for", "Holds"});
   for (const Rebuilt::Model& model : rebuilt.models) {
-    models.add_row({model.name, fidelity_text(model.fidelity.value), interval_text(model.fidelity.interval),
-                    fidelity_text(model.planned_fidelity), shortest(model.min_fidelity), model.holds() ? "yes" : "NO"});
+    models.add_row({model.name, fidelity_text(model.fidelity.value), interval_text(model.fidelity),
+                    fidelity_text(model.planned_fidelity), shortest(model.min_fidelity),
+                    model.is_broken()           ? "NO"
+                    : model.fidelity.is_known() ? "yes"
+                                                : "?"});
     if (model.fidelity.bit_identical) models.add_note("every output equals the original's, bit for bit");
+    if (!model.fidelity.is_known()) models.add_note("not measured: " + why_undefined(model.fidelity));
   }
   std::string text = models.text() + "\n";
   if (rebuilt.shares.empty()) {

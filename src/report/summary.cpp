@@ -28,10 +28,11 @@ std::string models_table(const Plan& plan) {
   for (const ModelEntry& model : plan.models) {
     const bool measured = model.fidelity.frames > 0;
     table.add_row({model.name, measured ? fidelity_text(model.fidelity.value) : "-",
-                   measured ? interval_text(model.fidelity.interval) : "-", grouped(model.parameters),
-                   human_bytes(model.bytes), human_bytes(bytes_after(plan, model))});
+                   measured ? interval_text(model.fidelity) : "-", grouped(model.parameters), human_bytes(model.bytes),
+                   human_bytes(bytes_after(plan, model))});
     table.add_note(agreement_in_words(model));
-    for (const std::string& note : {baselines_in_words(model), accuracy_in_words(model)}) {
+    for (const std::string& note :
+         {measured_in_words(model), evidence_in_words(model), baselines_in_words(model), accuracy_in_words(model)}) {
       if (!note.empty()) table.add_note(note);
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "repsim/base/text.hpp"
+#include "wording.hpp"
 
 namespace repsim::report {
 namespace {
@@ -10,10 +11,17 @@ namespace {
 Json interval_list(const verify::Interval& interval) { return {interval.low, interval.high}; }
 
 Json fidelity_object(const verify::Fidelity& fidelity) {
-  return {{"value", fidelity.value},
-          {"interval", interval_list(fidelity.interval)},
+  Json worst = Json::array();
+  for (const verify::DifferingFrame& one : fidelity.worst_frames)
+    worst.push_back({{"frame", one.frame}, {"missed", one.missed}, {"false_alarms", one.false_alarms}});
+  return {{"value", fidelity.value ? Json(*fidelity.value) : Json()},
+          {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()},
           {"frames", fidelity.frames},
           {"own_detections", fidelity.own_detections},
+          {"kept", fidelity.kept},
+          {"false_alarms", fidelity.false_alarms},
+          {"boxes_without_area", fidelity.boxes_without_area},
+          {"worst_frames", worst},
           {"bit_identical", fidelity.bit_identical},
           {"max_abs_difference", fidelity.max_abs_difference}};
 }
@@ -27,14 +35,18 @@ Json accuracy_object(const verify::Accuracy& accuracy) {
 std::string verdict(const Verification::Model& model) {
   const verify::Fidelity& fidelity = model.fidelity;
   if (fidelity.bit_identical) return "bit-identical to its original";
-  return "agrees with its original: fidelity " + fixed3(fidelity.value) + " [" + fixed3(fidelity.interval.low) + ", " +
-         fixed3(fidelity.interval.high) + "]" + (model.holds() ? "" : ", BELOW the plan's minimum");
+  if (!fidelity.value) return "not measured: " + why_undefined(fidelity);
+  std::string text = "agrees with its original: fidelity " + fixed3(*fidelity.value) + " [" +
+                     fixed3(fidelity.interval.low) + ", " + fixed3(fidelity.interval.high) + "]";
+  if (const std::string figures = figures_in_words(fidelity); !figures.empty()) text += ", " + figures;
+  if (const std::string worst = worst_frames_in_words(fidelity); !worst.empty()) text += "; " + worst;
+  return text + (model.is_broken() ? ", BELOW the plan's minimum" : "");
 }
 
 }  // namespace
 
 bool Verification::holds() const {
-  return std::all_of(models.begin(), models.end(), [](const Model& model) { return model.holds(); });
+  return std::all_of(models.begin(), models.end(), [](const Model& model) { return !model.is_broken(); });
 }
 
 Json to_json(const Verification& verification) {
@@ -47,6 +59,7 @@ Json to_json(const Verification& verification) {
   for (const Verification::Model& model : verification.models) {
     json["models"].push_back({{"name", model.name},
                               {"min_fidelity", model.min_fidelity},
+                              {"holds", model.fidelity.is_known() ? Json(!model.is_broken()) : Json()},
                               {"fidelity", fidelity_object(model.fidelity)},
                               {"accuracy", model.accuracy ? accuracy_object(*model.accuracy) : Json()}});
   }

@@ -11,18 +11,13 @@ namespace {
 
 /// The original against itself on frames with a small change.
 struct Baseline {
-  double value;
+  std::optional<double> value;
   const char* change;
 };
 
 std::array<Baseline, 3> baselines_of(const Fidelity& fidelity) {
   return {
       {{fidelity.jpeg95, "JPEG 95"}, {fidelity.jpeg80, "JPEG 80"}, {fidelity.shift_one_pixel, "a shift by one pixel"}}};
-}
-
-/// False when the original finds nothing on these frames: then there is nothing to agree with.
-bool says_something(const ModelEntry& model) {
-  return model.output.format == model::OutputFormat::kTensor || model.fidelity.own_detections > 0;
 }
 
 constexpr double kNotMeasured = -1;  ///< below every fidelity
@@ -102,14 +97,12 @@ std::string agreement_in_words(const ModelEntry& model) {
   const Fidelity& fidelity = model.fidelity;
   if (fidelity.frames == 0) return "its agreement with the original was not measured";
   if (fidelity.bit_identical) return "every output equals the original's, bit for bit";
-  if (!says_something(model)) {
-    return "the original itself finds nothing of score >= " + shortest(model.output.score_threshold) +
-           " on these frames, so there is nothing to agree with";
-  }
+  if (!fidelity.value) return "not measured: " + why_undefined(fidelity);
   const Baseline* met = nullptr;
   const std::array<Baseline, 3> baselines = baselines_of(fidelity);
   for (const Baseline& baseline : baselines) {
-    if (baseline.value <= fidelity.value && (met == nullptr || baseline.value > met->value)) met = &baseline;
+    if (baseline.value && baseline.value <= fidelity.value && (met == nullptr || baseline.value > met->value))
+      met = &baseline;
   }
   if (met != nullptr) {
     return std::string("agrees with its original as well as the original agrees with itself after ") + met->change;
@@ -120,7 +113,7 @@ std::string agreement_in_words(const ModelEntry& model) {
 }
 
 std::string baselines_in_words(const ModelEntry& model) {
-  if (model.fidelity.frames == 0 || model.fidelity.bit_identical || !says_something(model)) return {};
+  if (model.fidelity.frames == 0 || model.fidelity.bit_identical || !model.fidelity.value) return {};
   std::string text = "original against itself:";
   const char* separator = " ";
   for (const Baseline& baseline : baselines_of(model.fidelity)) {
@@ -130,7 +123,56 @@ std::string baselines_in_words(const ModelEntry& model) {
   return text;
 }
 
-std::string interval_text(const verify::Interval& interval) {
+std::string why_undefined(const Fidelity& fidelity) {
+  if (fidelity.frames == 0) return "no frame was compared";
+  return fidelity.own_detections == 0 && fidelity.kept == 0 ? "finds nothing on these frames" : "nothing to compare";
+}
+
+std::string figures_in_words(const Fidelity& fidelity) {
+  if (fidelity.own_detections == 0 && fidelity.false_alarms == 0) return {};
+  const double per_100 = fidelity.frames > 0
+                             ? 100.0 * static_cast<double>(fidelity.false_alarms) / static_cast<double>(fidelity.frames)
+                             : 0;
+  return "keeps " + grouped(fidelity.kept) + " of " + counted(fidelity.own_detections, "detection") + ", " +
+         fixed(per_100, 1) + " false alarms per 100 frames";
+}
+
+std::string worst_frames_in_words(const Fidelity& fidelity) {
+  constexpr std::size_t kShown = 3;
+  std::vector<std::string> frames;
+  for (std::size_t i = 0; i < std::min(kShown, fidelity.worst_frames.size()); ++i) {
+    const verify::DifferingFrame& one = fidelity.worst_frames[i];
+    std::vector<std::string> parts;
+    if (one.missed > 0) parts.push_back(grouped(one.missed) + " missed");
+    if (one.false_alarms > 0) parts.push_back(grouped(one.false_alarms) + " false");
+    frames.push_back(std::to_string(one.frame) + " (" + join(parts, ", ") + ")");
+  }
+  return frames.empty() ? "" : "differs most on frames " + join(frames, ", ");
+}
+
+std::string measured_in_words(const ModelEntry& model) {
+  const Fidelity& fidelity = model.fidelity;
+  const std::string figures = figures_in_words(fidelity);
+  if (fidelity.bit_identical || figures.empty()) return {};
+  const std::string worst = worst_frames_in_words(fidelity);
+  return figures + ", on " + counted(fidelity.frames, "frame") + (worst.empty() ? "" : "; " + worst);
+}
+
+std::string evidence_in_words(const ModelEntry& model) {
+  if (!model.evidence || model.evidence->is_enough()) return {};
+  const ModelEvidence& evidence = *model.evidence;
+  const bool judges = evidence.test.detections <= evidence.selection.detections;
+  const PartEvidence& least = judges ? evidence.test : evidence.selection;
+  std::string text = "finds " + (least.detections == 0 ? "nothing" : counted(least.detections, "object")) + " in the " +
+                     counted(least.frames, "frame") + (judges ? " that judge; " : " that choose; ") +
+                     grouped(evidence.wanted) + " wanted";
+  if (evidence.accepted) return text + ": shares are accepted all the same, since --accept-unmeasured names it";
+  return text + ": a longer video, or one in which it finds more, would help";
+}
+
+std::string interval_text(const Fidelity& fidelity) {
+  if (!fidelity.value) return "-";
+  const verify::Interval& interval = fidelity.interval;
   if (interval.low == interval.high) return "-";
   return fixed(interval.low, 3) + " to " + fixed(interval.high, 3);
 }

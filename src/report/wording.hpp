@@ -20,8 +20,23 @@ namespace repsim::report {
 /// measured.
 [[nodiscard]] std::string baselines_in_words(const ModelEntry& model);
 
+/// Why nothing could be compared: "finds nothing on these frames". For a fidelity without value.
+[[nodiscard]] std::string why_undefined(const Fidelity& fidelity);
+
+/// "keeps 212 of 220 detections, 1.4 false alarms per 100 frames"; empty without detections.
+[[nodiscard]] std::string figures_in_words(const Fidelity& fidelity);
+
+/// "most differs on frames 512 (2 missed, 1 false), 530 (1 missed)"; empty where no frame differs.
+[[nodiscard]] std::string worst_frames_in_words(const Fidelity& fidelity);
+
+/// figures_in_words() and on how many frames they rest; empty for identical outputs.
+[[nodiscard]] std::string measured_in_words(const ModelEntry& model);
+
+/// What a model with too little evidence finds, and what would help; empty where the evidence is enough.
+[[nodiscard]] std::string evidence_in_words(const ModelEntry& model);
+
 /// "0.912 to 0.934"; "-" where both ends are equal: such an interval is not defined.
-[[nodiscard]] std::string interval_text(const verify::Interval& interval);
+[[nodiscard]] std::string interval_text(const Fidelity& fidelity);
 
 /// Accuracy of original and merged model with intervals; empty without ground truth.
 [[nodiscard]] std::string accuracy_in_words(const ModelEntry& model);

@@ -147,6 +147,8 @@ class DirectionStudy {
     return splices;
   }
 
+  static constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
   /// Adds the measured cut to the result, or the reason why it cannot be measured.
   void measure(const graph::Splice& splice, report::StudiedCut cut, DirectionResult& result) {
     report::StudiedDirection& direction = result.direction;
@@ -156,9 +158,13 @@ class DirectionStudy {
           fit::agreement_behind(setting_.session.set, setting_.calibration.all(), splice, weights(),
                                 setting_.pilot_positions, setting_.progress);
       cut.predictors[planner::index_of(planner::Predictor::kAgreement)] =
-          setting_.pilot.measure(direction_.receiver, splices).fidelity;
+          setting_.pilot.measure(direction_.receiver, splices).fidelity.value_or(kNotMeasured);
       const verify::Measured merged = setting_.holdout.measure(direction_.receiver, splices);
-      cut.fidelity = merged.fidelity;
+      if (!merged.fidelity) {
+        direction.skipped.push_back(cut.receiver_layers.front() + ": its model finds nothing on the test frames");
+        return;
+      }
+      cut.fidelity = *merged.fidelity;
       if (truth_) cut.accuracy = truth_->average_precision(merged.found);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInput) throw;

@@ -94,7 +94,8 @@ Evaluator::Result Evaluator::measured(const Attempt& attempt, FittedShare share)
   std::vector<graph::Splice> splices = attempt.donor_splices();
   splices.push_back(share.fitted.splice);
   const Agreement agreement = measurer_.agreement(share.candidate.cut.receiver, splices);
-  log::debug("with " + described(fitter_.session(), share.attachment) + ": " + fixed3(agreement.fidelity) + ", R2 " +
+  log::debug("with " + described(fitter_.session(), share.attachment) + ": " +
+             (agreement.fidelity ? fixed3(*agreement.fidelity) : "not measured") + ", R2 " +
              fixed3(1 - share.fitted.residuals.front()) + "; " +
              report::human_bytes(fitter_.bytes_kept() + measurer_.bytes_kept()) + " of values kept");
   return {std::move(share), agreement};
@@ -109,7 +110,8 @@ std::vector<graph::Splice> Evaluator::splices(std::span<const planner::FittedSha
 planner::Measurement Evaluator::measurement_of(const Result& result) const {
   planner::Measurement measurement;
   measurement.savings = result.share.savings;
-  measurement.fidelity = result.agreement.fidelity;
+  measurement.fidelity = result.agreement.fidelity.value_or(0);
+  measurement.is_measured = result.agreement.fidelity.has_value();
   if (measurer_.has_interval()) measurement.low = result.agreement.low;
   measurement.max_gain = result.share.max_gain;
   return measurement;

@@ -10,14 +10,16 @@ Measurer::Measurer(const session::Session& session, const capture::Stores& frame
       progress_(progress),
       values_(options_.max_bytes) {}
 
-Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices) {
+Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices, double confidence) {
   const verify::Measured merged = measure(receiver, splices);
-  Agreement agreement{merged.fidelity, merged.fidelity};
-  // Without detections of its own, or with raw outputs, there is nothing to draw from.
-  if (options_.confidence > 0 && reference(receiver).own_detections > 0) {
-    agreement.low = verify::bootstrap_interval(merged.found, reference(receiver).targets, options_.confidence,
-                                               verify::kDraws, options_.seed)
-                        .low;
+  const verify::Reference& own = reference(receiver);
+  Agreement agreement{merged.fidelity, merged.fidelity.value_or(0), own.own_detections, own.targets.empty()};
+  if (confidence > 0 && merged.raw && merged.fidelity)
+    agreement.low = merged.raw->interval(confidence, verify::kDraws, options_.seed).low;
+  // Without detections of its own there is nothing to draw from.
+  if (confidence > 0 && own.own_detections > 0) {
+    agreement.low =
+        verify::bootstrap_interval(merged.found, own.targets, confidence, verify::kDraws, options_.seed).low;
   }
   return agreement;
 }

@@ -23,6 +23,13 @@ Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) 
   };
 }
 
+/// Equal values, NaN in the same places.
+bool equal_with_nan(const at::Tensor& left, const at::Tensor& right) {
+  if (at::equal(left, right)) return true;
+  if (!left.is_floating_point() && !left.is_complex()) return false;
+  return at::allclose(left, right, /*rtol=*/0, /*atol=*/0, /*equal_nan=*/true);
+}
+
 /// Adds bit identity and the largest difference between two outputs to `fidelity`.
 void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fidelity) {
   const auto left = model::tensors_of(own), right = model::tensors_of(merged);
@@ -35,12 +42,39 @@ void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fideli
       fidelity.bit_identical = false;
       continue;
     }
-    if (at::equal(left[i], right[i])) continue;
+    if (equal_with_nan(left[i], right[i])) continue;
     fidelity.bit_identical = false;
     if (left[i].is_floating_point() && left[i].numel() > 0) {
-      const double difference = (left[i].to(at::kDouble) - right[i].to(at::kDouble)).abs().max().item<double>();
-      fidelity.max_abs_difference = std::max(fidelity.max_abs_difference, difference);
+      // A value that is not finite on one side has no difference; fidelity counts it.
+      const at::Tensor difference =
+          (left[i].to(at::kDouble) - right[i].to(at::kDouble)).abs().nan_to_num(0, /*posinf=*/0, /*neginf=*/0);
+      fidelity.max_abs_difference = std::max(fidelity.max_abs_difference, difference.max().item<double>());
     }
+  }
+}
+
+/// What the measurement says of one model. @param frames  indices in the video; `fidelity` knows bit identity already
+void describe(const Head& head, const Reference& own, const Measured& merged, std::uint64_t seed,
+              const std::vector<std::int64_t>& frames, Fidelity& fidelity) {
+  fidelity.value = merged.fidelity;
+  fidelity.frames = static_cast<std::int64_t>(frames.size());
+  fidelity.own_detections = own.own_detections;
+  fidelity.boxes_without_area = own.boxes_without_area + merged.boxes_without_area;
+  fidelity.interval = {merged.fidelity.value_or(0), merged.fidelity.value_or(0)};
+  if (merged.raw && merged.fidelity && !fidelity.bit_identical)
+    fidelity.interval = merged.raw->interval(0.9, kDraws, seed);
+  if (own.targets.empty()) return;
+  // Identical outputs are identical in every resample: the interval is the value itself.
+  if (own.own_detections > 0 && !fidelity.bit_identical)
+    fidelity.interval = bootstrap_interval(merged.found, own.targets, 0.9, kDraws, seed);
+  const DetectionFigures figures = detection_figures(merged.found, own.targets, head.output.score_threshold);
+  fidelity.kept = figures.kept;
+  fidelity.false_alarms = figures.false_alarms;
+  for (const DetectionFigures::Frame& one : figures.worst)
+    fidelity.worst_frames.push_back({frames[one.position], one.missed, one.false_alarms});
+  if (fidelity.boxes_without_area > 0) {
+    log::warn(head.name + ": " + std::to_string(fidelity.boxes_without_area) +
+              " boxes without area or with corners that are not finite are left out of the comparison");
   }
 }
 
@@ -120,18 +154,12 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     };
     const Reference own = reference(head, original, frames, progress);
     const Measured found = measure(head, own, original, merged, frames, progress);
-    verdict.fidelity.value = found.fidelity;
-    verdict.fidelity.frames = frames;
-    verdict.fidelity.own_detections = own.own_detections;
-    verdict.fidelity.interval = {found.fidelity, found.fidelity};
-    // Identical outputs are identical in every resample: the interval is the value itself.
-    if (!own.targets.empty() && !verdict.fidelity.bit_identical)
-      verdict.fidelity.interval = bootstrap_interval(found.found, own.targets, 0.9, kDraws, check.seed);
+    describe(head, own, found, check.seed, indices, verdict.fidelity);
     std::function<Forward(const capture::Stores&)> baseline;
     if (!check.perturbed.empty())
       baseline = optimised_forward(*check.models[i], *check.set->models[i], *check.set, *check.frames, head);
     for (const Perturbed& perturbed : check.perturbed) {
-      const double value = measure(head, own, original, baseline(perturbed.stores), frames, progress).fidelity;
+      const auto value = measure(head, own, original, baseline(perturbed.stores), frames, progress).fidelity;
       if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;
       if (perturbed.kind == video::Perturbation::kJpeg80) verdict.fidelity.jpeg80 = value;
       if (perturbed.kind == video::Perturbation::kShiftOnePixel) verdict.fidelity.shift_one_pixel = value;

@@ -6,32 +6,64 @@
 namespace repsim::verify {
 namespace {
 
-std::vector<Detections> detect(const Head& head, const Forward& forward, std::int64_t frames, Progress& progress) {
-  std::vector<Detections> found;
+at::Tensor as_floats(const at::Tensor& tensor) {
+  return (tensor.is_complex() ? at::view_as_real(tensor.resolve_conj()) : tensor).to(at::kFloat).contiguous();
+}
+
+template <typename Value>
+std::span<const Value> values_of(const at::Tensor& tensor) {
+  return {tensor.const_data_ptr<Value>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+bool finds_anything(const std::vector<Detections>& frames, double threshold) {
+  return std::any_of(frames.begin(), frames.end(), [&](const Detections& detections) {
+    return std::any_of(detections.begin(), detections.end(),
+                       [&](const Detection& one) { return one.score >= threshold; });
+  });
+}
+
+/// What a model finds on some frames.
+struct Found {
+  std::vector<Detections> frames;
+  std::int64_t boxes_without_area = 0;
+};
+
+Found detect(const Head& head, const Forward& forward, std::int64_t frames, Progress& progress) {
+  Found found;
   for (const auto& positions : capture::batches(frames, head.batch())) {
     const auto batch = static_cast<std::int64_t>(positions.size());
-    for (Detections& one : read_detections(head, forward(positions), batch)) found.push_back(std::move(one));
+    for (Detections& one : read_detections(head, forward(positions), batch, &found.boxes_without_area))
+      found.frames.push_back(std::move(one));
     progress.step(batch);
   }
   return found;
 }
 
-/// Floating outputs as float32, in order.
-std::vector<at::Tensor> float_outputs(const c10::IValue& output) {
-  std::vector<at::Tensor> result;
-  for (const at::Tensor& tensor : model::tensors_of(output)) {
-    if (tensor.is_floating_point()) result.push_back(tensor.to(at::kFloat).contiguous());
+/// Adds the outputs of one run to an agreement: floating outputs as float32, complex ones as pairs, integers and bools
+/// as they are.
+void add_outputs(const Head& head, const c10::IValue& own, const c10::IValue& merged, TensorAgreement& agreement) {
+  const std::vector<at::Tensor> left = model::tensors_of(own), right = model::tensors_of(merged);
+  if (left.size() != right.size()) throw Error(ErrorKind::kInternal, "merged and original return different structures");
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    if (left[i].numel() != right[i].numel() || left[i].is_complex() != right[i].is_complex() ||
+        left[i].is_floating_point() != right[i].is_floating_point()) {
+      throw input_error("the number of outputs depends on the picture: raw outputs cannot be compared", head.name,
+                        "give the format of its detections: --format " + head.name + "=boxes-scores-labels");
+    }
+    if (left[i].is_floating_point() || left[i].is_complex()) {
+      const at::Tensor a = as_floats(left[i]), b = as_floats(right[i]);
+      agreement.add(i, values_of<float>(a), values_of<float>(b));
+    } else {
+      const at::Tensor a = left[i].to(at::kLong).contiguous(), b = right[i].to(at::kLong).contiguous();
+      agreement.add_exact(i, values_of<std::int64_t>(a), values_of<std::int64_t>(b));
+    }
   }
-  return result;
-}
-
-std::span<const float> values_of(const at::Tensor& tensor) {
-  return {tensor.const_data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
 
 }  // namespace
 
-std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch) {
+std::vector<Detections> read_detections(const Head& head, const c10::IValue& output, std::int64_t batch,
+                                        std::int64_t* boxes_without_area) {
   std::vector<Detections> frames = model::decode(output, head.output, head.input, batch);
   const video::AffineMap& map = head.to_frame;
   for (Detections& detections : frames) {
@@ -41,6 +73,8 @@ std::vector<Detections> read_detections(const Head& head, const c10::IValue& out
       one.y1 = one.y1 * map.scale_y + map.offset_y;
       one.y2 = one.y2 * map.scale_y + map.offset_y;
     }
+    const std::int64_t dropped = drop_boxes_without_area(detections);
+    if (boxes_without_area != nullptr) *boxes_without_area += dropped;
     detections = suppress(detections);
   }
   return frames;
@@ -50,7 +84,9 @@ Reference reference(const Head& head, const Forward& original, std::int64_t fram
   Reference result;
   if (head.output.format == model::OutputFormat::kTensor) return result;
   progress.begin("original " + head.name, frames);
-  result.own = detect(head, original, frames, progress);
+  Found found = detect(head, original, frames, progress);
+  result.own = std::move(found.frames);
+  result.boxes_without_area = found.boxes_without_area;
   progress.end();
   result.targets = targets_from_own(result.own, head.output.score_threshold);
   for (const Target& target : result.targets) result.own_detections += static_cast<std::int64_t>(target.sure.size());
@@ -62,32 +98,23 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
   Measured result;
   progress.begin("measure " + head.name, frames);
   if (head.output.format != model::OutputFormat::kTensor) {
-    result.found = detect(head, merged, frames, progress);
-    result.fidelity = average_precision(result.found, reference.targets);
-    // If the original detects nothing on these frames, a merged model that detects nothing agrees with it.
-    if (reference.own_detections == 0) {
-      const bool silent = std::all_of(result.found.begin(), result.found.end(), [&](const Detections& detections) {
-        return std::none_of(detections.begin(), detections.end(),
-                            [&](const Detection& one) { return one.score >= head.output.score_threshold; });
-      });
-      result.fidelity = silent ? 1.0 : 0.0;
+    Found found = detect(head, merged, frames, progress);
+    result.found = std::move(found.frames);
+    result.boxes_without_area = found.boxes_without_area;
+    if (reference.own_detections > 0) {
+      result.fidelity = average_precision(result.found, reference.targets);
+    } else if (finds_anything(result.found, head.output.score_threshold)) {
+      result.fidelity = 0;  // all that it finds are false alarms
     }
   } else {
     TensorAgreement agreement;
     for (const auto& positions : capture::batches(frames, head.batch())) {
-      const auto own = float_outputs(original(positions)), other = float_outputs(merged(positions));
-      if (own.size() != other.size())
-        throw Error(ErrorKind::kInternal, "merged and original return different structures");
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        if (own[i].numel() != other[i].numel()) {
-          throw input_error("the number of outputs depends on the picture: raw outputs cannot be compared", head.name,
-                            "give the format of its detections: --format " + head.name + "=boxes-scores-labels");
-        }
-        agreement.add(i, values_of(own[i]), values_of(other[i]));
-      }
+      add_outputs(head, original(positions), merged(positions), agreement);
+      agreement.next_frame();
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
     result.fidelity = agreement.fidelity();
+    result.raw = std::move(agreement);
   }
   progress.end();
   return result;

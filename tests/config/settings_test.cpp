@@ -35,6 +35,7 @@ const std::vector<Example>& examples() {
       {"video", {"v.avi"}, R"("v.avi")"},
       {"frames.count", {"99"}, "99"},
       {"frames.holdout", {"0.25"}, "0.25"},
+      {"frames.scan", {"64"}, "64"},
       {"merge.min_fidelity", {"0.8", "night=0.95"}, R"({"default": 0.8, "night": 0.95})"},
       {"merge.objective", {"peak-memory"}, R"("peak-memory")"},
       {"merge.budget", {"1.5M"}, "1500000"},
@@ -50,6 +51,9 @@ const std::vector<Example>& examples() {
       {"merge.exclude", {"m", "n"}, R"(["m", "n"])"},
       {"merge.max_trials", {"3"}, "3"},
       {"merge.confidence", {"0.9"}, "0.9"},
+      {"merge.min_evidence", {"5"}, "5"},
+      {"merge.accept_unmeasured", {"a"}, R"(["a"])"},
+      {"merge.max_judgements", {"2"}, "2"},
       {"merge.max_minutes", {"1.5"}, "1.5"},
       {"truth", {"gt.txt"}, R"("gt.txt")"},
       {"threads", {"2"}, "2"},
@@ -160,10 +164,10 @@ TEST(DeviceName, IsWrittenAsItWasRead) {
 // plan.json records these bytes, and their SHA-256.
 TEST(SettingsJson, KeepsItsBytes) {
   EXPECT_EQ(settings_to_json(Settings{}).dump(),
-            R"({"frames":{"count":256,"holdout":0.3},"merge":{"min_fidelity":0.9,"objective":"bytes","budget":null,)"
+            R"({"frames":{"count":256,"holdout":0.3,"scan":512},"merge":{"min_fidelity":0.9,"objective":"bytes","budget":null,)"
             R"("max_shares":null,"donors":[],"keep":[],"adapters":"linear","refit":true,"max_rank":8,)"
             R"("max_side_inputs":8,"share":[],"layers":[],"exclude":[],"max_trials":24,"confidence":0.0,)"
-            R"("max_minutes":0.0},"seed":0})");
+            R"("min_evidence":30,"accept_unmeasured":[],"max_judgements":3,"max_minutes":0.0},"seed":0})");
 }
 
 }  // namespace

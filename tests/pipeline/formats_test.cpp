@@ -87,7 +87,7 @@ TEST_P(Formats, ArePlannedMeasuredAndVerified) {
   again.plan = folder / "out";
   const report::Verification verification = verify(again, silent);
   ASSERT_EQ(verification.models.size(), 2U);
-  EXPECT_NEAR(verification.models[0].fidelity.value, detector.fidelity.value, 1e-9);
+  EXPECT_NEAR(verification.models[0].fidelity.value.value_or(-1), detector.fidelity.value.value_or(-1), 1e-9);
   EXPECT_EQ(verification.models[0].fidelity.own_detections, detector.fidelity.own_detections);
 }
 

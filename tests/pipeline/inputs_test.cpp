@@ -92,7 +92,7 @@ TEST(Inputs, OfThreeKindsAreThreeArgumentsOfTheBundle) {
   again.plan = job.folder / "out";
   SilentProgress silent;
   const report::Verification verification = verify(again, silent);
-  EXPECT_NEAR(verification.models.at(0).fidelity.value, plan.models[0].fidelity.value, 1e-9);
+  EXPECT_NEAR(verification.models.at(0).fidelity.value.value_or(-1), plan.models[0].fidelity.value.value_or(-1), 1e-9);
   EXPECT_TRUE(verification.models.at(2).fidelity.bit_identical);
 }
 

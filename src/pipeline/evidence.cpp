@@ -1,0 +1,211 @@
+#include "evidence.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "repsim/base/log.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+/// A part of the video: the frames of the plan in it, and all that the plan may add.
+struct Part {
+  std::vector<std::int64_t> frames;  ///< ascending
+  const capture::Stores& stores;     ///< of `frames`
+  std::int64_t first, last;          ///< the part is [first, last)
+};
+
+std::vector<std::int64_t> merged(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b) {
+  std::set<std::int64_t> all(a.begin(), a.end());
+  all.insert(b.begin(), b.end());
+  return {all.begin(), all.end()};
+}
+
+/// Detections of score >= threshold, per stored frame.
+std::vector<Sighting> sightings(const session::Session& session, ModelIndex model, const capture::Stores& stores,
+                                Progress& progress) {
+  const session::Model& one = session.models[model];
+  const std::vector<std::int64_t>& frames = stores.front().frames();
+  const verify::Forward forward =
+      verify::optimised_forward(one.loaded, one.prepared, session.set, stores, one.head)(stores);
+  const verify::Reference own =
+      verify::reference(one.head, forward, static_cast<std::int64_t>(frames.size()), progress);
+  std::vector<Sighting> found;
+  for (std::size_t i = 0; i < frames.size(); ++i)
+    found.push_back({frames[i], static_cast<std::int64_t>(own.targets[i].sure.size())});
+  return found;
+}
+
+std::int64_t detections_of(const std::vector<Sighting>& found) {
+  std::int64_t all = 0;
+  for (const Sighting& one : found) all += one.detections;
+  return all;
+}
+
+/// The search through one part of the video.
+class PartScan {
+ public:
+  PartScan(const session::Session& session, Part part, const EvidenceOptions& options, Progress& progress)
+      : session_(session), part_(std::move(part)), options_(options), progress_(progress) {}
+
+  /// Counts what a model finds on the part's own frames.
+  std::int64_t count(ModelIndex model) {
+    Model& one = models_[model];
+    one.on_own_frames = detections_of(sightings(session_, model, part_.stores, progress_));
+    return one.on_own_frames;
+  }
+
+  /// Looks at further frames for these models.
+  void scan(const std::set<ModelIndex>& short_of) {
+    std::vector<std::int64_t> seen = part_.frames;
+    std::int64_t step = static_cast<std::int64_t>(part_.frames.size()), looked_at = 0;
+    while (looked_at < options_.scan_frames) {
+      std::set<ModelIndex> open;
+      for (const ModelIndex model : short_of) {
+        const Model& one = models_.at(model);
+        if (one.on_own_frames + detections_of(one.further) < options_.wanted) open.insert(model);
+      }
+      if (open.empty()) break;
+      const std::vector<std::int64_t> frames =
+          frames_between(part_.first, part_.last, seen, std::min(step, options_.scan_frames - looked_at));
+      if (frames.empty()) break;
+      look_at(frames, open);
+      seen = merged(seen, frames);
+      looked_at += static_cast<std::int64_t>(frames.size());
+      step *= 2;
+    }
+  }
+
+  /// The part's frames, and those that were found.
+  [[nodiscard]] std::vector<std::int64_t> frames() const {
+    std::vector<std::int64_t> all = part_.frames;
+    for (const auto& [model, one] : models_) all = merged(all, added(one));
+    return all;
+  }
+
+  /// What is known of one model once frames() is what the part consists of. Frames that were added for other models
+  /// count where this model was run on them.
+  [[nodiscard]] report::PartEvidence evidence(ModelIndex model) const {
+    const Model& one = models_.at(model);
+    const std::vector<std::int64_t> all = frames();
+    report::PartEvidence evidence{static_cast<std::int64_t>(all.size()), one.on_own_frames, one.scanned};
+    for (const Sighting& sighting : one.further) {
+      if (std::binary_search(all.begin(), all.end(), sighting.frame)) evidence.detections += sighting.detections;
+    }
+    return evidence;
+  }
+
+ private:
+  struct Model {
+    std::int64_t on_own_frames = 0;  ///< detections on the part's frames
+    std::int64_t scanned = 0;        ///< further frames
+    std::vector<Sighting> further;   ///< on further frames, ascending
+  };
+
+  void look_at(const std::vector<std::int64_t>& frames, const std::set<ModelIndex>& models) {
+    const std::vector<session::FrameSet> sets{{frames}};
+    const std::vector<capture::Stores> stores = session_.decode(sets, progress_);
+    for (const ModelIndex model : models) {
+      Model& one = models_.at(model);
+      for (const Sighting& sighting : sightings(session_, model, stores.front(), progress_))
+        if (sighting.detections > 0) one.further.push_back(sighting);
+      one.scanned += static_cast<std::int64_t>(frames.size());
+      std::sort(one.further.begin(), one.further.end(),
+                [](const Sighting& a, const Sighting& b) { return a.frame < b.frame; });
+    }
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> added(const Model& one) const {
+    if (one.on_own_frames >= options_.wanted) return {};
+    return spread_over(one.further, options_.wanted - one.on_own_frames);
+  }
+
+  const session::Session& session_;
+  const Part part_;
+  const EvidenceOptions& options_;
+  Progress& progress_;
+  std::map<ModelIndex, Model> models_;
+};
+
+}  // namespace
+
+std::vector<std::int64_t> frames_between(std::int64_t first, std::int64_t last, const std::vector<std::int64_t>& seen,
+                                         std::int64_t count) {
+  std::vector<std::int64_t> left;
+  for (std::int64_t frame = first; frame < last; ++frame) {
+    if (!std::binary_search(seen.begin(), seen.end(), frame)) left.push_back(frame);
+  }
+  const auto available = static_cast<std::int64_t>(left.size());
+  if (available <= count) return left;
+  std::vector<std::int64_t> chosen;
+  // The middle of each of `count` equal stretches: far from the frames at the ends, which were seen.
+  for (std::int64_t i = 0; i < count; ++i) chosen.push_back(left[(2 * i + 1) * available / (2 * count)]);
+  return chosen;
+}
+
+std::vector<std::int64_t> spread_over(const std::vector<Sighting>& sightings, std::int64_t wanted) {
+  const auto available = static_cast<std::int64_t>(sightings.size());
+  for (std::int64_t count = 1; count < available; count *= 2) {
+    std::vector<std::int64_t> chosen;
+    std::int64_t detections = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Sighting& one = sightings[(2 * i + 1) * available / (2 * count)];
+      chosen.push_back(one.frame);
+      detections += one.detections;
+    }
+    if (detections >= wanted) return chosen;
+  }
+  std::vector<std::int64_t> all;
+  for (const Sighting& one : sightings) all.push_back(one.frame);
+  return all;
+}
+
+EvidentFrames find_evidence(const session::Session& session, const PlanFrames& frames,
+                            const capture::Stores& calibration, const HoldoutStores& holdout,
+                            const EvidenceOptions& options, Progress& progress) {
+  const std::int64_t selection_begins = frames.selection.front(), test_begins = frames.test.front();
+  const bool apart = selection_begins != test_begins;  // else the same frames select and judge
+  // A part ends with its last frame: the gap to the next part stays, since neighbouring frames are near-copies.
+  PartScan fits(session, {frames.calibration, calibration, 0, frames.calibration.back() + 1}, options, progress);
+  PartScan selects(session,
+                   {frames.selection, holdout.selection, selection_begins,
+                    apart ? frames.selection.back() + 1 : session.video.frame_count},
+                   options, progress);
+  PartScan judges(session, {frames.test, holdout.test, test_begins, session.video.frame_count}, options, progress);
+  std::set<ModelIndex> short_to_select, short_to_judge;
+  for (const ModelIndex model : options.models) {
+    if (selects.count(model) < options.wanted) short_to_select.insert(model);
+    if (judges.count(model) < options.wanted) short_to_judge.insert(model);
+  }
+  std::set<ModelIndex> short_anywhere = short_to_select;
+  short_anywhere.insert(short_to_judge.begin(), short_to_judge.end());
+  for (const ModelIndex model : short_anywhere) (void)fits.count(model);
+  selects.scan(short_to_select);
+  judges.scan(short_to_judge);
+  fits.scan(short_anywhere);
+
+  EvidentFrames result{{fits.frames(), selects.frames(), judges.frames()}, {}};
+  result.evidence.resize(session.models.size());
+  for (const ModelIndex model : options.models) {
+    report::ModelEvidence evidence;
+    if (short_anywhere.count(model) > 0) evidence.calibration = fits.evidence(model);
+    evidence.selection = selects.evidence(model);
+    evidence.test = judges.evidence(model);
+    evidence.wanted = options.wanted;
+    const std::string& name = session.models[model].name();
+    evidence.accepted = std::find(options.accepted.begin(), options.accepted.end(), name) != options.accepted.end();
+    if (!evidence.is_enough()) {
+      log::warn(name + " finds " + std::to_string(evidence.test.detections) + " objects in the " +
+                std::to_string(evidence.test.frames) + " frames that judge and " +
+                std::to_string(evidence.selection.detections) + " in the " + std::to_string(evidence.selection.frames) +
+                " that choose; " + std::to_string(evidence.wanted) + " wanted: " +
+                (evidence.accepted ? "it may take layers all the same (--accept-unmeasured)" : "it takes no layers"));
+    }
+    result.evidence[model] = evidence;
+  }
+  return result;
+}
+
+}  // namespace repsim::pipeline
