@@ -62,9 +62,12 @@ struct Reason {
     kHolds,                 ///< measured: reaches the target; another choice is better
     kNear,                  ///< measured: a complete fit may reach the target; another choice is better
     kBelow,                 ///< measured: below the target
+    kNotMeasured,           ///< tried, but no fidelity can be measured: the original finds nothing on these frames
     kRefused,               ///< the written bundle is below the target on the test frames
+    kLikelyRefused,         ///< measured: reaches the target, but not with the `loss` that the test frames showed
     kDeferred,              ///< measured without corrections: below the target, and with them it saves too little
     kNotComputable,         ///< the trial failed: `problem`
+    kTooLittleEvidence,     ///< not tried: its receiver finds too little on the selection or the test frames
     kOutOfTrials,           ///< not tried: its pair, or its mixed donors, have no trial left
     kOutOfTime,             ///< not tried
     kModelsFit,             ///< not tried: the models fit into the budget without shares
@@ -74,21 +77,28 @@ struct Reason {
     kNoBetterChoice,        ///< not tried: no choice that contains it is better
   };
   Kind kind = Kind::kNone;
-  double fidelity = 0;             ///< measured; kHolds, kNear, kBelow, kRefused, kDeferred
-  std::optional<double> low = {};  ///< lower end of its interval where the settings ask for one; kHolds, kNear, kBelow
-  double target = 0;               ///< fidelity that the receiver has to keep; kHolds, kNear, kBelow, kRefused
-  /// kHolds, kNear, kBelow: the donors that took layers themselves in the trial, in the order of the plan.
+  double fidelity = 0;  ///< measured; kHolds, kNear, kBelow, kRefused, kLikelyRefused, kDeferred
+  /// Lower end of the interval of `fidelity` where the settings ask for one; kHolds, kNear, kBelow, kLikelyRefused.
+  std::optional<double> low = {};
+  /// Fidelity that the receiver has to keep; kHolds, kNear, kBelow, kNotMeasured (for `r2`), kRefused, kLikelyRefused.
+  double target = 0;
+  /// Of a trial: the donors that took layers themselves, in the order of the plan.
   std::vector<ModelIndex> models = {};
   std::string problem = {};     ///< kNotComputable
   std::int64_t max_trials = 0;  ///< kOutOfTrials: the limit
+  double r2 = 0;                ///< kNotMeasured: Candidate::r2, which decides in place of a fidelity
+  /// kNear, kLikelyRefused: how much less than the selection frames the test frames showed for the receiver.
+  double loss = 0;
+  std::int64_t detections = 0;  ///< kTooLittleEvidence: of the original receiver
+  std::int64_t wanted = 0;      ///< kTooLittleEvidence: so many detections are enough
 
   [[nodiscard]] bool operator==(const Reason&) const = default;
 };
 
 /// A candidate, and what became of it.
 struct CandidateRecord {
-  Candidate candidate;  ///< once it was measured, its savings less what its corrections add
-  std::optional<double> measured_fidelity;
+  Candidate candidate;                      ///< once it was measured, its savings less what its corrections add
+  std::optional<double> measured_fidelity;  ///< absent without a trial, and where nothing could be compared
   Reason reason;
 
   [[nodiscard]] bool chosen() const {

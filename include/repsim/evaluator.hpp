@@ -17,7 +17,7 @@ using FittedShareId = std::size_t;
 struct Measurement {
   FittedShareId share = 0;
   Savings savings;      ///< the candidate's, less what its corrections add
-  double fidelity = 0;  ///< of the receiver, 0..1, on the evaluator's frames
+  double fidelity = 0;  ///< of the receiver, 0..1, on the evaluator's frames; see is_measured
   /// Lower end of the bootstrap interval of `fidelity`; set if and only if the settings ask for one.
   std::optional<double> low;
   /// Fidelity that a complete fit may add at most; 0: the share is fitted completely.
@@ -25,6 +25,9 @@ struct Measurement {
   /// Set where the candidate misses its target without corrections, and corrections were not worth fitting: what it
   /// would save with the smallest ones that were not fitted. The search then defers the candidate.
   std::optional<Savings> deferred_savings;
+  /// False if nothing can be compared: the original finds nothing on these frames, and the user accepted that.
+  /// `fidelity` is then 0 and means nothing; R2 decides in its place.
+  bool is_measured = true;
 
   /// The number that has to reach the target.
   [[nodiscard]] double lower() const { return low.value_or(fidelity); }

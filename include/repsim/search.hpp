@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "repsim/candidate.hpp"
@@ -30,12 +31,24 @@ struct SearchOptions {
   std::function<Clock::time_point()> now = Clock::now;
 };
 
+/// How much the frames that judge can say about a model: what the original finds on them.
+struct ModelEvidence {
+  std::int64_t detections = 0;  ///< the smaller of the counts on the selection frames and on the test frames
+  std::int64_t wanted = 0;      ///< so many are enough
+  bool accepted = false;        ///< the user accepts that there are fewer
+  bool is_raw = false;          ///< its outputs are tensors: there are no detections to count
+
+  [[nodiscard]] bool is_enough() const { return is_raw || accepted || detections >= wanted; }
+};
+
 /// What a search chooses from.
 struct SearchInput {
   /// The fronts of each ordered pair of models, then of each receiver's mixed cuts.
   std::vector<Candidate> candidates;
   std::vector<ShareOption> options;  ///< one per candidate; their values are not read
   std::vector<double> targets;       ///< per model: the fidelity that it has to keep, 0..1
+  /// Per model, or empty: all have enough. A model without enough evidence takes no layers; it may give some.
+  std::vector<ModelEvidence> evidence = {};
 };
 
 /// A share of the plan.
@@ -51,14 +64,26 @@ struct SearchResult {
   std::vector<CandidateRecord> records;
 };
 
+/// How far a search is.
+struct SearchProgress {
+  std::int64_t trials = 0;  ///< done; those that failed and, once each, those that were deferred count too
+  /// Candidates that may still be tried, within the trials that are left for each pair of models. Trials on donors
+  /// that take layers themselves are not foreseen.
+  std::int64_t left_at_most = 0;
+  double best_saving = 0;  ///< of the objective: the best choice before the last trial; 0: none
+};
+
 /// Hears what a search does. Every function may be left out.
 class SearchObserver {
  public:
   virtual ~SearchObserver() = default;
   /// planner::choose() stopped before it could prove its choice.
   virtual void choice_not_proven(const Choice& /*choice*/, const Chosen& /*chosen*/) {}
-  /// A trial or a complete fit is done: reason.kind is kHolds, kNear, kBelow, kDeferred or kNotComputable.
+  /// A trial or a complete fit is done: reason.kind is kHolds, kNear, kBelow, kLikelyRefused, kNotMeasured, kDeferred
+  /// or kNotComputable.
   virtual void measured(const CandidateRecord& /*record*/) {}
+  /// After each trial.
+  virtual void progress(const SearchProgress& /*progress*/) {}
   virtual void nothing_within_budget() {}
   virtual void out_of_time() {}
   virtual void no_other_choice_saves_more() {}
@@ -84,13 +109,24 @@ class Search {
   /// @throws Error{kInterrupted}
   [[nodiscard]] SearchResult run();
 
-  /// Completes the fits of the shares that run() returned last. The next run() knows the result.
+  /// Completes the fits of the shares that run() or safest() returned last. The next run() knows the result. A complete
+  /// fit is another share: nobody has accepted it.
   /// @throws Error{kInterrupted}
   void complete();
 
-  /// The share of this receiver, of those that run() returned last, keeps only `fidelity` on the test frames: below its
-  /// target. The search goes on without it.
+  /// The share of this receiver, of those that run() or safest() returned last, keeps only `fidelity` on the test
+  /// frames: below its target. The search goes on without it. From then on every share of the receiver has to keep what
+  /// this one lost between the selection frames and the test frames on top of its target, at most 1 in all. Shares that
+  /// were measured and do not keep that much are out, except accepted ones.
   void refuse(ModelIndex receiver, double fidelity);
+
+  /// The share of this receiver, of those that run() or safest() returned last, keeps its target on the test frames. It
+  /// stays accepted until it is refused or fitted completely.
+  void accept(ModelIndex receiver);
+
+  /// The best choice of accepted shares, each on exactly the donors' shares with which it was accepted, and these
+  /// accepted too. It measures nothing. The result has no shares if none is accepted.
+  [[nodiscard]] SearchResult safest();
 
  private:
   using Option = std::size_t;  ///< of input_.options, and of the first records_
@@ -102,9 +138,14 @@ class Search {
     double fidelity = 0;
     std::size_t record = 0;
     bool measured = false;  ///< false: the candidate cannot be computed; nothing below is set
+    bool compared = false;  ///< false: nothing could be compared; `fidelity` is R2
+    bool accepted = false;  ///< the share keeps its target on the test frames
     Candidate candidate;    ///< with the prediction from before the trial
     FittedShareId share = 0;
+    std::optional<double> low;  ///< Measurement::low
     double max_gain = 0;
+
+    [[nodiscard]] double lower() const { return low.value_or(fidelity); }
   };
 
   /// Of an option on donors without shares. kOut: it missed its target, or no trial is left for it.
@@ -129,6 +170,9 @@ class Search {
 
   [[nodiscard]] const Candidate& candidate(Option option) const { return records_[option].candidate; }
   [[nodiscard]] double target(Option option) const { return input_.targets[input_.options[option].receiver]; }
+  [[nodiscard]] double loss(Option option) const;
+  [[nodiscard]] double demanded(Option option) const;
+  [[nodiscard]] bool was_measured(Option option) const { return measured_records_.count(option) > 0; }
   [[nodiscard]] double saving(Option option) const;
   [[nodiscard]] Group group(Option option) const;
   [[nodiscard]] OptionOf by_receiver(const std::vector<Option>& options) const;
@@ -142,6 +186,12 @@ class Search {
   void keep_most_fidelity();
   [[nodiscard]] bool out_of_time();
 
+  // search_verdicts.cpp: what the test frames say
+  [[nodiscard]] Chain returned_chain(ModelIndex receiver) const;
+  void drop_likely_refused(ModelIndex receiver);
+  void reopen_untried(const Group& of);
+  [[nodiscard]] Combination accepted_combination(bool by_fidelity) const;
+
   // search_predictions.cpp: what trials say of options that were not tried
   [[nodiscard]] double chance(Option option) const;
   [[nodiscard]] double estimate(Option option) const;
@@ -153,7 +203,8 @@ class Search {
   void try_chain(const Chain& chain);
   [[nodiscard]] std::size_t record_of_trial(Option option);
   void run_out_of_trials(const Chain& chain);
-  [[nodiscard]] bool trials_left(const Group& of) const;
+  [[nodiscard]] std::int64_t trials_left(const Group& of) const;
+  void report_progress() const;
   void prepare_ahead(Option option);
   [[nodiscard]] std::vector<Option> preparable_with(Option option) const;
   [[nodiscard]] bool could_beat_the_best(Option option, double saving_then) const;
@@ -161,6 +212,8 @@ class Search {
   [[nodiscard]] bool complete(const Chain& chain);
   [[nodiscard]] std::vector<FittedShareId> donor_shares(const Chain& chain) const;
   void note(const Chain& chain, const Measurement& measurement, Trial& trial);
+  [[nodiscard]] bool holds(const Chain& chain, const Trial& trial) const;
+  [[nodiscard]] Reason reason_of_trial(const Chain& chain, const Trial& trial) const;
   void drop(const Chain& chain);
   void drop_untried(const Chain& chain);
 
@@ -178,12 +231,15 @@ class Search {
   std::vector<Status> status_;                // per option
   std::vector<std::vector<Option>> nogoods_;  // options that do not hold together
   std::map<Chain, Trial> trials_;
+  std::set<std::size_t> measured_records_;                // records of trials that were computed
   std::map<Group, std::int64_t> trials_of_, refused_of_;  // how many
-  std::vector<Option> untried_;                           // options for which no trial was left
+  std::map<ModelIndex, double> loss_;  // per receiver: the most that a refused share lost on the test frames
+  std::vector<Option> untried_;        // options for which no trial was left
   // Deferred options, and what they save with the smallest corrections that were not fitted.
   std::map<Option, Savings> deferred_;
   std::int64_t times_deferred_ = 0;
   Combination best_;
+  std::vector<Option> returned_;    // by run() or safest(); donors first
   bool maximize_fidelity_ = false;  // best_ is the one of best fidelity within the budget, else of largest saving
   bool out_of_trials_ = false, timed_out_ = false;
   bool refuted_ = false;  // a complete fit missed its target since the last choice

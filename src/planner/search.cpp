@@ -12,6 +12,13 @@ Search::Search(SearchInput input, SearchOptions options, Evaluator& evaluator, S
     : input_(std::move(input)), options_(std::move(options)), evaluator_(evaluator), observer_(observer) {
   for (const Candidate& candidate : input_.candidates) records_.push_back({candidate, std::nullopt, {}});
   status_.resize(input_.options.size(), Status::kOpen);
+  for (Option i = 0; i < status_.size() && !input_.evidence.empty(); ++i) {
+    const ModelEvidence& evidence = input_.evidence[input_.options[i].receiver];
+    if (evidence.is_enough()) continue;
+    status_[i] = Status::kOut;
+    records_[i].reason = {
+        .kind = Reason::Kind::kTooLittleEvidence, .detections = evidence.detections, .wanted = evidence.wanted};
+  }
 }
 
 SearchResult Search::run() {
@@ -24,35 +31,25 @@ SearchResult Search::run() {
   }
   const bool models_fit = options_.bytes_to_save && *options_.bytes_to_save <= 0;
   if (!maximize_fidelity_ && !models_fit) save_most();
+  returned_ = best_.options;
+  compare_predictions();
   return result();
 }
 
 void Search::complete() {
-  const std::vector<Option> options = best_.options;
-  const OptionOf of_receiver = by_receiver(options);
-  for (const Option option : options) (void)complete(chain_of(of_receiver, option));
+  const OptionOf of_receiver = by_receiver(returned_);
+  for (const Option option : returned_) (void)complete(chain_of(of_receiver, option));
 }
 
-void Search::refuse(ModelIndex receiver, double fidelity) {
-  const OptionOf of_receiver = by_receiver(best_.options);
-  const Chain chain = chain_of(of_receiver, of_receiver.at(receiver));
-  Trial& trial = trials_.at(chain);
-  trial.holds = false;
-  trial.fidelity = fidelity;
-  CandidateRecord& record = records_[trial.record];
-  record.measured_fidelity = fidelity;
-  record.reason = {.kind = Reason::Kind::kRefused, .fidelity = fidelity, .target = target(chain.back())};
-  drop(chain);
-  // The trial was spent in vain: its group gets it back, and with it the options for which none was left.
-  const Group of = group(chain.back());
-  ++refused_of_[of];
-  std::erase_if(untried_, [&](Option option) {
-    if (group(option) != of) return false;
-    status_[option] = Status::kOpen;
-    if (!records_[option].measured_fidelity) records_[option].reason = {};
-    return true;
-  });
+/// What shares of this receiver lose between the selection frames and the test frames, as far as refused ones showed.
+double Search::loss(Option option) const {
+  const auto known = loss_.find(input_.options[option].receiver);
+  return known == loss_.end() ? 0 : known->second;
 }
+
+/// The fidelity that the selection frames have to show, so that the test frames may find the target kept. A loss beyond
+/// what is possible at all rules nothing out.
+double Search::demanded(Option option) const { return std::min(target(option) + loss(option), 1.0); }
 
 /// With the least corrections that the option is known to need.
 double Search::saving(Option option) const {

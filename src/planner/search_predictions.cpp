@@ -32,7 +32,7 @@ PredictorValues predictors_of(const Candidate& candidate) {
 /// chance orders trials and is never 0: a prediction rules nothing out.
 double Search::chance(Option option) const {
   if (const auto& interval = candidate(option).predicted_interval) {
-    const double predicted = candidate(option).predicted_fidelity, margin = predicted - target(option);
+    const double predicted = candidate(option).predicted_fidelity, margin = predicted - demanded(option);
     const double half_width =
         std::max(kLeastHalfWidth, margin > 0 ? predicted - interval->low : interval->high - predicted);
     const double normal = std::erfc(-margin / half_width * kDeviations / std::numbers::sqrt2) / 2;
@@ -61,6 +61,7 @@ double Search::chance(Option option) const {
 double Search::estimate(Option option) const {
   const CandidateRecord& one = records_[option];
   if (one.measured_fidelity) return *one.measured_fidelity;
+  if (was_measured(option)) return one.candidate.r2;  // nothing could be compared
   if (one.candidate.predicted_interval) return one.candidate.predicted_fidelity;
   double factor = kLossPerUnexplained, nearest = 2;
   for (const auto& [chain, trial] : trials_) {
@@ -82,6 +83,7 @@ void Search::predict_others(const Group& of) {
   for (const auto& [chain, trial] : trials_) {
     if (chain.size() != 1 || group(chain.front()) != of || !trial.measured) continue;
     measured[chain.front()] = true;
+    if (!trial.compared) continue;
     predictors.push_back(predictors_of(candidate(chain.front())));
     fidelity.push_back(trial.fidelity);
   }

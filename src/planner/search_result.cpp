@@ -14,7 +14,6 @@ bool gives(ModelIndex model, const graph::Cut& cut) {
 }  // namespace
 
 SearchResult Search::result() const {
-  compare_predictions();
   SearchResult found;
   found.records = records_;
   const OptionOf of_receiver = by_receiver(best_.options);

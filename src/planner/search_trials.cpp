@@ -49,7 +49,7 @@ void Search::offer(const Combination& combination) {
 
 void Search::try_chain(const Chain& chain) {
   const Option option = chain.back();
-  if (!trials_left(group(option))) {
+  if (trials_left(group(option)) == 0) {
     run_out_of_trials(chain);
     return;
   }
@@ -65,7 +65,10 @@ void Search::try_chain(const Chain& chain) {
           return maximize_fidelity_ || chain.size() > 1 ||
                  could_beat_the_best(option, static_cast<double>(corrected.of(options_.objective)));
         });
-    if (defer(option, measurement)) return;
+    if (defer(option, measurement)) {
+      report_progress();
+      return;
+    }
     trial.record = record_of_trial(option);
     note(chain, measurement, trial);
   } catch (const Error& error) {
@@ -79,11 +82,23 @@ void Search::try_chain(const Chain& chain) {
   if (trial.holds && chain.size() == 1) status_[option] = Status::kHolds;
   trials_.emplace(chain, std::move(trial));
   if (chain.size() == 1) predict_others(group(option));
+  report_progress();
+}
+
+void Search::report_progress() const {
+  SearchProgress progress{.best_saving = best_.value};
+  for (const auto& [of, trials] : trials_of_) progress.trials += trials;
+  std::map<Group, std::int64_t> open;
+  for (Option i = 0; i < input_.options.size(); ++i) {
+    if (status_[i] == Status::kOpen && deferred_.count(i) == 0 && saving(i) > 0) ++open[group(i)];
+  }
+  for (const auto& [of, options] : open) progress.left_at_most += std::min(options, trials_left(of));
+  observer_.progress(progress);
 }
 
 /// Each trial has a record: the option's own, or a new one where the option was measured on other donors before.
 std::size_t Search::record_of_trial(Option option) {
-  if (!records_[option].measured_fidelity) return option;
+  if (!was_measured(option)) return option;
   records_.push_back({candidate(option), std::nullopt, {}});
   records_.back().candidate.savings = input_.candidates[option].savings;
   return records_.size() - 1;
@@ -94,7 +109,7 @@ void Search::run_out_of_trials(const Chain& chain) {
   if (chain.size() == 1) {
     untried_.push_back(option);
     // An option that was measured on donors with shares has its reason.
-    if (!records_[option].measured_fidelity)
+    if (!was_measured(option))
       records_[option].reason = {.kind = Reason::Kind::kOutOfTrials, .max_trials = options_.max_trials};
   }
   drop_untried(chain);
@@ -103,12 +118,13 @@ void Search::run_out_of_trials(const Chain& chain) {
 
 /// The trial of a share that the test frames refuse does not count, up to max_trials such shares: what is left of its
 /// group may save less for want of trials alone.
-bool Search::trials_left(const Group& of) const {
+std::int64_t Search::trials_left(const Group& of) const {
   const auto count = [&](const std::map<Group, std::int64_t>& counts) {
     const auto found = counts.find(of);
     return found == counts.end() ? 0 : found->second;
   };
-  return count(trials_of_) < options_.max_trials + std::min(count(refused_of_), options_.max_trials);
+  const std::int64_t limit = options_.max_trials + std::min(count(refused_of_), options_.max_trials);
+  return std::max<std::int64_t>(limit - count(trials_of_), 0);
 }
 
 /// Prepares this option together with those that the search may try next.
@@ -140,8 +156,8 @@ std::vector<Search::Option> Search::preparable_with(Option option) const {
   std::vector<std::pair<double, Option>> next;  // by promise, negative
   for (Option i = 0; i < input_.options.size(); ++i) {
     const bool related = input_.options[i].receiver == input_.options[option].receiver || models_of(i) == models;
-    const bool open = i != option && related && status_[i] == Status::kOpen && !records_[i].measured_fidelity &&
-                      trials_left(group(i));
+    const bool open =
+        i != option && related && status_[i] == Status::kOpen && !was_measured(i) && trials_left(group(i)) > 0;
     if (open && !evaluator_.prepared(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
   }
   std::sort(next.begin(), next.end());
@@ -207,24 +223,48 @@ bool Search::complete(const Chain& chain) {
 
 /// Writes down what a trial or a complete fit found.
 void Search::note(const Chain& chain, const Measurement& measurement, Trial& trial) {
-  const double wanted = target(chain.back());
   trial.measured = true;
-  trial.fidelity = measurement.fidelity;
+  trial.compared = measurement.is_measured;
+  trial.accepted = false;  // what the test frames said is of another share
+  trial.fidelity = trial.compared ? measurement.fidelity : trial.candidate.r2;
+  trial.low = trial.compared ? measurement.low : std::nullopt;
   trial.share = measurement.share;
   trial.max_gain = measurement.max_gain;
   trial.candidate.savings = measurement.savings;
-  trial.holds = measurement.lower() >= wanted - measurement.max_gain;
+  trial.holds = holds(chain, trial);
+  measured_records_.insert(trial.record);
   CandidateRecord& record = records_[trial.record];
   record.candidate = trial.candidate;
-  record.measured_fidelity = measurement.fidelity;
-  record.reason = {.kind = measurement.lower() >= wanted ? Reason::Kind::kHolds
-                           : trial.holds                 ? Reason::Kind::kNear
-                                                         : Reason::Kind::kBelow,
-                   .fidelity = measurement.fidelity,
-                   .low = measurement.low,
-                   .target = wanted,
-                   .models = taking_donors(chain)};
+  record.measured_fidelity = trial.compared ? std::optional(trial.fidelity) : std::nullopt;
+  record.reason = reason_of_trial(chain, trial);
   observer_.measured(record);
+}
+
+/// Whether the share reaches what is demanded of it, or its complete fit may. Where nothing can be compared, R2
+/// decides.
+bool Search::holds(const Chain& chain, const Trial& trial) const {
+  if (!trial.compared) return trial.candidate.r2 >= target(chain.back());
+  return trial.lower() >= demanded(chain.back()) - trial.max_gain;
+}
+
+Reason Search::reason_of_trial(const Chain& chain, const Trial& trial) const {
+  using Kind = Reason::Kind;
+  const Option option = chain.back();
+  Reason reason{.target = target(option), .models = taking_donors(chain)};
+  if (!trial.compared) {
+    reason.kind = Kind::kNotMeasured;
+    reason.r2 = trial.candidate.r2;
+    return reason;
+  }
+  reason.fidelity = trial.fidelity;
+  reason.low = trial.low;
+  if (trial.holds) {
+    reason.kind = trial.lower() >= demanded(option) ? Kind::kHolds : Kind::kNear;
+  } else {
+    reason.kind = trial.lower() >= target(option) - trial.max_gain ? Kind::kLikelyRefused : Kind::kBelow;
+  }
+  if (reason.kind == Kind::kNear || reason.kind == Kind::kLikelyRefused) reason.loss = loss(option);
+  return reason;
 }
 
 void Search::drop(const Chain& chain) {

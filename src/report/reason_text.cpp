@@ -5,6 +5,27 @@
 #include "repsim/base/text.hpp"
 
 namespace repsim::report {
+namespace {
+
+// One place for what is said of the frames that judge, and of models that find little on frames.
+constexpr const char* kFindsNothing = " finds nothing on ";
+constexpr const char* kJudgingFrames = "the frames that judge";
+
+std::string too_little_evidence_text(const planner::Reason& reason, const std::string& receiver) {
+  const std::string finds = reason.detections == 0 ? kFindsNothing
+                                                   : " finds " + std::to_string(reason.detections) +
+                                                         (reason.detections == 1 ? " object on " : " objects on ");
+  return "not tried: " + receiver + finds + kJudgingFrames + ", " + std::to_string(reason.wanted) +
+         " wanted: --min-evidence, --accept-unmeasured " + receiver;
+}
+
+std::string not_measured_text(const planner::Reason& reason, const std::string& receiver,
+                              const std::string& taking_donors) {
+  return "not measured" + taking_donors + ": " + receiver + kFindsNothing + "these frames; R2 " + fixed3(reason.r2) +
+         (reason.r2 < reason.target ? " is below " + fixed3(reason.target) : "");
+}
+
+}  // namespace
 
 std::string measured_text(const planner::Reason& reason) {
   std::string text = fixed3(reason.fidelity);
@@ -36,17 +57,26 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
       return "keeps the fidelity" + taking_donors_text(reason, model_names) + ", another choice is better";
     case Kind::kNear:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) + " is near " +
-             fixed3(reason.target) + ", another choice is better";
+             fixed3(reason.target) +
+             (reason.loss > 0 ? " plus " + fixed3(reason.loss) + " that " + kJudgingFrames + " showed less" : "") +
+             ", another choice is better";
     case Kind::kBelow:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) + " is below " +
              fixed3(reason.target);
+    case Kind::kNotMeasured:
+      return not_measured_text(reason, receiver, taking_donors_text(reason, model_names));
     case Kind::kRefused:
-      return "fidelity " + fixed3(reason.fidelity) + " of the written bundle on the frames that judge is below " +
+      return "fidelity " + fixed3(reason.fidelity) + " of the written bundle on " + kJudgingFrames + " is below " +
              fixed3(reason.target);
+    case Kind::kLikelyRefused:
+      return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
+             " leaves too little: " + kJudgingFrames + " showed " + fixed3(reason.loss) + " less for " + receiver;
     case Kind::kDeferred:
       return "keeps " + fixed3(reason.fidelity) + " without further corrections; with them another choice saves more";
     case Kind::kNotComputable:
       return "cannot be computed: " + reason.problem;
+    case Kind::kTooLittleEvidence:
+      return too_little_evidence_text(reason, receiver);
     case Kind::kOutOfTrials:
       return "not tried: --max-trials " + std::to_string(reason.max_trials) + " reached for " +
              (record.candidate.cut.donors().size() > 1 ? "these donors mixed" : "this pair");

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -33,12 +34,15 @@ struct FakeOption {
   double correction_gain = 0;
   std::int64_t correction_bytes = 0;
   bool computable = true;
+  bool is_measured = true;    ///< false: nothing can be compared
+  std::optional<double> low;  ///< lower end of the interval that its trial finds
 };
 
 struct FakeWorld {
   std::vector<FakeOption> options;
   std::vector<double> targets;  ///< per model
-  double max_gain = 0;          ///< of every trial
+  std::vector<planner::ModelEvidence> evidence;
+  double max_gain = 0;  ///< of every trial
   /// (donor's option, option): what a donor's own share, also that of a donor's donor, takes from the fidelity; 0 or
   /// more. So a chain never keeps more than a part of it, as the search assumes when it drops chains.
   std::map<std::pair<std::size_t, std::size_t>, double> penalties;
@@ -58,6 +62,7 @@ struct FakeWorld {
   [[nodiscard]] planner::SearchInput input() const {
     planner::SearchInput input;
     input.targets = targets;
+    input.evidence = evidence;
     for (std::size_t i = 0; i < options.size(); ++i) {
       planner::Candidate candidate;
       candidate.cut.receiver = options[i].option.receiver;
@@ -103,6 +108,12 @@ class FakeEvaluator : public planner::Evaluator {
     const std::set<std::size_t> upstream = options_of(donor_shares);
     planner::Measurement measurement{0, candidate.savings, 0, {}, world_.max_gain, {}};
     measurement.fidelity = world_.fidelity(option, upstream, false) - one.trial_loss;
+    measurement.low = one.low;
+    if (!one.is_measured) {
+      measurement.fidelity = 0;
+      measurement.is_measured = false;
+      return keep(measurement, option, upstream, false);
+    }
     bool corrected = false;
     planner::Savings with = candidate.savings;
     with.bytes -= one.correction_bytes;
@@ -129,6 +140,7 @@ class FakeEvaluator : public planner::Evaluator {
     ask(kept.option, donor_shares, true);
     planner::Measurement measurement{0, kept.savings, 0, {}, 0, {}};
     measurement.fidelity = world_.fidelity(kept.option, kept.upstream, kept.corrected);
+    measurement.is_measured = world_.options[kept.option].is_measured;
     return keep(measurement, kept.option, kept.upstream, kept.corrected);
   }
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "fake_evaluator.hpp"
+#include "made_up_world.hpp"
 #include "random_world.hpp"
 
 namespace repsim::planner {
@@ -17,7 +18,11 @@ using test::Difficulties;
 using test::FakeEvaluator;
 using test::FakeOption;
 using test::FakeWorld;
+using test::kinds;
 using test::kSteps;
+using test::kTarget;
+using test::share_of;
+using test::world_of;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -82,37 +87,11 @@ TEST(PlainSearch, FindsItWhereCorrectionsBuyFidelity) {
 }
 
 TEST(PlainSearch, FindsItWhereTheTestFramesRefuse) {
-  EXPECT_LE(expect_optimal_on_random_worlds(5, 150, {.penalties = true, .noise = true, .test_frames = true}), 466);
+  EXPECT_LE(expect_optimal_on_random_worlds(5, 150, {.penalties = true, .noise = true, .test_frames = true}), 471);
 }
 
 TEST(PlainSearch, FindsItWhereTheTestFramesRefuseAndCorrectionsBuyFidelity) {
-  EXPECT_LE(expect_optimal_on_random_worlds(6, 150, {.corrections = true, .test_frames = true}), 438);
-}
-
-/// Option of a made-up world: `receiver` takes a layer of `donor`; both may take and give as they like.
-FakeOption share_of(ModelIndex receiver, ModelIndex donor, std::int64_t bytes, double r2, int steps) {
-  FakeOption one;
-  one.option.receiver = receiver;
-  one.option.supplied.push_back({donor, {0}});
-  one.bytes = bytes;
-  one.r2 = r2;
-  one.fidelity = steps / kSteps;
-  return one;
-}
-
-/// All receivers have to keep kTarget steps.
-constexpr int kTarget = 60;
-FakeWorld world_of(std::size_t models, std::vector<FakeOption> options) {
-  FakeWorld world;
-  world.targets.assign(models, kTarget / kSteps);
-  world.options = std::move(options);
-  return world;
-}
-
-std::vector<Reason::Kind> kinds(const SearchResult& found) {
-  std::vector<Reason::Kind> result;
-  for (const CandidateRecord& one : found.records) result.push_back(one.reason.kind);
-  return result;
+  EXPECT_LE(expect_optimal_on_random_worlds(6, 150, {.corrections = true, .test_frames = true}), 449);
 }
 
 using Kind = Reason::Kind;
@@ -259,11 +238,12 @@ TEST(PlainSearch, EndsWhereAPairHasNoTrialLeft) {
   EXPECT_EQ(found.records[1].reason.max_trials, 1);
 }
 
-/// The trials of the first two candidates hold, but the test frames refuse them.
+/// The trials of the first two candidates hold, but the test frames refuse them: the second one loses more.
 FakeWorld world_refused_twice() {
-  FakeWorld world = world_of(
-      2, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.8, kTarget), share_of(1, 0, 10, 0.7, kTarget)});
-  world.options[0].test_shift = world.options[1].test_shift = -1 / kSteps;
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.8, kTarget + 1),
+                                 share_of(1, 0, 10, 0.7, kTarget + 2)});
+  world.options[0].test_shift = -1 / kSteps;
+  world.options[1].test_shift = -2 / kSteps;
   return world;
 }
 
@@ -313,7 +293,7 @@ TEST(PlainSearch, MeasuresNoNewCandidateFromTheDeadlineOn) {
 /// Option 0 holds and saves 100; option 1 saves 110, or 90 with the corrections that it needs.
 FakeWorld world_of_a_deferral() {
   FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget), share_of(1, 0, 110, 0.5, kTarget - 1)});
-  world.options[1].correction_gain = 1 / kSteps;
+  world.options[1].correction_gain = 2 / kSteps;
   world.options[1].correction_bytes = 20;
   return world;
 }

@@ -40,6 +40,39 @@ TEST(ReasonText, NamesDonorsThatTakeLayersThemselves) {
             "measured fidelity 0.500 on wide+tiny that take layers themselves is below 0.900");
 }
 
+TEST(ReasonText, OfALikelyRefusalSaysWhatTheTestFramesShowed) {
+  EXPECT_EQ(text_of({.kind = Kind::kLikelyRefused, .fidelity = 0.931, .target = 0.9, .loss = 0.04}),
+            "measured fidelity 0.931 leaves too little: the frames that judge showed 0.040 less for front");
+  EXPECT_EQ(
+      text_of({.kind = Kind::kLikelyRefused, .fidelity = 0.931, .low = 0.92, .models = {1}, .loss = 0.04}),
+      "measured fidelity 0.931 (lower end 0.920) on a wide that takes layers itself leaves too little: the frames "
+      "that judge showed 0.040 less for front");
+  EXPECT_EQ(
+      text_of({.kind = Kind::kNear, .fidelity = 0.935, .target = 0.9, .loss = 0.04}),
+      "measured fidelity 0.935 is near 0.900 plus 0.040 that the frames that judge showed less, another choice is "
+      "better");
+}
+
+TEST(ReasonText, WithoutAMeasurementNamesTheR2) {
+  EXPECT_EQ(text_of({.kind = Kind::kNotMeasured, .target = 0.9, .r2 = 0.97}),
+            "not measured: front finds nothing on these frames; R2 0.970");
+  EXPECT_EQ(text_of({.kind = Kind::kNotMeasured, .target = 0.98, .models = {1}, .r2 = 0.97}),
+            "not measured on a wide that takes layers itself: front finds nothing on these frames; R2 0.970 is below "
+            "0.980");
+}
+
+TEST(ReasonText, WithTooLittleEvidenceNamesWhatTheUserCanDo) {
+  EXPECT_EQ(text_of({.kind = Kind::kTooLittleEvidence, .detections = 8, .wanted = 30}),
+            "not tried: front finds 8 objects on the frames that judge, 30 wanted: --min-evidence, --accept-unmeasured "
+            "front");
+  EXPECT_EQ(text_of({.kind = Kind::kTooLittleEvidence, .detections = 1, .wanted = 30}),
+            "not tried: front finds 1 object on the frames that judge, 30 wanted: --min-evidence, --accept-unmeasured "
+            "front");
+  EXPECT_EQ(text_of({.kind = Kind::kTooLittleEvidence, .wanted = 30}),
+            "not tried: front finds nothing on the frames that judge, 30 wanted: --min-evidence, --accept-unmeasured "
+            "front");
+}
+
 TEST(ReasonText, OfWhatWasNotTriedSaysWhyNot) {
   EXPECT_EQ(text_of({.kind = Kind::kOutOfTrials, .max_trials = 24}),
             "not tried: --max-trials 24 reached for this pair");

@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "accepted_choice.hpp"
+#include "repsim/search.hpp"
+
+namespace repsim::planner {
+
+void Search::refuse(ModelIndex receiver, double fidelity) {
+  const Chain chain = returned_chain(receiver);
+  Trial& trial = trials_.at(chain);
+  if (trial.compared) loss_[receiver] = std::max(loss_[receiver], trial.fidelity - fidelity);
+  trial.holds = trial.accepted = false;
+  trial.fidelity = fidelity;
+  CandidateRecord& record = records_[trial.record];
+  record.measured_fidelity = fidelity;
+  record.reason = {.kind = Reason::Kind::kRefused, .fidelity = fidelity, .target = target(chain.back())};
+  drop(chain);
+  drop_likely_refused(receiver);
+  best_ = {};  // without the share, what else it has is found again without a measurement
+  reopen_untried(group(chain.back()));
+}
+
+void Search::accept(ModelIndex receiver) {
+  Trial& trial = trials_.at(returned_chain(receiver));
+  trial.accepted = trial.holds;
+}
+
+SearchResult Search::safest() {
+  best_ = {};
+  maximize_fidelity_ = options_.bytes_to_save && *options_.bytes_to_save > 0;
+  if (maximize_fidelity_) {
+    best_ = accepted_combination(true);
+    maximize_fidelity_ = !best_.options.empty();
+  }
+  if (!maximize_fidelity_) best_ = accepted_combination(false);
+  returned_ = best_.options;
+  return result();
+}
+
+Search::Chain Search::returned_chain(ModelIndex receiver) const {
+  const OptionOf of_receiver = by_receiver(returned_);
+  return chain_of(of_receiver, of_receiver.at(receiver));
+}
+
+/// Takes out what was measured and does not keep enough since the receiver's loss is known. What the test frames have
+/// accepted stays.
+void Search::drop_likely_refused(ModelIndex receiver) {
+  for (auto& [chain, trial] : trials_) {
+    const bool affected = input_.options[chain.back()].receiver == receiver && trial.holds && !trial.accepted;
+    if (!affected || holds(chain, trial)) continue;
+    trial.holds = false;
+    records_[trial.record].reason = reason_of_trial(chain, trial);
+    drop(chain);
+  }
+}
+
+/// A refused trial was spent in vain: its group gets it back, and with it the options for which none was left.
+void Search::reopen_untried(const Group& of) {
+  ++refused_of_[of];
+  std::erase_if(untried_, [&](Option option) {
+    if (group(option) != of) return false;
+    status_[option] = Status::kOpen;
+    if (!was_measured(option)) records_[option].reason = {};
+    return true;
+  });
+}
+
+/// @param by_fidelity  the best worst fidelity that fits into the budget, else the largest saving; empty if none fits
+Search::Combination Search::accepted_combination(bool by_fidelity) const {
+  std::vector<AcceptedShare> shares;
+  std::vector<const Chain*> chains;
+  for (const auto& [chain, trial] : trials_) {
+    if (!trial.accepted) continue;
+    const OptionOf of_receiver = by_receiver(chain);
+    AcceptedShare share{.option = chain.back(), .receiver = input_.options[chain.back()].receiver};
+    for (const Option option : chain) {
+      for (const Supplied& supplied : input_.options[option].supplied) {
+        const auto taking = of_receiver.find(supplied.donor);
+        share.upstream[supplied.donor] = taking == of_receiver.end() ? std::nullopt : std::optional(taking->second);
+      }
+    }
+    const Savings& savings = trial.candidate.savings;
+    share.saving = static_cast<double>(by_fidelity ? savings.bytes : savings.of(options_.objective));
+    share.fidelity = trial.fidelity;
+    shares.push_back(std::move(share));
+    chains.push_back(&chain);
+  }
+  const std::vector<std::size_t> chosen =
+      by_fidelity ? most_faithful(shares, options_.max_shares, static_cast<double>(*options_.bytes_to_save))
+                  : largest_saving(shares, options_.max_shares);
+  std::vector<const Chain*> taken;
+  for (const std::size_t share : chosen) taken.push_back(chains[share]);
+  std::stable_sort(taken.begin(), taken.end(), [](auto* a, auto* b) { return a->size() < b->size(); });
+  Combination combination;
+  for (const Chain* chain : taken) {
+    const Trial& trial = trials_.at(*chain);
+    combination.options.push_back(chain->back());
+    combination.value += static_cast<double>(trial.candidate.savings.of(options_.objective));
+    combination.worst_fidelity = std::min(combination.worst_fidelity, trial.fidelity);
+  }
+  return combination;
+}
+
+}  // namespace repsim::planner

@@ -1,0 +1,369 @@
+// What the search learns from the test frames, and what it keeps once nobody looks at them any more.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fake_evaluator.hpp"
+#include "made_up_world.hpp"
+#include "random_world.hpp"
+
+namespace repsim::planner {
+namespace {
+
+using test::Difficulties;
+using test::FakeEvaluator;
+using test::FakeWorld;
+using test::kinds;
+using test::kSteps;
+using test::kTarget;
+using test::share_of;
+using test::taken_of;
+using test::world_of;
+using testing::Each;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Kind = Reason::Kind;
+using Question = FakeEvaluator::Question;
+
+/// A search of a made-up world.
+struct Game {
+  explicit Game(const FakeWorld& of, SearchOptions options = {})
+      : world(of), evaluator(world), search(world.input(), std::move(options), evaluator, observer) {}
+
+  const FakeWorld world;
+  FakeEvaluator evaluator;
+  SearchObserver observer;
+  Search search;
+};
+
+/// Options 0 and 2 save most. Option 2 is refused: it loses two steps.
+FakeWorld world_of_a_loss() {
+  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget - 1),
+                                 share_of(2, 0, 40, 0.8, kTarget + 1), share_of(2, 0, 30, 0.7, kTarget + 1),
+                                 share_of(2, 0, 20, 0.6, kTarget + 2)});
+  world.options[2].test_shift = -2 / kSteps;
+  return world;
+}
+
+TEST(SearchVerdicts, ALossIsDemandedOfTheReceiversOtherShares) {
+  Game game(world_of_a_loss());
+  const SearchResult first = game.search.run();
+  EXPECT_THAT(kinds(first), ElementsAre(Kind::kChosenLargestSaving, Kind::kBelow, Kind::kChosenLargestSaving,
+                                        Kind::kReceiverTakesAnother, Kind::kReceiverTakesAnother));
+  game.search.refuse(2, (kTarget - 1) / kSteps);
+  const SearchResult second = game.search.run();
+  EXPECT_THAT(kinds(second), ElementsAre(Kind::kChosenLargestSaving, Kind::kBelow, Kind::kRefused, Kind::kLikelyRefused,
+                                         Kind::kChosenLargestSaving));
+  const Reason& reason = second.records[3].reason;
+  EXPECT_EQ(reason.fidelity, (kTarget + 1) / kSteps);
+  EXPECT_EQ(reason.target, kTarget / kSteps);
+  EXPECT_EQ(reason.loss, 2 / kSteps);
+}
+
+TEST(SearchVerdicts, ALossTakesOutWhatWasMeasuredBefore) {
+  // Model 2 gives nothing while option 1 stands; option 2 was measured and would come next.
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.5, kTarget + 1), share_of(1, 0, 20, 0.95, kTarget + 1),
+                                 share_of(1, 0, 10, 0.4, kTarget + 2)});
+  Game game(world);
+  (void)game.search.run();
+  ASSERT_THAT(game.evaluator.asked, ElementsAre(Question{{1}}, Question{{0}}));
+  game.search.refuse(1, (kTarget - 1) / kSteps);
+  EXPECT_THAT(kinds(game.search.run()), ElementsAre(Kind::kRefused, Kind::kLikelyRefused, Kind::kChosenLargestSaving));
+  EXPECT_EQ(game.evaluator.asked.size(), 3);
+}
+
+TEST(SearchVerdicts, TheLargestLossCounts) {
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(1, 0, 20, 0.8, kTarget + 2),
+                                 share_of(1, 0, 10, 0.7, kTarget + 3), share_of(1, 0, 5, 0.6, kTarget + 4)});
+  Game game(world);
+  (void)game.search.run();
+  game.search.refuse(1, (kTarget - 1) / kSteps);  // two steps
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 1));
+  game.search.refuse(1, (kTarget - 2) / kSteps);  // four
+  EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 3));
+  game.search.refuse(1, (kTarget - 1) / kSteps);  // five
+  EXPECT_THAT(game.search.run().shares, IsEmpty());
+}
+
+TEST(SearchVerdicts, NoLossDemandsMoreThanAllFidelity) {
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(1, 0, 20, 0.8, kTarget + 4)});
+  Game game(world);
+  (void)game.search.run();
+  game.search.refuse(1, (kTarget - 20) / kSteps);
+  EXPECT_THAT(kinds(game.search.run()), ElementsAre(Kind::kRefused, Kind::kChosenLargestSaving));
+}
+
+TEST(SearchVerdicts, TheLowerEndHasToCoverTheLoss) {
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(1, 0, 20, 0.8, kTarget + 4),
+                                 share_of(1, 0, 10, 0.7, kTarget + 4)});
+  world.options[1].low = (kTarget + 1) / kSteps;
+  world.options[2].low = (kTarget + 2) / kSteps;
+  Game game(world);
+  (void)game.search.run();
+  game.search.refuse(1, (kTarget - 1) / kSteps);
+  const SearchResult found = game.search.run();
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kLikelyRefused, Kind::kChosenLargestSaving));
+  EXPECT_EQ(found.records[1].reason.low, (kTarget + 1) / kSteps);
+}
+
+TEST(SearchVerdicts, ACompleteFitMayCoverTheLoss) {
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(1, 0, 20, 0.8, kTarget + 1)});
+  world.max_gain = 1 / kSteps;
+  Game game(world);
+  (void)game.search.run();
+  game.search.refuse(1, (kTarget - 1) / kSteps);
+  EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 1));
+  game.search.complete();
+  const SearchResult found = game.search.run();
+  EXPECT_THAT(found.shares, IsEmpty());
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kLikelyRefused));
+}
+
+TEST(SearchVerdicts, AShareBehindAnotherOneHasToCoverTheLossToo) {
+  // On the share of model 1, option 1 keeps a step less than alone.
+  FakeWorld world = world_of(
+      3, {share_of(1, 0, 50, 0.9, kTarget), share_of(2, 1, 30, 0.8, kTarget + 2), share_of(2, 0, 40, 0.9, kTarget)});
+  world.penalties[{0, 1}] = 1 / kSteps;
+  Game game(world);
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 2));
+  game.search.refuse(2, (kTarget - 2) / kSteps);
+  const SearchResult found = game.search.run();
+  EXPECT_THAT(taken_of(game.world, found), ElementsAre(-1, 0, -1));
+  EXPECT_EQ(found.records[1].reason.kind, Kind::kLikelyRefused);
+  EXPECT_THAT(found.records[1].reason.models, ElementsAre(1));
+}
+
+TEST(SearchVerdicts, TheSafestChoiceIsTheAcceptedPartOfARefusedOne) {
+  Game game(world_of_a_loss());
+  (void)game.search.run();
+  game.search.accept(1);
+  game.search.refuse(2, (kTarget - 1) / kSteps);
+  const std::size_t asked = game.evaluator.asked.size();
+  EXPECT_THAT(taken_of(game.world, game.search.safest()), ElementsAre(-1, 0, -1));
+  EXPECT_EQ(game.evaluator.asked.size(), asked);
+}
+
+TEST(SearchVerdicts, WithoutAnAcceptedShareTheSafestChoiceIsEmpty) {
+  Game game(world_of_a_loss());
+  (void)game.search.run();
+  EXPECT_THAT(game.search.safest().shares, IsEmpty());
+}
+
+TEST(SearchVerdicts, AnAcceptedShareThatIsRefusedLaterIsNotSafe) {
+  Game game(world_of_a_loss());
+  (void)game.search.run();
+  game.search.accept(1);
+  game.search.accept(2);
+  game.search.refuse(1, (kTarget - 1) / kSteps);
+  EXPECT_THAT(taken_of(game.world, game.search.safest()), ElementsAre(-1, -1, 2));
+  game.search.refuse(2, (kTarget - 1) / kSteps);  // of the safest choice
+  EXPECT_THAT(game.search.safest().shares, IsEmpty());
+}
+
+TEST(SearchVerdicts, AShareIsSafeOnlyBesideTheDonorsWithWhichItWasAccepted) {
+  const FakeWorld world = world_of(3, {share_of(1, 0, 50, 0.9, kTarget), share_of(2, 1, 30, 0.8, kTarget)});
+  Game game(world);
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 1));
+  game.search.accept(2);
+  EXPECT_THAT(game.search.safest().shares, IsEmpty());
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 1));
+  game.search.accept(1);
+  EXPECT_THAT(taken_of(game.world, game.search.safest()), ElementsAre(-1, 0, 1));
+}
+
+TEST(SearchVerdicts, ACompleteFitHasToBeAcceptedAgain) {
+  FakeWorld world = world_of(2, {share_of(1, 0, 50, 0.9, kTarget)});
+  world.max_gain = 1 / kSteps;
+  Game game(world);
+  (void)game.search.run();
+  game.search.accept(1);
+  EXPECT_EQ(game.search.safest().shares.size(), 1);
+  game.search.complete();
+  EXPECT_THAT(game.search.safest().shares, IsEmpty());
+  (void)game.search.run();
+  game.search.accept(1);
+  EXPECT_EQ(game.search.safest().shares.size(), 1);
+}
+
+TEST(SearchVerdicts, ALossOfAnotherShareLeavesAnAcceptedOne) {
+  // Options 0 and 1 save more than option 2, which takes what option 1 does not compute.
+  FakeWorld world = world_of(3, {share_of(1, 0, 20, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget),
+                                 share_of(1, 2, 40, 0.9, kTarget + 1)});
+  world.options[1].option.unavailable = {0};
+  Game game(world);
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 1));
+  game.search.accept(1);
+  game.search.refuse(2, (kTarget - 1) / kSteps);
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 2, -1));
+  game.search.refuse(1, (kTarget - 1) / kSteps);
+  EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, -1));
+}
+
+TEST(SearchVerdicts, TheSafestChoiceMayFitIntoTheBudget) {
+  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 2), share_of(2, 0, 30, 0.95, kTarget + 3)});
+  SearchOptions options;
+  options.bytes_to_save = 60;
+  Game game(world, options);
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 1));
+  game.search.accept(1);
+  game.search.accept(2);
+  EXPECT_THAT(kinds(game.search.safest()), Each(Kind::kChosenBestFidelity));
+}
+
+TEST(SearchVerdicts, TheSafestChoiceSavesWhatItCanWhereNoneFitsIntoTheBudget) {
+  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 2), share_of(2, 0, 30, 0.95, kTarget + 3)});
+  SearchOptions options;
+  options.bytes_to_save = 60;
+  Game game(world, options);
+  (void)game.search.run();
+  game.search.accept(1);
+  game.search.refuse(2, (kTarget - 1) / kSteps);
+  EXPECT_THAT(kinds(game.search.safest()), ElementsAre(Kind::kChosenLargestSaving, Kind::kRefused));
+}
+
+/// Plays a search as a plan does: at most three looks at the test frames, then the safest choice.
+class Player {
+ public:
+  Player(const FakeWorld& world, SearchOptions options) : game(world, std::move(options)) {}
+
+  SearchResult play() {
+    for (looks = 0; looks < 3;) {
+      const SearchResult found = game.search.run();
+      ++looks;
+      const bool refused = judge(found);
+      const bool complete = std::all_of(found.shares.begin(), found.shares.end(),
+                                        [](const SelectedShare& share) { return share.max_gain == 0; });
+      if (!refused && complete) break;
+      if (!refused) game.search.complete();
+    }
+    return game.search.safest();
+  }
+
+  Game game;
+  int looks = 0;
+  std::map<ModelIndex, int> refusals;
+  std::set<std::pair<int, std::vector<int>>> accepted;  // an option, and the part of the choice that it depends on
+  std::set<FittedShareId> accepted_shares;
+
+ private:
+  bool judge(const SearchResult& found) {
+    bool refused = false;
+    const std::vector<int> taken = taken_of(game.world, found);
+    for (const SelectedShare& share : found.shares) {
+      const ModelIndex receiver = found.records[share.record].candidate.cut.receiver;
+      const double fidelity = game.evaluator.test_fidelity(share.share), target = game.world.targets[receiver];
+      if (fidelity >= target) {
+        game.search.accept(receiver);
+        accepted.insert({taken[receiver], test::chain_part(game.world, taken, taken[receiver])});
+        accepted_shares.insert(share.share);
+      } else if (fidelity < target - share.max_gain) {
+        game.search.refuse(receiver, fidelity);
+        ++refusals[receiver];
+        refused = true;
+      }
+    }
+    return refused;
+  }
+};
+
+/// A choice's saving, and its worst fidelity on the selection frames.
+struct Worth {
+  std::int64_t saving = 0;
+  double worst_fidelity = 1;
+};
+Worth worth_of(const FakeWorld& world, const std::vector<int>& taken) {
+  const test::BruteForce oracle(world, std::nullopt);
+  Worth worth{.saving = oracle.saving(taken)};
+  for (const int option : taken) {
+    if (option >= 0)
+      worth.worst_fidelity = std::min(worth.worst_fidelity, oracle.fidelity(taken, static_cast<std::size_t>(option)));
+  }
+  return worth;
+}
+
+void expect_best_of_the_accepted(const Player& player, const SearchOptions& options, const SearchResult& found) {
+  const FakeWorld& world = player.game.world;
+  const Worth worth = worth_of(world, taken_of(world, found));
+  std::int64_t largest = 0;
+  std::optional<double> best_fidelity;  // of those that fit
+  test::each_allowed(world, [&](const std::vector<int>& taken) {
+    const bool accepted = std::all_of(taken.begin(), taken.end(), [&](int option) {
+      return option < 0 || player.accepted.count({option, test::chain_part(world, taken, option)}) > 0;
+    });
+    if (!accepted) return;
+    const Worth one = worth_of(world, taken);
+    largest = std::max(largest, one.saving);
+    if (options.bytes_to_save && one.saving >= *options.bytes_to_save)
+      best_fidelity = std::max(best_fidelity.value_or(0), one.worst_fidelity);
+  });
+  if (best_fidelity) {
+    EXPECT_GE(worth.saving, *options.bytes_to_save);
+    EXPECT_EQ(worth.worst_fidelity, *best_fidelity);
+  } else {
+    EXPECT_EQ(worth.saving, largest);
+  }
+}
+
+void expect_only_accepted(const Player& player, const SearchResult& found) {
+  const FakeWorld& world = player.game.world;
+  const auto has_evidence = [&](std::size_t option) {
+    return world.evidence.empty() || world.evidence[world.options[option].option.receiver].is_enough();
+  };
+  EXPECT_LE(player.looks, 3);
+  for (const SelectedShare& share : found.shares) {
+    const std::size_t option = test::option_of(found.records[share.record].candidate);
+    EXPECT_TRUE(player.accepted_shares.count(share.share) > 0) << "option " << option;
+    EXPECT_GE(player.game.evaluator.test_fidelity(share.share), world.target(option));
+    EXPECT_TRUE(has_evidence(option));
+  }
+  for (const Question& question : player.game.evaluator.asked) EXPECT_TRUE(has_evidence(question.chain.back()));
+  for (const auto& together : player.game.evaluator.prepared_together) {
+    for (const std::size_t option : together) EXPECT_TRUE(has_evidence(option));
+  }
+}
+
+/// @return shares of all results
+std::size_t play_random_worlds(unsigned seed, const Difficulties& with) {
+  std::mt19937 random(seed);
+  std::size_t shares = 0;
+  for (int round = 0; round < 200 && !testing::Test::HasFailure(); ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    const FakeWorld world = test::random_world(random, with);
+    SearchOptions options;
+    if (round % 3 == 0) options.bytes_to_save = 1 + round % 40;
+    Player player(world, options);
+    const SearchResult found = player.play();
+    expect_only_accepted(player, found);
+    if (!with.noise) expect_best_of_the_accepted(player, options, found);  // no complete fit replaces an accepted share
+    // Where all shares of a receiver lose equally, one refusal tells it all.
+    for (const auto& [receiver, times] : player.refusals) EXPECT_TRUE(with.test_noise || times <= 1) << receiver;
+    shares += found.shares.size();
+  }
+  return shares;
+}
+
+TEST(SearchVerdicts, InRandomWorldsOneRefusalTellsWhatAReceiverLoses) {
+  EXPECT_GT(play_random_worlds(21, {.test_frames = true}), 100);
+}
+
+TEST(SearchVerdicts, InRandomWorldsTheSafestChoiceIsTheBestOfTheAccepted) {
+  EXPECT_GT(play_random_worlds(22, {.penalties = true, .test_frames = true, .test_noise = true, .evidence = true}),
+            100);
+}
+
+TEST(SearchVerdicts, InRandomWorldsEveryShareIsAcceptedThoughFitsAreCompletedInBetween) {
+  EXPECT_GT(play_random_worlds(
+                23, {.penalties = true, .noise = true, .test_frames = true, .test_noise = true, .evidence = true}),
+            50);
+}
+
+}  // namespace
+}  // namespace repsim::planner
