@@ -87,7 +87,7 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
       }
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
-    result.fidelity = agreement.fidelity();
+    result.fidelity = agreement.fidelity().value_or(1);
   }
   progress.end();
   return result;
