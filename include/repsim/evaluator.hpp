@@ -18,7 +18,8 @@ struct Measurement {
   FittedShareId share = 0;
   Savings savings;      ///< the candidate's, less what its corrections add
   double fidelity = 0;  ///< of the receiver, 0..1, on the evaluator's frames; see is_measured
-  /// Lower end of the bootstrap interval of `fidelity`; set if and only if the settings ask for one.
+  /// What the frames support: `fidelity`, or less where few detections speak for it (JudgingRule::supported()).
+  /// Nothing: the fidelity itself counts.
   std::optional<double> low;
   /// Fidelity that a complete fit may add at most; 0: the share is fitted completely.
   double max_gain = 0;

@@ -115,10 +115,13 @@ class Search {
   void complete();
 
   /// The share of this receiver, of those that run() or safest() returned last, keeps only `fidelity` on the test
-  /// frames: below its target. The search goes on without it. From then on every share of the receiver has to keep what
-  /// this one lost between the selection frames and the test frames on top of its target, at most 1 in all. Shares that
-  /// were measured and do not keep that much are out, except accepted ones.
-  void refuse(ModelIndex receiver, double fidelity);
+  /// frames, or too little speaks for it there. The search goes on without it. From then on every share of the receiver
+  /// has to keep more than its target on the selection frames: its errors are taken to grow on the test frames as those
+  /// of this share did. Shares that were measured and do not keep that much are out, except accepted ones.
+  /// @param detections  of the original on the test frames; 0: raw outputs
+  /// @param supported  JudgingRule::supported() there
+  void refuse(ModelIndex receiver, double fidelity, std::int64_t detections = 0,
+              std::optional<double> supported = std::nullopt);
 
   /// The share of this receiver, of those that run() or safest() returned last, keeps its target on the test frames. It
   /// stays accepted until it is refused or fitted completely.

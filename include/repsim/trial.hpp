@@ -18,6 +18,7 @@
 #include "repsim/fit/fitting.hpp"
 #include "repsim/fit/screening.hpp"
 #include "repsim/graph.hpp"
+#include "repsim/judgement.hpp"
 #include "repsim/merged_pass.hpp"
 #include "repsim/session.hpp"
 #include "repsim/verify.hpp"
@@ -70,6 +71,9 @@ struct Agreement {
   bool is_raw = false;             ///< raw outputs: there are no detections
 };
 
+/// What a rule judges.
+[[nodiscard]] planner::Judged judged(const Agreement& agreement);
+
 struct MeasuringOptions {
   double confidence = 0;       ///< of the bootstrap interval, in [0, 1); 0: no interval
   std::uint64_t seed = 0;      ///< of the bootstrap
@@ -88,11 +92,7 @@ class Measurer {
 
   /// Agreement of one receiver in the merged graph of these shares.
   /// @throws Error{kInput} where the merged graph cannot be computed; Error{kInterrupted}
-  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices) {
-    return agreement(receiver, splices, options_.confidence);
-  }
-  /// @param confidence  of the bootstrap interval, in [0, 1); 0: no interval
-  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices, double confidence);
+  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices);
 
   /// Fidelity of one receiver in that graph, and its detections.
   [[nodiscard]] verify::Measured measure(ModelIndex receiver, std::span<const graph::Splice> splices);
@@ -183,9 +183,13 @@ class Fitter {
 /// Fits and measures the candidates of a search, and keeps the shares that it fitted.
 class Evaluator : public planner::Evaluator {
  public:
+  /// The number of an agreement that has to reach the receiver's target.
+  using Supported = std::function<double(ModelIndex receiver, const Agreement& agreement)>;
+
   /// @param targets  fidelity that each model has to keep, 0..1
+  /// @param supported  empty: Agreement::low
   /// Fitter and measurer outlive the object.
-  Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets);
+  Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets, Supported supported = {});
 
   /// Fits without corrections first. If that misses the target, fits corrections with the smallest rank of 4, 8, 16,
   /// ... that reaches it, else with the rank that agrees best. Fits no corrections that leave no saving.
@@ -207,6 +211,7 @@ class Evaluator : public planner::Evaluator {
   struct Result {
     FittedShare share;
     Agreement agreement;
+    double supported = 0;
   };
   [[nodiscard]] Result measured(const Attempt& attempt, FittedShare share);
   [[nodiscard]] std::vector<graph::Splice> splices(std::span<const planner::FittedShareId> ids) const;
@@ -216,6 +221,7 @@ class Evaluator : public planner::Evaluator {
   Fitter& fitter_;
   Measurer& measurer_;
   const std::vector<double> targets_;
+  const Supported supported_;
   std::deque<FittedShare> shares_;
 };
 

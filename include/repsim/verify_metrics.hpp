@@ -24,8 +24,15 @@ inline constexpr double kMatchIou = 0.5;  ///< AP50
 
 /// Suppresses the detections of one frame: drops scores below kMinScore, then keeps the 300 best per class (ties by
 /// order), then applies NMS at IoU 0.45 within the class. The result is sorted by label, then score. Scores that are
-/// NaN are dropped; a box that is not finite overlaps nothing.
+/// NaN are dropped; a box without area, or one that is not finite, overlaps nothing and stays.
 [[nodiscard]] Detections suppress(const Detections& raw);
+
+/// Whether all corners are finite, x1 < x2 and y1 < y2. Only such boxes can match a target.
+[[nodiscard]] bool has_area(const Detection& detection);
+
+/// Removes the boxes without area (has_area()) and keeps the order of the others.
+/// @return how many of the removed boxes have a score of at least kMinScore; suppress() drops the others anyway
+std::int64_t drop_boxes_without_area(Detections& detections);
 
 /// The boxes that detections of one frame are matched with.
 struct Target {
@@ -105,6 +112,37 @@ inline constexpr int kDraws = 1000;  ///< default number of a bootstrap's resamp
 [[nodiscard]] Interval bootstrap_interval(std::span<const Detections> found, std::span<const Target> targets,
                                           double confidence = 0.9, int draws = kDraws, std::uint64_t seed = 0);
 
+/// What a merged model keeps of its original's detections, in numbers of boxes.
+struct DetectionFigures {
+  /// What went wrong in one frame.
+  struct Frame {
+    std::int64_t position = 0;  ///< index in the frames that were given
+    std::int64_t missed = 0, false_alarms = 0;
+  };
+  std::int64_t own = 0;           ///< sure targets
+  std::int64_t kept = 0;          ///< sure targets that a detection matches; own - kept are missed
+  std::int64_t false_alarms = 0;  ///< detections that meet neither a free target nor an ignored one
+  std::vector<Frame> worst;       ///< most missed + false alarms first, ties by position; none without either
+};
+
+/// Counts the detections of score >= threshold, matched with targets as average_precision() matches them.
+/// @param found  per frame, after suppress()
+/// @param targets  per frame
+/// @param worst_frames  length of DetectionFigures::worst, at most
+/// @throws Error{kInternal} when the sizes differ
+[[nodiscard]] DetectionFigures detection_figures(std::span<const Detections> found, std::span<const Target> targets,
+                                                 double threshold, std::size_t worst_frames = 8);
+
+/// The number of moments of a video at which there is something to find: as many frames with sure targets as can be
+/// chosen with at least `gap` frames of the video from one to the next. Neighbouring frames show nearly one picture,
+/// so many frames may be few moments.
+/// @param targets  per frame
+/// @param frames  index of each frame in the video, in any order
+/// @param gap  at least 1; less counts as 1
+/// @throws Error{kInternal} when the sizes differ
+[[nodiscard]] std::int64_t moments(std::span<const Target> targets, std::span<const std::int64_t> frames,
+                                   std::int64_t gap);
+
 /// Targets from an original's own detections: sure where the score is at least `threshold`, ignored where it is at
 /// least threshold/5 and below `threshold`.
 /// @param own  per frame, after suppress()
@@ -127,26 +165,70 @@ struct Truth {
 /// Per frame the detections of one label.
 [[nodiscard]] std::vector<Detections> only_label(std::span<const Detections> found, std::int64_t label);
 
-/// Fidelity of raw outputs (format tensor), from values that come in pieces of any size: 1 - |merged-own|^2 /
-/// |own-mean|^2, pooled over outputs, each output scaled to unit variance, at least 0. A value that is not finite is
-/// left out if both models return it; if they differ in it, the fidelity is 0.
+/// Whether an output tensor takes part in TensorAgreement::fidelity().
+enum class Compared {
+  kYes,
+  kConstant,  ///< no: the original always returns one value there, and the merged model returns it, too
+  kEmpty,     ///< no: no value, or none that is finite, and the merged model agrees
+};
+
+/// Fidelity of raw outputs (format tensor), from values that come in pieces of any size: 1 - error / variance, pooled
+/// over outputs, at least 0.
+/// - A floating output adds its squared error, scaled to unit variance of the original's values: |merged-own|^2 /
+///   |own-mean|^2 if it is the only one. A value that is not finite is left out if both models return it (NaN equals
+///   NaN); if only one does, the fidelity is 0.
+/// - An integer output, compared by equality, adds the number of values that differ.
+/// - Each output has as much weight as it has values. An output that is constant in the original counts with fidelity 0
+///   for all of its values if the merged model's differs anywhere, and does not count otherwise.
 class TensorAgreement {
  public:
-  /// Adds values of one output tensor.
+  /// Adds values of one floating output tensor. Complex values come as pairs of floats, the real part first.
   /// @param output  which output tensor of the model, from 0
-  /// @throws Error{kInternal} when the sizes of own and merged differ
+  /// @throws Error{kInternal} when the sizes of own and merged differ, or add_exact() has added to this output
   void add(std::size_t output, std::span<const float> own, std::span<const float> merged);
-  /// The fidelity of all values that were added. 1 when all outputs agree exactly, also when they are constant. A
-  /// constant output of the original counts with fidelity 0 if the merged model's differs, and does not count
-  /// otherwise.
-  [[nodiscard]] double fidelity() const;
+  /// Adds values of one integer or bool output tensor. Numbers such as labels have no distance.
+  /// @param output  which output tensor of the model, from 0
+  /// @throws Error{kInternal} when the sizes of own and merged differ, or add() has added to this output
+  void add_exact(std::size_t output, std::span<const std::int64_t> own, std::span<const std::int64_t> merged);
+  /// Ends a frame for interval(): values that are added from now on belong to the next one. Frames without values do
+  /// not count, so a call before each frame does as well as one after it.
+  void next_frame();
+
+  /// The fidelity of all values that were added; nothing if no output counts, since nothing was compared then.
+  [[nodiscard]] std::optional<double> fidelity() const;
+  /// Per output, from 0. Outputs to which nothing was added are kEmpty.
+  [[nodiscard]] std::vector<Compared> outputs() const;
+  /// The central interval of fidelity() by a circular block bootstrap over frames, expanded as in
+  /// bootstrap_interval(). Variances, and which outputs are constant, stay those of all frames. Without a second frame
+  /// or draws both ends are the fidelity; both are 0 where fidelity() is nothing.
+  [[nodiscard]] Interval interval(double confidence = 0.9, int draws = kDraws, std::uint64_t seed = 0) const;
 
  private:
-  struct OutputAgreement {
-    std::int64_t count = 0;
-    double mean = 0, squares = 0, error = 0;  ///< running mean, sum of squared deviations (Welford/Chan), squared error
+  struct FrameSums {
+    std::int64_t count = 0;  ///< values that are finite in both models
+    double error = 0;        ///< squared, or the number of values that differ
+    bool broken = false;     ///< a value is not finite in one model and another in the other
   };
-  std::vector<OutputAgreement> outputs_;
+  struct OutputSums {
+    std::vector<FrameSums> frames;
+    bool floating = false, exact = false;  ///< which of the two has been added to
+    std::int64_t count = 0;
+    double mean = 0, squares = 0;  ///< floating: running mean and sum of squared deviations (Welford/Chan)
+    std::int64_t first = 0;        ///< exact
+    bool varies = false;           ///< exact: a value of the original is not `first`
+  };
+  struct Tally {
+    double error = 0, values = 0;  ///< error in units of the variance, and values that count
+    bool broken = false;
+  };
+  OutputSums& sums_of(std::size_t output, std::size_t own, std::size_t merged);
+  static Compared compared(const OutputSums& sums);
+  static std::optional<double> fidelity_of(const Tally& tally);
+  [[nodiscard]] std::vector<Tally> tallies() const;
+
+  std::vector<OutputSums> outputs_;
+  std::size_t frame_ = 0;
+  bool frame_has_values_ = false;
 };
 
 }  // namespace repsim::verify

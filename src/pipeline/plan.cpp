@@ -109,12 +109,14 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   planner::SearchOptions options =
       candidates::search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
+  const Judging judging = judging_of(settings, session);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
-  trial::Measurer selection(session, inputs.holdout.selection, {settings.confidence, settings.seed, kept, {}},
+  trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
                             progress);
   // Few shares come as far as the test frames.
-  trial::Measurer test(session, inputs.holdout.test, {0, settings.seed, kept / 4, check.originals}, progress);
+  trial::Measurer test(session, inputs.holdout.test,
+                       {judging.rule.interval(), settings.seed, kept / 4, check.originals}, progress);
   const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
     return candidates::offered_auxiliary_inputs(settings, session, inputs.signatures, attachment, donor_splices);
   };
@@ -127,14 +129,15 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
   const std::vector<double> targets = input.targets;
   input.evidence = evidence_of(inputs.evidence);
-  trial::Evaluator evaluator(fitter, selection, targets);
+  trial::Evaluator evaluator(fitter, selection, targets, [&](ModelIndex receiver, const trial::Agreement& agreement) {
+    return judging.rule.supported(trial::judged(agreement), judging.accepted[receiver]);
+  });
   SearchLog log(settings, session);
   planner::Search search(std::move(input), options, evaluator, log);
   progress.begin("choose", 0);
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
   log.chosen_by_prediction(count, predicted);
-  const Judging judging = judging_of(settings, session);
   return search_until_it_holds({session, targets, judging, search, evaluator, test, check, watch, progress});
 }
 

@@ -80,9 +80,7 @@ class PlanLoop {
     for (std::size_t i = 0; i < planned_.shares.size(); ++i) {
       if (accepted_.count(ids_[i]) > 0) continue;
       const ModelIndex receiver = planned_.shares[i].attachment.cut.receiver;
-      const trial::Agreement found =
-          input_.test.agreement(receiver, splices, input_.rule.rule.interval(planned_.judgements));
-      const planner::Judged judged{found.fidelity, found.low, found.detections, found.is_raw, false};
+      const planner::Judged judged = trial::judged(input_.test.agreement(receiver, splices));
       if (holds(receiver, judged)) {
         accepted_.insert(ids_[i]);
         input_.search.accept(receiver);
@@ -136,11 +134,12 @@ class PlanLoop {
   }
 
   void refuse(ModelIndex receiver, const planner::Judged& judged) {
-    const double target = input_.targets[receiver], fidelity = judged.fidelity.value_or(0);
+    const double fidelity = judged.fidelity.value_or(0);
+    const double supported = input_.rule.rule.supported(judged, input_.rule.accepted[receiver]);
     log::info(input_.session.models[receiver].name() + " keeps " + fixed3(fidelity) +
-              (fidelity < target ? " only" : ", but surely only " + fixed3(judged.low)) +
-              " on the frames that judge: searching on");
-    input_.search.refuse(receiver, fidelity);
+              (supported < fidelity ? " (the frames support " + fixed3(supported) + ")" : "") +
+              " on the frames that judge, not " + fixed3(input_.targets[receiver]) + ": searching on");
+    input_.search.refuse(receiver, fidelity, judged.detections, supported);
   }
 
   const PlanLoopInput& input_;

@@ -244,7 +244,8 @@ void Search::note(const Chain& chain, const Measurement& measurement, Trial& tri
 /// decides.
 bool Search::holds(const Chain& chain, const Trial& trial) const {
   if (!trial.compared) return trial.candidate.r2 >= target(chain.back());
-  return trial.lower() >= demanded(chain.back()) - trial.max_gain;
+  const double gain = trial.max_gain;
+  return trial.fidelity >= demanded(chain.back()) - gain && trial.lower() >= target(chain.back()) - gain;
 }
 
 Reason Search::reason_of_trial(const Chain& chain, const Trial& trial) const {
@@ -259,7 +260,8 @@ Reason Search::reason_of_trial(const Chain& chain, const Trial& trial) const {
   reason.fidelity = trial.fidelity;
   reason.low = trial.low;
   if (trial.holds) {
-    reason.kind = trial.lower() >= demanded(option) ? Kind::kHolds : Kind::kNear;
+    const bool reaches = trial.fidelity >= demanded(option) && trial.lower() >= target(option);
+    reason.kind = reaches ? Kind::kHolds : Kind::kNear;
   } else {
     reason.kind = trial.lower() >= target(option) - trial.max_gain ? Kind::kLikelyRefused : Kind::kBelow;
   }

@@ -7,15 +7,34 @@
 
 namespace repsim::planner {
 
-void Search::refuse(ModelIndex receiver, double fidelity) {
+namespace {
+
+/// What the fidelity on the selection frames has to exceed the target by, after a share kept `selection` there and
+/// `test` on the test frames. Errors are taken to grow from the one to the other as those of this share did: a
+/// difference near 1 would ask for more than 1. One detection more on both sides keeps few detections from deciding
+/// much. @param detections  on the test frames; 0: raw outputs, of which the difference is taken
+double learnt_loss(double selection, double test, double target, std::int64_t detections) {
+  if (detections == 0) return selection - test;
+  const double one = 1 / static_cast<double>(detections);
+  const double ratio = (1 - selection + one) / (1 - test + one);
+  return (1 - target) * (1 - std::min(1.0, ratio));
+}
+
+}  // namespace
+
+void Search::refuse(ModelIndex receiver, double fidelity, std::int64_t detections, std::optional<double> supported) {
   const Chain chain = returned_chain(receiver);
   Trial& trial = trials_.at(chain);
-  if (trial.compared) loss_[receiver] = std::max(loss_[receiver], trial.fidelity - fidelity);
+  if (trial.compared) {
+    const double loss = learnt_loss(trial.fidelity, fidelity, target(chain.back()), detections);
+    loss_[receiver] = std::max(loss_[receiver], loss);
+  }
   trial.holds = trial.accepted = false;
   trial.fidelity = fidelity;
   CandidateRecord& record = records_[trial.record];
   record.measured_fidelity = fidelity;
-  record.reason = {.kind = Reason::Kind::kRefused, .fidelity = fidelity, .target = target(chain.back())};
+  record.reason = {
+      .kind = Reason::Kind::kRefused, .fidelity = fidelity, .low = supported, .target = target(chain.back())};
   drop(chain);
   drop_likely_refused(receiver);
   best_ = {};  // without the share, what else it has is found again without a measurement

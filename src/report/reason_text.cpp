@@ -29,7 +29,7 @@ std::string not_measured_text(const planner::Reason& reason, const std::string& 
 
 std::string measured_text(const planner::Reason& reason) {
   std::string text = fixed3(reason.fidelity);
-  if (reason.low) text += " (lower end " + fixed3(*reason.low) + ")";
+  if (reason.low && *reason.low < reason.fidelity) text += " (its frames support " + fixed3(*reason.low) + ")";
   return text;
 }
 
@@ -66,8 +66,7 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
     case Kind::kNotMeasured:
       return not_measured_text(reason, receiver, taking_donors_text(reason, model_names));
     case Kind::kRefused:
-      return "fidelity " + fixed3(reason.fidelity) + " of the written bundle on " + kJudgingFrames + " is below " +
-             fixed3(reason.target);
+      return "fidelity " + measured_text(reason) + " on " + kJudgingFrames + " is below " + fixed3(reason.target);
     case Kind::kLikelyRefused:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
              " leaves too little: " + kJudgingFrames + " showed " + fixed3(reason.loss) + " less for " + receiver;

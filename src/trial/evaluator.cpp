@@ -24,18 +24,18 @@ std::string described(const session::Session& session, const fit::Attachment& at
 }
 
 /// Corrections are tried while the best fit misses the target by no more than they may add.
-bool corrections_may_help(const Agreement& best, double target) {
-  return best.low < target && best.low >= target - kMaxGainOfCorrections;
+bool corrections_may_help(double supported, double target) {
+  return supported < target && supported >= target - kMaxGainOfCorrections;
 }
 
-bool auxiliary_inputs_may_help(const Agreement& best, double target) {
-  return best.low < target && best.low >= target - kMaxGainOfAuxiliaryInputs;
+bool auxiliary_inputs_may_help(double supported, double target) {
+  return supported < target && supported >= target - kMaxGainOfAuxiliaryInputs;
 }
 
 }  // namespace
 
-Evaluator::Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets)
-    : fitter_(fitter), measurer_(measurer), targets_(std::move(targets)) {}
+Evaluator::Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets, Supported supported)
+    : fitter_(fitter), measurer_(measurer), targets_(std::move(targets)), supported_(std::move(supported)) {}
 
 planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
                                         std::span<const planner::FittedShareId> donor_shares,
@@ -45,22 +45,22 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
   const double target = targets_[candidate.cut.receiver];
   Result best = measured(attempt, attempt.fit(attempt.attach(0)));
   std::map<int, FittedShare> corrected;
-  for (int rank = kMinRank; rank <= fitter_.options().max_rank && corrections_may_help(best.agreement, target);
+  for (int rank = kMinRank; rank <= fitter_.options().max_rank && corrections_may_help(best.supported, target);
        rank *= 2) {
     const AttachedCandidate attached = attempt.attach(rank);
     if (attached.attachment.rank != rank || !attempt.saves(attached)) break;
     if (!worth_fitting(attached.savings)) {
-      if (best.agreement.low >= target - best.share.max_gain) break;  // it may hold as it is
-      planner::Measurement measurement = measurement_of(best);        // a deferred share is not kept
+      if (best.supported >= target - best.share.max_gain) break;  // it may hold as it is
+      planner::Measurement measurement = measurement_of(best);    // a deferred share is not kept
       measurement.deferred_savings = attached.savings;
       return measurement;
     }
     if (corrected.empty()) corrected = attempt.fit_all_ranks();
     Result result = measured(attempt, std::move(corrected.at(rank)));
-    if (result.agreement.low > best.agreement.low) best = std::move(result);
+    if (result.supported > best.supported) best = std::move(result);
   }
   const bool reads_auxiliary_inputs = best.share.attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0;
-  if (reads_auxiliary_inputs && best.agreement.low < target)
+  if (reads_auxiliary_inputs && best.supported < target)
     best.share.max_gain = std::max(best.share.max_gain, kMaxGainOfAuxiliaryInputs);
   return keep(std::move(best));
 }
@@ -73,11 +73,11 @@ planner::Measurement Evaluator::complete(planner::FittedShareId id,
   Result best = measured(attempt, attempt.fit({tried.attachment, tried.savings}));
   const fit::Attachment& attachment = best.share.attachment;
   if (attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0 &&
-      auxiliary_inputs_may_help(best.agreement, target)) {
+      auxiliary_inputs_may_help(best.supported, target)) {
     AttachedCandidate more = attempt.attach(attachment.rank, attempt.auxiliary_inputs_for(attachment));
     if (!more.attachment.auxiliary_inputs.empty() && attempt.saves(more)) {
       Result result = measured(attempt, attempt.fit(std::move(more)));
-      if (result.agreement.low > best.agreement.low) best = std::move(result);
+      if (result.supported > best.supported) best = std::move(result);
     }
   }
   return keep(std::move(best));
@@ -98,7 +98,9 @@ Evaluator::Result Evaluator::measured(const Attempt& attempt, FittedShare share)
              (agreement.fidelity ? fixed3(*agreement.fidelity) : "not measured") + ", R2 " +
              fixed3(1 - share.fitted.residuals.front()) + "; " +
              report::human_bytes(fitter_.bytes_kept() + measurer_.bytes_kept()) + " of values kept");
-  return {std::move(share), agreement};
+  const ModelIndex receiver = share.candidate.cut.receiver;
+  const double supported = supported_ ? supported_(receiver, agreement) : agreement.low;
+  return {std::move(share), agreement, supported};
 }
 
 std::vector<graph::Splice> Evaluator::splices(std::span<const planner::FittedShareId> ids) const {
@@ -112,7 +114,7 @@ planner::Measurement Evaluator::measurement_of(const Result& result) const {
   measurement.savings = result.share.savings;
   measurement.fidelity = result.agreement.fidelity.value_or(0);
   measurement.is_measured = result.agreement.fidelity.has_value();
-  if (measurer_.has_interval()) measurement.low = result.agreement.low;
+  if (measurer_.has_interval()) measurement.low = result.supported;
   measurement.max_gain = result.share.max_gain;
   return measurement;
 }

@@ -10,9 +10,10 @@ Measurer::Measurer(const session::Session& session, const capture::Stores& frame
       progress_(progress),
       values_(options_.max_bytes) {}
 
-Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices, double confidence) {
+Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices) {
   const verify::Measured merged = measure(receiver, splices);
   const verify::Reference& own = reference(receiver);
+  const double confidence = options_.confidence;
   Agreement agreement{merged.fidelity, merged.fidelity.value_or(0), own.own_detections, own.targets.empty()};
   if (confidence > 0 && merged.raw && merged.fidelity)
     agreement.low = merged.raw->interval(confidence, verify::kDraws, options_.seed).low;
@@ -22,6 +23,10 @@ Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice
         verify::bootstrap_interval(merged.found, own.targets, confidence, verify::kDraws, options_.seed).low;
   }
   return agreement;
+}
+
+planner::Judged judged(const Agreement& agreement) {
+  return {agreement.fidelity, agreement.low, agreement.detections, agreement.is_raw, false};
 }
 
 verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::Splice> splices) {

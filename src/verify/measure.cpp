@@ -39,24 +39,40 @@ Found detect(const Head& head, const Forward& forward, std::int64_t frames, Prog
   return found;
 }
 
-/// Adds the outputs of one run to an agreement: floating outputs as float32, complex ones as pairs, integers and bools
-/// as they are.
-void add_outputs(const Head& head, const c10::IValue& own, const c10::IValue& merged, TensorAgreement& agreement) {
+/// The values of one frame in an output for several; an output without a batch dimension belongs to its first frame.
+at::Tensor of_frame(const at::Tensor& output, std::int64_t frame, std::int64_t frames) {
+  if (frames == 1) return output;
+  if (output.dim() > 0 && output.size(0) == frames) return output.select(0, frame);
+  return frame == 0 ? output : output.new_empty({0});
+}
+
+/// Adds one output of one frame: floating values as float32, complex ones as pairs, integers and bools as they are.
+void add_output(std::size_t index, const at::Tensor& own, const at::Tensor& merged, TensorAgreement& agreement) {
+  if (own.is_floating_point() || own.is_complex()) {
+    const at::Tensor left = as_floats(own), right = as_floats(merged);
+    agreement.add(index, values_of<float>(left), values_of<float>(right));
+  } else {
+    const at::Tensor left = own.to(at::kLong).contiguous(), right = merged.to(at::kLong).contiguous();
+    agreement.add_exact(index, values_of<std::int64_t>(left), values_of<std::int64_t>(right));
+  }
+}
+
+/// Adds the outputs of one run.
+void add_outputs(const Head& head, const c10::IValue& own, const c10::IValue& merged, std::int64_t frames,
+                 TensorAgreement& agreement) {
   const std::vector<at::Tensor> left = model::tensors_of(own), right = model::tensors_of(merged);
   if (left.size() != right.size()) throw Error(ErrorKind::kInternal, "merged and original return different structures");
   for (std::size_t i = 0; i < left.size(); ++i) {
-    if (left[i].numel() != right[i].numel() || left[i].is_complex() != right[i].is_complex() ||
-        left[i].is_floating_point() != right[i].is_floating_point()) {
-      throw input_error("the number of outputs depends on the picture: raw outputs cannot be compared", head.name,
-                        "give the format of its detections: --format " + head.name + "=boxes-scores-labels");
-    }
-    if (left[i].is_floating_point() || left[i].is_complex()) {
-      const at::Tensor a = as_floats(left[i]), b = as_floats(right[i]);
-      agreement.add(i, values_of<float>(a), values_of<float>(b));
-    } else {
-      const at::Tensor a = left[i].to(at::kLong).contiguous(), b = right[i].to(at::kLong).contiguous();
-      agreement.add_exact(i, values_of<std::int64_t>(a), values_of<std::int64_t>(b));
-    }
+    if (left[i].numel() == right[i].numel() && left[i].is_complex() == right[i].is_complex() &&
+        left[i].is_floating_point() == right[i].is_floating_point())
+      continue;
+    throw input_error("the number of outputs depends on the picture: raw outputs cannot be compared", head.name,
+                      "give the format of its detections: --format " + head.name + "=boxes-scores-labels");
+  }
+  for (std::int64_t frame = 0; frame < frames; ++frame) {
+    for (std::size_t i = 0; i < left.size(); ++i)
+      add_output(i, of_frame(left[i], frame, frames), of_frame(right[i], frame, frames), agreement);
+    agreement.next_frame();
   }
 }
 
@@ -109,8 +125,7 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
   } else {
     TensorAgreement agreement;
     for (const auto& positions : capture::batches(frames, head.batch())) {
-      add_outputs(head, original(positions), merged(positions), agreement);
-      agreement.next_frame();
+      add_outputs(head, original(positions), merged(positions), static_cast<std::int64_t>(positions.size()), agreement);
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
     result.fidelity = agreement.fidelity();

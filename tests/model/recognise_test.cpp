@@ -182,6 +182,59 @@ TEST(RecogniseBoxes, WithoutAnyBoxSaysThatItTakesThemForPixels) {
   EXPECT_THAT(found.reason, HasSubstr("output.boxes"));
 }
 
+/// x1 y1 x2 y2 -> cx cy w h
+at::Tensor centred(const at::Tensor& boxes) {
+  const at::Tensor first = boxes.slice(-1, 0, 2), second = boxes.slice(-1, 2, 4);
+  return at::cat({(first + second) / 2, second - first}, -1);
+}
+
+TEST(RecogniseBoxes, NotCentreAndSizeInAnyForm) {
+  Random random(24);
+  const at::Tensor boxes = centred(corner_boxes(random, 1, 20)), labels = at::ones({1, 20}, at::kLong);
+  const at::Tensor scores = at::linspace(0.9, 0.1, 20).unsqueeze(0);
+  const at::Tensor scored = at::cat({boxes, scores.unsqueeze(2)}, 2);
+  c10::Dict<std::string, at::Tensor> dict;
+  dict.insert("boxes", boxes[0]);
+  dict.insert("scores", scores[0]);
+  dict.insert("labels", labels[0]);
+  c10::List<c10::Dict<std::string, at::Tensor>> list;
+  list.push_back(dict);
+  for (const c10::IValue& output :
+       {tuple_of({boxes, scores, labels}), tuple_of({boxes * 60, scores, labels}), tuple_of({scored, labels}),
+        c10::IValue(scored), c10::IValue(at::cat({scored, labels.unsqueeze(2)}, 2)), c10::IValue(list)}) {
+    expect_tensor(output, "boxes look like centre and size");
+    EXPECT_EQ(recognised(output, asked(OutputFormat::kBoxesScoresLabels)).spec.format,
+              OutputFormat::kBoxesScoresLabels);
+  }
+  expect_tensor(tuple_of({boxes, scores, labels}), "--format m=boxes-scores-labels");
+}
+
+TEST(RecogniseBoxes, CornersWithAFewDegenerateOnes) {
+  Random random(25);
+  at::Tensor boxes = corner_boxes(random, 1, 40);
+  boxes[0][0].zero_();
+  boxes[0].slice(0, 1, 9).select(1, 2).copy_(boxes[0].slice(0, 1, 9).select(1, 0));  // clipped to an edge: no width
+  const at::Tensor scores = at::linspace(0.9, 0.1, 40).unsqueeze(0), labels = at::ones({1, 40}, at::kLong);
+  const c10::IValue output = tuple_of({boxes, scores, labels});
+  EXPECT_EQ(recognised(output).spec.format, OutputFormat::kBoxesScoresLabels);
+  // Of the 31 boxes with area, one in reverse is not more than 5 %, two are.
+  boxes[0][20].copy_(at::tensor({0.5F, 0.5F, 0.4F, 0.6F}));
+  EXPECT_EQ(recognised(output).spec.format, OutputFormat::kBoxesScoresLabels);
+  boxes[0][30].copy_(at::tensor({0.5F, 0.5F, 0.6F, 0.4F}));
+  expect_tensor(output, "2 of 31");
+}
+
+TEST(RecogniseBoxes, JudgesTheBoxesThatDecodingKeepsElseAll) {
+  Random random(26);
+  const at::Tensor boxes = corner_boxes(random, 1, 40), labels = at::ones({1, 40}, at::kLong);
+  boxes.slice(1, 10).copy_(centred(boxes.slice(1, 10)) - 1);  // whatever padding holds
+  at::Tensor scores = at::full({1, 40}, 0.5);
+  scores.slice(1, 10).fill_(0.009);
+  EXPECT_EQ(recognised(tuple_of({boxes, scores, labels})).spec.format, OutputFormat::kBoxesScoresLabels);
+  expect_tensor(tuple_of({boxes, at::zeros({1, 40}), labels}), "boxes are not x1 y1 x2 y2");
+  expect_tensor(tuple_of({boxes, scores * 100, labels}), "boxes are not x1 y1 x2 y2");
+}
+
 TEST(RecogniseSsd, ProbabilitiesAndBoxesInEitherOrder) {
   Random random(12);
   const at::Tensor scores = class_logits(random, 1, 100, 2, 0).softmax(-1), boxes = corner_boxes(random, 1, 100);
@@ -261,7 +314,9 @@ TEST(RecogniseSsd, WithoutAClassThatWinsAsksForTheBackground) {
 // DETR: boxes are cx cy w h, the background is the last of 92 classes.
 TEST(RecogniseNothing, InATransformersQueries) {
   Random random(19);
-  expect_tensor(tuple_of({class_logits(random, 1, 100, 92, 91), at::rand({1, 100, 4})}), "--format m=ssd");
+  const c10::IValue output = tuple_of({class_logits(random, 1, 100, 92, 91), at::rand({1, 100, 4})});
+  expect_tensor(output, "--format m=ssd");
+  expect_tensor(output, "look like centre and size");
 }
 
 TEST(RecogniseNothing, InMapsLogitsAndFeatures) {

@@ -1,8 +1,10 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <random>
 
 #include "repsim/base/error.hpp"
@@ -10,6 +12,10 @@
 
 namespace repsim::verify {
 namespace {
+
+using testing::ElementsAre;
+using Floats = std::vector<float>;
+using Integers = std::vector<std::int64_t>;
 
 std::vector<float> normal_values(std::size_t count, double mean, double deviation, std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -45,7 +51,7 @@ TEST(TensorAgreement, EqualsTheTwoPassDefinitionWhateverThePieces) {
         agreement.add(o, {own[o].data() + first, n}, {merged[o].data() + first, n});
       }
     }
-    EXPECT_NEAR(agreement.fidelity(), 1 - error / count, 1e-11) << "pieces of " << piece;
+    EXPECT_NEAR(agreement.fidelity().value(), 1 - error / count, 1e-11) << "pieces of " << piece;
   }
 }
 
@@ -57,8 +63,8 @@ TEST(TensorAgreement, ScalesEachOutputToUnitVariance) {
   one.add(0, own, wrong);
   two.add(0, own, wrong);
   two.add(1, large, large_wrong);
-  EXPECT_NEAR(one.fidelity(), 1 - 1.0 / 5.0, 1e-12);
-  EXPECT_NEAR(two.fidelity(), one.fidelity(), 1e-12);
+  EXPECT_NEAR(one.fidelity().value(), 1 - 1.0 / 5.0, 1e-12);
+  EXPECT_NEAR(two.fidelity().value(), one.fidelity().value(), 1e-12);
 }
 
 TEST(TensorAgreement, HasAFloorOfZero) {
@@ -67,16 +73,35 @@ TEST(TensorAgreement, HasAFloorOfZero) {
   EXPECT_EQ(agreement.fidelity(), 0);
 }
 
-TEST(TensorAgreement, OfEqualOutputsIsOneAlsoWhenConstant) {
+TEST(TensorAgreement, OfOutputsThatSayNothingIsNothing) {
   TensorAgreement agreement;
-  EXPECT_EQ(agreement.fidelity(), 1);
-  const std::vector<float> constant(1000, 0.1F);
+  EXPECT_EQ(agreement.fidelity(), std::nullopt);
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const Floats constant(1000, 0.1F), not_finite{infinity, -infinity, nan};
   agreement.add(0, constant, constant);
   agreement.add(0, constant, constant);
-  EXPECT_EQ(agreement.fidelity(), 1);
-  const std::vector<float> values = normal_values(100, 3, 1, 9);
+  agreement.add(2, Floats{}, Floats{});
+  agreement.add(3, not_finite, not_finite);
+  agreement.add_exact(4, Integers(10, 7), Integers(10, 7));
+  agreement.add_exact(5, Integers{}, Integers{});
+  EXPECT_EQ(agreement.fidelity(), std::nullopt);
+  EXPECT_THAT(agreement.outputs(), ElementsAre(Compared::kConstant, Compared::kEmpty, Compared::kEmpty,
+                                               Compared::kEmpty, Compared::kConstant, Compared::kEmpty));
+  const Interval interval = agreement.interval();
+  EXPECT_EQ(interval.low, 0);
+  EXPECT_EQ(interval.high, 0);
+}
+
+TEST(TensorAgreement, OfEqualOutputsIsOneIfAnyOfThemVaries) {
+  const Floats values = normal_values(100, 3, 1, 9), constant(1000, 0.1F);
+  TensorAgreement agreement;
+  agreement.add(0, constant, constant);
   agreement.add(1, values, values);
   EXPECT_EQ(agreement.fidelity(), 1);
+  EXPECT_THAT(agreement.outputs(), ElementsAre(Compared::kConstant, Compared::kYes));
+  TensorAgreement labels;
+  labels.add_exact(0, Integers{4, 5}, Integers{4, 5});
+  EXPECT_EQ(labels.fidelity(), 1);
 }
 
 TEST(TensorAgreement, AConstantOutputThatDiffersCountsAsZeroInThePool) {
@@ -86,7 +111,7 @@ TEST(TensorAgreement, AConstantOutputThatDiffersCountsAsZeroInThePool) {
   agreement.add(0, constant, other);
   EXPECT_EQ(agreement.fidelity(), 0);
   agreement.add(1, values, values);
-  EXPECT_NEAR(agreement.fidelity(), 4.0 / 12.0, 1e-12);
+  EXPECT_NEAR(agreement.fidelity().value(), 4.0 / 12.0, 1e-12);
 }
 
 TEST(TensorAgreement, LeavesOutEqualInfinitiesAndFailsOnOthers) {
@@ -98,9 +123,59 @@ TEST(TensorAgreement, LeavesOutEqualInfinitiesAndFailsOnOthers) {
   EXPECT_EQ(agreement.fidelity(), 0);
 }
 
+TEST(TensorAgreement, OneValueThatIsNotFiniteInOneModelOnlyIsZeroWhateverElseAgrees) {
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const Floats values = normal_values(100, 3, 1, 9);
+  for (const auto& [own, merged] : std::vector<std::pair<float, float>>{
+           {infinity, -infinity}, {infinity, nan}, {nan, 0.0F}, {0.0F, infinity}, {-infinity, 0.0F}}) {
+    TensorAgreement agreement;
+    agreement.add(0, values, values);
+    agreement.add(1, Floats{own}, Floats{merged});
+    EXPECT_EQ(agreement.fidelity(), 0) << own << " " << merged;
+    EXPECT_EQ(agreement.outputs()[1], Compared::kYes);
+  }
+}
+
+TEST(TensorAgreement, IntegersCountByEqualityNotByDistance) {
+  TensorAgreement near, far;
+  near.add_exact(0, Integers{1, 2, 3, 4}, Integers{1, 2, 3, 5});
+  far.add_exact(0, Integers{1, 2, 3, 4}, Integers{1, 2, 3, 4'000'000'000'000'000'001});
+  EXPECT_EQ(near.fidelity(), 0.75);
+  EXPECT_EQ(far.fidelity(), 0.75);
+  // Equal as doubles, not as integers.
+  TensorAgreement large;
+  large.add_exact(0, Integers{9007199254740993, 0}, Integers{9007199254740992, 0});
+  EXPECT_EQ(large.fidelity(), 0.5);
+}
+
+TEST(TensorAgreement, IntegersThatVaryOnlyBetweenPiecesAreNotConstant) {
+  TensorAgreement agreement;
+  agreement.add_exact(0, Integers{3, 3}, Integers{3, 3});
+  agreement.add_exact(0, Integers{4, 4}, Integers{4, 5});
+  EXPECT_EQ(agreement.fidelity(), 0.75);
+}
+
+TEST(TensorAgreement, ConstantIntegersThatDifferCountAsZeroInThePool) {
+  TensorAgreement agreement;
+  agreement.add_exact(0, Integers(8, 3), Integers{3, 3, 3, 3, 3, 3, 3, 4});
+  EXPECT_EQ(agreement.fidelity(), 0);
+  EXPECT_THAT(agreement.outputs(), ElementsAre(Compared::kYes));
+  agreement.add(1, Floats{0, 1, 2, 3}, Floats{0, 1, 2, 3});
+  EXPECT_NEAR(agreement.fidelity().value(), 4.0 / 12.0, 1e-12);
+}
+
+TEST(TensorAgreement, AnOutputIsFloatingOrExact) {
+  TensorAgreement agreement;
+  agreement.add(0, Floats{1}, Floats{1});
+  agreement.add_exact(1, Integers{1}, Integers{1});
+  EXPECT_THROW(agreement.add_exact(0, Integers{1}, Integers{1}), Error);
+  EXPECT_THROW(agreement.add(1, Floats{1}, Floats{1}), Error);
+}
+
 TEST(TensorAgreement, RefusesOutputsOfDifferentSize) {
   TensorAgreement agreement;
   EXPECT_THROW(agreement.add(0, std::vector<float>(3), std::vector<float>(4)), Error);
+  EXPECT_THROW(agreement.add_exact(0, Integers(3), Integers(4)), Error);
 }
 
 }  // namespace

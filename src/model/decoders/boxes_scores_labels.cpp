@@ -76,7 +76,7 @@ std::optional<Parts> parts_of(const c10::IValue& value, bool loose) {
 }
 
 /// One tensor of rows x1 y1 x2 y2 score [label]. With `loose` the shape is enough; else the values must be such as
-/// suppression leaves behind: corners in order, scores that fall, labels that are whole numbers.
+/// suppression leaves behind: scores that fall, labels that are whole numbers.
 std::optional<Parts> rows_of(const c10::IValue& output, std::int64_t batch, bool loose) {
   constexpr std::int64_t kEnoughRows = 4;  // fewer distinct scores than these may fall by chance
   at::Tensor rows = leading_tensor(output);
@@ -90,7 +90,7 @@ std::optional<Parts> rows_of(const c10::IValue& output, std::int64_t batch, bool
     if (rows.size(1) < kEnoughRows || !in_unit_range(scores)) return std::nullopt;
     const bool falling = (scores.slice(1, 1) <= scores.slice(1, 0, -1)).all().item<bool>();
     const std::int64_t distinct = std::get<0>(at::_unique(scores.masked_select(scores > 0))).numel();
-    if (!falling || distinct < kEnoughRows || !corners_in_order(boxes) || !whole_numbers(labels.to(at::kFloat))) {
+    if (!falling || distinct < kEnoughRows || !whole_numbers(labels.to(at::kFloat))) {
       return std::nullopt;
     }
   }
@@ -130,13 +130,20 @@ Fit fit_boxes_scores_labels(const c10::IValue& output, const OutputSpec& spec, c
   const bool asked = spec.format != OutputFormat::kAuto;
   const auto frames = frames_of(output, context.batch, asked);
   if (!frames || frames->empty()) return Fit::no();
+  std::vector<at::Tensor> boxes, scores;
+  for (const Parts& parts : *frames) {
+    boxes.push_back(parts.boxes);
+    scores.push_back(parts.scores);
+  }
   Fit fit;
+  fit.boxes = at::cat(boxes);
+  if (!asked) {
+    const std::string doubt = doubt_about_corners(fit.boxes, at::cat(scores));
+    if (!doubt.empty()) return Fit::no("the output has the shapes of detections, but its " + doubt);
+  }
   fit.fits = true;
   fit.reason = frames->front().form + ", N = " + std::to_string(frames->front().boxes.size(0));
   fit.classes = spec.classes;
-  std::vector<at::Tensor> boxes;
-  for (const Parts& parts : *frames) boxes.push_back(parts.boxes);
-  fit.boxes = at::cat(boxes);
   return fit;
 }
 

@@ -50,6 +50,24 @@ bool corners_in_order(const at::Tensor& boxes) {
   return ordered.to(at::kDouble).mean().item<double>() >= 0.999;
 }
 
+std::string doubt_about_corners(const at::Tensor& boxes, const at::Tensor& scores) {
+  // Decoded corners are in order but for rounding and a regression gone astray; of centres and sizes most are not.
+  constexpr double kMostReversed = 0.05;
+  at::Tensor rows = boxes.reshape({-1, 4}).to(at::kFloat);
+  const at::Tensor values = scores.reshape({-1}).to(at::kFloat), strong = (values >= kMinScore).nonzero().squeeze(1);
+  if (strong.numel() > 0 && in_unit_range(values)) rows = rows.index_select(0, strong);
+  // Padding and boxes that were clipped to an edge have no width or height: they tell nothing.
+  const at::Tensor sides = rows.slice(1, 2, 4) - rows.slice(1, 0, 2);
+  rows = rows.index_select(0, (at::isfinite(sides) & (sides != 0)).all(1).nonzero().squeeze(1));
+  if (rows.size(0) == 0) return {};
+  const at::Tensor reversed = (rows.slice(1, 2, 4) < rows.slice(1, 0, 2)).any(1);
+  const auto count = reversed.sum().item<std::int64_t>();
+  if (static_cast<double>(count) <= kMostReversed * static_cast<double>(rows.size(0))) return {};
+  const bool sizes = (rows.slice(1, 2, 4) >= 0).all().item<bool>();
+  return (sizes ? "boxes look like centre and size, not x1 y1 x2 y2" : "boxes are not x1 y1 x2 y2") +
+         std::string(": x2 < x1 or y2 < y1 in ") + std::to_string(count) + " of " + std::to_string(rows.size(0));
+}
+
 std::string shape_text(const at::Tensor& tensor) {
   std::string text;
   for (const std::int64_t size : tensor.sizes()) text += (text.empty() ? "" : ",") + std::to_string(size);

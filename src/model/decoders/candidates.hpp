@@ -26,6 +26,11 @@ bool in_unit_range(const at::Tensor& values);
 /// Whether x1 <= x2 and y1 <= y2 for at least 999 rows of a thousand.
 bool corners_in_order(const at::Tensor& boxes);
 
+/// Why boxes [..,4] with scores [..] cannot be x1 y1 x2 y2; empty when they can. Boxes cx cy w h, read as corners, have
+/// x2 < x1 or y2 < y1 for every object that is farther from the left or upper edge than its own size. Boxes that count
+/// are those that decoding keeps (score >= kMinScore); all of them if none has such a score, or scores are not in 0..1.
+std::string doubt_about_corners(const at::Tensor& boxes, const at::Tensor& scores);
+
 /// "[1,25200,85]"
 std::string shape_text(const at::Tensor& tensor);
 

@@ -100,7 +100,9 @@ Fit fit_ssd(const SsdHeads& heads, const OutputSpec& spec, const Context& contex
     form = "regressions from " + std::to_string(priors) + " priors";
     fit.units = BoxUnits::kRelative;
   } else if (!corners_in_order(heads.boxes)) {
-    return Fit::no(shapes + " have boxes that are not x1 y1 x2 y2: if they are regressions, output.priors has to say " +
+    const bool sizes = (heads.boxes.slice(2, 2, 4) >= 0).all().item<bool>();
+    return Fit::no(shapes + " have boxes that " + (sizes ? "look like centre and size, not" : "are not") +
+                   " x1 y1 x2 y2: if they are regressions, output.priors has to say " +
                    R"(from what, for example {"min_sizes": [[16,32],[64,128],[256,512]], "strides": [8,16,32]})");
   } else if (spec.format == OutputFormat::kAuto && boxes < kEnoughBoxes) {
     return Fit::no(shapes + " are too few to be sure");

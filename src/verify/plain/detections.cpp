@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "overlap.hpp"
@@ -24,6 +25,21 @@ Detections suppress(const Detections& raw) {
     }
   }
   return kept;
+}
+
+bool has_area(const Detection& detection) {
+  const auto& [x1, y1, x2, y2, score, label] = detection;
+  return std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2) && x2 > x1 && y2 > y1;
+}
+
+std::int64_t drop_boxes_without_area(Detections& detections) {
+  std::int64_t dropped = 0;
+  std::erase_if(detections, [&](const Detection& detection) {
+    if (has_area(detection)) return false;
+    if (reaches(detection.score, kMinScore)) ++dropped;
+    return true;
+  });
+  return dropped;
 }
 
 std::vector<Target> targets_from_own(std::span<const Detections> own, double threshold) {

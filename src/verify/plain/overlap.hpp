@@ -6,8 +6,8 @@
 
 namespace repsim::verify {
 
-/// Intersection over union. The union is at least 1e-12, so boxes without area overlap nothing; NaN for boxes that are
-/// not finite, which no comparison accepts.
+/// Intersection over union. The union is at least 1e-12, so boxes without area overlap nothing, whatever the order of
+/// their corners; 0 or NaN for boxes that are not finite, and no comparison accepts NaN.
 inline double overlap(const model::Detection& a, const model::Detection& b) {
   const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
   const double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
