@@ -151,7 +151,8 @@ class Search {
     [[nodiscard]] double lower() const { return low.value_or(fidelity); }
   };
 
-  /// Of an option on donors without shares. kOut: it missed its target, or no trial is left for it.
+  /// Of an option on donors without shares. kOut: it missed what is demanded, its receiver has too little evidence, or
+  /// no trial is left for it.
   enum class Status { kOpen, kHolds, kOut };
 
   /// Options that were measured together and hold.

@@ -80,17 +80,30 @@ TEST(SearchEvidence, WithoutAComparisonR2Decides) {
 }
 
 TEST(SearchEvidence, WithoutAComparisonR2IsTheWorstFidelityWithinABudget) {
-  // Together with either share of model 1, that of model 2 fits. Its fidelity is the better one, so R2 is the worst.
-  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.95, 0), share_of(1, 0, 20, 0.97, 0), share_of(2, 0, 10, 1, 64)});
-  world.options[0].is_measured = world.options[1].is_measured = false;
+  // Either share fits alone. That of model 1 promises more and is tried first; that of model 2 keeps more than its R2.
+  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.95, 0), share_of(2, 0, 30, 0.92, kTarget + 2)});
+  world.options[0].is_measured = false;
   FakeEvaluator evaluator(world);
   SearchObserver observer;
   SearchOptions options;
   options.bytes_to_save = 30;
+  options.max_shares = 1;
   Search search(world.input(), options, evaluator, observer);
-  EXPECT_THAT(kinds(search.run()),
-              ElementsAre(Kind::kReceiverTakesAnother, Kind::kChosenBestFidelity, Kind::kChosenBestFidelity));
-  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}, Question{{2}}));
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{0}}, Question{{1}}));
+  EXPECT_THAT(kinds(found), ElementsAre(Kind::kNotMeasured, Kind::kChosenBestFidelity));
+}
+
+TEST(SearchEvidence, NothingIsPredictedFromTrialsWithoutAComparison) {
+  FakeWorld world = world_of(2, {});
+  for (int i = 0; i < 9; ++i) {
+    world.options.push_back(share_of(1, 0, 10 + i, 0.5 + 0.02 * i, 0));
+    world.options.back().is_measured = false;
+  }
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(world.input(), {}, evaluator, observer);
+  for (const CandidateRecord& one : search.run().records) EXPECT_FALSE(one.candidate.predicted_interval);
 }
 
 TEST(SearchEvidence, EveryTrialHasARecordThoughNothingWasCompared) {

@@ -93,6 +93,22 @@ TEST(SearchVerdicts, TheLargestLossCounts) {
   EXPECT_THAT(game.search.run().shares, IsEmpty());
 }
 
+TEST(SearchVerdicts, ASmallerLossOfAnAcceptedShareTakesNothingBack) {
+  // As below; then the written file refuses option 0 for a smaller loss, which option 3 would cover.
+  FakeWorld world = world_of(3, {share_of(1, 0, 20, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget),
+                                 share_of(1, 2, 40, 0.9, kTarget + 1), share_of(1, 0, 10, 0.9, kTarget + 2)});
+  world.options[1].option.unavailable = {0};
+  Game game(world);
+  (void)game.search.run();
+  game.search.accept(1);
+  game.search.refuse(2, (kTarget - 1) / kSteps);
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 2, -1));
+  game.search.refuse(1, (kTarget - 2) / kSteps);  // three steps
+  ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, -1));
+  game.search.refuse(1, (kTarget - 1) / kSteps);  // two
+  EXPECT_THAT(game.search.run().shares, IsEmpty());
+}
+
 TEST(SearchVerdicts, NoLossDemandsMoreThanAllFidelity) {
   FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(1, 0, 20, 0.8, kTarget + 4)});
   Game game(world);
@@ -298,7 +314,8 @@ void expect_best_of_the_accepted(const Player& player, const SearchOptions& opti
     const bool accepted = std::all_of(taken.begin(), taken.end(), [&](int option) {
       return option < 0 || player.accepted.count({option, test::chain_part(world, taken, option)}) > 0;
     });
-    if (!accepted) return;
+    const auto count = std::count_if(taken.begin(), taken.end(), [](int option) { return option >= 0; });
+    if (!accepted || (options.max_shares && count > *options.max_shares)) return;
     const Worth one = worth_of(world, taken);
     largest = std::max(largest, one.saving);
     if (options.bytes_to_save && one.saving >= *options.bytes_to_save)
@@ -339,6 +356,7 @@ std::size_t play_random_worlds(unsigned seed, const Difficulties& with) {
     const FakeWorld world = test::random_world(random, with);
     SearchOptions options;
     if (round % 3 == 0) options.bytes_to_save = 1 + round % 40;
+    if (round % 4 == 0) options.max_shares = 1 + round % 8 / 4;
     Player player(world, options);
     const SearchResult found = player.play();
     expect_only_accepted(player, found);
