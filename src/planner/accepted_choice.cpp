@@ -60,15 +60,10 @@ class BranchAndBound {
                        [&](std::size_t other) { return agree(share, other) && agree(other, share); });
   }
 
-  /// Whether `one` may stand beside `other`. If both take layers and `one` reads `other`, all that `other` reads is
-  /// upstream of `one` too, and has to be equal there.
+  /// Whether `one` was measured beside the option of `other`, or does not depend on it.
   [[nodiscard]] bool agree(std::size_t one, std::size_t other) const {
-    const auto& upstream = shares_[one].upstream;
-    const auto found = upstream.find(shares_[other].receiver);
-    if (found == upstream.end()) return true;
-    if (found->second != shares_[other].option) return false;
-    return std::all_of(shares_[other].upstream.begin(), shares_[other].upstream.end(),
-                       [&](const auto& donor) { return upstream.at(donor.first) == donor.second; });
+    const auto found = shares_[one].upstream.find(shares_[other].receiver);
+    return found == shares_[one].upstream.end() || found->second == shares_[other].option;
   }
 
   /// Whether all donors' shares that a share needs are taken.
