@@ -174,6 +174,7 @@ class Search {
 
   [[nodiscard]] const Candidate& candidate(Option option) const { return records_[option].candidate; }
   [[nodiscard]] double target(Option option) const { return input_.targets[input_.options[option].receiver]; }
+  [[nodiscard]] bool is_accepted_unmeasured(Option option) const;
   [[nodiscard]] double loss(Option option) const;
   [[nodiscard]] double demanded(Option option) const;
   [[nodiscard]] bool was_measured(Option option) const { return measured_records_.count(option) > 0; }

@@ -59,6 +59,7 @@ struct Fidelity {
   Interval interval;  ///< 90 % bootstrap over frames; without `value` it has no meaning
   /// Baselines: the original against itself on changed frames. Nothing: not measured.
   std::optional<double> jpeg95, jpeg80, shift_one_pixel;
+  bool is_raw = false;  ///< raw outputs were compared (format tensor), not detections
   std::int64_t frames = 0;
   std::int64_t own_detections = 0;      ///< the original's, of score >= threshold; 0 for the format tensor
   std::int64_t kept = 0;                ///< of own_detections: the merged model finds them, too

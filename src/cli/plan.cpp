@@ -97,7 +97,8 @@ Job setup_plan(CLI::App& app) {
   PlanFlags& f = *flags;
   app.footer(kPlanFooter);
   add_models(app, f);
-  for (const char* key : {"video", "frames.count", "frames.holdout", "frames.scan", "truth"}) f.settings.add(app, "Video", key);
+  for (const char* key : {"video", "frames.count", "frames.holdout", "frames.scan", "truth"})
+    f.settings.add(app, "Video", key);
   f.settings.add_all(app, "Sharing", "merge.");
   add_out(app, f, "the plan");
   add_repeatable(app, "--explain", "MODEL", f.explain,

@@ -68,20 +68,6 @@ EvidenceOptions evidence_options(const Settings& settings, const session::Sessio
   return options;
 }
 
-/// What the search has to know of it. A model without it has raw outputs.
-std::vector<planner::ModelEvidence> evidence_of(const std::vector<std::optional<report::ModelEvidence>>& evidence) {
-  std::vector<planner::ModelEvidence> result;
-  for (const auto& one : evidence) {
-    planner::ModelEvidence& known = result.emplace_back();
-    known.is_raw = !one.has_value();
-    if (known.is_raw) continue;
-    known.detections = std::min(one->selection.detections, one->test.detections);
-    known.wanted = one->wanted;
-    known.accepted = one->accepted;
-  }
-  return result;
-}
-
 Judging judging_of(const Settings& settings, const session::Session& session) {
   Judging judging;
   judging.rule.confidence = settings.confidence;
@@ -92,6 +78,21 @@ Judging judging_of(const Settings& settings, const session::Session& session) {
     judging.accepted.push_back(std::find(names.begin(), names.end(), model.name()) != names.end());
   }
   return judging;
+}
+
+/// What the search has to know of it. A model without it has raw outputs.
+std::vector<planner::ModelEvidence> evidence_of(const std::vector<std::optional<report::ModelEvidence>>& evidence,
+                                                const Judging& judging) {
+  std::vector<planner::ModelEvidence> result;
+  for (std::size_t i = 0; i < evidence.size(); ++i) {
+    planner::ModelEvidence& known = result.emplace_back();
+    known.accepted = judging.accepted[i];
+    known.is_raw = !evidence[i].has_value();
+    if (known.is_raw) continue;
+    known.detections = std::min(evidence[i]->selection.detections, evidence[i]->test.detections);
+    known.wanted = evidence[i]->wanted;
+  }
+  return result;
 }
 
 /// When the search has to end for the run to end in time. What follows it (complete fits, the bundle, its check) takes
@@ -128,7 +129,7 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   const std::size_t count = found.size();
   planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
   const std::vector<double> targets = input.targets;
-  input.evidence = evidence_of(inputs.evidence);
+  input.evidence = evidence_of(inputs.evidence, judging);
   trial::Evaluator evaluator(fitter, selection, targets, [&](ModelIndex receiver, const trial::Agreement& agreement) {
     return judging.rule.supported(trial::judged(agreement), judging.accepted[receiver]);
   });

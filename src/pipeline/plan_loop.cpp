@@ -119,8 +119,8 @@ class PlanLoop {
     for (const trial::FittedShare& share : planned_.shares) {
       const ModelIndex receiver = share.attachment.cut.receiver;
       const verify::Fidelity& fidelity = planned_.verdicts[receiver].fidelity;
-      // The interval was judged in memory; here only the value can have changed.
-      const planner::Judged judged{fidelity.value, 1, fidelity.own_detections, fidelity.own_detections == 0,
+      // The interval was judged in memory. Here the value decides, which alone can have changed.
+      const planner::Judged judged{fidelity.value, fidelity.value.value_or(0), fidelity.own_detections, fidelity.is_raw,
                                    fidelity.bit_identical};
       if (holds(receiver, judged)) continue;
       any = true;

@@ -1,5 +1,6 @@
 #include "search_log.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "repsim/base/log.hpp"
@@ -16,6 +17,18 @@ std::string predicted_text(const planner::Candidate& one) {
   if (one.predicted_interval)
     text += " (" + fixed3(one.predicted_interval->low) + " to " + fixed3(one.predicted_interval->high) + ")";
   return text;
+}
+
+const char* verdict_of(planner::Reason::Kind kind) {
+  using Kind = planner::Reason::Kind;
+  if (kind == Kind::kHolds) return "holds";
+  if (kind == Kind::kNear) return "near ";
+  return kind == Kind::kLikelyRefused ? "too near " : "below ";
+}
+
+std::string verdict_text(const planner::Reason& reason) {
+  const char* verdict = verdict_of(reason.kind);
+  return reason.kind == planner::Reason::Kind::kHolds ? verdict : verdict + fixed3(reason.target);
 }
 
 double gap_percent(const planner::Chosen& chosen) { return 100 * (chosen.bound - chosen.value) / chosen.bound; }
@@ -58,19 +71,36 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
   const planner::Candidate& one = record.candidate;
   const planner::Reason& reason = record.reason;
   const std::string models = model_names_[one.cut.receiver] + "<-" + candidates::names_of(session_, one.cut.donors());
-  if (reason.kind == Kind::kDeferred || reason.kind == Kind::kNotComputable) {
+  if (reason.kind == Kind::kDeferred || reason.kind == Kind::kNotComputable || reason.kind == Kind::kNotMeasured) {
     log::info(models + ": " + report::reason_text(record, model_names_));
     return;
   }
-  std::vector<std::string> layers;
-  for (const LayerIndex layer : one.cut.receiver_layers())
-    layers.push_back(session_.models[one.cut.receiver].prepared.program.layers[layer].name);
-  const std::string verdict = reason.kind == Kind::kHolds  ? "holds"
-                              : reason.kind == Kind::kNear ? "near " + fixed3(reason.target)
-                                                           : "below " + fixed3(reason.target);
-  log::info(models + " at " + join(layers, ", ") + report::taking_donors_text(reason, model_names_) + ": saves " +
+  log::info(models + " at " + layers_text(one.cut) + report::taking_donors_text(reason, model_names_) + ": saves " +
             saving_text(one.savings.of(settings_.objective), settings_.objective) + ", predicted " +
-            predicted_text(one) + ", measured " + report::measured_text(reason) + ": " + verdict);
+            predicted_text(one) + ", measured " + report::measured_text(reason) + ": " + verdict_text(reason));
+}
+
+/// The first layers by name, so that the line fits a terminal.
+std::string SearchLog::layers_text(const graph::Cut& cut) const {
+  constexpr std::size_t kShown = 2;
+  const std::vector<LayerIndex> layers = cut.receiver_layers();
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < std::min(kShown, layers.size()); ++i)
+    names.push_back(session_.models[cut.receiver].prepared.program.layers[layers[i]].name);
+  return join(names, ", ") + (layers.size() > kShown ? " and " + std::to_string(layers.size() - kShown) + " more" : "");
+}
+
+void SearchLog::progress(const planner::SearchProgress& progress) {
+  constexpr double kSecondsBetween = 10;
+  const auto now = std::chrono::steady_clock::now();
+  if (std::chrono::duration<double>(now - last_progress_).count() < kSecondsBetween) return;
+  last_progress_ = now;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double left = seconds * static_cast<double>(progress.left_at_most) /
+                      static_cast<double>(std::max<std::int64_t>(1, progress.trials));
+  log::info("search: " + std::to_string(progress.trials) + " candidates measured, at most " +
+            std::to_string(progress.left_at_most) + " left (" + std::to_string(std::llround(left)) +
+            " s or less), best so far saves " + saving_text(std::llround(progress.best_saving), settings_.objective));
 }
 
 void SearchLog::nothing_within_budget() {

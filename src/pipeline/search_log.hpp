@@ -19,14 +19,19 @@ class SearchLog : public planner::SearchObserver {
 
   void choice_not_proven(const planner::Choice& choice, const planner::Chosen& chosen) override;
   void measured(const planner::CandidateRecord& record) override;
+  void progress(const planner::SearchProgress& progress) override;
   void nothing_within_budget() override;
   void out_of_time() override;
   void no_other_choice_saves_more() override;
   void predictions_compared(std::size_t trials, std::size_t within_interval, double mean_error) override;
 
  private:
+  [[nodiscard]] std::string layers_text(const graph::Cut& cut) const;
+
   const Settings& settings_;
   const session::Session& session_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_progress_ = start_;
   std::vector<std::string> model_names_;
 };
 

@@ -221,6 +221,10 @@ bool Search::complete(const Chain& chain) {
   return false;
 }
 
+bool Search::is_accepted_unmeasured(Option option) const {
+  return !input_.evidence.empty() && input_.evidence[input_.options[option].receiver].accepted;
+}
+
 /// Writes down what a trial or a complete fit found.
 void Search::note(const Chain& chain, const Measurement& measurement, Trial& trial) {
   trial.measured = true;
@@ -240,10 +244,10 @@ void Search::note(const Chain& chain, const Measurement& measurement, Trial& tri
   observer_.measured(record);
 }
 
-/// Whether the share reaches what is demanded of it, or its complete fit may. Where nothing can be compared, R2
-/// decides.
+/// Whether the share reaches what is demanded of it, or its complete fit may. Where nothing can be compared, R2 decides
+/// if the user accepts that.
 bool Search::holds(const Chain& chain, const Trial& trial) const {
-  if (!trial.compared) return trial.candidate.r2 >= target(chain.back());
+  if (!trial.compared) return is_accepted_unmeasured(chain.back()) && trial.candidate.r2 >= target(chain.back());
   const double gain = trial.max_gain;
   return trial.fidelity >= demanded(chain.back()) - gain && trial.lower() >= target(chain.back()) - gain;
 }

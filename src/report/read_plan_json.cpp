@@ -157,6 +157,7 @@ ModelEntry read_model(JsonReader reader) {
   read_size(reader, "bytes", entry.bytes);
   read_size(reader, "flops", entry.flops);
   entry.fidelity = read_fidelity(child_reader(reader, "fidelity"));
+  entry.fidelity.is_raw = entry.output.format == model::OutputFormat::kTensor;
   if (reader.has("evidence") && !required_child(reader, "evidence").is_null())
     entry.evidence = read_evidence(child_reader(reader, "evidence"));
   if (!required_child(reader, "accuracy").is_null()) entry.accuracy = read_accuracy(child_reader(reader, "accuracy"));

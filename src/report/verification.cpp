@@ -34,7 +34,10 @@ Json accuracy_object(const verify::Accuracy& accuracy) {
 
 std::string verdict(const Verification::Model& model) {
   const verify::Fidelity& fidelity = model.fidelity;
-  if (fidelity.bit_identical) return "bit-identical to its original";
+  if (fidelity.bit_identical) {
+    return std::string("bit-identical to its original") +
+           (fidelity.value ? "" : " (not measured: " + why_undefined(fidelity) + ")");
+  }
   if (!fidelity.value) return "not measured: " + why_undefined(fidelity);
   std::string text = "agrees with its original: fidelity " + fixed3(*fidelity.value) + " [" +
                      fixed3(fidelity.interval.low) + ", " + fixed3(fidelity.interval.high) + "]";

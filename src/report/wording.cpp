@@ -96,6 +96,8 @@ std::string model_names(const Plan& plan) {
 std::string agreement_in_words(const ModelEntry& model) {
   const Fidelity& fidelity = model.fidelity;
   if (fidelity.frames == 0) return "its agreement with the original was not measured";
+  if (fidelity.bit_identical && !fidelity.value)
+    return "not measured: " + why_undefined(fidelity) + "; every output equals the original's, bit for bit";
   if (fidelity.bit_identical) return "every output equals the original's, bit for bit";
   if (!fidelity.value) return "not measured: " + why_undefined(fidelity);
   const Baseline* met = nullptr;
@@ -125,7 +127,7 @@ std::string baselines_in_words(const ModelEntry& model) {
 
 std::string why_undefined(const Fidelity& fidelity) {
   if (fidelity.frames == 0) return "no frame was compared";
-  return fidelity.own_detections == 0 && fidelity.kept == 0 ? "finds nothing on these frames" : "nothing to compare";
+  return fidelity.is_raw ? "its outputs are empty or constant on these frames" : "finds nothing on these frames";
 }
 
 std::string figures_in_words(const Fidelity& fidelity) {
@@ -249,6 +251,13 @@ std::vector<std::string> why_no_shares(const Plan& plan) {
     }
   }
   for (const ModelEntry& model : plan.models) {
+    const std::string evidence = evidence_in_words(model);
+    if (!evidence.empty()) {
+      reasons.push_back(model.name + " " + evidence + ".");
+    } else if (model.fidelity.frames > 0 && !model.fidelity.value) {
+      reasons.push_back(model.name + " cannot be judged: " + why_undefined(model.fidelity) +
+                        ". A video on which it finds something would help.");
+    }
     if (!model.rewritable) reasons.push_back(model.name + " is carried whole: " + model.opaque_reason + ".");
   }
   return reasons;

@@ -63,7 +63,8 @@ void describe(const Head& head, const Reference& own, const Measured& merged, st
   fidelity.interval = {merged.fidelity.value_or(0), merged.fidelity.value_or(0)};
   if (merged.raw && merged.fidelity && !fidelity.bit_identical)
     fidelity.interval = merged.raw->interval(0.9, kDraws, seed);
-  if (own.targets.empty()) return;
+  fidelity.is_raw = own.targets.empty();
+  if (fidelity.is_raw) return;
   // Identical outputs are identical in every resample: the interval is the value itself.
   if (own.own_detections > 0 && !fidelity.bit_identical)
     fidelity.interval = bootstrap_interval(merged.found, own.targets, 0.9, kDraws, seed);

@@ -8,18 +8,25 @@
 namespace repsim::report {
 namespace {
 
+verify::Fidelity fidelity(double value, double low, double high) {
+  verify::Fidelity result;
+  result.value = value;
+  result.interval = {low, high};
+  return result;
+}
+
 Verification sample() {
   Verification verification;
   verification.video_path = "street.mp4";
   verification.frames = {6, 8};
   verification.min_fidelity = 0.9;
   verification.models.resize(3);
-  verification.models[0] = {"front", {0.95, {0.9, 1}}, verify::Accuracy{}, 0.9};
+  verification.models[0] = {"front", fidelity(0.95, 0.9, 1), verify::Accuracy{}, 0.9};
   verification.models[0].accuracy->own = 0.5;
   verification.models[0].accuracy->merged = 0.25;
   verification.models[0].accuracy->truth_boxes = 7;
-  verification.models[1] = {"backwards", {0.7, {0.6, 0.8}}, std::nullopt, 0.8};
-  verification.models[2] = {"side", {1, {1, 1}}, std::nullopt, 0.9};
+  verification.models[1] = {"backwards", fidelity(0.7, 0.6, 0.8), std::nullopt, 0.8};
+  verification.models[2] = {"side", fidelity(1, 1, 1), std::nullopt, 0.9};
   verification.models[2].fidelity.bit_identical = true;
   return verification;
 }
