@@ -33,8 +33,8 @@ struct PartEvidence {
 
 /// What the plan's figures of a model rest on. Plans of earlier versions do not say.
 struct ModelEvidence {
-  std::optional<PartEvidence> calibration;  ///< counted for models that find too little elsewhere
-  PartEvidence selection, test;
+  std::optional<PartEvidence> calibration = {};  ///< counted for models that find too little elsewhere
+  PartEvidence selection = {}, test = {};
   std::int64_t wanted = 0;  ///< detections on the selection frames, and on the test frames
   bool accepted = false;    ///< --accept-unmeasured names the model
   [[nodiscard]] bool is_enough() const { return selection.detections >= wanted && test.detections >= wanted; }

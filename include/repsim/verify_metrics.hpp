@@ -62,7 +62,7 @@ struct Fidelity {
   bool is_raw = false;  ///< raw outputs were compared (format tensor), not detections
   std::int64_t frames = 0;
   std::int64_t own_detections = 0;      ///< the original's, of score >= threshold; 0 for the format tensor
-  std::int64_t kept = 0;                ///< of own_detections: the merged model finds them, too
+  std::optional<std::int64_t> kept;     ///< of own_detections: the merged model finds them, too; nothing: not counted
   std::int64_t false_alarms = 0;        ///< the merged model's detections of score >= threshold that the original lacks
   std::int64_t boxes_without_area = 0;  ///< of original and merged model, left out: no area, NaN or infinite corners
   std::vector<DifferingFrame> worst_frames;  ///< most missed and false detections first; at most 8

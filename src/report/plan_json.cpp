@@ -35,7 +35,7 @@ Json fidelity_json(const Fidelity& fidelity) {
           {"shift_one_pixel", rounded(fidelity.shift_one_pixel)},
           {"frames", fidelity.frames},
           {"own_detections", fidelity.own_detections},
-          {"kept", fidelity.kept},
+          {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
           {"false_alarms", fidelity.false_alarms},
           {"boxes_without_area", fidelity.boxes_without_area},
           {"worst_frames", list_json(fidelity.worst_frames, worst_frame_json)},

@@ -115,7 +115,8 @@ Fidelity read_fidelity(JsonReader reader) {
   read_size(reader, "frames", fidelity.frames);
   read_size(reader, "own_detections", fidelity.own_detections);
   // Plans of earlier versions do not say these.
-  if (reader.has("kept")) read_size(reader, "kept", fidelity.kept);
+  if (reader.has("kept") && !required_child(reader, "kept").is_null())
+    read_size(reader, "kept", fidelity.kept.emplace());
   if (reader.has("false_alarms")) read_size(reader, "false_alarms", fidelity.false_alarms);
   if (reader.has("boxes_without_area")) read_size(reader, "boxes_without_area", fidelity.boxes_without_area);
   if (reader.has("worst_frames")) read_list(reader, "worst_frames", fidelity.worst_frames, read_worst_frame);

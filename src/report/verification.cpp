@@ -18,7 +18,7 @@ Json fidelity_object(const verify::Fidelity& fidelity) {
           {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()},
           {"frames", fidelity.frames},
           {"own_detections", fidelity.own_detections},
-          {"kept", fidelity.kept},
+          {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
           {"false_alarms", fidelity.false_alarms},
           {"boxes_without_area", fidelity.boxes_without_area},
           {"worst_frames", worst},

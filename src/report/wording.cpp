@@ -131,11 +131,11 @@ std::string why_undefined(const Fidelity& fidelity) {
 }
 
 std::string figures_in_words(const Fidelity& fidelity) {
-  if (fidelity.own_detections == 0 && fidelity.false_alarms == 0) return {};
+  if (!fidelity.kept || (fidelity.own_detections == 0 && fidelity.false_alarms == 0)) return {};
   const double per_100 = fidelity.frames > 0
                              ? 100.0 * static_cast<double>(fidelity.false_alarms) / static_cast<double>(fidelity.frames)
                              : 0;
-  return "keeps " + grouped(fidelity.kept) + " of " + counted(fidelity.own_detections, "detection") + ", " +
+  return "keeps " + grouped(*fidelity.kept) + " of " + counted(fidelity.own_detections, "detection") + ", " +
          fixed(per_100, 1) + " false alarms per 100 frames";
 }
 

@@ -195,7 +195,8 @@ TEST_F(OnAGpu, APlanIsThatOfTheCpu) {
     }
   }
   for (std::size_t i = 0; i < cpu.models.size(); ++i)
-    EXPECT_NEAR(cpu.models[i].fidelity.value.value_or(-1), gpu.models[i].fidelity.value.value_or(-1), 1e-3) << cpu.models[i].name;
+    EXPECT_NEAR(cpu.models[i].fidelity.value.value_or(-1), gpu.models[i].fidelity.value.value_or(-1), 1e-3)
+        << cpu.models[i].name;
 }
 
 // An edited or unchanged plan is fitted on the device that is asked for, and is the same bytes there again.

@@ -152,7 +152,8 @@ TEST(MixedPlan, AddsUpItsBytesAndReadsBack) {
   VerifySettings again;
   again.plan = job.folder / "out";
   SilentProgress silent;
-  EXPECT_NEAR(verify(again, silent).models[0].fidelity.value.value_or(-1), plan.models[0].fidelity.value.value_or(-1), 1e-9);
+  EXPECT_NEAR(verify(again, silent).models[0].fidelity.value.value_or(-1), plan.models[0].fidelity.value.value_or(-1),
+              1e-9);
 }
 
 TEST(MixedPlan, IsTheSameInASecondRun) {

@@ -59,6 +59,13 @@ TEST(SearchEvidence, AReceiverWithoutEnoughTakesNothingWithinABudgetEither) {
   EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}));
 }
 
+/// What a search gets if the user accepts that nothing can be measured of any model.
+SearchInput accepting(const FakeWorld& world) {
+  SearchInput input = world.input();
+  input.evidence.assign(input.targets.size(), {.accepted = true});
+  return input;
+}
+
 /// Options 0 and 1 of model 1 cannot be compared. The R2 of option 1 alone reaches the target of 0.9375.
 FakeWorld world_without_comparison() {
   FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.93, kTarget + 4), share_of(1, 0, 20, 0.9375, kTarget - 20)});
@@ -66,11 +73,19 @@ FakeWorld world_without_comparison() {
   return world;
 }
 
-TEST(SearchEvidence, WithoutAComparisonR2Decides) {
+TEST(SearchEvidence, NothingIsSharedWithoutAComparisonUnlessTheUserAcceptsIt) {
   const FakeWorld world = world_without_comparison();
   FakeEvaluator evaluator(world);
   SearchObserver observer;
   Search search(world.input(), {}, evaluator, observer);
+  EXPECT_THAT(kinds(search.run()), ElementsAre(Kind::kNotMeasured, Kind::kNotMeasured));
+}
+
+TEST(SearchEvidence, WithoutAComparisonR2Decides) {
+  const FakeWorld world = world_without_comparison();
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  Search search(accepting(world), {}, evaluator, observer);
   const SearchResult found = search.run();
   EXPECT_THAT(kinds(found), ElementsAre(Kind::kNotMeasured, Kind::kChosenLargestSaving));
   EXPECT_EQ(found.records[0].reason.r2, 0.93);
@@ -113,7 +128,7 @@ TEST(SearchEvidence, EveryTrialHasARecordThoughNothingWasCompared) {
   world.options[0].is_measured = false;
   FakeEvaluator evaluator(world);
   SearchObserver observer;
-  Search search(world.input(), {}, evaluator, observer);
+  Search search(accepting(world), {}, evaluator, observer);
   const SearchResult found = search.run();
   EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}, Question{{1, 0}}, Question{{2}}, Question{{2, 0}}));
   EXPECT_THAT(kinds(found),
@@ -125,7 +140,7 @@ TEST(SearchEvidence, ARefusalWithoutAComparisonTellsNoLoss) {
   world.options.push_back(share_of(1, 0, 10, 0.5, kTarget));
   FakeEvaluator evaluator(world);
   SearchObserver observer;
-  Search search(world.input(), {}, evaluator, observer);
+  Search search(accepting(world), {}, evaluator, observer);
   (void)search.run();
   search.refuse(1, 0.5);
   EXPECT_THAT(kinds(search.run()), ElementsAre(Kind::kNotMeasured, Kind::kRefused, Kind::kChosenLargestSaving));

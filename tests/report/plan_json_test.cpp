@@ -118,8 +118,9 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
       const bool new_of_donors =
           key == "donors" || key == "layer_donors" || (key == "donor" && plan[object].contains("donor_layer"));
       static const std::set<std::string> kNew{
-          "selection",    "judgements",      "latency_saved_ms", "memory_saved", "latency_estimate_ms",
-          "deduplicated", "correction_rank", "side_inputs",      "r2",           "predicted_interval"};
+          "selection",    "judgements",      "latency_saved_ms",   "memory_saved", "latency_estimate_ms",
+          "deduplicated", "correction_rank", "side_inputs",        "r2",           "predicted_interval",
+          "kept",         "false_alarms",    "boxes_without_area", "worst_frames", "evidence"};
       if (new_of_candidates || new_of_donors || kNew.count(key) > 0) continue;  // plans of earlier versions lack it
       SCOPED_TRACE(object.to_string() + " without " + key);
       Json damaged = plan;

@@ -25,10 +25,12 @@ TEST(ReasonText, OfAMeasuredCandidateSaysWhatItKeeps) {
   EXPECT_EQ(text_of({.kind = Kind::kHolds, .fidelity = 0.95, .target = 0.9}),
             "keeps the fidelity, another choice is better");
   EXPECT_EQ(text_of({.kind = Kind::kNear, .fidelity = 0.8996, .low = 0.87, .target = 0.9}),
-            "measured fidelity 0.900 (lower end 0.870) is near 0.900, another choice is better");
+            "measured fidelity 0.900 (its frames support 0.870) is near 0.900, another choice is better");
   EXPECT_EQ(text_of({.kind = Kind::kBelow, .fidelity = 0.5, .target = 0.9}), "measured fidelity 0.500 is below 0.900");
   EXPECT_EQ(text_of({.kind = Kind::kRefused, .fidelity = 0.89, .target = 0.9}),
-            "fidelity 0.890 of the written bundle on the frames that judge is below 0.900");
+            "fidelity 0.890 on the frames that judge is below 0.900");
+  EXPECT_EQ(text_of({.kind = Kind::kRefused, .fidelity = 0.91, .low = 0.88, .target = 0.9}),
+            "fidelity 0.910 (its frames support 0.880) on the frames that judge is below 0.900");
   EXPECT_EQ(text_of({.kind = Kind::kDeferred, .fidelity = 0.91}),
             "keeps 0.910 without further corrections; with them another choice saves more");
 }
@@ -43,10 +45,10 @@ TEST(ReasonText, NamesDonorsThatTakeLayersThemselves) {
 TEST(ReasonText, OfALikelyRefusalSaysWhatTheTestFramesShowed) {
   EXPECT_EQ(text_of({.kind = Kind::kLikelyRefused, .fidelity = 0.931, .target = 0.9, .loss = 0.04}),
             "measured fidelity 0.931 leaves too little: the frames that judge showed 0.040 less for front");
-  EXPECT_EQ(
-      text_of({.kind = Kind::kLikelyRefused, .fidelity = 0.931, .low = 0.92, .models = {1}, .loss = 0.04}),
-      "measured fidelity 0.931 (lower end 0.920) on a wide that takes layers itself leaves too little: the frames "
-      "that judge showed 0.040 less for front");
+  EXPECT_EQ(text_of({.kind = Kind::kLikelyRefused, .fidelity = 0.931, .low = 0.92, .models = {1}, .loss = 0.04}),
+            "measured fidelity 0.931 (its frames support 0.920) on a wide that takes layers itself leaves too little: "
+            "the frames "
+            "that judge showed 0.040 less for front");
   EXPECT_EQ(
       text_of({.kind = Kind::kNear, .fidelity = 0.935, .target = 0.9, .loss = 0.04}),
       "measured fidelity 0.935 is near 0.900 plus 0.040 that the frames that judge showed less, another choice is "

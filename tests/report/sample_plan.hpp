@@ -33,6 +33,10 @@ inline ModelEntry sample_model(const std::string& name, std::int64_t parameters,
   model.fidelity.shift_one_pixel = 0.857;
   model.fidelity.frames = 77;
   model.fidelity.own_detections = 431;
+  model.fidelity.kept = 420;
+  model.fidelity.false_alarms = 5;
+  model.fidelity.worst_frames = {{640, 2, 1}, {700, 1, 0}};
+  model.evidence = ModelEvidence{.selection = {76, 402, 0}, .test = {77, 431, 0}, .wanted = 30};
   model.fidelity.max_abs_difference = 0.1234567891;
   return model;
 }

@@ -82,10 +82,28 @@ TEST(Summary, NeverShowsAFidelityBelowTheTargetAsTheTarget) {
 
 TEST(Summary, SaysWhenThereIsNothingToAgreeWith) {
   Plan plan = sample_plan();
-  plan.models[0].fidelity.own_detections = 0;
-  EXPECT_THAT(flowing(summary(plan)), HasSubstr("the original itself finds nothing of score >= 0.35"));
-  plan.models[0].output.format = model::OutputFormat::kTensor;  // there raw outputs are compared
-  EXPECT_THAT(flowing(summary(plan)), HasSubstr("as well as the original agrees with itself"));
+  Fidelity& fidelity = plan.models[0].fidelity;
+  fidelity.value.reset();
+  fidelity.own_detections = 0;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("not measured: finds nothing on these frames"));
+  fidelity.is_raw = true;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("not measured: its outputs are empty or constant on these frames"));
+}
+
+TEST(Summary, SaysWhatAModelKeepsAndHowMuchThatRestsOn) {
+  const std::string text = flowing(summary(sample_plan()));
+  EXPECT_THAT(text, HasSubstr("keeps 420 of 431 detections, 6.5 false alarms per 100 frames, on 77 frames"));
+  EXPECT_THAT(text, HasSubstr("640 (2 missed, 1 false), 700 (1 missed)"));
+}
+
+TEST(Summary, SaysWhereEvidenceIsTooLittle) {
+  Plan plan = sample_plan();
+  plan.models[0].evidence = ModelEvidence{.selection = {200, 31, 512}, .test = {214, 8, 512}, .wanted = 30};
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("finds 8 objects in the 214 frames that judge; 30 wanted"));
+  plan.models[0].evidence->accepted = true;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("--accept-unmeasured"));
+  plan.models[0].evidence->test.detections = 30;
+  EXPECT_THAT(flowing(summary(plan)), Not(HasSubstr("wanted")));
 }
 
 TEST(Summary, SpeaksOfAccuracyOnlyWithGroundTruth) {
