@@ -15,13 +15,14 @@ std::string headline(const Plan& plan) {
   return percent_change(plan.before.bytes, plan.after.bytes).substr(1) + " less parameter memory";
 }
 
+constexpr double kUnknown = 2;  // above every fidelity: a model without one is not the worst
+
 Json tile(const std::string& value, const std::string& what) { return {{"value", value}, {"what", what}}; }
 
 Json tiles(const Plan& plan) {
-  static constexpr double kUnknownLast = 2;  // above every fidelity
   Json list = Json::array();
   const auto worst = std::min_element(plan.models.begin(), plan.models.end(), [](const auto& a, const auto& b) {
-    return a.fidelity.value.value_or(kUnknownLast) < b.fidelity.value.value_or(kUnknownLast);
+    return a.fidelity.value.value_or(kUnknown) < b.fidelity.value.value_or(kUnknown);
   });
   const auto target = min_fidelity(plan);
   if (worst != plan.models.end()) {

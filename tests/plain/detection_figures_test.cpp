@@ -16,7 +16,7 @@ using Frame = DetectionFigures::Frame;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN(), kInfinity = std::numeric_limits<double>::infinity();
 
-MATCHER_P(Is, expected, "") { return same(arg, expected); }
+MATCHER_P(IsBox, expected, "") { return same(arg, expected); }
 MATCHER_P3(At, position, missed, false_alarms, "") {
   return arg.position == position && arg.missed == missed && arg.false_alarms == false_alarms;
 }
@@ -183,7 +183,7 @@ TEST(BoxesWithoutArea, AreDroppedAndCountedFromTheLeastScoreOn) {
                         box(1, 1, 1, 2, static_cast<double>(0.01F)),
                         second};
   EXPECT_EQ(drop_boxes_without_area(detections), 2);
-  EXPECT_THAT(detections, ElementsAre(Is(first), Is(second)));
+  EXPECT_THAT(detections, ElementsAre(IsBox(first), IsBox(second)));
   EXPECT_EQ(drop_boxes_without_area(detections), 0);
 }
 

@@ -17,16 +17,16 @@ using Floats = std::vector<float>;
 using Integers = std::vector<std::int64_t>;
 
 /// The outputs of one frame: a floating one, an integer one, and a constant that differs in some cases.
-struct Frame {
+struct RandomFrame {
   Floats own, merged, own_constant, merged_constant;
   Integers own_labels, merged_labels;
 };
 
-std::vector<Frame> random_frames(std::uint64_t seed, bool constant_differs) {
+std::vector<RandomFrame> random_frames(std::uint64_t seed, bool constant_differs) {
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
-  std::vector<Frame> frames(3 + random() % 30);
-  for (Frame& frame : frames) {
+  std::vector<RandomFrame> frames(3 + random() % 30);
+  for (RandomFrame& frame : frames) {
     const double noise = 0.02 * static_cast<double>(random() % 20);  // frames differ in how well they agree
     for (std::size_t i = 0; i < 40; ++i) {
       const double value = 5 + 2 * normal(random);
@@ -44,21 +44,21 @@ std::vector<Frame> random_frames(std::uint64_t seed, bool constant_differs) {
 }
 
 /// 1 - error / values of a resample, with the variance of all frames.
-double naive_fidelity(const std::vector<Frame>& all, const std::vector<std::size_t>& drawn) {
+double naive_fidelity(const std::vector<RandomFrame>& all, const std::vector<std::size_t>& drawn) {
   double mean = 0, variance = 0, count = 0;
   bool constant_counts = false;
-  for (const Frame& frame : all) {
+  for (const RandomFrame& frame : all) {
     count += static_cast<double>(frame.own.size());
     for (const float value : frame.own) mean += value;
     constant_counts = constant_counts || frame.own_constant != frame.merged_constant;
   }
   mean /= count;
-  for (const Frame& frame : all) {
+  for (const RandomFrame& frame : all) {
     for (const float value : frame.own) variance += (value - mean) * (value - mean) / count;
   }
   double error = 0, values = 0;
   for (const std::size_t index : drawn) {
-    const Frame& frame = all[index];
+    const RandomFrame& frame = all[index];
     for (std::size_t i = 0; i < frame.own.size(); ++i) {
       error += std::pow(static_cast<double>(frame.merged[i]) - frame.own[i], 2) / variance;
       ++values;
@@ -75,9 +75,9 @@ double naive_fidelity(const std::vector<Frame>& all, const std::vector<std::size
   return std::max(0.0, 1 - error / values);
 }
 
-TensorAgreement agreement_of(const std::vector<Frame>& frames, bool mark = true) {
+TensorAgreement agreement_of(const std::vector<RandomFrame>& frames, bool mark = true) {
   TensorAgreement agreement;
-  for (const Frame& frame : frames) {
+  for (const RandomFrame& frame : frames) {
     if (mark) agreement.next_frame();
     agreement.add(0, frame.own, frame.merged);
     agreement.add_exact(1, frame.own_labels, frame.merged_labels);
@@ -90,7 +90,7 @@ TEST(TensorInterval, EqualsPercentilesOfResampledFrames) {
   constexpr int kDraws = 60;
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    const std::vector<Frame> frames = random_frames(seed, seed % 3 == 0);
+    const std::vector<RandomFrame> frames = random_frames(seed, seed % 3 == 0);
     const std::size_t n = frames.size();
     const auto block = static_cast<std::size_t>(bootstrap_block(static_cast<std::int64_t>(n)));
     std::mt19937_64 random(seed);
@@ -123,7 +123,7 @@ TEST(TensorInterval, EqualsPercentilesOfResampledFrames) {
 }
 
 TEST(TensorInterval, IsTheFidelityWhereNoFrameWasMarkedOrNothingDrawn) {
-  const std::vector<Frame> frames = random_frames(4, false);
+  const std::vector<RandomFrame> frames = random_frames(4, false);
   const TensorAgreement unmarked = agreement_of(frames, /*mark=*/false);
   EXPECT_LT(unmarked.fidelity(), 1);
   EXPECT_EQ(unmarked.interval().low, unmarked.fidelity());
@@ -134,10 +134,10 @@ TEST(TensorInterval, IsTheFidelityWhereNoFrameWasMarkedOrNothingDrawn) {
 }
 
 TEST(TensorInterval, DependsOnTheSeedAndNotOnMarksWithoutValues) {
-  const std::vector<Frame> frames = random_frames(5, false);
+  const std::vector<RandomFrame> frames = random_frames(5, false);
   const TensorAgreement before = agreement_of(frames);
   TensorAgreement both;
-  for (const Frame& frame : frames) {
+  for (const RandomFrame& frame : frames) {
     both.next_frame();
     both.add(0, frame.own, frame.merged);
     both.add_exact(1, frame.own_labels, frame.merged_labels);
