@@ -255,7 +255,7 @@ TEST(ReadDetections, MapsBoxesToTheVideoFrame) {
   EXPECT_NEAR(frames[0][0].y2, 4 * 0.4 + 0.25, 1e-6);
 }
 
-TEST(Measure, CallsTwoSilentModelsEqual) {
+TEST(Measure, KnowsNoFidelityWhereBothFindNothing) {
   Head head;
   head.output.format = model::OutputFormat::kBoxesScoresLabels;
   head.output.boxes = model::BoxUnits::kRelative;
@@ -270,7 +270,7 @@ TEST(Measure, CallsTwoSilentModelsEqual) {
   SilentProgress silent;
   const Reference own = reference(head, silent_model, 2, silent);
   EXPECT_EQ(own.own_detections, 0);
-  EXPECT_EQ(measure(head, own, silent_model, silent_model, 2, silent).fidelity, 1);
+  EXPECT_EQ(measure(head, own, silent_model, silent_model, 2, silent).fidelity, std::nullopt);
   EXPECT_EQ(measure(head, own, silent_model, loud_model, 2, silent).fidelity, 0);
 }
 
