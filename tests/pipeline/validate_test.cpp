@@ -59,6 +59,7 @@ TEST(Validate, AModelThatTakesFromItsTwinKeepsAll) {
   Job job({"small", "wide"});
   job.settings.job.models[1] = job.settings.job.models[0];
   job.settings.job.models[1].name = "twin";
+  job.settings.job.accept_unmeasured = {"small"};
   job.settings.job.share = {{"small", "twin"}};
   SilentProgress silent;
   int equal = 0;
