@@ -51,10 +51,10 @@ struct DonorNames {
 struct CandidateInputs {
   const Settings& settings;
   const session::Session& session;
-  const std::vector<similarity::Signatures>& signatures;  ///< per model
-  const std::vector<Direction>& directions;               ///< see directions()
-  const capture::Stores& frames;                          ///< of trials: pairs of layers are screened on them
-  const fit::Outputs& outputs;                            ///< what the pass over them gives besides: see fit::screen()
+  const similarity::ModelPairs& similarity;
+  const std::vector<Direction>& directions;  ///< see directions()
+  const capture::Stores& frames;             ///< of trials: pairs of layers are screened on them
+  const fit::Outputs& outputs;               ///< what the pass over them gives besides: see fit::screen()
 };
 
 /// The fronts of each direction, then of each receiver's mixed cuts. One pass over the frames.
@@ -78,11 +78,12 @@ struct CandidateInputs {
 /// The layers that fit::choose_auxiliary_inputs() chooses among for a candidate: where paths part in its donors, in
 /// each of sixteen stretches of their depth the one of highest S with what its maps return, as far as they have a
 /// thousand channels together, the narrowest first. What the cut takes is not among them.
-/// @param signatures  per model
 /// @param attachment  of the candidate
 /// @param before  the donors' own shares, whose lost layers are left out; at most one per receiver
-[[nodiscard]] std::vector<fit::DonorLayer> offered_auxiliary_inputs(
-    const Settings& settings, const session::Session& session, const std::vector<similarity::Signatures>& signatures,
-    const fit::Attachment& attachment, std::span<const graph::Splice> before);
+[[nodiscard]] std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings,
+                                                                    const session::Session& session,
+                                                                    const similarity::ModelPairs& similarity,
+                                                                    const fit::Attachment& attachment,
+                                                                    std::span<const graph::Splice> before);
 
 }  // namespace repsim::candidates

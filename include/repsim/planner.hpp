@@ -83,9 +83,9 @@ struct ExactCut {
 
 /// Donor layers worth a closer look for one receiver layer: the `most` of highest S among those of the same height and
 /// width, and the one of highest S of any other size. Layers without a defined S are left out. Ties by layer order.
-[[nodiscard]] std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
-                                         const graph::Program& donor, LayerIndex receiver_layer,
-                                         const std::vector<bool>& givable, int most);
+[[nodiscard]] std::vector<int> shortlist(const similarity::MatrixView& receiver_by_donor,
+                                         const graph::Program& receiver, const graph::Program& donor,
+                                         LayerIndex receiver_layer, const std::vector<bool>& givable, int most);
 
 /// Of the mixed candidates those that no candidate of one of their donors alone equals or beats in saving, predicted
 /// fidelity and cost at once: what mixing is for.

@@ -37,20 +37,19 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const CandidateInputs
   const fit::AttachmentOptions options = fit_options(settings);
   const bool fitted = options.linear || options.refit;
   std::vector<fit::Screening> screenings;
-  std::vector<similarity::Matrix> matrices;
   for (const Direction& direction : inputs.directions) {
     fit::Screening one{session::find_model(session.models, direction.receiver),
                        session::find_model(session.models, direction.donor),
                        {}};
     const graph::Program &receiver_program = session.models[one.receiver].prepared.program,
                          &donor_program = session.models[one.donor].prepared.program;
-    matrices.push_back(similarity::cka(inputs.signatures[one.receiver], inputs.signatures[one.donor]));
+    const similarity::MatrixView similarity = inputs.similarity.between(one.receiver, one.donor);
     const std::vector<bool> replaceable = usable_layers(settings, receiver_program, true);
     const std::vector<bool> givable = usable_layers(settings, donor_program, false);
     for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
       if (!replaceable[layer]) continue;
-      for (const int given : planner::shortlist(matrices.back(), receiver_program, donor_program,
-                                                static_cast<int>(layer), givable, kShortlist)) {
+      for (const int given : planner::shortlist(similarity, receiver_program, donor_program, static_cast<int>(layer),
+                                                givable, kShortlist)) {
         if (fitted || receiver_program.layers[layer].shape[0] == donor_program.layers[given].shape[0])
           one.pairs.push_back({static_cast<int>(layer), given});
       }
@@ -67,8 +66,8 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const CandidateInputs
       const std::optional<fit::Attachment> attachment =
           fit::plan_attachment(session.set, {screenings[i].receiver, {replacement}}, options);
       result[i].push_back({replacement,
-                           matrices[i].at(static_cast<std::size_t>(replacement.receiver_layer),
-                                          static_cast<std::size_t>(replacement.donor_layer)),
+                           inputs.similarity.between(screenings[i].receiver, screenings[i].donor)
+                               .at(replacement.receiver_layer, replacement.donor_layer),
                            std::clamp(r2[i][k], 0.0, 1.0), attachment.has_value(),
                            attachment ? attachment->bytes_added : 0, attachment ? attachment->flops_added : 0});
     }

@@ -119,13 +119,13 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   trial::Measurer test(session, inputs.holdout.test,
                        {judging.rule.interval(), settings.seed, kept / 4, check.originals}, progress);
   const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
-    return candidates::offered_auxiliary_inputs(settings, session, inputs.signatures, attachment, donor_splices);
+    return candidates::offered_auxiliary_inputs(settings, session, inputs.similarity, attachment, donor_splices);
   };
   trial::Fitter fitter(session, calibration, fitting_options(settings), offered_inputs, progress);
   const std::vector<config::Direction> directions = candidates::directions(settings, session.models);
   const fit::Outputs outputs = calibration.outputs_of(candidates::receivers_of(directions, session.models));
   std::vector<planner::Candidate> found = candidates::find_candidates(
-      {settings, session, inputs.signatures, directions, calibration.trial_frames(), outputs}, progress);
+      {settings, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
   const std::size_t count = found.size();
   planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
   const std::vector<double> targets = input.targets;
@@ -167,21 +167,21 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
                                               evidence_options(settings, session), progress);
   if (evident.grew(sampled)) stores = decode(session, evident.frames, progress);
   watch.lap("evidence");
-  const std::vector<similarity::Matrix> similarity = similarity_of_pairs(captured.signatures);
+  const similarity::ModelPairs similarity(captured.signatures);
   watch.lap("similarity");
 
   verify::BundleCheck check = bundle_check(settings, session, staged.path("bundle.pt").string(), stores.holdout);
   const bundle::Written deduplicated = deduplicated_bundle(session);
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  const PlanInputs inputs{session,          evident.frames, stores.calibration, stores.holdout, captured.signatures,
-                          evident.evidence, bytes_to_save};
+  const PlanInputs inputs{session,    evident.frames,   stores.calibration, stores.holdout,
+                          similarity, evident.evidence, bytes_to_save};
   const PlannedBundle planned = find_shares(settings, inputs, check, watch, progress);
 
   Outcome outcome{describe_plan(settings, inputs, planned, deduplicated), staged.target()};
   const verify::RunCost cost =
       verify::measure_run_cost(check, std::min(kLatencyFrames, stores.holdout.test.front().size()), progress);
   watch.lap("latency");
-  write_outputs(staged, {outcome.plan, similarity, frames_of(captured.signatures)});
+  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures)});
   watch.lap("report");
   write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
   staged.commit();

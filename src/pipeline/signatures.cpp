@@ -142,17 +142,6 @@ SessionSignatures signatures_of(const Settings& settings, const session::Session
   return result;
 }
 
-std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures) {
-  std::vector<similarity::Matrix> matrices;
-  for (std::size_t i = 0; i < signatures.size(); ++i) {
-    for (std::size_t j = i + 1; j < signatures.size(); ++j) {
-      if (!signatures[i].layers.empty() && !signatures[j].layers.empty())
-        matrices.push_back(similarity::cka(signatures[i], signatures[j]));
-    }
-  }
-  return matrices;
-}
-
 std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {
   std::size_t frames = 0;
   for (const similarity::Signatures& one : signatures) frames = std::max(frames, one.frames.size());

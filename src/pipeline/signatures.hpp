@@ -40,9 +40,6 @@ struct SessionSignatures {
 SessionSignatures signatures_of(const Settings& settings, const session::Session& session,
                                 const capture::Stores& stores, Progress& progress);
 
-/// S of every pair of models that have layers, in the order of the models.
-std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures);
-
 /// On how many frames S was taken: 0 if no model has signatures.
 std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures);
 

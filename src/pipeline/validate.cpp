@@ -92,6 +92,7 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const std::vector<session::FrameSet> sets{{frames.calibration}, {frames.pilot}, {frames.holdout}};
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
   const SessionSignatures captured = signatures_of(job, session, stores[0], progress);
+  const similarity::ModelPairs similarity(captured.signatures);
   trial::CalibrationFrames calibration(session, stores[0], progress);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::Measurer pilot(session, stores[1], {0, job.seed, kept, {}}, progress);
@@ -99,10 +100,10 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const study::Options options{candidates::fit_options(job), settings.cuts, job.seed};
 
   report::Validation validation = describe(settings, session, frames);
-  study_all_directions(job,
-                       {session, options, captured.signatures, calibration, frames.pilot_positions, frames.holdout,
-                        pilot, holdout, progress},
-                       validation);
+  study_all_directions(
+      job,
+      {session, options, similarity, calibration, frames.pilot_positions, frames.holdout, pilot, holdout, progress},
+      validation);
   if (validation.cuts.empty()) {
     throw Error(ErrorKind::kNothingToShare, "no cut of any pair of models can be measured", out.string(),
                 "repsim inspect says which layers a model has, and why others are none");
