@@ -61,9 +61,9 @@ struct CandidateInputs {
 /// @throws Error{kInterrupted}
 [[nodiscard]] std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress);
 
-/// The candidate as a column: what it takes from its donors, and what its receiver cannot give any more. That is what
-/// it does not compute, and, where convolutions are refitted, what lies between the cut and them (it has the donor's
-/// channels).
+/// The candidate as a share option: what it takes from its donors, and what its receiver cannot give any more. The
+/// receiver cannot give what it does not compute. If convolutions are refitted, it cannot give what lies between the
+/// cut and them either, since that has the donor's channels.
 [[nodiscard]] planner::ShareOption share_option_of(const Settings& settings, const session::Session& session,
                                                    const graph::Cut& cut);
 

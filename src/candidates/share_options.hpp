@@ -4,7 +4,7 @@
 
 #include "replacements.hpp"
 
-/// What a receiver could take from one donor, or from several: the columns among which the search chooses.
+/// What a receiver could take from one donor, or from several: the candidates among which the search chooses.
 namespace repsim::candidates {
 
 /// The fronts of predicted fidelity and cost against saving for one receiver, largest saving first: minimum cuts for
