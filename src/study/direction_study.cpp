@@ -69,7 +69,7 @@ class DirectionStudy {
       return is_fitted || receiver_.layers[layer].shape[0] == donor_.layers[donor_layer].shape[0];
     };
     std::vector<planner::StudyCut> cuts =
-        planner::study_cuts(receiver_, donor_, direction_.replaceable, direction_.givable, channels_fit,
+        planner::study_cuts({receiver_, donor_, direction_.replaceable, direction_.givable, channels_fit},
                             setting_.options.cuts, setting_.options.seed);
     std::erase_if(cuts, [&](const planner::StudyCut& cut) { return !attachment_of(cut); });
     return cuts;
