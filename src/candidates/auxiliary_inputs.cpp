@@ -35,19 +35,19 @@ std::vector<bool> partings(const graph::Program& program) {
 
 /// Layers of a model that nobody can take once it is a receiver itself, ascending: see share_option_of().
 /// @param splices  at most one per receiver
-std::vector<int> lost_layers(const Settings& settings, const session::Session& session,
-                             std::span<const graph::Splice> splices, ModelIndex model) {
+std::vector<LayerIndex> lost_layers(const fit::AttachmentOptions& options, const session::Session& session,
+                                    std::span<const graph::Splice> splices, ModelIndex model) {
   const auto own =
       std::find_if(splices.begin(), splices.end(), [&](const graph::Splice& one) { return one.receiver == model; });
   if (own == splices.end()) return {};
   graph::Cut taken{model, {}};
   for (const graph::Replacement& one : own->replacements) taken.replacements.push_back(one);
-  return share_option_of(settings, session, taken).unavailable;
+  return share_option_of(session, taken, options).unavailable;
 }
 
 }  // namespace
 
-std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const session::Session& session,
+std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Options& options, const session::Session& session,
                                                       const similarity::ModelPairs& similarity,
                                                       const fit::Attachment& attachment,
                                                       std::span<const graph::Splice> before) {
@@ -62,8 +62,8 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
   for (const ModelIndex donor : attachment.cut.donors()) {
     const graph::Program& program = session.models[donor].prepared.program;
     const similarity::MatrixView of_donor = similarity.between(attachment.cut.receiver, donor);
-    const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
-    const std::vector<int> lost = lost_layers(settings, session, before, donor);
+    const std::vector<bool> usable = usable_layers(options, program, /*as_receiver=*/false);
+    const std::vector<LayerIndex> lost = lost_layers(options.attachment, session, before, donor);
     const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};

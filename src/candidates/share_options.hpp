@@ -11,7 +11,7 @@ namespace repsim::candidates {
 /// every exchange rate, for every bound on the worst replacement, some between them, and cuts swept along the depth.
 /// Only cuts that save something.
 /// @param replacements  of one donor; or of several: then only cuts that mix donors
-std::vector<planner::Candidate> candidates_of(const Settings& settings, const session::Session& session,
+std::vector<planner::Candidate> candidates_of(const Options& options, const session::Session& session,
                                               ModelIndex receiver, const std::vector<RatedReplacement>& replacements);
 
 }  // namespace repsim::candidates

@@ -52,13 +52,14 @@ report::Validation describe(const StudySettings& settings, const session::Sessio
 }
 
 void study_all_directions(const Settings& job, const study::Setting& setting, report::Validation& validation) {
+  const candidates::Options options = candidates::options_of(job);
   const std::vector<session::Model>& models = setting.session.models;
   for (const Direction& pair : candidates::directions(job, models)) {
     const ModelIndex receiver = session::find_model(models, pair.receiver),
                      donor = session::find_model(models, pair.donor);
     study::DirectionResult result = study::study_direction(
-        setting, {receiver, donor, candidates::usable_layers(job, models[receiver].prepared.program, true),
-                  candidates::usable_layers(job, models[donor].prepared.program, false)});
+        setting, {receiver, donor, candidates::usable_layers(options, models[receiver].prepared.program, true),
+                  candidates::usable_layers(options, models[donor].prepared.program, false)});
     validation.directions.push_back(std::move(result.direction));
     for (report::StudiedCut& cut : result.cuts) {
       cut.direction = validation.directions.size() - 1;
@@ -97,7 +98,7 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::Measurer pilot(session, stores[1], {0, job.seed, kept, {}}, progress);
   trial::Measurer holdout(session, stores[2], {0, job.seed, kept, {}}, progress);
-  const study::Options options{candidates::fit_options(job), settings.cuts, job.seed};
+  const study::Options options{candidates::options_of(job).attachment, settings.cuts, job.seed};
 
   report::Validation validation = describe(settings, session, frames);
   study_all_directions(
