@@ -60,8 +60,7 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
                                  HoldoutStores& holdout) {
   verify::BundleCheck check;
   check.bundle_path = path;
-  check.models = session.loaded();
-  check.heads = session.heads();
+  check.models = session.checked_models();
   check.set = &session.set;
   check.frames = &holdout.test;
   check.perturbed = std::move(holdout.perturbed);
@@ -69,9 +68,9 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
   check.seed = settings.seed;
   // The loop judges on the frames of the check: where there is memory, the originals run once for both.
   if (!settings.memory_limit && session.set.models.front()->device.is_cpu()) {
-    for (const session::Model& model : session.models) {
-      check.originals.push_back(
-          verify::remembered(verify::original_forward(model.loaded, session.set, holdout.test, model.group)));
+    for (verify::CheckedModel& model : check.models) {
+      model.original =
+          verify::remembered(verify::original_forward(*model.loaded, session.set, holdout.test, model.head.group));
     }
   }
   return check;
@@ -133,9 +132,13 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
                             progress);
+  std::vector<verify::Forward> originals;
+  for (const verify::CheckedModel& model : check.models) {
+    if (model.original) originals.push_back(model.original);
+  }
   // Few shares come as far as the test frames.
   trial::Measurer test(session, inputs.holdout.test,
-                       {judging.rule.interval(), settings.seed, kept / 4, check.originals}, progress);
+                       {judging.rule.interval(), settings.seed, kept / 4, std::move(originals)}, progress);
   const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
     return candidates::offered_auxiliary_inputs(candidate_options, session, inputs.similarity, attachment,
                                                 donor_splices);

@@ -43,7 +43,7 @@ report::Validation describe(const StudySettings& settings, const session::Sessio
   validation.calibration_frames = frames.calibration;
   validation.trial_frames = frames.pilot;
   validation.holdout_frames = frames.holdout;
-  validation.adapters = config::to_string(job.adapters);
+  validation.adapters = job.adapters;
   validation.refit = job.refit;
   validation.cuts_asked = settings.cuts;
   validation.seed = job.seed;

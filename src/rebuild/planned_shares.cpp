@@ -23,7 +23,7 @@ class Planned {
       : edited_(edited),
         session_(session),
         share_(edited.plan.shares[share]),
-        requests_(edited.means[share]),
+        requests_(edited.requests[share]),
         number_(share) {}
 
   PlannedShare run() {
