@@ -202,6 +202,55 @@ void write_inputs(const std::string& path, const video::FrameStore& store) {
   write_file_atomically(path, report::npy(values, rows, static_cast<std::int64_t>(frame.size())));
 }
 
+/// What all models took together.
+struct Totals {
+  std::map<std::string, double> seconds;
+  double frames = 0, similarity = 0, decode = 0;
+};
+
+void print_heading(const Arguments& arguments, double frames) {
+  std::printf("%.0f frames, %d threads, ms per frame (the fastest of %d rounds)\n\n", frames, at::get_num_threads(),
+              arguments.rounds);
+  std::printf("%-20s %6s %9s | %8s %8s %8s %8s | %8s %8s %8s\n", "model", "layers", "MB/frame", "bare", "bare B=1",
+              "torch's", "repsim's", "taps", "capture", "B=1");
+}
+
+/// Prints the line of a model. @param seconds  by contestant, for all frames @return its entry in the JSON file
+Json report_model(const Subject& subject, const std::map<std::string, double>& seconds, double frames) {
+  Json one;
+  one["name"] = subject.name();
+  one["layers"] = subject.layers();
+  one["bytes_per_frame"] = subject.bytes_per_frame();
+  for (const auto& [name, value] : seconds) one["ms_per_frame"][name] = 1000 * value / frames;
+  const auto ms = [&](const char* name) { return 1000 * seconds.at(name) / frames; };
+  std::printf("%-20s %6zu %9.1f | %8.2f %8.2f %8.2f %8.2f | %8.2f %8.2f %8.2f\n", subject.name().c_str(),
+              subject.layers(), static_cast<double>(subject.bytes_per_frame()) / 1e6, ms("bare"), ms("bare_1"),
+              ms("bare_torch"), ms("bare_repsim"), ms("taps"), ms("capture"), ms("capture_1"));
+  const double inside = seconds.at("capture") - seconds.at("taps");
+  one["gram_gigabytes_per_second"] =
+      static_cast<double>(subject.bytes_per_frame()) * frames / std::max(inside, 1e-9) / 1e9;
+  return one;
+}
+
+/// Prints what capture and S cost beside bare forward passes, and adds the ratios to `json`.
+void report_ratios(const Totals& totals, Json& json) {
+  const auto ratio = [&](const char* name, double mine, double other) {
+    json["ratios"][name] = mine / other;
+    std::printf("  %-66s %5.2f\n", name, mine / other);
+  };
+  const auto& total = totals.seconds;
+  const double s = totals.similarity, decode = totals.decode;
+  std::printf("\nS of all pairs %.1f ms, decoding %.2f ms per frame, peak RSS %.0f MB, memory reads at %.1f GB/s\n\n",
+              1000 * s, 1000 * decode / totals.frames, json["peak_rss_megabytes"].get<double>(),
+              json["read_gigabytes_per_second"].get<double>());
+  std::printf("capture + S, relative to bare forward passes (inputs made on both sides)\n");
+  ratio("as loaded, batch 16 both", total.at("capture") + s, total.at("bare"));
+  ratio("as loaded, batch 1 both", total.at("capture_1") + s, total.at("bare_1"));
+  ratio("as loaded, batch 16 both, decoding too", total.at("capture") + s + decode, total.at("bare") + decode);
+  ratio("optimised by torch (optimize_for_inference), batch 16 both", total.at("capture") + s, total.at("bare_torch"));
+  ratio("optimised by repsim, batch 16 both", total.at("capture") + s, total.at("bare_repsim"));
+}
+
 void run(const Arguments& arguments) {
   SilentProgress silent;
   const model::InputSpec spec = config::parse_input_flag(arguments.input).second;
@@ -210,64 +259,36 @@ void run(const Arguments& arguments) {
   const video::Sampling sampling = video::sample_frames(video, arguments.frames, 0.01);
   const std::vector<video::Request> requests{{sampling.calibration, spec, video::Perturbation::kNone}};
   capture::Stores stores;
-  const double decode = seconds_of([&] { stores = video::decode(video, requests, silent); });
-  const double frames = static_cast<double>(capture::strided_minibatches(stores[0].size()).size() * 16);
+  Totals totals;
+  totals.decode = seconds_of([&] { stores = video::decode(video, requests, silent); });
+  totals.frames = static_cast<double>(capture::strided_minibatches(stores[0].size()).size() * 16);
   if (!arguments.inputs.empty()) write_inputs(arguments.inputs, stores[0]);
 
   Json json;
-  json["frames"] = frames;
+  json["frames"] = totals.frames;
   json["threads"] = at::get_num_threads();
-  json["decode_seconds"] = decode;
+  json["decode_seconds"] = totals.decode;
   json["models"] = Json::array();
-  std::map<std::string, double> total;
   std::vector<similarity::Signatures> signatures;
-  std::printf("%.0f frames, %d threads, ms per frame (the fastest of %d rounds)\n\n", frames, at::get_num_threads(),
-              arguments.rounds);
-  std::printf("%-20s %6s %9s | %8s %8s %8s %8s | %8s %8s %8s\n", "model", "layers", "MB/frame", "bare", "bare B=1",
-              "torch's", "repsim's", "taps", "capture", "B=1");
+  print_heading(arguments, totals.frames);
   for (const std::string& path : arguments.models) {
     Subject subject(path, spec, stores[0]);
     Race race;
     subject.enter(race);
     const std::map<std::string, double> seconds = race.run(arguments.rounds);
     signatures.push_back(subject.signatures());
-    Json one;
-    one["name"] = subject.name();
-    one["layers"] = subject.layers();
-    one["bytes_per_frame"] = subject.bytes_per_frame();
-    for (const auto& [name, value] : seconds) {
-      one["ms_per_frame"][name] = 1000 * value / frames;
-      total[name] += value;
-    }
-    json["models"].push_back(one);
-    const auto ms = [&](const char* name) { return 1000 * seconds.at(name) / frames; };
-    std::printf("%-20s %6zu %9.1f | %8.2f %8.2f %8.2f %8.2f | %8.2f %8.2f %8.2f\n", subject.name().c_str(),
-                subject.layers(), static_cast<double>(subject.bytes_per_frame()) / 1e6, ms("bare"), ms("bare_1"),
-                ms("bare_torch"), ms("bare_repsim"), ms("taps"), ms("capture"), ms("capture_1"));
-    const double inside = seconds.at("capture") - seconds.at("taps");
-    json["models"].back()["gram_gigabytes_per_second"] =
-        static_cast<double>(subject.bytes_per_frame()) * frames / std::max(inside, 1e-9) / 1e9;
+    for (const auto& [name, value] : seconds) totals.seconds[name] += value;
+    json["models"].push_back(report_model(subject, seconds, totals.frames));
   }
-  double s = 1e30;
-  for (int round = 0; round < arguments.rounds; ++round)
-    s = std::min(s, seconds_of([&] { (void)similarity::all_pairs(signatures, at::get_num_threads()); }));
-  json["similarity_seconds"] = s;
+  totals.similarity = 1e30;
+  for (int round = 0; round < arguments.rounds; ++round) {
+    const double s = seconds_of([&] { (void)similarity::all_pairs(signatures, at::get_num_threads()); });
+    totals.similarity = std::min(totals.similarity, s);
+  }
+  json["similarity_seconds"] = totals.similarity;
   json["read_gigabytes_per_second"] = read_bandwidth();
   json["peak_rss_megabytes"] = peak_rss_megabytes();
-
-  const auto ratio = [&](const char* name, double mine, double other) {
-    json["ratios"][name] = mine / other;
-    std::printf("  %-66s %5.2f\n", name, mine / other);
-  };
-  std::printf("\nS of all pairs %.1f ms, decoding %.2f ms per frame, peak RSS %.0f MB, memory reads at %.1f GB/s\n\n",
-              1000 * s, 1000 * decode / frames, json["peak_rss_megabytes"].get<double>(),
-              json["read_gigabytes_per_second"].get<double>());
-  std::printf("capture + S, relative to bare forward passes (inputs made on both sides)\n");
-  ratio("as loaded, batch 16 both", total["capture"] + s, total["bare"]);
-  ratio("as loaded, batch 1 both", total["capture_1"] + s, total["bare_1"]);
-  ratio("as loaded, batch 16 both, decoding too", total["capture"] + s + decode, total["bare"] + decode);
-  ratio("optimised by torch (optimize_for_inference), batch 16 both", total["capture"] + s, total["bare_torch"]);
-  ratio("optimised by repsim, batch 16 both", total["capture"] + s, total["bare_repsim"]);
+  report_ratios(totals, json);
   if (!arguments.json.empty()) write_file_atomically(arguments.json, to_text(json));
 }
 

@@ -40,49 +40,54 @@ struct DonorNames {
 [[nodiscard]] std::vector<ModelIndex> receivers_of(std::span<const Direction> directions,
                                                    std::span<const session::Model> models);
 
-/// What adapters and refits these settings allow.
-[[nodiscard]] fit::AttachmentOptions fit_options(const Settings& settings);
+/// What of the settings decides which candidates there are.
+struct Options {
+  fit::AttachmentOptions attachment;  ///< without corrections
+  std::vector<std::string> layers;    ///< globs of the layers that may be replaced; empty: all
+  std::vector<std::string> exclude;   ///< globs of layers that take no part
+  planner::Objective objective = planner::Objective::kBytes;
+};
+[[nodiscard]] Options options_of(const Settings& settings);
 
 /// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
-[[nodiscard]] std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program,
-                                              bool as_receiver);
+[[nodiscard]] std::vector<bool> usable_layers(const Options& options, const graph::Program& program, bool as_receiver);
 
 /// What candidates are made from. All of it outlives the call.
 struct CandidateInputs {
-  const Settings& settings;
+  const Options& options;
   const session::Session& session;
-  const std::vector<similarity::Signatures>& signatures;  ///< per model
-  const std::vector<Direction>& directions;               ///< see directions()
-  const capture::Stores& frames;                          ///< of trials: pairs of layers are screened on them
-  const fit::Outputs& outputs;                            ///< what the pass over them gives besides: see fit::screen()
+  const similarity::ModelPairs& similarity;
+  const std::vector<Direction>& directions;  ///< see directions()
+  const capture::Stores& frames;             ///< of trials: pairs of layers are screened on them
+  const fit::Outputs& outputs;               ///< what the pass over them gives besides: see fit::screen()
 };
 
 /// The fronts of each direction, then of each receiver's mixed cuts. One pass over the frames.
 /// @throws Error{kInterrupted}
 [[nodiscard]] std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress);
 
-/// The candidate as a column: what it takes from its donors, and what its receiver cannot give any more. That is what
-/// it does not compute, and, where convolutions are refitted, what lies between the cut and them (it has the donor's
-/// channels).
-[[nodiscard]] planner::ShareOption share_option_of(const Settings& settings, const session::Session& session,
-                                                   const graph::Cut& cut);
+/// The candidate as a share option: what it takes from its donors, and what its receiver cannot give any more. The
+/// receiver cannot give what it does not compute. If convolutions are refitted, it cannot give what lies between the
+/// cut and them either, since that has the donor's channels.
+/// @param options  with which the cut is attached
+[[nodiscard]] planner::ShareOption share_option_of(const session::Session& session, const graph::Cut& cut,
+                                                   const fit::AttachmentOptions& options);
 
-[[nodiscard]] planner::SearchInput search_input(const Settings& settings, const session::Session& session,
-                                                std::vector<planner::Candidate> candidates);
-
-/// Without a deadline.
-/// @param bytes_to_save  with a budget: how much the shares have to save
-[[nodiscard]] planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
-                                                    std::size_t prepare_together);
+/// What the search is asked, without what is known of the models' evidence.
+/// @param targets  per model: the fidelity that it has to keep
+[[nodiscard]] planner::SearchInput search_input(const session::Session& session,
+                                                std::vector<planner::Candidate> candidates, std::vector<double> targets,
+                                                const fit::AttachmentOptions& options);
 
 /// The layers that fit::choose_auxiliary_inputs() chooses among for a candidate: where paths part in its donors, in
 /// each of sixteen stretches of their depth the one of highest S with what its maps return, as far as they have a
 /// thousand channels together, the narrowest first. What the cut takes is not among them.
-/// @param signatures  per model
 /// @param attachment  of the candidate
 /// @param before  the donors' own shares, whose lost layers are left out; at most one per receiver
-[[nodiscard]] std::vector<fit::DonorLayer> offered_auxiliary_inputs(
-    const Settings& settings, const session::Session& session, const std::vector<similarity::Signatures>& signatures,
-    const fit::Attachment& attachment, std::span<const graph::Splice> before);
+[[nodiscard]] std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Options& options,
+                                                                    const session::Session& session,
+                                                                    const similarity::ModelPairs& similarity,
+                                                                    const fit::Attachment& attachment,
+                                                                    std::span<const graph::Splice> before);
 
 }  // namespace repsim::candidates

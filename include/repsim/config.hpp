@@ -19,7 +19,10 @@ namespace repsim::config {
 /// @throws Error{kInput} with file, field and remedy; unknown keys with 'did you mean'
 [[nodiscard]] Settings read_config(const std::filesystem::path& path);
 
-/// The same from parsed JSON (after `--set`): `file` and `base` name the file in errors and anchor relative paths.
+/// Settings of a config that is parsed already (after `--set`).
+/// @param file  names the file in errors
+/// @param base  anchors relative paths
+/// @throws Error{kInput} as read_config() does
 [[nodiscard]] Settings settings_from_json(const Json& json, const std::string& file, const std::filesystem::path& base);
 
 /// Applies one `--set key.path=value` (value parsed as JSON, else taken as a string) to the config before it is read.

@@ -51,7 +51,7 @@ struct VerifySettings {
   std::optional<std::string> truth;  ///< MOTChallenge text
   int threads = 0;
   std::vector<std::string> libraries;        ///< as in Settings
-  std::optional<std::int64_t> memory_limit;  ///< likewise
+  std::optional<std::int64_t> memory_limit;  ///< as in Settings
 };
 
 /// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)

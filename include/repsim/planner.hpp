@@ -83,9 +83,9 @@ struct ExactCut {
 
 /// Donor layers worth a closer look for one receiver layer: the `most` of highest S among those of the same height and
 /// width, and the one of highest S of any other size. Layers without a defined S are left out. Ties by layer order.
-[[nodiscard]] std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
-                                         const graph::Program& donor, LayerIndex receiver_layer,
-                                         const std::vector<bool>& givable, int most);
+[[nodiscard]] std::vector<int> shortlist(const similarity::MatrixView& receiver_by_donor,
+                                         const graph::Program& receiver, const graph::Program& donor,
+                                         LayerIndex receiver_layer, const std::vector<bool>& givable, int most);
 
 /// Of the mixed candidates those that no candidate of one of their donors alone equals or beats in saving, predicted
 /// fidelity and cost at once: what mixing is for.
@@ -97,7 +97,7 @@ struct ExactCut {
 [[nodiscard]] std::vector<std::size_t> pareto_front(const std::vector<Candidate>& candidates,
                                                     Objective objective = Objective::kBytes);
 
-/// What one model gives to a column.
+/// What one donor gives to a share option.
 struct Supplied {
   ModelIndex donor = -1;
   std::vector<LayerIndex> layers;  ///< ascending
@@ -106,18 +106,18 @@ struct Supplied {
 /// One possible share in the choice of shares for many models.
 struct ShareOption {
   ModelIndex receiver = -1;
-  double value = 0;                     ///< what it is worth; only columns of value above 0 are chosen
+  double value = 0;                     ///< what it is worth; only options of value above 0 are chosen
   std::vector<Supplied> supplied;       ///< what it takes: at least one donor, each once
   std::vector<LayerIndex> unavailable;  ///< layers that the receiver cannot give any more, ascending
 };
 
-/// Choose at most one column per receiver. A donor that is a receiver itself gives only what its own column leaves it;
-/// nobody takes, over any number of models, from itself.
+/// The question which share options to take, at most one per receiver. A donor that is a receiver itself gives only
+/// what its own option leaves it. No model takes from itself, directly or through other models.
 struct Choice {
   int models = 0;
   std::vector<ShareOption> options;
-  /// Sets of columns of which not all may be chosen: a column, and columns of models that it takes from, directly or
-  /// over others.
+  /// Sets of options of which not all may be chosen: an option, and options of models that it takes from, directly or
+  /// through other models.
   std::vector<std::vector<std::size_t>> nogoods;
   int max_shares = -1;                    ///< -1: any number
   std::int64_t most_steps = 400'000'000;  ///< of the search, of a few ns each: no time, so that equal runs agree
@@ -130,11 +130,11 @@ struct Chosen {
   bool proven = true;                ///< false: most_steps was reached
 };
 
-/// The choice of largest value. Columns that another one of their receiver beats in worth and conflicts are left out;
-/// then branch and bound over the receivers. The bound: receivers two by two have columns that may stand side by side,
+/// The choice of largest value. Options that another one of their receiver beats in worth and conflicts are left out;
+/// then branch and bound over the receivers. The bound: receivers two by two have options that may stand side by side,
 /// at most max_shares take, and one less than there are models (without cycles somebody takes nothing), in the dual of
 /// a linear relaxation.
-/// @throws Error{kInternal} when a column names no model, or none that it takes from
+/// @throws Error{kInternal} when an option names no model, or none that it takes from
 [[nodiscard]] Chosen choose(const Choice& choice);
 
 /// True when `text` matches the glob (`*`, `?`, `[abc]`).

@@ -61,17 +61,20 @@ struct StudyCut {
   bool equal_depth = false;  ///< every donor layer is as deep in its model as the layer that it replaces
 };
 
+/// What the cuts of a study are made of. The programs outlive it.
+struct StudyLayers {
+  const graph::Program& receiver;
+  const graph::Program& donor;
+  std::vector<bool> replaceable, givable;                              ///< per layer of the receiver, of the donor
+  std::function<bool(LayerIndex layer, LayerIndex donor_layer)> fits;  ///< whether the one can replace the other at all
+};
+
 /// Cuts along the depth (depth_cuts) for a study of predictors: up to half of `most` at equal depth, evenly spaced over
 /// the depth, the rest with donor layers drawn from all of the same map size (of the nearest one where there is none).
 /// Equal depth: of the donor's layers of that size the one whose rank among them, as a fraction, is nearest, layers of
 /// the same kind preferred. Equal depth first, then as drawn; none twice.
-/// @param replaceable,givable  per layer
-/// @param fits  whether a donor layer can replace a receiver layer at all
 /// @param most  2 or more
-[[nodiscard]] std::vector<StudyCut> study_cuts(
-    const graph::Program& receiver, const graph::Program& donor, const std::vector<bool>& replaceable,
-    const std::vector<bool>& givable, const std::function<bool(LayerIndex layer, LayerIndex donor_layer)>& fits,
-    std::int64_t most, std::uint64_t seed);
+[[nodiscard]] std::vector<StudyCut> study_cuts(const StudyLayers& layers, std::int64_t most, std::uint64_t seed);
 
 /// Product-moment correlation. Pairs with a NaN are left out; NaN where fewer than 3 are left or one side is constant.
 [[nodiscard]] double pearson(std::span<const double> x, std::span<const double> y);

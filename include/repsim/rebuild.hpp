@@ -21,7 +21,7 @@ struct RebuildSettings {
   int threads = 0;
   config::Device device;                     ///< as in Settings
   std::vector<std::string> libraries;        ///< as in Settings
-  std::optional<std::int64_t> memory_limit;  ///< likewise
+  std::optional<std::int64_t> memory_limit;  ///< as in Settings
 };
 
 /// Writes the bundle of a plan again, without a search: its shares are fitted on its calibration frames, the file is

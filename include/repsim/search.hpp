@@ -158,7 +158,8 @@ class Search {
   /// Options that were measured together and hold.
   struct Combination {
     std::vector<Option> options;  ///< donors first
-    double value = 0;             ///< sum of their savings
+    double value = 0;             ///< sum of their savings on the donors of the combination
+    double bytes = 0;             ///< sum of the bytes of these savings
     double worst_fidelity = 1;
   };
 
@@ -178,14 +179,19 @@ class Search {
   [[nodiscard]] double loss(Option option) const;
   [[nodiscard]] double demanded(Option option) const;
   [[nodiscard]] bool was_measured(Option option) const { return measured_records_.count(option) > 0; }
+  [[nodiscard]] Savings savings(Option option) const;
   [[nodiscard]] double saving(Option option) const;
   [[nodiscard]] Group group(Option option) const;
   [[nodiscard]] OptionOf by_receiver(const std::vector<Option>& options) const;
   [[nodiscard]] Chain chain_of(const OptionOf& of_receiver, Option option) const;
   void append_chain(const OptionOf& of_receiver, Option option, Chain& chain) const;
 
+  // search_choice.cpp: the choice among the options that are not out
+  /// What an option is worth that saves this much. Where it saves less, it is worth no more.
+  using ValueOf = std::function<double(Option, const Savings&)>;
+  [[nodiscard]] Chosen choose(const ValueOf& value) const;
+
   // search.cpp: what is measured next
-  [[nodiscard]] Chosen choose(const std::function<double(Option)>& value) const;
   void save_most();
   [[nodiscard]] Chosen most_promising() const;
   void keep_most_fidelity();

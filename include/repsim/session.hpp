@@ -171,7 +171,8 @@ struct Session {
 
   [[nodiscard]] const Model& model(ModelIndex index) const { return models[index]; }
   [[nodiscard]] std::vector<const model::Loaded*> loaded() const;
-  [[nodiscard]] std::vector<verify::Head> heads() const;
+  /// For the check of a bundle of these models: without outputs of the originals.
+  [[nodiscard]] std::vector<verify::CheckedModel> checked_models() const;
 
   /// Decoding requests for some sets of frames: per set one request per input group.
   [[nodiscard]] std::vector<video::Request> requests(std::span<const FrameSet> sets) const;

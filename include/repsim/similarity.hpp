@@ -1,8 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "repsim/base/index.hpp"
 
 namespace repsim::similarity {
 
@@ -41,6 +46,41 @@ void u_centred_upper(const double* gram, std::int64_t n, double* out);
 /// @throws Error{kInput} if frames or minibatches differ (it names both models) or if the sizes of one model's
 ///         signatures contradict each other (it names the model)
 [[nodiscard]] Matrix cka(const Signatures& a, const Signatures& b);
+
+/// A matrix as it is, or with rows and columns exchanged. The matrix outlives the view.
+class MatrixView {
+ public:
+  MatrixView(const Matrix& matrix, bool transposed = false) : matrix_(&matrix), transposed_(transposed) {}
+
+  [[nodiscard]] double at(LayerIndex row, LayerIndex col) const {
+    const auto first = static_cast<std::size_t>(row), second = static_cast<std::size_t>(col);
+    return transposed_ ? matrix_->at(second, first) : matrix_->at(first, second);
+  }
+
+ private:
+  const Matrix* matrix_;
+  bool transposed_;
+};
+
+/// S of every two models of a run. Each pair of models is computed once: cka(b, a) has the bits of cka(a, b).
+class ModelPairs {
+ public:
+  /// @param signatures  per model; a model without layers has no matrix
+  /// @throws Error{kInput} as cka() does
+  explicit ModelPairs(const std::vector<Signatures>& signatures);
+
+  /// S of the layers of one model (rows) with those of another one (columns). If one of them has no layers, the view
+  /// has no values. The object outlives the view.
+  [[nodiscard]] MatrixView between(ModelIndex row_model, ModelIndex col_model) const;
+
+  /// Of the pairs (0, 1), (0, 2), ..., (1, 2), ... that have layers.
+  [[nodiscard]] const std::vector<Matrix>& matrices() const { return matrices_; }
+
+ private:
+  std::vector<Matrix> matrices_;
+  Matrix empty_;
+  std::map<std::pair<ModelIndex, ModelIndex>, std::size_t> place_;  // in matrices_; the smaller index first
+};
 
 /// Similarity S of every layer of several models with every layer of these models, as one symmetric matrix.
 struct AllPairs {

@@ -7,6 +7,7 @@
 
 #include "repsim/base/json_io.hpp"
 #include "repsim/predictor.hpp"
+#include "repsim/settings.hpp"
 
 /// What `repsim validate` found, as plain data, and its forms: validation.json, validation.csv, validation.html, the
 /// terminal's tables.
@@ -70,7 +71,7 @@ struct Validation {
   std::string video_path, video_sha256;
   std::int64_t frame_count = 0;
   std::vector<std::int64_t> calibration_frames, trial_frames, holdout_frames;
-  std::string adapters;
+  config::Adapters adapters = config::Adapters::kLinear;
   bool refit = false;
   std::int64_t cuts_asked = 0;  ///< per direction
   std::uint64_t seed = 0;

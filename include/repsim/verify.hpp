@@ -112,15 +112,20 @@ struct TruthTargets {
 [[nodiscard]] TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vector<std::int64_t>& frames,
                                          std::int64_t otherwise);
 
+/// A model of a bundle, and the original with which it is compared.
+struct CheckedModel {
+  const model::Loaded* loaded = nullptr;  ///< the original
+  Head head;
+  Forward original = {};  ///< the original's outputs on BundleCheck::frames; empty: the model as loaded runs
+};
+
 /// A bundle file, and what check_bundle() compares it with.
 struct BundleCheck {
   std::string bundle_path;
   std::optional<torch::jit::Module> bundle = {};  ///< the file, if it is loaded already
-  std::vector<const model::Loaded*> models;       ///< the originals, in plan order
-  std::vector<Head> heads;                        ///< per model
+  std::vector<CheckedModel> models;               ///< in plan order
   const capture::ModelSet* set = nullptr;
   const capture::Stores* frames = nullptr;  ///< unchanged frames, per input group
-  std::vector<Forward> originals = {};      ///< per model, on `frames`; empty: the models as loaded run
   std::vector<Perturbed> perturbed;         ///< for the baselines, which optimised copies compute; may be empty
   std::optional<Truth> truth;
   std::int64_t truth_label = 0;  ///< the label of persons where a model has no class "person"

@@ -35,35 +35,35 @@ std::vector<bool> partings(const graph::Program& program) {
 
 /// Layers of a model that nobody can take once it is a receiver itself, ascending: see share_option_of().
 /// @param splices  at most one per receiver
-std::vector<int> lost_layers(const Settings& settings, const session::Session& session,
-                             std::span<const graph::Splice> splices, ModelIndex model) {
+std::vector<LayerIndex> lost_layers(const fit::AttachmentOptions& options, const session::Session& session,
+                                    std::span<const graph::Splice> splices, ModelIndex model) {
   const auto own =
       std::find_if(splices.begin(), splices.end(), [&](const graph::Splice& one) { return one.receiver == model; });
   if (own == splices.end()) return {};
   graph::Cut taken{model, {}};
   for (const graph::Replacement& one : own->replacements) taken.replacements.push_back(one);
-  return share_option_of(settings, session, taken).unavailable;
+  return share_option_of(session, taken, options).unavailable;
 }
 
 }  // namespace
 
-std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, const session::Session& session,
-                                                      const std::vector<similarity::Signatures>& signatures,
+std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Options& options, const session::Session& session,
+                                                      const similarity::ModelPairs& similarity,
                                                       const fit::Attachment& attachment,
                                                       std::span<const graph::Splice> before) {
   const std::vector<LayerIndex> returned = returned_layers(attachment);
   if (std::any_of(returned.begin(), returned.end(), [](LayerIndex layer) { return layer < 0; })) return {};
   struct Offer {
     fit::DonorLayer auxiliary;
-    double similarity = 0;
+    double similarity = 0;  // sum over the returned layers
     std::int64_t channels = 0;
   };
   std::vector<Offer> all;  // donor after donor, in the order of their depth
   for (const ModelIndex donor : attachment.cut.donors()) {
     const graph::Program& program = session.models[donor].prepared.program;
-    const similarity::Matrix matrix = similarity::cka(signatures[attachment.cut.receiver], signatures[donor]);
-    const std::vector<bool> usable = usable_layers(settings, program, /*as_receiver=*/false);
-    const std::vector<int> lost = lost_layers(settings, session, before, donor);
+    const similarity::MatrixView of_donor = similarity.between(attachment.cut.receiver, donor);
+    const std::vector<bool> usable = usable_layers(options, program, /*as_receiver=*/false);
+    const std::vector<LayerIndex> lost = lost_layers(options.attachment, session, before, donor);
     const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};
@@ -73,9 +73,9 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Settings& settings, 
       if (!usable[layer] || !parting[layer] || taken || !live[program.layers[layer].op] ||
           std::binary_search(lost.begin(), lost.end(), auxiliary.donor_layer))
         continue;
-      double similarity = 0;
-      for (const int to : returned) similarity += matrix.at(static_cast<std::size_t>(to), layer);
-      if (!std::isnan(similarity)) all.push_back({auxiliary, similarity, program.layers[layer].shape[0]});
+      double sum = 0;
+      for (const LayerIndex to : returned) sum += of_donor.at(to, auxiliary.donor_layer);
+      if (!std::isnan(sum)) all.push_back({auxiliary, sum, program.layers[layer].shape[0]});
     }
   }
   std::vector<Offer> best;

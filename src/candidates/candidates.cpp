@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "replacements.hpp"
 #include "share_options.hpp"
@@ -18,7 +19,7 @@ bool is_mixed(const std::vector<RatedReplacement>& replacements) {
 }  // namespace
 
 std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress) {
-  const Settings& settings = inputs.settings;
+  const Options& options = inputs.options;
   const session::Session& session = inputs.session;
   const std::vector<ModelIndex> receivers = receivers_of(inputs.directions, session.models);
   const std::vector<std::vector<RatedReplacement>> replacements = replacements_of(inputs, progress);
@@ -26,7 +27,7 @@ std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, P
   std::map<ModelIndex, std::vector<RatedReplacement>> by_receiver;
   progress.begin("candidates", static_cast<std::int64_t>(replacements.size()));
   for (std::size_t i = 0; i < replacements.size(); ++i) {
-    for (planner::Candidate& one : candidates_of(settings, session, receivers[i], replacements[i]))
+    for (planner::Candidate& one : candidates_of(options, session, receivers[i], replacements[i]))
       candidates.push_back(std::move(one));
     std::vector<RatedReplacement>& of_receiver = by_receiver[receivers[i]];
     of_receiver.insert(of_receiver.end(), replacements[i].begin(), replacements[i].end());
@@ -37,30 +38,19 @@ std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, P
   for (const auto& [receiver, found] : by_receiver) {
     if (!is_mixed(found)) continue;
     for (planner::Candidate& one :
-         planner::worth_mixing(candidates_of(settings, session, receiver, found), alone, settings.objective))
+         planner::worth_mixing(candidates_of(options, session, receiver, found), alone, options.objective))
       candidates.push_back(std::move(one));
   }
   return candidates;
 }
 
-planner::SearchInput search_input(const Settings& settings, const session::Session& session,
-                                  std::vector<planner::Candidate> candidates) {
+planner::SearchInput search_input(const session::Session& session, std::vector<planner::Candidate> candidates,
+                                  std::vector<double> targets, const fit::AttachmentOptions& options) {
   planner::SearchInput input;
-  for (const planner::Candidate& one : candidates) input.options.push_back(share_option_of(settings, session, one.cut));
+  for (const planner::Candidate& one : candidates) input.options.push_back(share_option_of(session, one.cut, options));
   input.candidates = std::move(candidates);
-  for (const session::Model& model : session.models) input.targets.push_back(settings.min_fidelity_for(model.name()));
+  input.targets = std::move(targets);
   return input;
-}
-
-planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
-                                      std::size_t prepare_together) {
-  planner::SearchOptions options;
-  options.objective = settings.objective;
-  if (settings.budget) options.bytes_to_save = bytes_to_save;
-  options.max_trials = settings.max_trials;
-  options.max_shares = settings.max_shares;
-  options.prepare_together = prepare_together;
-  return options;
 }
 
 }  // namespace repsim::candidates

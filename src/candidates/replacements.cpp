@@ -14,43 +14,44 @@ bool matches_any(const std::vector<std::string>& globs, const std::string& name)
 
 }  // namespace
 
-fit::AttachmentOptions fit_options(const Settings& settings) {
-  fit::AttachmentOptions options;
-  options.linear = settings.adapters == config::Adapters::kLinear;
-  options.refit = settings.refit;
+Options options_of(const Settings& settings) {
+  Options options;
+  options.attachment.linear = settings.adapters == config::Adapters::kLinear;
+  options.attachment.refit = settings.refit;
+  options.layers = settings.layers;
+  options.exclude = settings.exclude;
+  options.objective = settings.objective;
   return options;
 }
 
-std::vector<bool> usable_layers(const Settings& settings, const graph::Program& program, bool as_receiver) {
+std::vector<bool> usable_layers(const Options& options, const graph::Program& program, bool as_receiver) {
   std::vector<bool> result;
   for (const graph::Layer& layer : program.layers) {
     const bool map = layer.shape.size() == 3 && layer.dtype == "Float";
-    const bool wanted = !as_receiver || settings.layers.empty() || matches_any(settings.layers, layer.name);
-    result.push_back(map && wanted && !matches_any(settings.exclude, layer.name));
+    const bool wanted = !as_receiver || options.layers.empty() || matches_any(options.layers, layer.name);
+    result.push_back(map && wanted && !matches_any(options.exclude, layer.name));
   }
   return result;
 }
 
 std::vector<std::vector<RatedReplacement>> replacements_of(const CandidateInputs& inputs, Progress& progress) {
-  const Settings& settings = inputs.settings;
   const session::Session& session = inputs.session;
-  const fit::AttachmentOptions options = fit_options(settings);
-  const bool fitted = options.linear || options.refit;
+  const fit::AttachmentOptions& attachment_options = inputs.options.attachment;
+  const bool fitted = attachment_options.linear || attachment_options.refit;
   std::vector<fit::Screening> screenings;
-  std::vector<similarity::Matrix> matrices;
   for (const Direction& direction : inputs.directions) {
     fit::Screening one{session::find_model(session.models, direction.receiver),
                        session::find_model(session.models, direction.donor),
                        {}};
     const graph::Program &receiver_program = session.models[one.receiver].prepared.program,
                          &donor_program = session.models[one.donor].prepared.program;
-    matrices.push_back(similarity::cka(inputs.signatures[one.receiver], inputs.signatures[one.donor]));
-    const std::vector<bool> replaceable = usable_layers(settings, receiver_program, true);
-    const std::vector<bool> givable = usable_layers(settings, donor_program, false);
+    const similarity::MatrixView similarity = inputs.similarity.between(one.receiver, one.donor);
+    const std::vector<bool> replaceable = usable_layers(inputs.options, receiver_program, true);
+    const std::vector<bool> givable = usable_layers(inputs.options, donor_program, false);
     for (std::size_t layer = 0; layer < replaceable.size(); ++layer) {
       if (!replaceable[layer]) continue;
-      for (const int given : planner::shortlist(matrices.back(), receiver_program, donor_program,
-                                                static_cast<int>(layer), givable, kShortlist)) {
+      for (const int given : planner::shortlist(similarity, receiver_program, donor_program, static_cast<int>(layer),
+                                                givable, kShortlist)) {
         if (fitted || receiver_program.layers[layer].shape[0] == donor_program.layers[given].shape[0])
           one.pairs.push_back({static_cast<int>(layer), given});
       }
@@ -65,10 +66,10 @@ std::vector<std::vector<RatedReplacement>> replacements_of(const CandidateInputs
       const fit::Replacement replacement{screenings[i].pairs[k].receiver_layer, screenings[i].donor,
                                          screenings[i].pairs[k].donor_layer};
       const std::optional<fit::Attachment> attachment =
-          fit::plan_attachment(session.set, {screenings[i].receiver, {replacement}}, options);
+          fit::plan_attachment(session.set, {screenings[i].receiver, {replacement}}, attachment_options);
       result[i].push_back({replacement,
-                           matrices[i].at(static_cast<std::size_t>(replacement.receiver_layer),
-                                          static_cast<std::size_t>(replacement.donor_layer)),
+                           inputs.similarity.between(screenings[i].receiver, screenings[i].donor)
+                               .at(replacement.receiver_layer, replacement.donor_layer),
                            std::clamp(r2[i][k], 0.0, 1.0), attachment.has_value(),
                            attachment ? attachment->bytes_added : 0, attachment ? attachment->flops_added : 0});
     }

@@ -15,7 +15,7 @@ struct RatedReplacement {
   bool possible_alone =
       false;  ///< as the only replaced layer; in a larger cut a refit may be possible that is not here
   std::int64_t bytes_added = 0;  ///< as the only replaced layer
-  std::int64_t flops_added = 0;  ///< likewise, per frame
+  std::int64_t flops_added = 0;  ///< per frame, as the only replaced layer
 };
 
 /// Donor layers short-listed by S and rated by the R2 of a linear map, for every layer of the receivers that may be

@@ -43,12 +43,11 @@ std::int64_t sum_over(const std::vector<int>& indices, const std::vector<std::in
 /// A receiver with what may replace its layers, of one donor or of several, on the way to candidates.
 class Cuts {
  public:
-  Cuts(const Settings& settings, const session::Session& session, ModelIndex receiver,
+  Cuts(const Options& options, const session::Session& session, ModelIndex receiver,
        const std::vector<RatedReplacement>& replacements)
-      : settings_(settings),
+      : options_(options),
         session_(session),
-        options_(fit_options(settings)),
-        objective_(settings.objective),
+        objective_(options.objective),
         receiver_(receiver),
         bytes_(bytes_of_its_own(session, receiver)),
         offers_(program().layers.size()) {
@@ -90,7 +89,7 @@ class Cuts {
       case planner::Objective::kFlops:
         return one.flops_added;
       case planner::Objective::kLatency:
-        return latency_added_ns(session_, receiver_, one.replacement, options_);
+        return latency_added_ns(session_, receiver_, one.replacement, options_.attachment);
       case planner::Objective::kBytes:
       case planner::Objective::kPeakMemory:
         break;
@@ -99,14 +98,14 @@ class Cuts {
   }
 
   void add_latency(planner::Candidate& candidate) const {
-    candidate.savings.latency_ns = latency_saved_ns(session_, candidate.cut, options_);
+    candidate.savings.latency_ns = latency_saved_ns(session_, candidate.cut, options_.attachment);
   }
 
   /// Against the bundle of all models without shares, whose peak another model may decide.
   void add_memory(planner::Candidate& candidate) {
-    if (!peak_before_) peak_before_ = peak_of_all(session_, {}, options_);
+    if (!peak_before_) peak_before_ = peak_of_all(session_, {}, options_.attachment);
     candidate.savings.memory =
-        candidate.savings.bytes + *peak_before_ - peak_of_all(session_, {candidate.cut}, options_);
+        candidate.savings.bytes + *peak_before_ - peak_of_all(session_, {candidate.cut}, options_.attachment);
   }
 
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
@@ -154,7 +153,7 @@ class Cuts {
 
   /// Cuts along the depth, each layer from the donor layer that explains it best.
   void add_depth_cuts() {
-    const std::vector<bool> replaceable = usable_layers(settings_, program(), true);
+    const std::vector<bool> replaceable = usable_layers(options_, program(), true);
     for (const planner::DepthCut& cut : planner::depth_cuts(program(), replaceable, kMostReplacements)) {
       std::vector<const RatedReplacement*> taken;
       for (const LayerIndex layer : cut.layers) {
@@ -181,7 +180,8 @@ class Cuts {
     candidate.predicted_fidelity = candidate.r2;
     // With several donors to choose from, what takes from one of them alone is a candidate of that pair.
     if (donors_.size() > 1 && candidate.cut.donors().size() == 1) return;
-    const std::optional<fit::Attachment> attachment = fit::plan_attachment(session_.set, candidate.cut, options_);
+    const std::optional<fit::Attachment> attachment =
+        fit::plan_attachment(session_.set, candidate.cut, options_.attachment);
     if (!attachment) return;
     const graph::Removal removal = graph::removed_by(program(), candidate.cut.receiver_layers());
     candidate.savings.bytes = sum_over(removal.parameters, bytes_) - attachment->bytes_added;
@@ -193,9 +193,8 @@ class Cuts {
     if (candidate.savings.of(objective_) > 0) candidates_.push_back(std::move(candidate));
   }
 
-  const Settings& settings_;
+  const Options& options_;
   const session::Session& session_;
-  const fit::AttachmentOptions options_;
   const planner::Objective objective_;
   const int receiver_;
   const std::vector<std::int64_t> bytes_;                     // per parameter of the receiver
@@ -217,12 +216,13 @@ std::vector<bool> convolutions(const graph::Program& program) {
 
 }  // namespace
 
-std::vector<planner::Candidate> candidates_of(const Settings& settings, const session::Session& session,
+std::vector<planner::Candidate> candidates_of(const Options& options, const session::Session& session,
                                               ModelIndex receiver, const std::vector<RatedReplacement>& replacements) {
-  return Cuts(settings, session, receiver, replacements).run();
+  return Cuts(options, session, receiver, replacements).run();
 }
 
-planner::ShareOption share_option_of(const Settings& settings, const session::Session& session, const graph::Cut& cut) {
+planner::ShareOption share_option_of(const session::Session& session, const graph::Cut& cut,
+                                     const fit::AttachmentOptions& options) {
   const graph::Program& program = session.models[cut.receiver].prepared.program;
   const std::vector<LayerIndex> replaced = cut.receiver_layers();
   planner::ShareOption option;
@@ -238,7 +238,7 @@ planner::ShareOption share_option_of(const Settings& settings, const session::Se
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
     if (!live[program.layers[layer].op]) unavailable.insert(static_cast<LayerIndex>(layer));
   }
-  const std::optional<fit::Attachment> attachment = fit::plan_attachment(session.set, cut, fit_options(settings));
+  const std::optional<fit::Attachment> attachment = fit::plan_attachment(session.set, cut, options);
   if (attachment && attachment->is_refit()) {
     const std::vector<bool> convolution = convolutions(program);
     std::set<LayerIndex> between(replaced.begin(), replaced.end());

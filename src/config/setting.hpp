@@ -23,7 +23,7 @@ void read_setting(const Setting& setting, JsonReader& reader, const std::string&
 
 /// What is wrong with the setting's value by itself; nothing when all is well.
 [[nodiscard]] std::optional<Problem> problem_of(const Setting& setting, const Settings& settings);
-/// The same for a number that is no value of the setting yet.
+/// What is wrong with a number that is to become the value of a setting; nothing when all is well.
 [[nodiscard]] std::optional<Problem> problem_of(const WholeNumber& kind, std::int64_t value);
 
 /// The limits in words: "0 to 64", "1 or more".

@@ -333,7 +333,7 @@ Prepared prepare(const model::Loaded& model, const TraceRun& trace, at::Device d
     prepared.graph = nullptr;
     prepared.parameters.clear();
     prepared.program = Program{};
-    log::warn(model.spec.name + ": carried whole, shares nothing: it " + prepared.opaque_reason);
+    log::warn(model.spec.name + " is opaque and shares no layers: it " + prepared.opaque_reason);
   }
   std::int64_t used = 0;
   for (const Parameter& parameter : prepared.program.parameters) used += parameter.bytes;

@@ -62,8 +62,8 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
     const std::vector<const graph::Prepared*> alone{&prepared};
     const session::MemoryBudget memory_budget = runtime.memory_limit().memory_budget(alone);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
-    result[one.index] =
-        capture_signatures(loaded, prepared, one.source, video, stores[store], cache, memory_budget.rows, progress);
+    result[one.index] = capture_signatures(
+        {loaded, prepared, one.source, video.path, stores[store], memory_budget.rows}, cache, progress);
   }
   runtime.memory_limit().judge();
   return result;

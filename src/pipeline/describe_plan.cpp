@@ -1,7 +1,6 @@
 #include "describe_plan.hpp"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "repsim/base/hash.hpp"
@@ -47,11 +46,8 @@ std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices&
 }
 
 report::Share share_of(const session::Session& session, const trial::FittedShare& fitted,
-                       const std::vector<similarity::Signatures>& signatures, HeldMatrices& matrices) {
+                       const similarity::ModelPairs& similarity, HeldMatrices& matrices) {
   const graph::Program& receiver = session.models[fitted.attachment.cut.receiver].prepared.program;
-  std::map<int, similarity::Matrix> matrix_of;
-  for (const ModelIndex donor : fitted.attachment.cut.donors())
-    matrix_of[donor] = similarity::cka(signatures[fitted.attachment.cut.receiver], signatures[donor]);
   report::Share share;
   share.receiver = session.models[fitted.attachment.cut.receiver].prepared.name;
   const candidates::DonorNames donors = candidates::donor_names(session, fitted.attachment.cut);
@@ -65,8 +61,7 @@ report::Share share_of(const session::Session& session, const trial::FittedShare
     replaced.receiver_layer = receiver.layers[to].name;
     replaced.donor = donor.name;
     replaced.donor_layer = donor.program.layers[from].name;
-    replaced.similarity =
-        matrix_of.at(replacements[i].donor).at(static_cast<std::size_t>(to), static_cast<std::size_t>(from));
+    replaced.similarity = similarity.between(fitted.attachment.cut.receiver, replacements[i].donor).at(to, from);
     replaced.adapter = fit::adapter_word(fitted.attachment, i);
     replaced.refit = fitted.attachment.is_refit();
     replaced.correction_rank = fitted.attachment.rank;
@@ -201,7 +196,7 @@ report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, c
   add_totals(session, planned, deduplicated, plan);
   HeldMatrices matrices;
   for (const trial::FittedShare& share : planned.shares) {
-    plan.shares.push_back(share_of(session, share, inputs.signatures, matrices));
+    plan.shares.push_back(share_of(session, share, inputs.similarity, matrices));
     plan.shares.back().measured_fidelity = planned.verdicts[share.attachment.cut.receiver].fidelity.value;
   }
   std::vector<std::string> model_names;

@@ -12,9 +12,9 @@ namespace repsim::pipeline {
 struct PlanInputs {
   const session::Session& session;
   const PlanFrames& frames;
-  const capture::Stores& calibration;                                 ///< calibration frames
-  const HoldoutStores& holdout;                                       ///< selection and test frames
-  const std::vector<similarity::Signatures>& signatures;              ///< per model
+  const capture::Stores& calibration;  ///< calibration frames
+  const HoldoutStores& holdout;        ///< selection and test frames
+  const similarity::ModelPairs& similarity;
   const std::vector<std::optional<report::ModelEvidence>>& evidence;  ///< per model
   std::int64_t bytes_to_save = 0;  ///< with a budget: bytes that shares have to save; 0 or less: none
 };

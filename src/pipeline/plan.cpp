@@ -22,12 +22,30 @@ constexpr std::int64_t kLatencyFrames = 12;  // each is run by both sides: a med
 
 trial::FittingOptions fitting_options(const Settings& settings) {
   trial::FittingOptions options;
-  options.linear = candidates::fit_options(settings).linear;
-  options.refit = candidates::fit_options(settings).refit;
+  options.linear = settings.adapters == config::Adapters::kLinear;
+  options.refit = settings.refit;
   options.max_rank = static_cast<int>(settings.max_rank);
   options.max_auxiliary_inputs = static_cast<std::size_t>(settings.max_side_inputs);
   options.objective = settings.objective;
   return options;
+}
+
+/// @param bytes_to_save  with a budget: how much the shares have to save
+planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
+                                      std::size_t prepare_together) {
+  planner::SearchOptions options;
+  options.objective = settings.objective;
+  if (settings.budget) options.bytes_to_save = bytes_to_save;
+  options.max_trials = settings.max_trials;
+  options.max_shares = settings.max_shares;
+  options.prepare_together = prepare_together;
+  return options;
+}
+
+std::vector<double> targets_of(const Settings& settings, const session::Session& session) {
+  std::vector<double> targets;
+  for (const session::Model& model : session.models) targets.push_back(settings.min_fidelity_for(model.name()));
+  return targets;
 }
 
 /// The bundle of the models as they are: equal weights are stored once. @return without its bytes
@@ -42,8 +60,7 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
                                  HoldoutStores& holdout) {
   verify::BundleCheck check;
   check.bundle_path = path;
-  check.models = session.loaded();
-  check.heads = session.heads();
+  check.models = session.checked_models();
   check.set = &session.set;
   check.frames = &holdout.test;
   check.perturbed = std::move(holdout.perturbed);
@@ -51,9 +68,9 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
   check.seed = settings.seed;
   // The loop judges on the frames of the check: where there is memory, the originals run once for both.
   if (!settings.memory_limit && session.set.models.front()->device.is_cpu()) {
-    for (const session::Model& model : session.models) {
-      check.originals.push_back(
-          verify::remembered(verify::original_forward(model.loaded, session.set, holdout.test, model.group)));
+    for (verify::CheckedModel& model : check.models) {
+      model.original =
+          verify::remembered(verify::original_forward(*model.loaded, session.set, holdout.test, model.head.group));
     }
   }
   return check;
@@ -107,33 +124,39 @@ planner::SearchOptions::Clock::time_point search_deadline(double max_minutes, co
 PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, verify::BundleCheck& check,
                           Stopwatch& watch, Progress& progress) {
   const session::Session& session = inputs.session;
-  planner::SearchOptions options =
-      candidates::search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
+  const candidates::Options candidate_options = candidates::options_of(settings);
+  planner::SearchOptions options = search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
   const Judging judging = judging_of(settings, session);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
                             progress);
+  std::vector<verify::Forward> originals;
+  for (const verify::CheckedModel& model : check.models) {
+    if (model.original) originals.push_back(model.original);
+  }
   // Few shares come as far as the test frames.
   trial::Measurer test(session, inputs.holdout.test,
-                       {judging.rule.interval(), settings.seed, kept / 4, check.originals}, progress);
+                       {judging.rule.interval(), settings.seed, kept / 4, std::move(originals)}, progress);
   const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
-    return candidates::offered_auxiliary_inputs(settings, session, inputs.signatures, attachment, donor_splices);
+    return candidates::offered_auxiliary_inputs(candidate_options, session, inputs.similarity, attachment,
+                                                donor_splices);
   };
   trial::Fitter fitter(session, calibration, fitting_options(settings), offered_inputs, progress);
   const std::vector<config::Direction> directions = candidates::directions(settings, session.models);
   const fit::Outputs outputs = calibration.outputs_of(candidates::receivers_of(directions, session.models));
   std::vector<planner::Candidate> found = candidates::find_candidates(
-      {settings, session, inputs.signatures, directions, calibration.trial_frames(), outputs}, progress);
+      {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
   const std::size_t count = found.size();
-  planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
-  const std::vector<double> targets = input.targets;
+  const std::vector<double> targets = targets_of(settings, session);
+  planner::SearchInput input =
+      candidates::search_input(session, std::move(found), targets, candidate_options.attachment);
   input.evidence = evidence_of(inputs.evidence, judging);
   trial::Evaluator evaluator(fitter, selection, targets, [&](ModelIndex receiver, const trial::Agreement& agreement) {
     return judging.rule.supported(trial::judged(agreement), judging.accepted[receiver]);
   });
-  SearchLog log(settings, session);
+  SearchLog log(session, settings.objective, settings.max_minutes);
   planner::Search search(std::move(input), options, evaluator, log);
   progress.begin("choose", 0);
   const planner::Chosen predicted = search.choose_by_prediction();
@@ -167,21 +190,21 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
                                               evidence_options(settings, session), progress);
   if (evident.grew(sampled)) stores = decode(session, evident.frames, progress);
   watch.lap("evidence");
-  const std::vector<similarity::Matrix> similarity = similarity_of_pairs(captured.signatures);
+  const similarity::ModelPairs similarity(captured.signatures);
   watch.lap("similarity");
 
   verify::BundleCheck check = bundle_check(settings, session, staged.path("bundle.pt").string(), stores.holdout);
   const bundle::Written deduplicated = deduplicated_bundle(session);
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  const PlanInputs inputs{session,          evident.frames, stores.calibration, stores.holdout, captured.signatures,
-                          evident.evidence, bytes_to_save};
+  const PlanInputs inputs{session,    evident.frames,   stores.calibration, stores.holdout,
+                          similarity, evident.evidence, bytes_to_save};
   const PlannedBundle planned = find_shares(settings, inputs, check, watch, progress);
 
   Outcome outcome{describe_plan(settings, inputs, planned, deduplicated), staged.target()};
   const verify::RunCost cost =
       verify::measure_run_cost(check, std::min(kLatencyFrames, stores.holdout.test.front().size()), progress);
   watch.lap("latency");
-  write_outputs(staged, {outcome.plan, similarity, frames_of(captured.signatures)});
+  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures)});
   watch.lap("report");
   write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
   staged.commit();

@@ -100,7 +100,7 @@ class PlanLoop {
 
   void write() {
     bundle::Written& written = planned_.written;
-    written = bundle::write(input_.session.set, input_.check.models, trial::splices_of(planned_.shares),
+    written = bundle::write(input_.session.set, input_.session.loaded(), trial::splices_of(planned_.shares),
                             rebuild::manifest_of(input_.session, planned_.shares));
     write_file_atomically(input_.check.bundle_path, written.bytes);
     planned_.bytes = static_cast<std::int64_t>(written.bytes.size());

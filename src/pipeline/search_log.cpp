@@ -49,14 +49,14 @@ std::string saving_text(std::int64_t saving, planner::Objective objective) {
   return report::human_bytes(saving);
 }
 
-SearchLog::SearchLog(const Settings& settings, const session::Session& session)
-    : settings_(settings), session_(session) {
+SearchLog::SearchLog(const session::Session& session, planner::Objective objective, double max_minutes)
+    : session_(session), objective_(objective), max_minutes_(max_minutes) {
   for (const session::Model& model : session.models) model_names_.push_back(model.name());
 }
 
 void SearchLog::chosen_by_prediction(std::size_t candidates, const planner::Chosen& chosen) const {
   log::info(std::to_string(candidates) + " candidates; by prediction alone " + std::to_string(chosen.options.size()) +
-            " shares save " + saving_text(std::llround(chosen.value), settings_.objective) + ", " +
+            " shares save " + saving_text(std::llround(chosen.value), objective_) + ", " +
             (chosen.proven ? "the best choice"
                            : "within " + fixed3(chosen.bound > 0 ? gap_percent(chosen) : 0) + " % of the bound"));
 }
@@ -76,8 +76,8 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
     return;
   }
   log::info(models + " at " + layers_text(one.cut) + report::taking_donors_text(reason, model_names_) + ": saves " +
-            saving_text(one.savings.of(settings_.objective), settings_.objective) + ", predicted " +
-            predicted_text(one) + ", measured " + report::measured_text(reason) + ": " + verdict_text(reason));
+            saving_text(one.savings.of(objective_), objective_) + ", predicted " + predicted_text(one) + ", measured " +
+            report::measured_text(reason) + ": " + verdict_text(reason));
 }
 
 /// The first layers by name, so that the line fits a terminal.
@@ -100,16 +100,14 @@ void SearchLog::progress(const planner::SearchProgress& progress) {
                       static_cast<double>(std::max<std::int64_t>(1, progress.trials));
   log::info("search: " + std::to_string(progress.trials) + " candidates measured, at most " +
             std::to_string(progress.left_at_most) + " left (" + std::to_string(std::llround(left)) +
-            " s or less), best so far saves " + saving_text(std::llround(progress.best_saving), settings_.objective));
+            " s or less), best so far saves " + saving_text(std::llround(progress.best_saving), objective_));
 }
 
 void SearchLog::nothing_within_budget() {
   log::info("nothing found keeps the fidelity within the budget: saving what can be");
 }
 
-void SearchLog::out_of_time() {
-  log::info("the search ends here: --max-minutes " + std::to_string(settings_.max_minutes));
-}
+void SearchLog::out_of_time() { log::info("the search ends here: --max-minutes " + std::to_string(max_minutes_)); }
 
 void SearchLog::no_other_choice_saves_more() { log::debug("the search is complete: no other choice saves more"); }
 

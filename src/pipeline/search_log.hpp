@@ -9,10 +9,12 @@ namespace repsim::pipeline {
 /// "1.5 kB", "12000 FLOPs a frame"
 std::string saving_text(std::int64_t saving, planner::Objective objective);
 
-/// Writes what a search does to the log. @param session,settings  outlive it
+/// Writes what a search does to the log.
 class SearchLog : public planner::SearchObserver {
  public:
-  SearchLog(const Settings& settings, const session::Session& session);
+  /// @param session  outlives the log
+  /// @param max_minutes  as in Settings
+  SearchLog(const session::Session& session, planner::Objective objective, double max_minutes);
 
   /// What would be chosen if predictions were fidelities, and how far from the bound: planning without measuring.
   void chosen_by_prediction(std::size_t candidates, const planner::Chosen& chosen) const;
@@ -28,8 +30,9 @@ class SearchLog : public planner::SearchObserver {
  private:
   [[nodiscard]] std::string layers_text(const graph::Cut& cut) const;
 
-  const Settings& settings_;
   const session::Session& session_;
+  const planner::Objective objective_;
+  const double max_minutes_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_progress_ = start_;
   std::vector<std::string> model_names_;

@@ -91,21 +91,20 @@ std::optional<Captured> find_signatures(const std::optional<capture::SignatureCa
   return Captured{std::move(*found), "cache", ""};
 }
 
-Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared,
-                            const capture::SignatureOrigin& source, const video::VideoInfo& video,
-                            const video::FrameStore& store, const std::optional<capture::SignatureCache>& cache,
-                            std::int64_t row_bytes, Progress& progress) {
+Captured capture_signatures(const CaptureRequest& request, const std::optional<capture::SignatureCache>& cache,
+                            Progress& progress) {
+  const graph::Prepared& prepared = request.prepared;
   Captured captured;
-  captured.file.origin = source;
-  captured.file.model_path = model.spec.path;
-  captured.file.video_path = video.path;
+  captured.file.origin = request.origin;
+  captured.file.model_path = request.model.spec.path;
+  captured.file.video_path = request.video_path;
   captured.file.signatures.model = prepared.name;
   if (!prepared.rewritable) {
     captured.origin = "none";
     captured.opaque_reason = prepared.opaque_reason;
     return captured;
   }
-  captured.file.signatures = capture::signatures(prepared, store, progress, row_bytes);
+  captured.file.signatures = capture::signatures(prepared, request.store, progress, request.row_bytes);
   release_free_memory();  // models differ in what they allocate
   captured.origin = "captured";
   log::info(prepared.name + ": signatures captured");
@@ -133,24 +132,13 @@ SessionSignatures signatures_of(const Settings& settings, const session::Session
       found.reset();
     }
     if (!found) {
-      found = capture_signatures(model.loaded, prepared, source, session.video, store, cache,
-                                 session.memory_budget.rows, progress);
+      found = capture_signatures(
+          {model.loaded, prepared, source, session.video.path, store, session.memory_budget.rows}, cache, progress);
     }
     result.origins[found->file.signatures.model] = found->origin;
     result.signatures.push_back(std::move(found->file.signatures));
   }
   return result;
-}
-
-std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures) {
-  std::vector<similarity::Matrix> matrices;
-  for (std::size_t i = 0; i < signatures.size(); ++i) {
-    for (std::size_t j = i + 1; j < signatures.size(); ++j) {
-      if (!signatures[i].layers.empty() && !signatures[j].layers.empty())
-        matrices.push_back(similarity::cka(signatures[i], signatures[j]));
-    }
-  }
-  return matrices;
 }
 
 std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures) {

@@ -23,12 +23,18 @@ capture::SignatureOrigin source_of(const model::Loaded& model, const video::Vide
 std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
                                         const capture::SignatureOrigin& source, const std::string& name);
 
+/// A model that is to be captured. What it names outlives the call.
+struct CaptureRequest {
+  const model::Loaded& model;
+  const graph::Prepared& prepared;
+  const capture::SignatureOrigin& origin;
+  const std::string& video_path;
+  const video::FrameStore& store;  ///< calibration frames
+  std::int64_t row_bytes = 0;      ///< see capture::signatures()
+};
 /// Captures a model and keeps its signatures in the cache. That they cannot be kept is no reason to stop: a warning.
-/// @param row_bytes  see capture::signatures()
-Captured capture_signatures(const model::Loaded& model, const graph::Prepared& prepared,
-                            const capture::SignatureOrigin& source, const video::VideoInfo& video,
-                            const video::FrameStore& store, const std::optional<capture::SignatureCache>& cache,
-                            std::int64_t row_bytes, Progress& progress);
+Captured capture_signatures(const CaptureRequest& request, const std::optional<capture::SignatureCache>& cache,
+                            Progress& progress);
 
 /// Signatures of the models of a session, and where they came from: "captured", "cache" or "none" by model name.
 struct SessionSignatures {
@@ -39,9 +45,6 @@ struct SessionSignatures {
 /// @param stores  of its input groups, with the calibration frames
 SessionSignatures signatures_of(const Settings& settings, const session::Session& session,
                                 const capture::Stores& stores, Progress& progress);
-
-/// S of every pair of models that have layers, in the order of the models.
-std::vector<similarity::Matrix> similarity_of_pairs(const std::vector<similarity::Signatures>& signatures);
 
 /// On how many frames S was taken: 0 if no model has signatures.
 std::int64_t frames_of(const std::vector<similarity::Signatures>& signatures);

@@ -43,7 +43,7 @@ report::Validation describe(const StudySettings& settings, const session::Sessio
   validation.calibration_frames = frames.calibration;
   validation.trial_frames = frames.pilot;
   validation.holdout_frames = frames.holdout;
-  validation.adapters = config::to_string(job.adapters);
+  validation.adapters = job.adapters;
   validation.refit = job.refit;
   validation.cuts_asked = settings.cuts;
   validation.seed = job.seed;
@@ -52,13 +52,14 @@ report::Validation describe(const StudySettings& settings, const session::Sessio
 }
 
 void study_all_directions(const Settings& job, const study::Setting& setting, report::Validation& validation) {
+  const candidates::Options options = candidates::options_of(job);
   const std::vector<session::Model>& models = setting.session.models;
   for (const Direction& pair : candidates::directions(job, models)) {
     const ModelIndex receiver = session::find_model(models, pair.receiver),
                      donor = session::find_model(models, pair.donor);
     study::DirectionResult result = study::study_direction(
-        setting, {receiver, donor, candidates::usable_layers(job, models[receiver].prepared.program, true),
-                  candidates::usable_layers(job, models[donor].prepared.program, false)});
+        setting, {receiver, donor, candidates::usable_layers(options, models[receiver].prepared.program, true),
+                  candidates::usable_layers(options, models[donor].prepared.program, false)});
     validation.directions.push_back(std::move(result.direction));
     for (report::StudiedCut& cut : result.cuts) {
       cut.direction = validation.directions.size() - 1;
@@ -92,17 +93,18 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   const std::vector<session::FrameSet> sets{{frames.calibration}, {frames.pilot}, {frames.holdout}};
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
   const SessionSignatures captured = signatures_of(job, session, stores[0], progress);
+  const similarity::ModelPairs similarity(captured.signatures);
   trial::CalibrationFrames calibration(session, stores[0], progress);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::Measurer pilot(session, stores[1], {0, job.seed, kept, {}}, progress);
   trial::Measurer holdout(session, stores[2], {0, job.seed, kept, {}}, progress);
-  const study::Options options{candidates::fit_options(job), settings.cuts, job.seed};
+  const study::Options options{candidates::options_of(job).attachment, settings.cuts, job.seed};
 
   report::Validation validation = describe(settings, session, frames);
-  study_all_directions(job,
-                       {session, options, captured.signatures, calibration, frames.pilot_positions, frames.holdout,
-                        pilot, holdout, progress},
-                       validation);
+  study_all_directions(
+      job,
+      {session, options, similarity, calibration, frames.pilot_positions, frames.holdout, pilot, holdout, progress},
+      validation);
   if (validation.cuts.empty()) {
     throw Error(ErrorKind::kNothingToShare, "no cut of any pair of models can be measured", out.string(),
                 "repsim inspect says which layers a model has, and why others are none");

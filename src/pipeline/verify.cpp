@@ -53,8 +53,7 @@ report::Verification verify(const VerifySettings& settings, Progress& progress) 
   verify::BundleCheck check;
   check.truth = session.truth;
   check.bundle_path = bundle;
-  check.models = session.loaded();
-  check.heads = session.heads();
+  check.models = session.checked_models();
   check.set = &session.set;
   check.frames = &stores.front();
 

@@ -13,13 +13,11 @@ constexpr double kFirstTemperature = 0.05, kLastTemperature = 0.0015;
 constexpr int kRoundsPerTemperature = 10;
 constexpr double kNegligible = -30;  // exponents below add less than rounding does
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 /// What the open variables promise, each by itself.
 struct Sums {
-  double nothing = 0;           ///< of all that may take nothing if they do, and of the others' best columns
+  double nothing = 0;           ///< of all that may take nothing if they do, and of the others' best options
   int forced = 0;               ///< those others
-  std::vector<double> gains;    ///< per variable: of its best column over nothing; 0: none, or it is forced
+  std::vector<double> gains;    ///< per variable: of its best option over nothing; 0: none, or it is forced
   std::vector<double> largest;  ///< gains above 0, largest first
 
   /// The gains of this many takers; `without` leaves out one gain of this size.
@@ -67,7 +65,7 @@ Sums sums_of(const Subproblem& part) {
   return sums;
 }
 
-/// The tax at which as many columns pay off as there may be takers.
+/// The tax at which as many options pay off as there may be takers.
 void level_tax(Subproblem& part) {
   const Sums sums = sums_of(part);
   const std::size_t room = at(std::max(0, part.left - sums.forced));
@@ -97,30 +95,30 @@ double soft_maximum(double temperature, const Terms& for_each_term) {
 
 /// The largest price per class, and which classes have one.
 void gather(const std::vector<int>& values, const std::vector<int>& classes, int count,
-            const std::vector<double>& prices, double temperature, PairSide& auxiliary) {
-  auxiliary.best.assign(at(count), kImpossible);
-  auxiliary.present.clear();
+            const std::vector<double>& prices, double temperature, PairSide& side) {
+  side.best.assign(at(count), kImpossible);
+  side.present.clear();
   for (const int value : values) {
-    double& best = auxiliary.best[classes[value]];
-    if (best == kImpossible) auxiliary.present.push_back(classes[value]);
+    double& best = side.best[classes[value]];
+    if (best == kImpossible) side.present.push_back(classes[value]);
     best = std::max(best, prices[value]);
   }
   if (temperature <= 0) return;
-  auxiliary.sums.assign(at(count), 0);
+  side.sums.assign(at(count), 0);
   for (const int value : values) {
-    const double exponent = (prices[value] - auxiliary.best[classes[value]]) / temperature;
-    if (exponent > kNegligible) auxiliary.sums[classes[value]] += std::exp(exponent);
+    const double exponent = (prices[value] - side.best[classes[value]]) / temperature;
+    if (exponent > kNegligible) side.sums[classes[value]] += std::exp(exponent);
   }
-  for (const int one : auxiliary.present) auxiliary.best[one] += temperature * std::log(auxiliary.sums[one]);
+  for (const int one : side.present) side.best[one] += temperature * std::log(side.sums[one]);
 }
 
 /// A value that excludes all that is left of the other variable cannot be taken.
 template <typename HasPartner>
-void leave_out_lonely(std::vector<int>& values, const std::vector<int>& classes, PairSide& auxiliary,
+void leave_out_lonely(std::vector<int>& values, const std::vector<int>& classes, PairSide& side,
                       const HasPartner& has_partner) {
-  if (std::all_of(auxiliary.present.begin(), auxiliary.present.end(), has_partner)) return;
+  if (std::all_of(side.present.begin(), side.present.end(), has_partner)) return;
   std::erase_if(values, [&](int value) { return !has_partner(classes[value]); });
-  std::erase_if(auxiliary.present, [&](int one) { return !has_partner(one); });
+  std::erase_if(side.present, [&](int one) { return !has_partner(one); });
 }
 
 }  // namespace
@@ -144,9 +142,9 @@ void Bounds::prune(Subproblem& part, double least) {
     }
     const double others = part.worth + sums.nothing - counted;
     const double beside_nothing = others + sums.gain(room, sums.gains[i]);
-    const double beside_column = others + sums.gain(free ? room - 1 : room, sums.gains[i]);
+    const double beside_option = others + sums.gain(free ? room - 1 : room, sums.gains[i]);
     std::erase_if(values, [&](int value) {
-      return (value == 0 ? beside_nothing : beside_column) + price_of(part, i, value) <= least;
+      return (value == 0 ? beside_nothing : beside_option) + price_of(part, i, value) <= least;
     });
     part.possible = !values.empty();
   }

@@ -7,7 +7,7 @@
 
 namespace repsim::planner {
 
-/// One side of a pair of variables, per class: the largest price, without what this pair moved.
+/// One variable of a pair, per class: the largest price, without what this pair moved.
 struct PairSide {
   std::vector<double> best;
   std::vector<int> present;  ///< classes with a value left
@@ -28,8 +28,8 @@ class Bounds {
   /// or `most_rounds` are over (the handshake of Tourani et al., MPLP++, ECCV 2018).
   void tighten(Subproblem& part, double least, int most_rounds);
 
-  /// Gets tighten() out of where no single pair can gain: the same with maxima smoothed by a temperature that falls
-  /// (log-sum-exp, after Globerson and Jaakkola, NIPS 2007), and a round of it at last.
+  /// Moves worth where no single pair can gain, so that tighten() gets further: maxima are smoothed by a temperature
+  /// that falls (log-sum-exp, after Globerson and Jaakkola, NIPS 2007). An exact round comes last.
   void anneal(Subproblem& part);
 
   /// Leaves out values with which nothing is worth more than `least`.

@@ -10,8 +10,6 @@
 namespace repsim::planner {
 namespace {
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 using Bits = std::vector<std::uint64_t>;
 
 constexpr std::size_t kWord = 64;
@@ -38,7 +36,7 @@ class Reducer {
       if (!known(option.receiver) || option.supplied.empty() ||
           !std::all_of(option.supplied.begin(), option.supplied.end(),
                        [&](const Supplied& one) { return known(one.donor); }))
-        throw Error(ErrorKind::kInternal, "a column names no model");
+        throw Error(ErrorKind::kInternal, "an option names no model");
       const bool own = std::any_of(option.supplied.begin(), option.supplied.end(),
                                    [&](const Supplied& one) { return one.donor == option.receiver; });
       if (option.value > 0 && !own) options_of_[option.receiver].push_back(i);
@@ -52,15 +50,15 @@ class Reducer {
   ChoiceProblem run() {
     number();
     find_conflicts();
-    find_bans();
+    find_nogoods();
     drop_beaten();
     return problem();
   }
 
  private:
-  /// Every receiver's columns begin with a word of their own, so that a row of bits is cut by words.
+  /// Every receiver's options begin with a word of their own, so that a row of bits is cut by words.
   void number() {
-    bit_of_.assign(choice_.options.size(), kNoColumn);
+    bit_of_.assign(choice_.options.size(), kNoOption);
     for (const auto& options : options_of_) {
       first_word_.push_back(words_);
       for (std::size_t i = 0; i < options.size(); ++i) bit_of_[options[i]] = words_ * kWord + i;
@@ -103,12 +101,12 @@ class Reducer {
     }
   }
 
-  void find_bans() {
-    in_ban_.assign(choice_.options.size(), false);
+  void find_nogoods() {
+    in_nogood_.assign(choice_.options.size(), false);
     std::vector<std::size_t> never;
     for (const auto& set_of : choice_.nogoods) {
       const std::set<std::size_t> members(set_of.begin(), set_of.end());
-      if (std::any_of(members.begin(), members.end(), [&](std::size_t one) { return bit_of_.at(one) == kNoColumn; }))
+      if (std::any_of(members.begin(), members.end(), [&](std::size_t one) { return bit_of_.at(one) == kNoOption; }))
         continue;  // one is never chosen
       const std::size_t first = *members.begin(), last = *members.rbegin();
       if (members.size() == 1) {
@@ -117,8 +115,8 @@ class Reducer {
         set(conflicts_[first], bit_of_[last]);
         set(conflicts_[last], bit_of_[first]);
       } else {
-        bans_.emplace_back(members.begin(), members.end());
-        for (const std::size_t one : members) in_ban_[one] = true;
+        nogoods_.emplace_back(members.begin(), members.end());
+        for (const std::size_t one : members) in_nogood_[one] = true;
       }
     }
     for (const std::size_t one : never) remove(one);
@@ -126,8 +124,8 @@ class Reducer {
 
   void remove(std::size_t index) {
     const std::size_t bit = bit_of_[index];
-    if (bit == kNoColumn) return;
-    bit_of_[index] = kNoColumn;
+    if (bit == kNoOption) return;
+    bit_of_[index] = kNoOption;
     auto& options = options_of_[choice_.options[index].receiver];
     options.erase(std::find(options.begin(), options.end(), index));
     for (const auto& others : options_of_) {
@@ -137,7 +135,7 @@ class Reducer {
 
   /// Worth as much and wherever `b` may stand, `a` may stand in its place.
   bool beats(std::size_t a, std::size_t b) const {
-    if (in_ban_[a] || !within(conflicts_[a], conflicts_[b])) return false;
+    if (in_nogood_[a] || !within(conflicts_[a], conflicts_[b])) return false;
     return std::all_of(choice_.options[a].supplied.begin(), choice_.options[a].supplied.end(),
                        [&](const Supplied& one) {
                          return std::any_of(choice_.options[b].supplied.begin(), choice_.options[b].supplied.end(),
@@ -167,7 +165,7 @@ class Reducer {
     for (ModelIndex model = 0; model < choice_.models; ++model) {
       if (options_of_[model].empty()) continue;
       variable_of[model] = static_cast<int>(result.variables.size());
-      result.variables.push_back({model, {kNoColumn}, {0}, {{}}});
+      result.variables.push_back({model, {kNoOption}, {0}, {{}}});
     }
     std::map<std::size_t, std::pair<int, int>> value_of;
     for (std::size_t v = 0; v < result.variables.size(); ++v) {
@@ -188,7 +186,7 @@ class Reducer {
         result.pairs.push_back(paired(result, a, b));
     }
     for (const Variable& variable : result.variables) {
-      result.bans_of.emplace_back(variable.option.size());
+      result.nogoods_of.emplace_back(variable.option.size());
       result.conflict_count.emplace_back(variable.option.size(), 0.0);
     }
     for (const Pair& pair : result.pairs) {
@@ -200,16 +198,16 @@ class Reducer {
         }
       }
     }
-    for (const auto& members : bans_) {
+    for (const auto& members : nogoods_) {
       if (std::any_of(members.begin(), members.end(), [&](std::size_t one) { return value_of.count(one) == 0; }))
         continue;
-      Ban ban;
+      Nogood nogood;
       for (const std::size_t one : members) {
         const auto [variable, value] = value_of.at(one);
-        result.bans_of[variable][value].push_back(result.bans.size());
-        ban.emplace_back(variable, value);
+        result.nogoods_of[variable][value].push_back(result.nogoods.size());
+        nogood.emplace_back(variable, value);
       }
-      result.bans.push_back(ban);
+      result.nogoods.push_back(nogood);
     }
     // A choice without cycles has a model that takes nothing.
     result.most_takers = std::min(static_cast<int>(result.variables.size()), std::max(0, choice_.models - 1));
@@ -252,12 +250,12 @@ class Reducer {
 
   const Choice& choice_;
   std::vector<std::vector<std::size_t>> options_of_;  // per receiver, largest value first
-  std::vector<std::size_t> bit_of_;                   // per column; kNoColumn: it is never chosen
+  std::vector<std::size_t> bit_of_;                   // per option; kNoOption: it is never chosen
   std::vector<std::size_t> first_word_;               // per receiver, and the end
   std::size_t words_ = 0;
-  std::vector<Bits> conflicts_;                 // per column
-  std::vector<bool> in_ban_;                    // per column: in one of bans_
-  std::vector<std::vector<std::size_t>> bans_;  // of three and more
+  std::vector<Bits> conflicts_;                    // per option
+  std::vector<bool> in_nogood_;                    // per option: in one of nogoods_
+  std::vector<std::vector<std::size_t>> nogoods_;  // of three and more
 };
 
 }  // namespace

@@ -12,9 +12,10 @@ constexpr int kRootRounds = 100;    // of Bounds::tighten for all choices togeth
 constexpr int kRounds = 4;          // for a part of them: more cost more than the branches that they save
 constexpr double kTie = 1e-6;       // relative to the largest price: gaps below are as good as none
 
-class Search {
+/// Branch and bound over the receivers.
+class ChoiceSolver {
  public:
-  Search(const ChoiceProblem& problem, std::int64_t most_steps)
+  ChoiceSolver(const ChoiceProblem& problem, std::int64_t most_steps)
       : problem_(problem), bounds_(problem), most_steps_(most_steps) {}
 
   void run() {
@@ -141,16 +142,16 @@ class Search {
 
 Chosen choose(const Choice& choice) {
   const ChoiceProblem problem = reduce(choice);
-  Search search(problem, choice.most_steps);
-  search.run();
+  ChoiceSolver solver(problem, choice.most_steps);
+  solver.run();
   Chosen chosen;
-  for (std::size_t i = 0; i < search.best().size(); ++i) {
-    const std::size_t option = problem.variables[i].option[search.best()[i]];
-    if (option != kNoColumn) chosen.options.push_back(option);
+  for (std::size_t i = 0; i < solver.best().size(); ++i) {
+    const std::size_t option = problem.variables[i].option[solver.best()[i]];
+    if (option != kNoOption) chosen.options.push_back(option);
   }
-  chosen.value = search.value();
-  chosen.proven = search.proven();
-  chosen.bound = search.bound();
+  chosen.value = solver.value();
+  chosen.proven = solver.proven();
+  chosen.bound = solver.bound();
   return chosen;
 }
 

@@ -51,21 +51,19 @@ std::vector<DepthCut> depth_cuts(const graph::Program& program, const std::vecto
   return cuts;
 }
 
-std::vector<int> shortlist(const similarity::Matrix& receiver_by_donor, const graph::Program& receiver,
+std::vector<int> shortlist(const similarity::MatrixView& receiver_by_donor, const graph::Program& receiver,
                            const graph::Program& donor, LayerIndex receiver_layer, const std::vector<bool>& givable,
                            int most) {
   const auto& wanted = receiver.layers[receiver_layer].shape;
   std::vector<int> same, other;
   for (LayerIndex layer = 0; layer < static_cast<int>(donor.layers.size()); ++layer) {
-    const auto at = static_cast<std::size_t>(layer);
-    const double similarity = receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), at);
-    const auto& shape = donor.layers[at].shape;
-    if (!givable[at] || similarity != similarity || shape.size() != 3) continue;
+    const double similarity = receiver_by_donor.at(receiver_layer, layer);
+    const auto& shape = donor.layers[layer].shape;
+    if (!givable[layer] || similarity != similarity || shape.size() != 3) continue;
     (shape[1] == wanted[1] && shape[2] == wanted[2] ? same : other).push_back(layer);
   }
-  const auto better = [&](int a, int b) {
-    return receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), static_cast<std::size_t>(a)) >
-           receiver_by_donor.at(static_cast<std::size_t>(receiver_layer), static_cast<std::size_t>(b));
+  const auto better = [&](LayerIndex a, LayerIndex b) {
+    return receiver_by_donor.at(receiver_layer, a) > receiver_by_donor.at(receiver_layer, b);
   };
   std::stable_sort(same.begin(), same.end(), better);
   std::stable_sort(other.begin(), other.end(), better);

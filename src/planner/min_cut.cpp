@@ -37,6 +37,33 @@ const Offer* cheapest(const std::vector<Offer>& offers, std::int64_t cost_weight
   return best;
 }
 
+/// The vertices on the source's side of a minimum cut at the graph's capacities: the smallest such side, of what the
+/// source still reaches. It keeps least, so it removes most.
+std::vector<bool> source_side(Flow& graph, std::size_t source, std::size_t sink) {
+  std::vector<boost::default_color_type> colors(boost::num_vertices(graph));
+  std::vector<std::int64_t> distances(boost::num_vertices(graph));
+  std::vector<Traits::edge_descriptor> predecessors(boost::num_vertices(graph));
+  const auto index = boost::get(boost::vertex_index, graph);
+  const auto by_vertex = [&](auto& values) { return boost::make_iterator_property_map(values.begin(), index); };
+  boost::boykov_kolmogorov_max_flow(graph, boost::get(&Arc::capacity, graph), boost::get(&Arc::residual, graph),
+                                    boost::get(&Arc::reverse, graph), by_vertex(predecessors), by_vertex(colors),
+                                    by_vertex(distances), index, source, sink);
+  std::vector<bool> reached(boost::num_vertices(graph), false);
+  std::vector<std::size_t> open{source};
+  reached[source] = true;
+  while (!open.empty()) {
+    const std::size_t node = open.back();
+    open.pop_back();
+    for (auto [arc, end] = boost::out_edges(node, graph); arc != end; ++arc) {
+      const std::size_t next = boost::target(*arc, graph);
+      if (graph[*arc].residual <= 0 || reached[next]) continue;
+      reached[next] = true;
+      open.push_back(next);
+    }
+  }
+  return reached;
+}
+
 }  // namespace
 
 struct CutSolver::Network {
@@ -150,29 +177,7 @@ ExactCut CutSolver::solve(std::int64_t cost_weight, std::int64_t saving_weight, 
     }
     set(paid.arc, capacity);
   }
-  std::vector<boost::default_color_type> colors(boost::num_vertices(graph));
-  std::vector<std::int64_t> distances(boost::num_vertices(graph));
-  std::vector<Traits::edge_descriptor> predecessors(boost::num_vertices(graph));
-  const auto index = boost::get(boost::vertex_index, graph);
-  const auto by_vertex = [&](auto& values) { return boost::make_iterator_property_map(values.begin(), index); };
-  boost::boykov_kolmogorov_max_flow(graph, boost::get(&Arc::capacity, graph), boost::get(&Arc::residual, graph),
-                                    boost::get(&Arc::reverse, graph), by_vertex(predecessors), by_vertex(colors),
-                                    by_vertex(distances), index, network_->source, network_->sink);
-
-  // The smallest source side: what the results still reach. It keeps least, so it removes most.
-  std::vector<bool> reached(boost::num_vertices(graph), false);
-  std::vector<std::size_t> open{network_->source};
-  reached[network_->source] = true;
-  while (!open.empty()) {
-    const std::size_t node = open.back();
-    open.pop_back();
-    for (auto [arc, end] = boost::out_edges(node, graph); arc != end; ++arc) {
-      const std::size_t next = boost::target(*arc, graph);
-      if (graph[*arc].residual <= 0 || reached[next]) continue;
-      reached[next] = true;
-      open.push_back(next);
-    }
-  }
+  const std::vector<bool> reached = source_side(graph, network_->source, network_->sink);
   ExactCut cut;
   for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
     const OpIndex op = program.layers[layer].op;

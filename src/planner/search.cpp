@@ -51,12 +51,16 @@ double Search::loss(Option option) const {
 /// what is possible at all rules nothing out.
 double Search::demanded(Option option) const { return std::min(target(option) + loss(option), 1.0); }
 
-/// With the least corrections that the option is known to need.
-double Search::saving(Option option) const {
+/// With the least corrections that the option is known to need on donors without shares. On donors that take layers it
+/// may need more, so a trial there says nothing of what it saves elsewhere.
+Savings Search::savings(Option option) const {
   const auto deferred = deferred_.find(option);
-  const Savings& savings = deferred == deferred_.end() ? candidate(option).savings : deferred->second;
-  return static_cast<double>(savings.of(options_.objective));
+  if (deferred != deferred_.end()) return deferred->second;
+  const auto alone = trials_.find({option});
+  return alone == trials_.end() ? input_.candidates[option].savings : alone->second.candidate.savings;
 }
+
+double Search::saving(Option option) const { return static_cast<double>(savings(option).of(options_.objective)); }
 
 Search::Group Search::group(Option option) const {
   const ShareOption& one = input_.options[option];
@@ -85,28 +89,17 @@ void Search::append_chain(const OptionOf& of_receiver, Option option, Chain& cha
 }
 
 Chosen Search::choose_by_prediction() const {
-  return choose([&](Option i) { return candidate(i).r2 >= target(i) ? saving(i) : 0.0; });
-}
-
-/// The choice of largest value among the options that are not out.
-Chosen Search::choose(const std::function<double(Option)>& value) const {
-  Choice choice;
-  choice.models = static_cast<int>(input_.targets.size());
-  choice.options = input_.options;
-  for (Option i = 0; i < choice.options.size(); ++i)
-    choice.options[i].value = status_[i] == Status::kOut ? 0 : value(i);
-  choice.nogoods = nogoods_;
-  choice.max_shares = static_cast<int>(options_.max_shares.value_or(-1));
-  const Chosen chosen = planner::choose(choice);
-  if (!chosen.proven) observer_.choice_not_proven(choice, chosen);
-  return chosen;
+  return choose([&](Option i, const Savings& savings) {
+    return candidate(i).r2 >= target(i) ? static_cast<double>(savings.of(options_.objective)) : 0.0;
+  });
 }
 
 /// Looks for the largest saving that keeps all targets. It measures what promises most beyond what is already sure, and
 /// ends when no choice among the options that are not out saves more than the best that held.
 void Search::save_most() {
   while (!out_of_time()) {
-    const Chosen most = choose([&](Option i) { return saving(i); });
+    const Chosen most =
+        choose([&](Option, const Savings& savings) { return static_cast<double>(savings.of(options_.objective)); });
     if (most.bound <= best_.value * (1 + kEqual)) {
       observer_.no_other_choice_saves_more();
       return;
@@ -130,13 +123,18 @@ void Search::save_most() {
 /// An option promises what its receiver saves already, plus what it would save beyond that times its chance.
 Chosen Search::most_promising() const {
   std::map<ModelIndex, double> sure;  // what the best combination saves
-  for (const Option option : best_.options) sure[input_.options[option].receiver] = saving(option);
-  return choose([&](Option i) {
+  const OptionOf of_receiver = by_receiver(best_.options);
+  for (const auto& [receiver, option] : of_receiver) {
+    const Trial& trial = trials_.at(chain_of(of_receiver, option));
+    sure[receiver] = static_cast<double>(trial.candidate.savings.of(options_.objective));
+  }
+  return choose([&](Option i, const Savings& savings) {
+    const auto saving = static_cast<double>(savings.of(options_.objective));
     const auto found = sure.find(input_.options[i].receiver);
     const double base = found == sure.end() ? 0 : found->second;
     const bool chosen = std::find(best_.options.begin(), best_.options.end(), i) != best_.options.end();
-    if (status_[i] == Status::kHolds || chosen) return saving(i);
-    return saving(i) > base ? base + chance(i) * (saving(i) - base) : chance(i) * saving(i);
+    if (status_[i] == Status::kHolds || chosen) return saving;
+    return saving > base ? base + chance(i) * (saving - base) : chance(i) * saving;
   });
 }
 
@@ -153,8 +151,9 @@ void Search::keep_most_fidelity() {
     }
     const std::vector<double> ascending(levels.begin(), levels.end());
     const auto at_level = [&](double level) {
-      return choose(
-          [&](Option i) { return estimates[i] >= level ? static_cast<double>(candidate(i).savings.bytes) : 0.0; });
+      return choose([&](Option i, const Savings& savings) {
+        return estimates[i] >= level ? static_cast<double>(savings.bytes) : 0.0;
+      });
     };
     // A lower level allows more options, so what fits at one level fits at all below: bisect.
     std::size_t low = 0, high = ascending.size();

@@ -28,7 +28,8 @@ void Search::measure(const std::vector<Option>& options) {
     if (gives && !complete(chain)) continue;
     holding.insert(chain.back());
     combination.options.push_back(chain.back());
-    combination.value += saving(chain.back());
+    combination.value += static_cast<double>(trial->second.candidate.savings.of(options_.objective));
+    combination.bytes += static_cast<double>(trial->second.candidate.savings.bytes);
     combination.worst_fidelity = std::min(combination.worst_fidelity, trial->second.fidelity);
   }
   offer(combination);
@@ -37,9 +38,7 @@ void Search::measure(const std::vector<Option>& options) {
 void Search::offer(const Combination& combination) {
   if (combination.options.empty()) return;
   if (maximize_fidelity_) {
-    double bytes = 0;
-    for (const Option option : combination.options) bytes += static_cast<double>(candidate(option).savings.bytes);
-    if (bytes < static_cast<double>(*options_.bytes_to_save)) return;
+    if (combination.bytes < static_cast<double>(*options_.bytes_to_save)) return;
     if (!best_.options.empty() && combination.worst_fidelity <= best_.worst_fidelity) return;
   } else if (combination.value <= best_.value) {
     return;
@@ -175,9 +174,11 @@ std::vector<Search::Option> Search::preparable_with(Option option) const {
 bool Search::could_beat_the_best(Option option, double saving_then) const {
   double force = 1;  // more than all others together: the choice takes the option
   for (Option i = 0; i < input_.options.size(); ++i) force += saving(i);
-  const Chosen chosen = choose([&](Option i) {
+  const Chosen chosen = choose([&](Option i, const Savings& savings) {
     if (i == option) return saving_then + force;
-    return input_.options[i].receiver == input_.options[option].receiver ? 0.0 : saving(i);
+    return input_.options[i].receiver == input_.options[option].receiver
+               ? 0.0
+               : static_cast<double>(savings.of(options_.objective));
   });
   return chosen.bound - force > best_.value * (1 + kEqual);
 }

@@ -27,19 +27,19 @@ double distance(const graph::Layer& a, const graph::Layer& b) {
 
 class Drawing {
  public:
-  Drawing(const graph::Program& receiver, const graph::Program& donor, const std::vector<bool>& replaceable,
-          const std::vector<bool>& givable, const std::function<bool(int, int)>& fits)
-      : receiver_(receiver), donor_(donor), replaceable_(replaceable) {
-    for (std::size_t layer = 0; layer < receiver.layers.size(); ++layer) {
-      std::vector<int> list;
+  explicit Drawing(const StudyLayers& layers)
+      : receiver_(layers.receiver), donor_(layers.donor), replaceable_(layers.replaceable) {
+    for (LayerIndex layer = 0; layer < static_cast<LayerIndex>(receiver_.layers.size()); ++layer) {
+      std::vector<LayerIndex> list;
       double nearest = std::numeric_limits<double>::infinity();
-      for (std::size_t given = 0; replaceable[layer] && given < donor.layers.size(); ++given) {
-        if (!givable[given] || !fits(static_cast<int>(layer), static_cast<int>(given))) continue;
-        const double away = distance(receiver.layers[layer], donor.layers[given]);
+      for (LayerIndex given = 0; replaceable_[layer] && given < static_cast<LayerIndex>(donor_.layers.size());
+           ++given) {
+        if (!layers.givable[given] || !layers.fits(layer, given)) continue;
+        const double away = distance(receiver_.layers[layer], donor_.layers[given]);
         if (away > nearest) continue;
         if (away < nearest) list.clear();
         nearest = away;
-        list.push_back(static_cast<int>(given));
+        list.push_back(given);
       }
       fitting_.push_back(std::move(list));
     }
@@ -86,23 +86,21 @@ class Drawing {
  private:
   const graph::Program &receiver_, &donor_;
   const std::vector<bool>& replaceable_;
-  std::vector<std::vector<int>> fitting_;  // per receiver layer: donor layers of the same size, or of the nearest one
+  std::vector<std::vector<LayerIndex>>
+      fitting_;  // per receiver layer: donor layers of the same size, or of the nearest one
 };
 
 }  // namespace
 
-std::vector<StudyCut> study_cuts(const graph::Program& receiver, const graph::Program& donor,
-                                 const std::vector<bool>& replaceable, const std::vector<bool>& givable,
-                                 const std::function<bool(LayerIndex layer, LayerIndex donor_layer)>& fits,
-                                 std::int64_t most, std::uint64_t seed) {
-  const Drawing drawing(receiver, donor, replaceable, givable, fits);
-  std::vector<std::vector<int>> cuts;
-  for (const DepthCut& cut : depth_cuts(receiver, replaceable, kMostReplacements)) {
+std::vector<StudyCut> study_cuts(const StudyLayers& layers, std::int64_t most, std::uint64_t seed) {
+  const Drawing drawing(layers);
+  std::vector<std::vector<LayerIndex>> cuts;
+  for (const DepthCut& cut : depth_cuts(layers.receiver, layers.replaceable, kMostReplacements)) {
     if (drawing.possible(cut)) cuts.push_back(cut.layers);
   }
   std::vector<StudyCut> result;
   if (cuts.empty()) return result;
-  std::set<std::pair<std::vector<int>, std::vector<int>>> seen;
+  std::set<std::pair<std::vector<LayerIndex>, std::vector<LayerIndex>>> seen;
   const auto add = [&](StudyCut cut) {
     if (seen.insert({cut.layers, cut.donor_layers}).second) result.push_back(std::move(cut));
   };

@@ -6,8 +6,6 @@
 namespace repsim::planner {
 namespace {
 
-std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
 /// What stands beside the new value; without what its pairs moved, which that value does not pay any more.
 void fix_pairs(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
   for (int other = 0; other < static_cast<int>(part.taken.size()); ++other) {
@@ -46,12 +44,12 @@ void forbid_cycles(const ChoiceProblem& problem, Subproblem& part) {
   }
 }
 
-void forbid_bans(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
-  for (const std::size_t index : problem.bans_of[variable][value]) {
-    const Ban& ban = problem.bans[index];
+void forbid_nogoods(const ChoiceProblem& problem, Subproblem& part, int variable, int value) {
+  for (const std::size_t index : problem.nogoods_of[variable][value]) {
+    const Nogood& nogood = problem.nogoods[index];
     const auto missing = [&](const std::pair<int, int>& one) { return part.taken[one.first] != one.second; };
-    if (std::count_if(ban.begin(), ban.end(), missing) != 1) continue;
-    const auto last = std::find_if(ban.begin(), ban.end(), missing);
+    if (std::count_if(nogood.begin(), nogood.end(), missing) != 1) continue;
+    const auto last = std::find_if(nogood.begin(), nogood.end(), missing);
     if (part.open(last->first)) std::erase(part.values[last->first], last->second);
   }
 }
@@ -80,7 +78,7 @@ void fix(const ChoiceProblem& problem, Subproblem& part, int variable, int value
   if (value > 0) {
     --part.left;
     forbid_cycles(problem, part);
-    forbid_bans(problem, part, variable, value);
+    forbid_nogoods(problem, part, variable, value);
   }
   for (std::size_t i = 0; i < part.values.size(); ++i) {
     if (part.taken[i] < 0 && part.left <= 0) std::erase_if(part.values[i], [](int one) { return one > 0; });

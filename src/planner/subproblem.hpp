@@ -13,8 +13,8 @@ inline constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 ///
 /// A value's price is its worth and what the pairs of open variables moved to it. What a pair moved to two values that
 /// may stand side by side is 0 or more in sum, so no choice is worth more than its prices, and none is worth more than
-/// the sum of the largest prices (see Bounds). A tax on every column is taken off its price; a bound gives it back for
-/// as many columns as there may be takers.
+/// the sum of the largest prices (see Bounds). A tax on every option is taken off its price; a bound gives it back for
+/// as many options as there may be takers.
 struct Subproblem {
   explicit Subproblem(const ChoiceProblem& problem);  ///< all choices
 
@@ -24,7 +24,7 @@ struct Subproblem {
   std::vector<std::vector<int>> values;         ///< per variable what is left, ascending
   std::vector<std::vector<double>> prices;      ///< per variable and value
   std::vector<std::vector<double>> to_a, to_b;  ///< per pair and class: what it moved
-  double tax = 0;                               ///< on every column of an open variable
+  double tax = 0;                               ///< on every option of an open variable
   double worth = 0;                             ///< of what is fixed
   int left = 0;                                 ///< more takers than these are not allowed
   bool possible = true;                         ///< every variable has a value left

@@ -104,10 +104,10 @@ EditedPlan read_edited_plan(const fs::path& given) {
   Json json = read_json(edited.file);
   if (json.is_object() && json.contains("shares") && json["shares"].is_array()) {
     for (Json& share : json["shares"]) {
-      std::vector<AttachmentRequest>& means = edited.means.emplace_back();
+      std::vector<AttachmentRequest>& requests = edited.requests.emplace_back();
       if (share.is_object() && share.contains("replaced") && share["replaced"].is_array()) {
         for (const Json& one : share["replaced"]) {
-          AttachmentRequest& said = means.emplace_back();
+          AttachmentRequest& said = requests.emplace_back();
           if (!one.is_object()) continue;
           if (one.contains("adapter") && one["adapter"].is_string()) said.adapter = one["adapter"].get<std::string>();
           if (one.contains("refit") && one["refit"].is_boolean()) said.refit = one["refit"].get<bool>();

@@ -25,8 +25,8 @@ struct AttachmentRequest {
 struct EditedPlan {
   std::filesystem::path file;
   report::Plan plan;
-  Settings settings;                                  ///< of plan.settings: goals, adapters, refit
-  std::vector<std::vector<AttachmentRequest>> means;  ///< per share and replaced layer
+  Settings settings;                                     ///< of plan.settings: goals, adapters, refit
+  std::vector<std::vector<AttachmentRequest>> requests;  ///< per share and replaced layer
 
   /// "plan.json: shares[0].replaced[1].donor_layer"
   [[nodiscard]] std::string where(const std::string& field) const { return file.string() + ": " + field; }

@@ -23,7 +23,7 @@ class Planned {
       : edited_(edited),
         session_(session),
         share_(edited.plan.shares[share]),
-        requests_(edited.means[share]),
+        requests_(edited.requests[share]),
         number_(share) {}
 
   PlannedShare run() {
@@ -142,7 +142,7 @@ class Planned {
 
   /// What the share's own words ask for; where it has none, what the plan's settings allow.
   fit::AttachmentOptions options() const {
-    fit::AttachmentOptions options = candidates::fit_options(edited_.settings);
+    fit::AttachmentOptions options = candidates::options_of(edited_.settings).attachment;
     const auto any_says = [&](auto&& says) { return std::any_of(requests_.begin(), requests_.end(), says); };
     if (any_says([](const AttachmentRequest& one) { return one.adapter.has_value(); }))
       options.linear =
@@ -201,11 +201,11 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
   std::vector<PlannedShare> planned;
   for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) planned.push_back(Planned(edited, session, i).run());
   for (std::size_t donor_share = 0; donor_share < planned.size(); ++donor_share) {
-    Settings settings = edited.settings;
-    settings.refit = planned[donor_share].options.refit;
-    settings.adapters = planned[donor_share].options.linear ? config::Adapters::kLinear : config::Adapters::kNone;
+    fit::AttachmentOptions options;  // without corrections: they change nothing of what the receiver can give
+    options.linear = planned[donor_share].options.linear;
+    options.refit = planned[donor_share].options.refit;
     const std::vector<LayerIndex> unavailable =
-        candidates::share_option_of(settings, session, planned[donor_share].candidate.cut).unavailable;
+        candidates::share_option_of(session, planned[donor_share].candidate.cut, options).unavailable;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
       const std::vector<graph::Replacement>& taken = planned[receiver_share].candidate.cut.replacements;
       const report::Share &from = edited.plan.shares[receiver_share], &gives = edited.plan.shares[donor_share];

@@ -84,13 +84,12 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
 
   verify::BundleCheck check;
   check.bundle_path = staged.path(settings.out.filename().string()).string();
-  check.models = session.loaded();
-  check.heads = session.heads();
+  check.models = session.checked_models();
   check.set = &session.set;
   check.frames = &stores[1];
   check.seed = edited.settings.seed;
   const bundle::Written written =
-      bundle::write(session.set, check.models, trial::splices_of(fitted), manifest_of(session, fitted));
+      bundle::write(session.set, session.loaded(), trial::splices_of(fitted), manifest_of(session, fitted));
   write_file_atomically(check.bundle_path, written.bytes);
 
   report::Rebuilt rebuilt;

@@ -10,7 +10,7 @@ std::string to_text(const DryRun& dry_run) {
   for (const DryRun::Model& model : dry_run.models) {
     text += model.name + ": " + std::to_string(model.layers) + " layers, " + human_bytes(model.bytes) +
             ", input group " + std::to_string(model.input_group) + ", format " + to_string(model.format) +
-            (model.opaque_reason.empty() ? "" : " (carried whole: it " + model.opaque_reason + ")") + "\n";
+            (model.opaque_reason.empty() ? "" : " (opaque: it " + model.opaque_reason + ")") + "\n";
   }
   for (const DryRun::Direction& direction : dry_run.directions) {
     text += "would consider " + direction.receiver + "<-" + join(direction.donors, "+") +

@@ -115,7 +115,7 @@ void add_role(const Plan& plan, const ModelEntry& model, std::vector<std::string
 
 void add_limits(const Plan& plan, const ModelEntry& model, std::vector<std::string>& lines) {
   if (!model.rewritable)
-    lines.push_back("is carried whole, nothing of it can be taken or replaced: it " + model.opaque_reason);
+    lines.push_back("is opaque, nothing of it can be taken or replaced: it " + model.opaque_reason);
   if (contains(merge_list(plan, "keep"), model.name)) lines.emplace_back("is never changed: --keep " + model.name);
   const std::vector<std::string> donors = merge_list(plan, "donors");
   const bool gives = donors.empty() || std::any_of(donors.begin(), donors.end(), [&](const std::string& glob) {
@@ -209,12 +209,12 @@ std::string untried_section(const std::vector<const Candidate*>& candidates, pla
 
 /// Why a model has no candidate at all.
 std::string no_candidates(const Plan& plan, const ModelEntry& model) {
-  if (!model.rewritable) return "No candidates: it is carried whole.\n";
+  if (!model.rewritable) return "No candidates: it is opaque.\n";
   if (contains(merge_list(plan, "keep"), model.name)) return "No candidates: it is never changed.\n";
   const bool alone = std::none_of(plan.models.begin(), plan.models.end(), [&](const ModelEntry& other) {
     return other.name != model.name && other.rewritable;
   });
-  if (alone) return "No candidates: every other model is carried whole, so none can give it layers.\n";
+  if (alone) return "No candidates: every other model is opaque, so none can give it layers.\n";
   return wrapped(
       "No candidates: no layer of a model that may give stands in for one of its layers and saves something.", "");
 }

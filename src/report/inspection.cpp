@@ -160,7 +160,7 @@ Json to_json(const Inspection& model) {
 std::string to_text(const Inspection& model) {
   std::string text = file_text(model) + interface_text(model);
   if (!model.rewritable)
-    return text + "  layers      none: the model is carried whole, because it " + model.opaque_reason + "\n";
+    return text + "  layers      none: the model is opaque, because it " + model.opaque_reason + "\n";
   text += "\n" + std::to_string(model.program.layers.size()) + " layers in execution order (shape per frame):\n\n" +
           layers_text(model.program, model.size_is_known);
   if (!model.program.rejected_layers.empty())

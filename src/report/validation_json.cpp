@@ -92,7 +92,7 @@ Json to_json(const Validation& validation) {
   Json json;
   json["schema_version"] = kValidationSchemaVersion;
   json["tool"] = {{"name", "repsim"}, {"version", validation.tool_version}};
-  json["settings"] = {{"adapters", validation.adapters},
+  json["settings"] = {{"adapters", config::to_string(validation.adapters)},
                       {"refit", validation.refit},
                       {"cuts", validation.cuts_asked},
                       {"seed", validation.seed},

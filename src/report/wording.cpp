@@ -258,7 +258,7 @@ std::vector<std::string> why_no_shares(const Plan& plan) {
       reasons.push_back(model.name + " cannot be judged: " + why_undefined(model.fidelity) +
                         ". A video on which it finds something would help.");
     }
-    if (!model.rewritable) reasons.push_back(model.name + " is carried whole: " + model.opaque_reason + ".");
+    if (!model.rewritable) reasons.push_back(model.name + " is opaque: it " + model.opaque_reason + ".");
   }
   return reasons;
 }

@@ -92,9 +92,9 @@ std::vector<const model::Loaded*> Session::loaded() const {
   return result;
 }
 
-std::vector<verify::Head> Session::heads() const {
-  std::vector<verify::Head> result;
-  for (const Model& model : models) result.push_back(model.head);
+std::vector<verify::CheckedModel> Session::checked_models() const {
+  std::vector<verify::CheckedModel> result;
+  for (const Model& model : models) result.push_back({&model.loaded, model.head});
   return result;
 }
 

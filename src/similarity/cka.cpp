@@ -128,6 +128,23 @@ Matrix cka(const Signatures& a, const Signatures& b) {
   return matrix;
 }
 
+ModelPairs::ModelPairs(const std::vector<Signatures>& signatures) {
+  const auto models = static_cast<ModelIndex>(signatures.size());
+  for (ModelIndex a = 0; a < models; ++a) {
+    for (ModelIndex b = a + 1; b < models; ++b) {
+      if (signatures[a].layers.empty() || signatures[b].layers.empty()) continue;
+      place_[{a, b}] = matrices_.size();
+      matrices_.push_back(cka(signatures[a], signatures[b]));
+    }
+  }
+}
+
+MatrixView ModelPairs::between(ModelIndex row_model, ModelIndex col_model) const {
+  const auto [first, second] = std::minmax(row_model, col_model);
+  const auto found = place_.find({first, second});
+  return found == place_.end() ? empty_ : MatrixView(matrices_[found->second], row_model > col_model);
+}
+
 AllPairs all_pairs(const std::vector<Signatures>& signatures, int threads) {
   AllPairs all;
   std::int64_t size = 0;

@@ -37,8 +37,7 @@ class DirectionStudy {
     const std::vector<planner::StudyCut> cuts = draw();
     const fit::PredictorsOfPairs predictors = predictors_of(cuts);
     result.direction.not_differentiable = predictors.not_differentiable;
-    const similarity::Matrix similarity =
-        similarity::cka(setting_.signatures[direction_.receiver], setting_.signatures[direction_.donor]);
+    const similarity::MatrixView similarity = setting_.similarity.between(direction_.receiver, direction_.donor);
     const std::size_t together = setting_.session.memory_budget.together;
     for (std::size_t begin = 0; begin < cuts.size(); begin += together) {
       const std::size_t end = std::min(begin + together, cuts.size());
@@ -70,7 +69,7 @@ class DirectionStudy {
       return is_fitted || receiver_.layers[layer].shape[0] == donor_.layers[donor_layer].shape[0];
     };
     std::vector<planner::StudyCut> cuts =
-        planner::study_cuts(receiver_, donor_, direction_.replaceable, direction_.givable, channels_fit,
+        planner::study_cuts({receiver_, donor_, direction_.replaceable, direction_.givable, channels_fit},
                             setting_.options.cuts, setting_.options.seed);
     std::erase_if(cuts, [&](const planner::StudyCut& cut) { return !attachment_of(cut); });
     return cuts;
@@ -103,7 +102,7 @@ class DirectionStudy {
 
   [[nodiscard]] planner::PredictorValues predictors_before_a_trial(const planner::StudyCut& cut,
                                                                    const fit::PredictorsOfPairs& predictors,
-                                                                   const similarity::Matrix& similarity) const {
+                                                                   const similarity::MatrixView& similarity) const {
     using planner::Predictor;
     planner::PredictorValues values;
     values.fill(std::numeric_limits<double>::quiet_NaN());
@@ -115,9 +114,7 @@ class DirectionStudy {
     double output_error = 0, elements = 0;
     for (std::size_t i = 0; i < cut.layers.size(); ++i) {
       const fit::PairPredictors& pair = predictors.pairs[pair_at_.at({cut.layers[i], cut.donor_layers[i]})];
-      worst(Predictor::kSimilarity,
-            similarity.at(static_cast<std::size_t>(cut.layers[i]), static_cast<std::size_t>(cut.donor_layers[i])),
-            i == 0);
+      worst(Predictor::kSimilarity, similarity.at(cut.layers[i], cut.donor_layers[i]), i == 0);
       worst(Predictor::kSpatialCka, pair.spatial_cka, i == 0);
       worst(Predictor::kR2, pair.r2, i == 0);
       worst(Predictor::kR2Weighted, pair.r2_weighted, i == 0);

@@ -26,7 +26,7 @@ struct Options {
 struct Setting {
   const session::Session& session;
   const Options& options;
-  const std::vector<similarity::Signatures>& signatures;  ///< per model
+  const similarity::ModelPairs& similarity;
   trial::CalibrationFrames& calibration;
   const std::vector<std::int64_t>& pilot_positions;  ///< of the pilot frames among the calibration frames
   const std::vector<std::int64_t>& holdout_frames;   ///< indices in the video

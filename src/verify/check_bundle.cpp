@@ -135,18 +135,19 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
   const std::vector<std::int64_t>& indices = check.frames->front().frames();
   const auto frames = static_cast<std::int64_t>(indices.size());
   const bool batchable =
-      std::all_of(check.heads.begin(), check.heads.end(), [](const Head& head) { return head.batchable; });
+      std::all_of(check.models.begin(), check.models.end(), [](const CheckedModel& one) { return one.head.batchable; });
 
   std::vector<Verdict> verdicts;
-  for (std::size_t i = 0; i < check.heads.size(); ++i) {
+  for (std::size_t i = 0; i < check.models.size(); ++i) {
+    const CheckedModel& checked = check.models[i];
     // forward runs all models at once: if one of them is not batchable, all go frame by frame.
-    Head head = check.heads[i];
+    Head head = checked.head;
     head.batchable = batchable;
     Verdict& verdict = verdicts.emplace_back();
     verdict.fidelity.bit_identical = true;
-    const Forward original = check.originals.empty()
-                                 ? remembered(original_forward(*check.models[i], *check.set, *check.frames, head.group))
-                                 : check.originals[i];
+    const Forward original = checked.original
+                                 ? checked.original
+                                 : remembered(original_forward(*checked.loaded, *check.set, *check.frames, head.group));
     // The raw outputs of a batch are compared; the original's are kept to read detections from.
     const Forward merged = [&](std::span<const std::int64_t> positions) {
       const c10::IValue result = bundle(positions).toTupleRef().elements()[i];
@@ -158,7 +159,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     describe(head, own, found, check.seed, indices, verdict.fidelity);
     std::function<Forward(const capture::Stores&)> baseline;
     if (!check.perturbed.empty())
-      baseline = optimised_forward(*check.models[i], *check.set->models[i], *check.set, *check.frames, head);
+      baseline = optimised_forward(*checked.loaded, *check.set->models[i], *check.set, *check.frames, head);
     for (const Perturbed& perturbed : check.perturbed) {
       const auto value = measure(head, own, original, baseline(perturbed.stores), frames, progress).fidelity;
       if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;

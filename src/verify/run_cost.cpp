@@ -21,7 +21,7 @@ RunCost measure_run_cost(const BundleCheck& check, std::int64_t frames, Progress
   const c10::InferenceMode no_gradients;
   torch::jit::Module bundle = check.bundle ? *check.bundle : load_bundle(check.bundle_path);
   std::vector<torch::jit::Module> originals;
-  for (const model::Loaded* model : check.models) originals.push_back(model->module.deepcopy());
+  for (const CheckedModel& model : check.models) originals.push_back(model.loaded->module.deepcopy());
   std::vector<int> groups(check.set->specs.size());
   std::iota(groups.begin(), groups.end(), 0);
   const auto inputs_of = [&](std::int64_t frame) {
@@ -29,7 +29,7 @@ RunCost measure_run_cost(const BundleCheck& check, std::int64_t frames, Progress
     return capture::group_inputs(*check.set, *check.frames, groups, positions);
   };
   const auto run_original = [&](std::size_t i, const std::vector<c10::IValue>& inputs) {
-    (void)originals[i].forward({inputs[check.heads[i].group]});
+    (void)originals[i].forward({inputs[check.models[i].head.group]});
   };
 
   std::vector<double> separate, together;

@@ -138,14 +138,14 @@ TEST_P(Zoo, IsInspectedAsTextAndAsJson) {
   }
   for (const Json& other : json["not_layers"]) EXPECT_NE(other["reason"], "") << other["name"];
   EXPECT_THAT(text, testing::HasSubstr(json["transparent"] ? " layers in execution order"
-                                                           : "the model is carried whole, because it " +
+                                                           : "the model is opaque, because it " +
                                                                  json["opaque_reason"].get<std::string>()));
 }
 
 // Half, quantised and one frame at a time too: finite, like a reference in float64, and each layer is most like itself.
 TEST_P(Zoo, HasTheSimilaritiesOfAReferenceInFloat64) {
   const test::Opened opened = open(GetParam());
-  if (!opened.prepared[0].rewritable) GTEST_SKIP() << "carried whole";
+  if (!opened.prepared[0].rewritable) GTEST_SKIP() << "opaque";
   const capture::Stores stores = test::picture_stores(opened.set, 16, 5);
   SilentProgress silent;
   const similarity::Signatures signatures = capture::signatures(opened.prepared[0], stores[0], silent);
@@ -188,7 +188,7 @@ TEST_P(Zoo, KeepsItsBitsInABundle) {
 
 TEST_P(Zoo, TakesRepresentationsLikeAnIndependentSplice) {
   const test::Opened opened = open(GetParam());
-  if (!opened.prepared[0].rewritable) GTEST_SKIP() << "carried whole";
+  if (!opened.prepared[0].rewritable) GTEST_SKIP() << "opaque";
   const auto cuts = test::map_cuts(opened.program(0));
   if (cuts.empty()) GTEST_SKIP() << "no feature maps of float32";
   const auto loaded = opened.pointers();

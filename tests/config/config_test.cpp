@@ -56,8 +56,7 @@ TEST(Config, TakesBytesUnscaledUnlessSaidOtherwise) {
   EXPECT_EQ(read.models.at(0).input->scale, 1);
 }
 
-TEST(Config, ReadsEveryKey) {
-  const Settings read = read_text(R"({
+constexpr const char* kEveryKey = R"({
     "models": [
       {"name": "x", "path": "m/one.pt",
        "input": {"width": 640, "height": 480, "resize": "letterbox", "pad": 7, "color": "rgb", "scale": 0.5,
@@ -69,7 +68,10 @@ TEST(Config, ReadsEveryKey) {
               "exclude": ["c", "d"], "max_trials": 3, "max_minutes": 1.5, "confidence": 0.8, "objective": "flops",
               "max_shares": 2, "max_rank": 16, "max_side_inputs": 3, "donors": ["t*"], "keep": ["two"]},
     "truth": "gt.txt", "threads": 2, "device": "cuda:1", "memory_limit": "1.5G",
-    "seed": 11})");
+    "seed": 11})";
+
+TEST(Config, ReadsEveryKeyOfAModel) {
+  const Settings read = read_text(kEveryKey);
   ASSERT_EQ(read.models.size(), 2U);
   const model::ModelSpec& one = read.models[0];
   EXPECT_EQ(one.name, "x");
@@ -94,6 +96,10 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(read.models[1].name, "two") << "the stem names a model";
   EXPECT_FALSE(read.models[1].input.has_value());
   EXPECT_THAT(read.input_sources, ElementsAre("config", ""));
+}
+
+TEST(Config, ReadsEveryKeyBesideTheModels) {
+  const Settings read = read_text(kEveryKey);
   EXPECT_EQ(read.video, "v.avi");
   EXPECT_EQ(read.frames, 99);
   EXPECT_EQ(read.holdout, 0.25);

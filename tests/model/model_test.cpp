@@ -31,7 +31,7 @@ void write_archive(const std::filesystem::path& path, const std::vector<std::pai
   writer.writeEndOfFile();
 }
 
-/// The same module saved again with this config.txt.
+/// The fixture `tied`, saved with this config.txt.
 std::filesystem::path with_config(const test::TempFolder& folder, const std::string& config) {
   const torch::jit::Module module = torch::jit::load(test::fixture_path("tied").string());
   module.save((folder / "m.pt").string(), {{"config.txt", config}});

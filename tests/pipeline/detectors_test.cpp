@@ -42,7 +42,7 @@ void expect_transparent(const Opened& opened) {
   for (const graph::Prepared& model : opened.prepared) EXPECT_EQ(model.opaque_reason, "") << model.name;
 }
 
-/// The same job twice: byte-identical results, which the settings promise.
+/// Runs one job twice: the settings promise byte-identical results.
 void expect_determinism(const std::vector<model::ModelSpec>& specs) {
   Settings settings;
   settings.models = specs;

@@ -144,7 +144,7 @@ TEST_F(OnAGpu, GramMatricesAreThoseOfTheCpu) {
   }
 }
 
-/// The same job on both devices.
+/// One job on both devices.
 struct Both {
   test::TempFolder folder;
   Settings settings;

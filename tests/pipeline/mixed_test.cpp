@@ -32,7 +32,7 @@ struct Branch {
   at::Tensor weight, bias;
 };
 
-/// The same features in another order and of another size: linearly related, behind the activation as well.
+/// A branch whose features have another order and size: linearly related, behind the activation as well.
 Branch disguised(const Branch& branch) {
   const std::int64_t channels = branch.weight.size(0);
   const at::Tensor order = at::arange(channels - 1, -1, -1), size = at::linspace(0.5, 2, channels);

@@ -55,7 +55,7 @@ struct Cuts {
   }
 };
 
-/// The same regression by solving a system anew for each cut that is left out.
+/// The regression of Calibration by solving a system anew for each cut that is left out.
 class Slow {
  public:
   Slow(const Cuts& cuts, bool trial) : trial_(trial) {

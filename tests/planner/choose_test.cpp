@@ -1,4 +1,4 @@
-// The choice of shares for many models against every combination of columns.
+// The choice of shares for many models against every combination of options.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -127,7 +127,7 @@ TEST(Choose, EqualsBruteForceOnFamiliesOfModels) {
   }
 }
 
-// Hundreds to thousands of columns: the bound is close enough to prove the choice, where the sum of the best columns
+// Hundreds to thousands of options: the bound is close enough to prove the choice, where the sum of the best options
 // that are possible one by one is far away.
 TEST(Choose, ProvesTheChoiceForSixteenModelsOfFamilies) {
   for (std::uint32_t seed = 1; seed <= 3; ++seed) {
@@ -212,7 +212,7 @@ TEST(Choose, ABannedSetMayBeChosenInPart) {
   EXPECT_THAT(choose(choice).options, ElementsAre(0));
 }
 
-TEST(Choose, RefusesAColumnThatTakesFromNobody) {
+TEST(Choose, RefusesAnOptionThatTakesFromNobody) {
   Choice choice;
   choice.models = 2;
   choice.options = {{0, 1, {}, {}}};

@@ -131,7 +131,7 @@ bool anything(int, int) { return true; }
 
 TEST(StudyCuts, TakeDonorLayersOfTheSameSizeAtEqualDepthAndElsewhere) {
   const graph::Program receiver = chain(8, 4), donor = chain(16, 8);
-  const auto cuts = study_cuts(receiver, donor, all(receiver), all(donor), anything, 24, 1);
+  const auto cuts = study_cuts({receiver, donor, all(receiver), all(donor), anything}, 24, 1);
   ASSERT_EQ(cuts.size(), 24U);
   std::set<std::pair<std::vector<int>, std::vector<int>>> distinct;
   int equal = 0;
@@ -150,7 +150,7 @@ TEST(StudyCuts, TakeDonorLayersOfTheSameSizeAtEqualDepthAndElsewhere) {
 
 TEST(StudyCuts, SpreadThoseOfEqualDepthWhereThereAreTooMany) {
   const graph::Program receiver = chain(40, 20), donor = chain(40, 20);
-  const auto cuts = study_cuts(receiver, donor, all(receiver), all(donor), anything, 10, 1);
+  const auto cuts = study_cuts({receiver, donor, all(receiver), all(donor), anything}, 10, 1);
   std::vector<int> equal;
   for (const StudyCut& cut : cuts) {
     if (cut.equal_depth) equal.push_back(cut.layers[0]);
@@ -160,7 +160,7 @@ TEST(StudyCuts, SpreadThoseOfEqualDepthWhereThereAreTooMany) {
 
 TEST(StudyCuts, FallBackOnTheNearestSize) {
   const graph::Program receiver = chain(4, 4), donor = chain(4, 0);
-  const auto cuts = study_cuts(receiver, donor, all(receiver), all(donor), anything, 8, 1);
+  const auto cuts = study_cuts({receiver, donor, all(receiver), all(donor), anything}, 8, 1);
   ASSERT_FALSE(cuts.empty());
   for (const StudyCut& cut : cuts) EXPECT_EQ(donor.layers[cut.donor_layers[0]].shape[1], 8);
 }
@@ -168,16 +168,16 @@ TEST(StudyCuts, FallBackOnTheNearestSize) {
 TEST(StudyCuts, HoldOnlyWhatFits) {
   const graph::Program receiver = chain(6, 6), donor = chain(6, 6);
   const auto odd_only = [](int, int given) { return given % 2 == 1; };
-  for (const StudyCut& cut : study_cuts(receiver, donor, all(receiver), all(donor), odd_only, 20, 3))
+  for (const StudyCut& cut : study_cuts({receiver, donor, all(receiver), all(donor), odd_only}, 20, 3))
     EXPECT_EQ(cut.donor_layers[0] % 2, 1);
-  EXPECT_TRUE(study_cuts(receiver, donor, all(receiver), all(donor), [](int, int) { return false; }, 20, 3).empty());
+  EXPECT_TRUE(study_cuts({receiver, donor, all(receiver), all(donor), [](int, int) { return false; }}, 20, 3).empty());
 }
 
 TEST(StudyCuts, DependOnTheSeedOnly) {
   const graph::Program receiver = chain(12, 6), donor = chain(30, 15);
   const auto drawn = [&](std::uint64_t seed) {
     std::vector<std::vector<int>> result;
-    for (const StudyCut& cut : study_cuts(receiver, donor, all(receiver), all(donor), anything, 30, seed))
+    for (const StudyCut& cut : study_cuts({receiver, donor, all(receiver), all(donor), anything}, 30, seed))
       result.push_back(cut.donor_layers);
     return result;
   };

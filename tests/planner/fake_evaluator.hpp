@@ -228,16 +228,20 @@ struct BruteForce {
     choice.max_shares = static_cast<int>(max_shares.value_or(-1));
   }
 
-  /// Corrections are fitted where the selection frames ask for them.
-  [[nodiscard]] bool corrected(std::size_t option) const {
+  /// Corrections are fitted where the selection frames ask for them: a share may need them on some donors alone.
+  [[nodiscard]] bool corrected(const std::vector<int>& taken, std::size_t option) const {
     const FakeOption& one = world.options[option];
-    return one.fidelity - one.trial_loss < world.target(option) && one.correction_bytes > 0 &&
-           one.bytes > one.correction_bytes;
+    return world.fidelity(option, upstream_of(taken, option), false) - one.trial_loss < world.target(option) &&
+           one.correction_bytes > 0 && one.bytes > one.correction_bytes;
   }
-  [[nodiscard]] std::int64_t saving(std::size_t option) const {
-    return world.options[option].bytes - (corrected(option) ? world.options[option].correction_bytes : 0);
+  [[nodiscard]] std::int64_t saving(const std::vector<int>& taken, std::size_t option) const {
+    return world.options[option].bytes - (corrected(taken, option) ? world.options[option].correction_bytes : 0);
   }
   [[nodiscard]] double fidelity(const std::vector<int>& taken, std::size_t option) const {
+    return world.fidelity(option, upstream_of(taken, option), corrected(taken, option));
+  }
+  /// What the option's donors, their donors and so on take.
+  [[nodiscard]] std::set<std::size_t> upstream_of(const std::vector<int>& taken, std::size_t option) const {
     std::set<std::size_t> upstream;
     std::vector<std::size_t> open{option};
     while (!open.empty()) {
@@ -249,12 +253,12 @@ struct BruteForce {
           open.push_back(static_cast<std::size_t>(donor));
       }
     }
-    return world.fidelity(option, upstream, corrected(option));
+    return upstream;
   }
   [[nodiscard]] bool holds(const std::vector<int>& taken, std::size_t option) const {
     const FakeOption& one = world.options[option];
     const double measured = fidelity(taken, option);
-    return one.computable && saving(option) > 0 && measured >= world.target(option) &&
+    return one.computable && saving(taken, option) > 0 && measured >= world.target(option) &&
            (!count_test_frames || measured + one.test_shift >= world.target(option));
   }
 
@@ -283,7 +287,7 @@ struct BruteForce {
   }
   [[nodiscard]] std::int64_t saving(const std::vector<int>& taken) const {
     std::int64_t sum = 0;
-    for (const int option : taken) sum += option < 0 ? 0 : saving(static_cast<std::size_t>(option));
+    for (const int option : taken) sum += option < 0 ? 0 : saving(taken, static_cast<std::size_t>(option));
     return sum;
   }
   [[nodiscard]] std::int64_t largest_saving() const {

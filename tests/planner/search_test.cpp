@@ -86,6 +86,11 @@ TEST(PlainSearch, FindsItWhereCorrectionsBuyFidelity) {
   EXPECT_LE(expect_optimal_on_random_worlds(10, 150, {.corrections = true}), 378);
 }
 
+// A share may need corrections on donors that take layers, and none on donors that take nothing.
+TEST(PlainSearch, FindsItWhereDonorsThatTakeCostFidelityAndCorrectionsBuyIt) {
+  EXPECT_LE(expect_optimal_on_random_worlds(102, 150, {.penalties = true, .corrections = true}), 396);
+}
+
 TEST(PlainSearch, FindsItWhereTheTestFramesRefuse) {
   EXPECT_LE(expect_optimal_on_random_worlds(5, 150, {.penalties = true, .noise = true, .test_frames = true}), 471);
 }
@@ -223,6 +228,23 @@ TEST(PlainSearch, WithinABudgetTakesTheBestFidelityNotTheLargestSaving) {
   EXPECT_THAT(evaluator.asked, ElementsAre(Question{{1}}));
   EXPECT_THAT(kinds(found),
               ElementsAre(Kind::kReceiverTakesAnother, Kind::kChosenBestFidelity, Kind::kReceiverTakesAnother));
+}
+
+TEST(PlainSearch, WithinABudgetCountsTheCorrectionsThatAShareNeedsOnItsDonorsShare) {
+  // Option 0 reads model 1 and saves 40 on option 2. On option 1 it keeps more, with corrections: it saves 30, and
+  // both together too little.
+  FakeWorld world = world_of(4, {share_of(2, 1, 40, 0.95, kTarget + 2), share_of(1, 3, 20, 0.9, kTarget + 4),
+                                 share_of(1, 0, 21, 0.9, kTarget)});
+  world.options[0].correction_gain = 4 / kSteps;
+  world.options[0].correction_bytes = 10;
+  world.penalties[{1, 0}] = 3 / kSteps;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.bytes_to_save = 55;
+  Search search(world.input(), options, evaluator, observer);
+  EXPECT_THAT(test::taken_of(world, search.run()), ElementsAre(-1, 2, 0, -1));
+  EXPECT_THAT(evaluator.asked, ElementsAre(Question{{2}}, Question{{2, 0}}, Question{{1}}, Question{{1, 0}}));
 }
 
 TEST(PlainSearch, EndsWhereAPairHasNoTrialLeft) {

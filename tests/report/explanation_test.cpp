@@ -67,7 +67,7 @@ TEST(Explanation, SaysWhatBindsAModel) {
                           HasSubstr("No candidates: it is never changed.")));
   plan.models[0].rewritable = false;
   plan.models[0].opaque_reason = "calls an operator of its own";
-  EXPECT_THAT(flowing(explanation(plan, "plain")), HasSubstr("is carried whole, nothing of it can be taken or "
+  EXPECT_THAT(flowing(explanation(plan, "plain")), HasSubstr("is opaque, nothing of it can be taken or "
                                                              "replaced: it calls an operator of its own"));
 }
 

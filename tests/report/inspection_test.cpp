@@ -79,7 +79,7 @@ TEST(Inspection, SaysNothingOfTheGraphOfAModelThatIsCarriedWhole) {
   model.opaque_reason = "draws random numbers";
   model.program = {};
   const std::string text = to_text(model);
-  EXPECT_THAT(text, HasSubstr("layers      none: the model is carried whole, because it draws random numbers\n"));
+  EXPECT_THAT(text, HasSubstr("layers      none: the model is opaque, because it draws random numbers\n"));
   EXPECT_THAT(text, HasSubstr("parameters  3000 (12.0 kB)\n"));
   EXPECT_THAT(text, Not(HasSubstr("MFLOPs")));
   const Json json = to_json(model);

@@ -223,7 +223,7 @@ TEST(PlanJson, RefusesANegativeSizeWhereverItIs) {
   for (const auto& value : values) {
     const std::string path = value.to_string();
     const bool candidate_saves = path.find("/candidates/") == 0 && value.back().ends_with("_saved");  // may be negative
-    const bool refit_adds = path.ends_with("/bytes_added");  // likewise: a refit on fewer channels
+    const bool refit_adds = path.ends_with("/bytes_added");  // negative: a refit on fewer channels
     if (!plan[value].is_number_integer() || candidate_saves || refit_adds || path == "/schema_version") continue;
     SCOPED_TRACE(value.to_string());
     Json damaged = plan;

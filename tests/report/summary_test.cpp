@@ -129,9 +129,9 @@ TEST(Summary, SaysWhyNothingIsSharedAndWhatWouldChangeThat) {
   // Nothing to consider, because a model is opaque.
   plan.candidates.clear();
   plan.models[1].rewritable = false;
-  plan.models[1].opaque_reason = "it holds custom operators";
+  plan.models[1].opaque_reason = "holds custom operators";
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("no layer of one model can take the place of a layer of another"));
-  EXPECT_THAT(flowing(summary(plan)), HasSubstr("mobile is carried whole: it holds custom operators."));
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("mobile is opaque: it holds custom operators."));
 }
 
 // What plain de-duplication would have saved anyhow is no merit of the shares.

@@ -25,7 +25,7 @@ Validation study(std::size_t cuts_per_direction, bool truth) {
   validation.video_path = "street & <square>.mp4";
   validation.calibration_frames = {0, 2, 4};
   validation.holdout_frames = {6, 8};
-  validation.adapters = "linear";
+  validation.adapters = config::Adapters::kLinear;
   validation.cuts_asked = 30;
   validation.directions = {
       {"front", "back", {}, "", {}}, {"back", "front", {}, "", {}}, {"front", "si,de", {}, "its reason", {"a: b"}}};

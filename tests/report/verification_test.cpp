@@ -68,7 +68,7 @@ TEST(DryRun, SaysWhatAPlanWouldDo) {
   would.out = "plan";
   EXPECT_EQ(to_text(would),
             "small: 12 layers, 3.5 kB, input group 0, format yolov8\n"
-            "counter: 0 layers, 100 B, input group 1, format tensor (carried whole: it counts its calls)\n"
+            "counter: 0 layers, 100 B, input group 1, format tensor (opaque: it counts its calls)\n"
             "would consider small<-wide\n"
             "would consider small<-wide+tiny mixed\n"
             "would sample 256 frames of street.mp4 and write to plan\n");

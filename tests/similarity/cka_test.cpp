@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <random>
 
 #include "repsim/base/error.hpp"
@@ -339,6 +342,41 @@ TEST(AllPairs, RejectsOtherFramesNamingBothModels) {
 TEST(AllPairs, OfNoLayersIsEmpty) {
   std::mt19937_64 random(20);
   EXPECT_EQ(all_pairs({random_signatures("a", 0, 1, random)}).size, 0);
+}
+
+TEST(ModelPairs, AreComputedOnceInTheOrderOfTheModelsWithLayers) {
+  std::mt19937_64 random(31);
+  Signatures none;
+  none.model = "none";
+  const ModelPairs pairs({random_signatures("a", 3, 2, random), none, random_signatures("b", 5, 2, random),
+                          random_signatures("c", 2, 2, random)});
+  std::vector<std::string> names;
+  for (const Matrix& one : pairs.matrices()) names.push_back(one.row_model + one.col_model);
+  EXPECT_THAT(names, testing::ElementsAre("ab", "ac", "bc"));
+}
+
+/// What was computed for one order serves both, so it must have the bits of either. The sizes are those at which the
+/// product has whole tiles, parts of tiles, and several blocks.
+TEST(ModelPairs, HaveTheBitsOfCkaInEitherOrder) {
+  std::mt19937_64 random(32);
+  std::vector<Signatures> models{random_signatures("a", 1, 7, random), random_signatures("b", 4, 7, random),
+                                 random_signatures("c", 130, 7, random), random_signatures("d", 263, 7, random)};
+  std::fill_n(models[3].values.begin() + 5 * models[3].length, models[3].length, 0.0);  // S is undefined
+  const ModelPairs pairs(models);
+  for (ModelIndex row_model = 0; row_model < 4; ++row_model) {
+    for (ModelIndex col_model = 0; col_model < 4; ++col_model) {
+      if (row_model == col_model) continue;
+      const Matrix expected = cka(models[row_model], models[col_model]);
+      const MatrixView view = pairs.between(row_model, col_model);
+      for (std::size_t row = 0; row < expected.rows.size(); ++row) {
+        for (std::size_t col = 0; col < expected.cols.size(); ++col) {
+          const double value = view.at(static_cast<LayerIndex>(row), static_cast<LayerIndex>(col));
+          ASSERT_EQ(std::bit_cast<std::uint64_t>(value), std::bit_cast<std::uint64_t>(expected.at(row, col)))
+              << row_model << ", " << col_model << ": " << row << ", " << col;
+        }
+      }
+    }
+  }
 }
 
 TEST(UCentring, RefusesFewerThanFourFrames) {

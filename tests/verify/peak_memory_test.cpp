@@ -41,13 +41,12 @@ Peaks peaks_of(const test::Opened& opened) {
   test::write_text(folder / "bundle.pt", bundle::write(opened.set, loaded, {}, "{}").bytes);
   BundleCheck check;
   check.bundle_path = (folder / "bundle.pt").string();
-  check.models = loaded;
   std::vector<int> all;
   Peaks peaks;
   for (std::size_t i = 0; i < loaded.size(); ++i) {
     Head head;
     head.group = opened.set.groups[i];
-    check.heads.push_back(head);
+    check.models.push_back({loaded[i], head});
     all.push_back(static_cast<int>(i));
     peaks.predicted.separate_bytes =
         std::max(peaks.predicted.separate_bytes, graph::peak_activation_bytes(opened.prepared[i].program));

@@ -28,14 +28,10 @@ struct Checked {
     const auto loaded = opened.pointers();
     test::write_text(folder / "bundle.pt", bundle::write(opened.set, loaded, splices, "{}").bytes);
     check.bundle_path = (folder / "bundle.pt").string();
-    check.models = loaded;
     for (std::size_t i = 0; i < loaded.size(); ++i) {
-      check.heads.push_back({loaded[i]->spec.name,
-                             opened.outputs[i].spec,
-                             *loaded[i]->spec.input,
-                             {},
-                             opened.set.groups[i],
-                             opened.prepared[i].batchable});
+      const Head head{loaded[i]->spec.name, opened.outputs[i].spec,      *loaded[i]->spec.input, {},
+                      opened.set.groups[i], opened.prepared[i].batchable};
+      check.models.push_back({loaded[i], head});
     }
     check.set = &opened.set;
     check.frames = &stores;

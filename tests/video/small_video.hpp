@@ -63,7 +63,7 @@ inline void write_images(const std::filesystem::path& path, const std::string& f
   }
 }
 
-/// The same without any loss.
+/// Writes a video without any loss, as PNG images.
 inline void write_lossless(const std::filesystem::path& path, const std::vector<cv::Mat>& frames) {
   write_images(path, ".png", frames);
 }

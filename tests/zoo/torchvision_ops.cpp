@@ -53,6 +53,7 @@ float bilinear(const float* plane, std::int64_t height, std::int64_t width, floa
 
 /// Average of samples in each cell of each region. input [B, C, H, W], rois [K, 5] (image, x1, y1, x2, y2); He et al.
 /// 2017 (arXiv 1703.06870).
+// NOLINTNEXTLINE(readability-function-size): the operator's schema has these parameters
 at::Tensor roi_align(const at::Tensor& input, const at::Tensor& rois, double spatial_scale, std::int64_t pooled_height,
                      std::int64_t pooled_width, std::int64_t sampling_ratio, bool aligned) {
   TORCH_CHECK(input.dim() == 4 && input.scalar_type() == at::kFloat, "roi_align: input must be float32 [B, C, H, W]");

@@ -45,7 +45,7 @@ class GatherPass {
     std::size_t cut = 0;
     std::vector<ModelIndex> donors;                  // whose layers the map and its correction read
     std::size_t x = 0, y = 0;                        // indices of place requests: what the map reads and has to return
-    std::vector<std::size_t> auxiliary_inputs = {};  // likewise, one per auxiliary input of the map
+    std::vector<std::size_t> auxiliary_inputs = {};  // of place requests, one per auxiliary input of the map
     bool reads_input = false;
     MapSums* sums = nullptr;
     std::optional<MapKey> key = {};  // nothing: its values depend on fitted weights, so its sums are not kept

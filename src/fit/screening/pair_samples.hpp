@@ -37,7 +37,8 @@ class PairSamples {
 
   /// The samples of a layer. @param value  [B,C,H,W] of the request, @return [n, C]
   [[nodiscard]] at::Tensor samples(const Key& key, const at::Tensor& value) const;
-  /// The same positions of any values in the receiver's coordinates. @param positions  [B, H*W, C], @return [n, C]
+  /// The values at the positions that samples() takes, of any map in the receiver's coordinates. @param positions  [B,
+  /// H*W, C], @return [n, C]
   [[nodiscard]] at::Tensor chosen(const at::Tensor& positions, MapSize size) const;
 
  private:

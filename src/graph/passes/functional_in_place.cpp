@@ -32,7 +32,7 @@ bool is_fresh(const tj::Value& value) {
   return !schema->returns()[value.offset()].alias_info() && kMayAlias.count(value.node()->kind().toQualString()) == 0;
 }
 
-/// The same operation without the underscore, in front of it; nullptr where Torch has none with these arguments.
+/// Inserts the operation without the underscore in front of `node`; nullptr if Torch has none with these arguments.
 tj::Node* make_twin(tj::Node* node) {
   std::string name = node->kind().toQualString();
   name.pop_back();
