@@ -68,13 +68,14 @@ EvidenceOptions evidence_options(const Settings& settings, const session::Sessio
   return options;
 }
 
-Judging judging_of(const Settings& settings, const session::Session& session) {
-  Judging judging;
+planner::Judging judging_of(const Settings& settings, const session::Session& session) {
+  planner::Judging judging;
   judging.rule.confidence = settings.confidence;
   judging.rule.min_evidence = settings.min_evidence;
   judging.most_judgements = settings.max_judgements;
+  const auto& names = settings.accept_unmeasured;
   for (const session::Model& model : session.models) {
-    const auto& names = settings.accept_unmeasured;
+    judging.targets.push_back(settings.min_fidelity_for(model.name()));
     judging.accepted.push_back(std::find(names.begin(), names.end(), model.name()) != names.end());
   }
   return judging;
@@ -82,7 +83,7 @@ Judging judging_of(const Settings& settings, const session::Session& session) {
 
 /// What the search has to know of it. A model without it has raw outputs.
 std::vector<planner::ModelEvidence> evidence_of(const std::vector<std::optional<report::ModelEvidence>>& evidence,
-                                                const Judging& judging) {
+                                                const planner::Judging& judging) {
   std::vector<planner::ModelEvidence> result;
   for (std::size_t i = 0; i < evidence.size(); ++i) {
     planner::ModelEvidence& known = result.emplace_back();
@@ -110,7 +111,7 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   planner::SearchOptions options =
       candidates::search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
-  const Judging judging = judging_of(settings, session);
+  const planner::Judging judging = judging_of(settings, session);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
@@ -128,18 +129,18 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
       {settings, session, inputs.signatures, directions, calibration.trial_frames(), outputs}, progress);
   const std::size_t count = found.size();
   planner::SearchInput input = candidates::search_input(settings, session, std::move(found));
-  const std::vector<double> targets = input.targets;
   input.evidence = evidence_of(inputs.evidence, judging);
-  trial::Evaluator evaluator(fitter, selection, targets, [&](ModelIndex receiver, const trial::Agreement& agreement) {
-    return judging.rule.supported(trial::judged(agreement), judging.accepted[receiver]);
-  });
+  trial::Evaluator evaluator(fitter, selection, judging.targets,
+                             [&](ModelIndex receiver, const trial::Agreement& agreement) {
+                               return judging.supported(receiver, trial::judged(agreement));
+                             });
   SearchLog log(settings, session);
   planner::Search search(std::move(input), options, evaluator, log);
   progress.begin("choose", 0);
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
   log.chosen_by_prediction(count, predicted);
-  return search_until_it_holds({session, targets, judging, search, evaluator, test, check, watch, progress});
+  return find_and_write({session, judging, search, evaluator, test, check, watch, progress});
 }
 
 }  // namespace
