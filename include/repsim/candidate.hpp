@@ -65,10 +65,13 @@ struct Reason {
     kNotMeasured,           ///< tried, but no fidelity can be measured: the original finds nothing on these frames
     kRefused,               ///< the written bundle is below the target on the test frames
     kLikelyRefused,         ///< measured: reaches the target, but not with the `loss` that the test frames showed
+    kNotJudged,             ///< measured: may hold, but no plan with it is shown to the test frames any more
     kDeferred,              ///< measured without corrections: below the target, and with them it saves too little
+    kDeferredNotJudged,     ///< the same, and no plan with it would be shown to the test frames any more
     kNotComputable,         ///< the trial failed: `problem`
     kTooLittleEvidence,     ///< not tried: its receiver finds too little on the selection or the test frames
     kOutOfTrials,           ///< not tried: its pair, or its mixed donors, have no trial left
+    kOutOfJudgements,       ///< not tried: no plan with it would be shown to the test frames any more
     kOutOfTime,             ///< not tried
     kModelsFit,             ///< not tried: the models fit into the budget without shares
     kReceiverTakesAnother,  ///< not tried: the plan has another share for its receiver
@@ -77,8 +80,9 @@ struct Reason {
     kNoBetterChoice,        ///< not tried: no choice that contains it is better
   };
   Kind kind = Kind::kNone;
-  double fidelity = 0;  ///< measured; kHolds, kNear, kBelow, kRefused, kLikelyRefused, kDeferred
-  /// Lower end of the interval of `fidelity` where the settings ask for one; kHolds, kNear, kBelow, kLikelyRefused.
+  double fidelity = 0;  ///< measured; kHolds, kNear, kBelow, kRefused, kLikelyRefused, kNotJudged, kDeferred*
+  /// Lower end of the interval of `fidelity` where the settings ask for one; kHolds, kNear, kBelow, kLikelyRefused,
+  /// kNotJudged.
   std::optional<double> low = {};
   /// Fidelity that the receiver has to keep; kHolds, kNear, kBelow, kNotMeasured (for `r2`), kRefused, kLikelyRefused.
   double target = 0;

@@ -27,7 +27,9 @@ struct SearchOptions {
   std::size_t prepare_together = 32;       ///< candidates of one Evaluator::prepare()
 
   using Clock = std::chrono::steady_clock;
-  Clock::time_point deadline = Clock::time_point::max();  ///< no new candidate is measured from here on
+  /// A trial, or a complete fit of a donor's share, is begun only if it ends before this, going by what those of the
+  /// same receiver took so far.
+  Clock::time_point deadline = Clock::time_point::max();
   std::function<Clock::time_point()> now = Clock::now;
 };
 
@@ -105,7 +107,8 @@ class Search {
   /// What planner::choose() would select if predicted fidelities were measured ones: a plan without a measurement.
   [[nodiscard]] Chosen choose_by_prediction() const;
 
-  /// Finds the best choice; after refuse() the next best. No measurement is made twice.
+  /// Finds the best choice; after refuse() the next best. No measurement is made twice. Once the time is up, this is
+  /// the best choice of the shares that were measured and hold.
   /// @throws Error{kInterrupted}
   [[nodiscard]] SearchResult run();
 
@@ -128,7 +131,8 @@ class Search {
   void accept(ModelIndex receiver);
 
   /// The best choice of accepted shares, each on exactly the donors' shares with which it was accepted, and these
-  /// accepted too. It measures nothing. The result has no shares if none is accepted.
+  /// accepted too. It measures nothing. The result has no shares if none is accepted. Records say which candidates were
+  /// left out because they were not shown to the test frames.
   [[nodiscard]] SearchResult safest();
 
  private:
@@ -173,6 +177,12 @@ class Search {
 
   using OptionOf = std::map<ModelIndex, Option>;  ///< per receiver
 
+  using Duration = SearchOptions::Clock::duration;
+  /// The longest that something took so far.
+  struct Longest {
+    Duration preparation{0}, trial{0}, complete_fit{0};
+  };
+
   [[nodiscard]] const Candidate& candidate(Option option) const { return records_[option].candidate; }
   [[nodiscard]] double target(Option option) const { return input_.targets[input_.options[option].receiver]; }
   [[nodiscard]] bool is_accepted_unmeasured(Option option) const;
@@ -195,13 +205,21 @@ class Search {
   void save_most();
   [[nodiscard]] Chosen most_promising() const;
   void keep_most_fidelity();
-  [[nodiscard]] bool out_of_time();
+
+  // search_time.cpp: what fits into the time
+  [[nodiscard]] bool out_of_time(Duration needed = Duration::zero());
+  [[nodiscard]] Duration expected_trial(const Chain& chain) const;
+  [[nodiscard]] Duration expected_complete_fit(ModelIndex receiver) const;
+  [[nodiscard]] Duration owed() const;
+  void took(Duration& longest, SearchOptions::Clock::time_point since) const;
 
   // search_verdicts.cpp: what the test frames say
   [[nodiscard]] Chain returned_chain(ModelIndex receiver) const;
   void drop_likely_refused(ModelIndex receiver);
   void reopen_untried(const Group& of);
-  [[nodiscard]] Combination accepted_combination(bool by_fidelity) const;
+  using MayBeTaken = std::function<bool(const Trial&)>;
+  void take_best_known(const MayBeTaken& may_be_taken);
+  [[nodiscard]] Combination best_known(bool by_fidelity, const MayBeTaken& may_be_taken) const;
 
   // search_predictions.cpp: what trials say of options that were not tried
   [[nodiscard]] double chance(Option option) const;
@@ -232,6 +250,7 @@ class Search {
   [[nodiscard]] SearchResult result() const;
   void compare_predictions() const;
   [[nodiscard]] Reason reason_not_tried(const Candidate& candidate, const std::vector<SelectedShare>& shares) const;
+  void tell_not_judged(SearchResult& found) const;
   [[nodiscard]] std::vector<ModelIndex> taking_donors(const Chain& chain) const;
 
   const SearchInput input_;
@@ -252,8 +271,11 @@ class Search {
   Combination best_;
   std::vector<Option> returned_;    // by run() or safest(); donors first
   bool maximize_fidelity_ = false;  // best_ is the one of best fidelity within the budget, else of largest saving
+  std::map<ModelIndex, Longest> longest_;  // per receiver
   bool out_of_trials_ = false, timed_out_ = false;
-  bool refuted_ = false;  // a complete fit missed its target since the last choice
+  bool completed_late_ = false;  // complete() was called after the time was up
+  bool is_settled_ = false;      // the last result is that of safest()
+  bool refuted_ = false;         // a complete fit missed its target since the last choice
 };
 
 }  // namespace repsim::planner

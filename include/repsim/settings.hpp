@@ -295,9 +295,10 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "that mix donors"},
     {"merge.confidence", "--confidence", "C", true,
      Number{&Settings::confidence, 0, 1, false, true, "0 (off) to below 1", "for example 0.9"},
-     "Choose by the lower end of the C bootstrap interval of the fidelity, not by its value, C in (0, 1) (default: by "
-     "its value)",
-     "above 0: a candidate must reach `min_fidelity` with the lower end of this central bootstrap interval"},
+     "The lower end of the central C bootstrap interval has to reach the fidelity asked for, C in (0, 1) (default: the "
+     "value itself, and nearly the lower end of the 80 % interval)",
+     "above 0: a share must reach `min_fidelity` with the lower end of this central bootstrap interval, in place of "
+     "[the rule](internals/planner.md#the-rule)"},
     {"merge.min_evidence", "--min-evidence", "N", true, whole_number<&Settings::min_evidence>(1, 1'000'000),
      "Objects that a model must find by itself on the frames that choose, and on those that judge, before it may take "
      "layers (default {})",

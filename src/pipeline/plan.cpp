@@ -42,12 +42,6 @@ planner::SearchOptions search_options(const Settings& settings, std::int64_t byt
   return options;
 }
 
-std::vector<double> targets_of(const Settings& settings, const session::Session& session) {
-  std::vector<double> targets;
-  for (const session::Model& model : session.models) targets.push_back(settings.min_fidelity_for(model.name()));
-  return targets;
-}
-
 /// The bundle of the models as they are: equal weights are stored once. @return without its bytes
 bundle::Written deduplicated_bundle(const session::Session& session) {
   bundle::Written written = bundle::write(session.set, session.loaded(), {}, rebuild::manifest_of(session, {}));
@@ -85,13 +79,14 @@ EvidenceOptions evidence_options(const Settings& settings, const session::Sessio
   return options;
 }
 
-Judging judging_of(const Settings& settings, const session::Session& session) {
-  Judging judging;
+planner::Judging judging_of(const Settings& settings, const session::Session& session) {
+  planner::Judging judging;
   judging.rule.confidence = settings.confidence;
   judging.rule.min_evidence = settings.min_evidence;
   judging.most_judgements = settings.max_judgements;
+  const auto& names = settings.accept_unmeasured;
   for (const session::Model& model : session.models) {
-    const auto& names = settings.accept_unmeasured;
+    judging.targets.push_back(settings.min_fidelity_for(model.name()));
     judging.accepted.push_back(std::find(names.begin(), names.end(), model.name()) != names.end());
   }
   return judging;
@@ -99,7 +94,7 @@ Judging judging_of(const Settings& settings, const session::Session& session) {
 
 /// What the search has to know of it. A model without it has raw outputs.
 std::vector<planner::ModelEvidence> evidence_of(const std::vector<std::optional<report::ModelEvidence>>& evidence,
-                                                const Judging& judging) {
+                                                const planner::Judging& judging) {
   std::vector<planner::ModelEvidence> result;
   for (std::size_t i = 0; i < evidence.size(); ++i) {
     planner::ModelEvidence& known = result.emplace_back();
@@ -127,7 +122,7 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   const candidates::Options candidate_options = candidates::options_of(settings);
   planner::SearchOptions options = search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
-  const Judging judging = judging_of(settings, session);
+  const planner::Judging judging = judging_of(settings, session);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
@@ -149,20 +144,20 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   std::vector<planner::Candidate> found = candidates::find_candidates(
       {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
   const std::size_t count = found.size();
-  const std::vector<double> targets = targets_of(settings, session);
   planner::SearchInput input =
-      candidates::search_input(session, std::move(found), targets, candidate_options.attachment);
+      candidates::search_input(session, std::move(found), judging.targets, candidate_options.attachment);
   input.evidence = evidence_of(inputs.evidence, judging);
-  trial::Evaluator evaluator(fitter, selection, targets, [&](ModelIndex receiver, const trial::Agreement& agreement) {
-    return judging.rule.supported(trial::judged(agreement), judging.accepted[receiver]);
-  });
+  trial::Evaluator evaluator(fitter, selection, judging.targets,
+                             [&](ModelIndex receiver, const trial::Agreement& agreement) {
+                               return judging.supported(receiver, trial::judged(agreement));
+                             });
   SearchLog log(session, settings.objective, settings.max_minutes);
   planner::Search search(std::move(input), options, evaluator, log);
   progress.begin("choose", 0);
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
   log.chosen_by_prediction(count, predicted);
-  return search_until_it_holds({session, targets, judging, search, evaluator, test, check, watch, progress});
+  return find_and_write({session, judging, search, evaluator, test, check, watch, progress});
 }
 
 }  // namespace

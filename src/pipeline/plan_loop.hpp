@@ -5,26 +5,17 @@
 #include <vector>
 
 #include "repsim/bundle.hpp"
-#include "repsim/judgement.hpp"
-#include "repsim/search.hpp"
+#include "repsim/judged_search.hpp"
 #include "repsim/trial.hpp"
 #include "stopwatch.hpp"
 
 /// The part of a plan that may repeat: search, judge, complete, write, verify.
 namespace repsim::pipeline {
 
-/// When the test frames support a plan.
-struct Judging {
-  planner::JudgingRule rule;
-  std::int64_t most_judgements = 3;  ///< plans that are shown to the test frames
-  std::vector<bool> accepted;        ///< per model: the user lets it share on less evidence
-};
-
 /// What the loop works with. All of it outlives the loop.
 struct PlanLoopInput {
   const session::Session& session;
-  const std::vector<double>& targets;  ///< per model: fidelity to keep
-  const Judging& rule;
+  const planner::Judging& judging;
   planner::Search& search;
   const trial::Evaluator& evaluator;  ///< of the search
   trial::Measurer& test;              ///< measures in memory, on the test frames
@@ -44,11 +35,9 @@ struct PlannedBundle {
   std::int64_t judgements = 0;            ///< plans that were measured on the test frames
 };
 
-/// Searches until a choice of shares, completely fitted, holds on the test frames: in memory first, then in the bundle
-/// file that is written to check.bundle_path and read back. A share that does not hold there is refused, and the search
-/// goes on without it. Once as many plans were shown to the test frames as the rule allows, the plan consists of the
-/// shares that held.
+/// Searches until a plan holds on the test frames (planner::search_until_it_holds()), and writes its bundle to
+/// check.bundle_path.
 /// @throws Error{kInput}, Error{kInterrupted}
-[[nodiscard]] PlannedBundle search_until_it_holds(const PlanLoopInput& input);
+[[nodiscard]] PlannedBundle find_and_write(const PlanLoopInput& input);
 
 }  // namespace repsim::pipeline

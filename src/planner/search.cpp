@@ -22,14 +22,20 @@ Search::Search(SearchInput input, SearchOptions options, Evaluator& evaluator, S
 }
 
 SearchResult Search::run() {
+  is_settled_ = false;
   best_ = {};
+  const bool models_fit = options_.bytes_to_save && *options_.bytes_to_save <= 0;
+  if (!models_fit && out_of_time()) {
+    // What was found holds still. Complete fits are made once: the time for more of them is not there.
+    take_best_known([&](const Trial& trial) { return trial.holds && (trial.max_gain == 0 || !completed_late_); });
+    return result();
+  }
   maximize_fidelity_ = options_.bytes_to_save && *options_.bytes_to_save > 0;
   if (maximize_fidelity_) {
     keep_most_fidelity();
     if (best_.options.empty()) observer_.nothing_within_budget();
     maximize_fidelity_ = !best_.options.empty();
   }
-  const bool models_fit = options_.bytes_to_save && *options_.bytes_to_save <= 0;
   if (!maximize_fidelity_ && !models_fit) save_most();
   returned_ = best_.options;
   compare_predictions();
@@ -37,6 +43,7 @@ SearchResult Search::run() {
 }
 
 void Search::complete() {
+  completed_late_ = timed_out_;
   const OptionOf of_receiver = by_receiver(returned_);
   for (const Option option : returned_) (void)complete(chain_of(of_receiver, option));
 }
@@ -173,13 +180,6 @@ void Search::keep_most_fidelity() {
     if (trials_.size() == measured && nogoods_.size() == nogoods && !out_of_trials_ && !refuted_) return;
     out_of_trials_ = refuted_ = false;
   }
-}
-
-bool Search::out_of_time() {
-  if (options_.deadline == SearchOptions::Clock::time_point::max() || options_.now() < options_.deadline) return false;
-  if (!timed_out_) observer_.out_of_time();
-  timed_out_ = true;
-  return true;
 }
 
 }  // namespace repsim::planner

@@ -27,7 +27,37 @@ SearchResult Search::result() const {
     if (one.reason.kind != Reason::Kind::kNone) continue;
     one.reason = timed_out_ ? Reason{.kind = Reason::Kind::kOutOfTime} : reason_not_tried(one.candidate, found.shares);
   }
+  if (is_settled_) tell_not_judged(found);
   return found;
+}
+
+/// No plan is shown to the test frames any more. A candidate that holds on the selection frames, or that might have
+/// been tried next, was left out for this reason if it saves more than the shares that are in its way.
+void Search::tell_not_judged(SearchResult& found) const {
+  using Kind = Reason::Kind;
+  const auto would_be_better = [&](Option option, double saved) {
+    const graph::Cut& cut = candidate(option).cut;
+    double in_the_way = 0;
+    for (const Option other : best_.options) {
+      const graph::Cut& taken = candidate(other).cut;
+      if (taken.receiver == cut.receiver || gives(taken.receiver, cut) || gives(cut.receiver, taken))
+        in_the_way += saving(other);
+    }
+    return saved > in_the_way && !(maximize_fidelity_ && in_the_way > 0);
+  };
+  for (const auto& [chain, trial] : trials_) {
+    Reason& reason = found.records[trial.record].reason;
+    const bool may_hold = !trial.accepted && (reason.kind == Kind::kHolds || reason.kind == Kind::kNear);
+    const auto saved = static_cast<double>(trial.candidate.savings.of(options_.objective));
+    if (may_hold && would_be_better(chain.back(), saved)) reason.kind = Kind::kNotJudged;
+  }
+  for (Option option = 0; option < status_.size(); ++option) {
+    Reason& reason = found.records[option].reason;
+    const bool is_deferred = reason.kind == Kind::kDeferred;
+    const bool is_untried = records_[option].reason.kind == Kind::kNone && reason.kind != Kind::kOutOfTime;
+    if ((is_deferred || is_untried) && would_be_better(option, saving(option)))
+      reason.kind = is_deferred ? Kind::kDeferredNotJudged : Kind::kOutOfJudgements;
+  }
 }
 
 /// Why a candidate was not worth a trial.

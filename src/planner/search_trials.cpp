@@ -19,14 +19,16 @@ void Search::measure(const std::vector<Option>& options) {
   Combination combination;
   for (const Chain& chain : chains) {
     if (!std::all_of(chain.begin(), chain.end() - 1, [&](Option donor) { return holding.count(donor) > 0; })) continue;
-    if (trials_.count(chain) == 0 && !out_of_time()) try_chain(chain);
+    if (trials_.count(chain) == 0 && !out_of_time(expected_trial(chain))) try_chain(chain);
     const auto trial = trials_.find(chain);
     if (trial == trials_.end() || !trial->second.holds) continue;
     const bool gives = std::any_of(chains.begin(), chains.end(), [&](const Chain& other) {
       return std::find(other.begin(), other.end() - 1, chain.back()) != other.end() - 1;
     });
-    if (gives && !complete(chain)) continue;
-    holding.insert(chain.back());
+    const bool completes = gives && trial->second.max_gain > 0;
+    const bool is_late = completes && out_of_time(expected_complete_fit(input_.options[chain.back()].receiver));
+    if (completes && !is_late && !complete(chain)) continue;
+    if (!is_late) holding.insert(chain.back());
     combination.options.push_back(chain.back());
     combination.value += static_cast<double>(trial->second.candidate.savings.of(options_.objective));
     combination.bytes += static_cast<double>(trial->second.candidate.savings.bytes);
@@ -59,11 +61,13 @@ void Search::try_chain(const Chain& chain) {
   // If one candidate cannot be computed, the search goes on with the others.
   try {
     if (chain.size() == 1) prepare_ahead(option);
+    const auto began = options_.now();
     const Measurement measurement =
         evaluator_.measure(trial.candidate, donor_shares(chain), [&](const Savings& corrected) {
           return maximize_fidelity_ || chain.size() > 1 ||
                  could_beat_the_best(option, static_cast<double>(corrected.of(options_.objective)));
         });
+    took(longest_[input_.options[option].receiver].trial, began);
     if (defer(option, measurement)) {
       report_progress();
       return;
@@ -134,12 +138,14 @@ void Search::prepare_ahead(Option option) {
     if (together.size() >= options_.prepare_together) break;
     together.push_back(candidate(other));
   }
+  const auto began = options_.now();
   // A candidate that cannot be computed fails again in its own trial.
   try {
     evaluator_.prepare(together);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;
   }
+  took(longest_[input_.options[option].receiver].preparation, began);
 }
 
 /// Options that may be tried next for the same receiver, or between the same models in the other direction, and that
@@ -211,7 +217,10 @@ std::vector<FittedShareId> Search::donor_shares(const Chain& chain) const {
 bool Search::complete(const Chain& chain) {
   Trial& trial = trials_.at(chain);
   if (!trial.holds || trial.max_gain == 0) return trial.holds;
-  note(chain, evaluator_.complete(trial.share, donor_shares(chain)), trial);
+  const auto began = options_.now();
+  const Measurement measurement = evaluator_.complete(trial.share, donor_shares(chain));
+  took(longest_[input_.options[chain.back()].receiver].complete_fit, began);
+  note(chain, measurement, trial);
   if (trial.holds) return true;
   drop(chain);
   refuted_ = true;

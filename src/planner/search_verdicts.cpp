@@ -47,15 +47,21 @@ void Search::accept(ModelIndex receiver) {
 }
 
 SearchResult Search::safest() {
+  is_settled_ = true;
+  take_best_known([](const Trial& trial) { return trial.accepted; });
+  return result();
+}
+
+/// Takes the best combination of trials that were made, without any measurement.
+void Search::take_best_known(const MayBeTaken& may_be_taken) {
   best_ = {};
   maximize_fidelity_ = options_.bytes_to_save && *options_.bytes_to_save > 0;
   if (maximize_fidelity_) {
-    best_ = accepted_combination(true);
+    best_ = best_known(true, may_be_taken);
     maximize_fidelity_ = !best_.options.empty();
   }
-  if (!maximize_fidelity_) best_ = accepted_combination(false);
+  if (!maximize_fidelity_) best_ = best_known(false, may_be_taken);
   returned_ = best_.options;
-  return result();
 }
 
 Search::Chain Search::returned_chain(ModelIndex receiver) const {
@@ -87,11 +93,11 @@ void Search::reopen_untried(const Group& of) {
 }
 
 /// @param by_fidelity  the best worst fidelity that fits into the budget, else the largest saving; empty if none fits
-Search::Combination Search::accepted_combination(bool by_fidelity) const {
+Search::Combination Search::best_known(bool by_fidelity, const MayBeTaken& may_be_taken) const {
   std::vector<AcceptedShare> shares;
   std::vector<const Chain*> chains;
   for (const auto& [chain, trial] : trials_) {
-    if (!trial.accepted) continue;
+    if (!may_be_taken(trial)) continue;
     const OptionOf of_receiver = by_receiver(chain);
     AcceptedShare share{.option = chain.back(), .receiver = input_.options[chain.back()].receiver};
     for (const Option option : chain) {

@@ -34,6 +34,13 @@ double rounded_significant(double value) {
   return read + 0.0;
 }
 
+Json to_json(const std::vector<verify::DifferingFrame>& frames) {
+  Json list = Json::array();
+  for (const verify::DifferingFrame& one : frames)
+    list.push_back({{"frame", one.frame}, {"missed", one.missed}, {"false_alarms", one.false_alarms}});
+  return list;
+}
+
 Json rounded_or_null(double value) { return std::isnan(value) ? Json() : Json(rounded(value)); }
 
 std::string fixed(double value, int decimals) {

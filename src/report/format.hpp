@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "repsim/base/json_io.hpp"
 #include "repsim/base/text.hpp"
+#include "repsim/verify_metrics.hpp"
 
 /// How numbers are written in all reports. Independent of the process's locale.
 namespace repsim::report {
@@ -19,6 +21,8 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 
 /// Null where nothing was compared.
 [[nodiscard]] Json rounded(const std::optional<double>& value);
+/// A list of objects: frame, missed, false_alarms.
+[[nodiscard]] Json to_json(const std::vector<verify::DifferingFrame>& frames);
 /// rounded(value), null for NaN.
 [[nodiscard]] Json rounded_or_null(double value);
 

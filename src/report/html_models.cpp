@@ -94,7 +94,7 @@ Json model_view(const Plan& plan, const ModelEntry& model, const Axis& axis) {
           {"fidelity", measured ? fidelity_text(model.fidelity.value) : "-"},
           {"agreement", agreement_in_words(model)},
           {"accuracy", text_or_null(accuracy_in_words(model))},
-          {"measured", text_or_null(measured_in_words(model))},
+          {"measured", text_or_null(measured_in_words(model.fidelity))},
           {"evidence", text_or_null(evidence_in_words(model))},
           {"chart", measured && model.fidelity.value ? chart_view(axis, model.fidelity, min_fidelity(plan, model.name))
                                                      : Json()},

@@ -23,10 +23,6 @@ Json interval_json(const verify::Interval& interval) {
 
 Json group_json(const InputGroup& group) { return {{"spec", to_json(group.spec)}, {"models", group.models}}; }
 
-Json worst_frame_json(const verify::DifferingFrame& frame) {
-  return {{"frame", frame.frame}, {"missed", frame.missed}, {"false_alarms", frame.false_alarms}};
-}
-
 Json fidelity_json(const Fidelity& fidelity) {
   return {{"value", rounded(fidelity.value)},
           {"interval", fidelity.value ? interval_json(fidelity.interval) : Json()},
@@ -38,7 +34,7 @@ Json fidelity_json(const Fidelity& fidelity) {
           {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
           {"false_alarms", fidelity.false_alarms},
           {"boxes_without_area", fidelity.boxes_without_area},
-          {"worst_frames", list_json(fidelity.worst_frames, worst_frame_json)},
+          {"worst_frames", to_json(fidelity.worst_frames)},
           {"bit_identical", fidelity.bit_identical},
           {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
 }

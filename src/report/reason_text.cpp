@@ -7,12 +7,12 @@
 namespace repsim::report {
 namespace {
 
-// One place for what is said of the frames that judge, and of models that find little on frames.
-constexpr const char* kFindsNothing = " finds nothing on ";
+// One place for what is said of the frames that judge.
 constexpr const char* kJudgingFrames = "the frames that judge";
+constexpr const char* kNoLookLeft = "no look at the frames that judge is left (--max-judgements)";
 
 std::string too_little_evidence_text(const planner::Reason& reason, const std::string& receiver) {
-  const std::string finds = reason.detections == 0 ? kFindsNothing
+  const std::string finds = reason.detections == 0 ? " finds nothing on "
                                                    : " finds " + std::to_string(reason.detections) +
                                                          (reason.detections == 1 ? " object on " : " objects on ");
   return "not tried: " + receiver + finds + kJudgingFrames + ", " + std::to_string(reason.wanted) +
@@ -21,8 +21,8 @@ std::string too_little_evidence_text(const planner::Reason& reason, const std::s
 
 std::string not_measured_text(const planner::Reason& reason, const std::string& receiver,
                               const std::string& taking_donors) {
-  return "not measured" + taking_donors + ": " + receiver + kFindsNothing + "these frames; R2 " + fixed3(reason.r2) +
-         (reason.r2 < reason.target ? " is below " + fixed3(reason.target) : "");
+  return "not measured" + taking_donors + ": nothing of " + receiver + " can be compared on these frames; R2 " +
+         fixed3(reason.r2) + (reason.r2 < reason.target ? " is below " + fixed3(reason.target) : "");
 }
 
 }  // namespace
@@ -70,6 +70,11 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
     case Kind::kLikelyRefused:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
              " leaves too little: " + kJudgingFrames + " showed " + fixed3(reason.loss) + " less for " + receiver;
+    case Kind::kNotJudged:
+      return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
+             " may hold, but " + kNoLookLeft;
+    case Kind::kDeferredNotJudged:
+      return "keeps " + fixed3(reason.fidelity) + " without further corrections; with them " + kNoLookLeft;
     case Kind::kDeferred:
       return "keeps " + fixed3(reason.fidelity) + " without further corrections; with them another choice saves more";
     case Kind::kNotComputable:
@@ -79,6 +84,8 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
     case Kind::kOutOfTrials:
       return "not tried: --max-trials " + std::to_string(reason.max_trials) + " reached for " +
              (record.candidate.cut.donors().size() > 1 ? "these donors mixed" : "this pair");
+    case Kind::kOutOfJudgements:
+      return std::string("not tried: ") + kNoLookLeft;
     case Kind::kOutOfTime:
       return "not tried: --max-minutes reached";
     case Kind::kModelsFit:

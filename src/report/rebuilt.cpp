@@ -17,6 +17,10 @@ Json model_json(const Rebuilt::Model& model) {
                              : Json()},
             {"frames", model.fidelity.frames},
             {"own_detections", model.fidelity.own_detections},
+            {"kept", model.fidelity.kept ? Json(*model.fidelity.kept) : Json()},
+            {"false_alarms", model.fidelity.false_alarms},
+            {"boxes_without_area", model.fidelity.boxes_without_area},
+            {"worst_frames", to_json(model.fidelity.worst_frames)},
             {"bit_identical", model.fidelity.bit_identical},
             {"max_abs_difference", rounded_significant(model.fidelity.max_abs_difference)}}},
           {"planned_fidelity", rounded(model.planned_fidelity)},
@@ -60,6 +64,7 @@ std::string summary(const Rebuilt& rebuilt) {
                     : model.fidelity.is_known() ? "yes"
                                                 : "?"});
     if (model.fidelity.bit_identical) models.add_note("every output equals the original's, bit for bit");
+    if (const std::string figures = measured_in_words(model.fidelity); !figures.empty()) models.add_note(figures);
     if (!model.fidelity.is_known()) models.add_note("not measured: " + why_undefined(model.fidelity));
   }
   std::string text = models.text() + "\n";

@@ -31,8 +31,8 @@ std::string models_table(const Plan& plan) {
                    measured ? interval_text(model.fidelity) : "-", grouped(model.parameters), human_bytes(model.bytes),
                    human_bytes(bytes_after(plan, model))});
     table.add_note(agreement_in_words(model));
-    for (const std::string& note :
-         {measured_in_words(model), evidence_in_words(model), baselines_in_words(model), accuracy_in_words(model)}) {
+    for (const std::string& note : {measured_in_words(model.fidelity), evidence_in_words(model),
+                                    baselines_in_words(model), accuracy_in_words(model)}) {
       if (!note.empty()) table.add_note(note);
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "format.hpp"
 #include "repsim/base/text.hpp"
 #include "wording.hpp"
 
@@ -11,9 +12,6 @@ namespace {
 Json interval_list(const verify::Interval& interval) { return {interval.low, interval.high}; }
 
 Json fidelity_object(const verify::Fidelity& fidelity) {
-  Json worst = Json::array();
-  for (const verify::DifferingFrame& one : fidelity.worst_frames)
-    worst.push_back({{"frame", one.frame}, {"missed", one.missed}, {"false_alarms", one.false_alarms}});
   return {{"value", fidelity.value ? Json(*fidelity.value) : Json()},
           {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()},
           {"frames", fidelity.frames},
@@ -21,7 +19,7 @@ Json fidelity_object(const verify::Fidelity& fidelity) {
           {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
           {"false_alarms", fidelity.false_alarms},
           {"boxes_without_area", fidelity.boxes_without_area},
-          {"worst_frames", worst},
+          {"worst_frames", to_json(fidelity.worst_frames)},
           {"bit_identical", fidelity.bit_identical},
           {"max_abs_difference", fidelity.max_abs_difference}};
 }

@@ -152,8 +152,7 @@ std::string worst_frames_in_words(const Fidelity& fidelity) {
   return frames.empty() ? "" : "differs most on frames " + join(frames, ", ");
 }
 
-std::string measured_in_words(const ModelEntry& model) {
-  const Fidelity& fidelity = model.fidelity;
+std::string measured_in_words(const Fidelity& fidelity) {
   const std::string figures = figures_in_words(fidelity);
   if (fidelity.bit_identical || figures.empty()) return {};
   const std::string worst = worst_frames_in_words(fidelity);

@@ -30,7 +30,7 @@ namespace repsim::report {
 [[nodiscard]] std::string worst_frames_in_words(const Fidelity& fidelity);
 
 /// figures_in_words() and on how many frames they rest; empty for identical outputs.
-[[nodiscard]] std::string measured_in_words(const ModelEntry& model);
+[[nodiscard]] std::string measured_in_words(const Fidelity& fidelity);
 
 /// What a model with too little evidence finds, and what would help; empty where the evidence is enough.
 [[nodiscard]] std::string evidence_in_words(const ModelEntry& model);

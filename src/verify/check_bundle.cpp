@@ -44,10 +44,12 @@ void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fideli
     }
     if (equal_with_nan(left[i], right[i])) continue;
     fidelity.bit_identical = false;
-    if (left[i].is_floating_point() && left[i].numel() > 0) {
+    const bool is_complex = left[i].is_complex();
+    if ((left[i].is_floating_point() || is_complex) && left[i].numel() > 0) {
+      const at::ScalarType type = is_complex ? at::kComplexDouble : at::kDouble;
       // A value that is not finite on one side has no difference; fidelity counts it.
       const at::Tensor difference =
-          (left[i].to(at::kDouble) - right[i].to(at::kDouble)).abs().nan_to_num(0, /*posinf=*/0, /*neginf=*/0);
+          (left[i].to(type) - right[i].to(type)).abs().nan_to_num(0, /*posinf=*/0, /*neginf=*/0);
       fidelity.max_abs_difference = std::max(fidelity.max_abs_difference, difference.max().item<double>());
     }
   }

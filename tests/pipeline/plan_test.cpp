@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/error_matcher.hpp"
@@ -117,6 +118,46 @@ TEST_F(PlanWithAShare, StatesTheFidelityThatTheBundleHas) {
   EXPECT_EQ(plan.models[1].fidelity.value, 1);
 }
 
+/// What frames have of a figure, added up.
+std::int64_t sum_of(const std::vector<verify::DifferingFrame>& frames, std::int64_t verify::DifferingFrame::* figure) {
+  std::int64_t sum = 0;
+  for (const verify::DifferingFrame& one : frames) sum += one.*figure;
+  return sum;
+}
+
+TEST_F(PlanWithAShare, SaysWhatTheMergedModelMissesAndOnWhichFrames) {
+  const report::Fidelity& merged = shared_->outcome.plan.models[0].fidelity;
+  const report::Fidelity& untouched = shared_->outcome.plan.models[1].fidelity;
+  EXPECT_EQ(untouched.kept, untouched.own_detections);
+  EXPECT_EQ(untouched.false_alarms, 0);
+  EXPECT_TRUE(untouched.worst_frames.empty());
+  ASSERT_TRUE(merged.kept);
+  const std::int64_t missed = merged.own_detections - *merged.kept;
+  EXPECT_GT(missed + merged.false_alarms, 0);
+  ASSERT_FALSE(merged.worst_frames.empty());
+  EXPECT_LE(merged.worst_frames.size(), 8U);
+  const bool all = merged.worst_frames.size() < 8;  // else these are only the worst
+  const std::int64_t missed_there = sum_of(merged.worst_frames, &verify::DifferingFrame::missed),
+                     false_there = sum_of(merged.worst_frames, &verify::DifferingFrame::false_alarms);
+  EXPECT_LE(missed_there, missed);
+  EXPECT_LE(false_there, merged.false_alarms);
+  if (all) {
+    EXPECT_EQ(missed_there, missed);
+    EXPECT_EQ(false_there, merged.false_alarms);
+  }
+  const std::vector<std::int64_t>& judging = shared_->outcome.plan.holdout_frames;
+  for (const verify::DifferingFrame& one : merged.worst_frames)
+    EXPECT_EQ(std::count(judging.begin(), judging.end(), one.frame), 1) << one.frame;
+  const std::string figures = "keeps " + std::to_string(*merged.kept) + " of";
+  EXPECT_THAT(report::summary(shared_->outcome.plan), HasSubstr(figures));
+  EXPECT_THAT(shared_->job.written("report.html"), HasSubstr(figures));
+  const Json written = parse_json(shared_->job.written("plan.json"), "plan.json")["models"][0]["fidelity"];
+  EXPECT_EQ(written["kept"], *merged.kept);
+  EXPECT_EQ(written["false_alarms"], merged.false_alarms);
+  EXPECT_EQ(written["worst_frames"].size(), merged.worst_frames.size());
+  EXPECT_EQ(written["worst_frames"][0]["frame"], merged.worst_frames[0].frame);
+}
+
 TEST_F(PlanWithAShare, VerifiesAgainToTheSameFigures) {
   VerifySettings settings;
   settings.plan = shared_->job.out();
@@ -125,6 +166,9 @@ TEST_F(PlanWithAShare, VerifiesAgainToTheSameFigures) {
   const report::Plan& plan = shared_->outcome.plan;
   ASSERT_EQ(verification.models.size(), 2U);
   EXPECT_NEAR(verification.models[0].fidelity.value.value_or(-1), plan.models[0].fidelity.value.value_or(-1), 1e-9);
+  EXPECT_EQ(verification.models[0].fidelity.kept, plan.models[0].fidelity.kept);
+  EXPECT_EQ(verification.models[0].fidelity.false_alarms, plan.models[0].fidelity.false_alarms);
+  EXPECT_EQ(verification.models[0].fidelity.worst_frames.size(), plan.models[0].fidelity.worst_frames.size());
   EXPECT_TRUE(verification.models[1].fidelity.bit_identical);
   EXPECT_TRUE(verification.holds());
   EXPECT_EQ(verification.frames, plan.holdout_frames);

@@ -95,7 +95,7 @@ class FakeEvaluator : public planner::Evaluator {
   std::vector<Question> asked;                              ///< in order
   std::vector<std::vector<std::size_t>> prepared_together;  ///< options of each prepare()
   std::size_t deferrals = 0;
-  std::function<void()> before_measuring = [] {};
+  std::function<void()> before_measuring = [] {}, before_completing = [] {}, before_preparing = [] {};
 
   planner::Measurement measure(const planner::Candidate& candidate,
                                std::span<const planner::FittedShareId> donor_shares,
@@ -136,6 +136,7 @@ class FakeEvaluator : public planner::Evaluator {
 
   planner::Measurement complete(planner::FittedShareId share,
                                 std::span<const planner::FittedShareId> donor_shares) override {
+    before_completing();
     const Kept kept = kept_.at(share);
     ask(kept.option, donor_shares, true);
     planner::Measurement measurement{0, kept.savings, 0, {}, 0, {}};
@@ -148,6 +149,7 @@ class FakeEvaluator : public planner::Evaluator {
     return prepared_.count(option_of(candidate)) > 0;
   }
   void prepare(std::span<const planner::Candidate> candidates) override {
+    before_preparing();
     prepared_together.emplace_back();
     for (const planner::Candidate& one : candidates) {
       prepared_together.back().push_back(option_of(one));

@@ -229,5 +229,11 @@ TEST(Html, SpeaksOfAccuracyOnlyWithGroundTruth) {
   EXPECT_THAT(html(plan, {}), HasSubstr("against ground truth: original 0.814"));
 }
 
+TEST(Html, SaysWhatAModelKeepsAndWhereItDiffersMost) {
+  const std::string page = html(sample_plan(), {});
+  EXPECT_THAT(page, testing::HasSubstr("keeps 420 of 431 detections, 6.5 false alarms per 100 frames, on 77 frames"));
+  EXPECT_THAT(page, testing::HasSubstr("differs most on frames 640 (2 missed, 1 false), 700 (1 missed)"));
+}
+
 }  // namespace
 }  // namespace repsim::report

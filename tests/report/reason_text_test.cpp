@@ -35,6 +35,20 @@ TEST(ReasonText, OfAMeasuredCandidateSaysWhatItKeeps) {
             "keeps 0.910 without further corrections; with them another choice saves more");
 }
 
+TEST(ReasonText, OfWhatTheTestFramesWereNotAskedSaysThatNoLookWasLeft) {
+  EXPECT_EQ(text_of({.kind = Kind::kNotJudged, .fidelity = 0.93, .low = 0.91, .target = 0.9}),
+            "measured fidelity 0.930 (its frames support 0.910) may hold, but no look at the frames that judge is left "
+            "(--max-judgements)");
+  EXPECT_EQ(text_of({.kind = Kind::kNotJudged, .fidelity = 0.93, .target = 0.9, .models = {1}}),
+            "measured fidelity 0.930 on a wide that takes layers itself may hold, but no look at the frames that judge "
+            "is left (--max-judgements)");
+  EXPECT_EQ(text_of({.kind = Kind::kDeferredNotJudged, .fidelity = 0.88}),
+            "keeps 0.880 without further corrections; with them no look at the frames that judge is left "
+            "(--max-judgements)");
+  EXPECT_EQ(text_of({.kind = Kind::kOutOfJudgements}),
+            "not tried: no look at the frames that judge is left (--max-judgements)");
+}
+
 TEST(ReasonText, NamesDonorsThatTakeLayersThemselves) {
   EXPECT_EQ(text_of({.kind = Kind::kHolds, .models = {1}}),
             "keeps the fidelity on a wide that takes layers itself, another choice is better");
@@ -57,10 +71,10 @@ TEST(ReasonText, OfALikelyRefusalSaysWhatTheTestFramesShowed) {
 
 TEST(ReasonText, WithoutAMeasurementNamesTheR2) {
   EXPECT_EQ(text_of({.kind = Kind::kNotMeasured, .target = 0.9, .r2 = 0.97}),
-            "not measured: front finds nothing on these frames; R2 0.970");
+            "not measured: nothing of front can be compared on these frames; R2 0.970");
   EXPECT_EQ(text_of({.kind = Kind::kNotMeasured, .target = 0.98, .models = {1}, .r2 = 0.97}),
-            "not measured on a wide that takes layers itself: front finds nothing on these frames; R2 0.970 is below "
-            "0.980");
+            "not measured on a wide that takes layers itself: nothing of front can be compared on these frames; R2 "
+            "0.970 is below 0.980");
 }
 
 TEST(ReasonText, WithTooLittleEvidenceNamesWhatTheUserCanDo) {

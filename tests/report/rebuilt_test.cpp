@@ -51,5 +51,24 @@ TEST(Rebuilt, SaysWhichFidelityEachModelHasAndWhetherItHolds) {
   EXPECT_EQ(to_json(rebuilt)["shares"][0]["replaced"], 3);
 }
 
+TEST(Rebuilt, SaysWhatAModelKeepsAndWhereItDiffersMost) {
+  Rebuilt rebuilt = sample();
+  EXPECT_TRUE(to_json(rebuilt)["models"][0]["fidelity"]["kept"].is_null());  // raw outputs
+  EXPECT_THAT(summary(rebuilt), Not(HasSubstr("keeps")));
+  Fidelity& fidelity = rebuilt.models[0].fidelity;
+  fidelity.own_detections = 431;
+  fidelity.kept = 420;
+  fidelity.false_alarms = 5;
+  fidelity.boxes_without_area = 2;
+  fidelity.worst_frames = {{640, 2, 1}, {700, 1, 0}};
+  EXPECT_THAT(summary(rebuilt), testing::ContainsRegex("keeps 420 of 431 detections, 6.5 false alarms per 100 frames"));
+  const Json json = to_json(rebuilt)["models"][0]["fidelity"];
+  EXPECT_EQ(json["kept"], 420);
+  EXPECT_EQ(json["false_alarms"], 5);
+  EXPECT_EQ(json["boxes_without_area"], 2);
+  EXPECT_EQ(json["worst_frames"], Json::parse(R"([{"frame": 640, "missed": 2, "false_alarms": 1},
+                                                   {"frame": 700, "missed": 1, "false_alarms": 0}])"));
+}
+
 }  // namespace
 }  // namespace repsim::report

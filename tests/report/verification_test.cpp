@@ -74,5 +74,23 @@ TEST(DryRun, SaysWhatAPlanWouldDo) {
             "would sample 256 frames of street.mp4 and write to plan\n");
 }
 
+TEST(Verification, SaysWhatAModelKeepsAndWhereItDiffersMost) {
+  Verification verification = sample();
+  verify::Fidelity& fidelity = verification.models[0].fidelity;
+  EXPECT_TRUE(to_json(verification)["models"][0]["fidelity"]["kept"].is_null());
+  fidelity.frames = 50;
+  fidelity.own_detections = 40;
+  fidelity.kept = 38;
+  fidelity.false_alarms = 3;
+  fidelity.worst_frames = {{6, 2, 0}, {8, 0, 3}};
+  EXPECT_THAT(to_text(verification),
+              testing::HasSubstr("fidelity 0.950 [0.900, 1.000], keeps 38 of 40 detections, 6.0 false alarms per 100 "
+                                 "frames; differs most on frames 6 (2 missed), 8 (3 false); AP50"));
+  const Json json = to_json(verification)["models"][0]["fidelity"];
+  EXPECT_EQ(json["kept"], 38);
+  EXPECT_EQ(json["false_alarms"], 3);
+  EXPECT_EQ(json["worst_frames"][1], Json::parse(R"({"frame": 8, "missed": 0, "false_alarms": 3})"));
+}
+
 }  // namespace
 }  // namespace repsim::report

@@ -1,0 +1,242 @@
+// From a search to a plan that holds: what is shown to the test frames, how often, and what is written in the end.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "fake_evaluator.hpp"
+#include "made_up_world.hpp"
+#include "random_world.hpp"
+#include "repsim/judged_search.hpp"
+
+namespace repsim::planner {
+namespace {
+
+using test::FakeEvaluator;
+using test::FakeWorld;
+using test::kinds;
+using test::kSteps;
+using test::kTarget;
+using test::share_of;
+using test::taken_of;
+using test::world_of;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+using Kind = Reason::Kind;
+
+/// Answers from the made-up world, and writes down what it is asked.
+class FakeJudge : public PlanJudge {
+ public:
+  FakeJudge(const FakeWorld& world, const FakeEvaluator& evaluator) : world_(world), evaluator_(evaluator) {}
+
+  std::map<std::size_t, double> in_file_less;  ///< per option: the file keeps this much less than memory
+  std::int64_t detections = 100;
+  SearchResult plan;                            ///< taken last
+  std::vector<std::vector<std::size_t>> looks;  ///< per plan that was shown: the options that were measured
+  std::vector<std::vector<int>> written;        ///< per write(): the option of each receiver
+  std::vector<ModelIndex> refusals;
+  int times_out_of_judgements = 0;
+
+  void take(const SearchResult& next) override {
+    plan = next;
+    is_shown_ = false;
+  }
+  Judged in_memory(ModelIndex receiver) override {
+    if (!is_shown_) looks.emplace_back();
+    is_shown_ = true;
+    const SelectedShare& share = share_of(receiver);
+    looks.back().push_back(option_of(share));
+    EXPECT_EQ(share.max_gain, 0) << "a share is judged that is not fitted completely";
+    return judged(evaluator_.test_fidelity(share.share));
+  }
+  void write() override { written.push_back(taken_of(world_, plan)); }
+  Judged in_file(ModelIndex receiver) override {
+    const SelectedShare& share = share_of(receiver);
+    const auto less = in_file_less.find(option_of(share));
+    return judged(evaluator_.test_fidelity(share.share) - (less == in_file_less.end() ? 0 : less->second));
+  }
+  void refused(ModelIndex receiver, const Judged&) override { refusals.push_back(receiver); }
+  void out_of_judgements(std::int64_t judgements) override {
+    ++times_out_of_judgements;
+    EXPECT_EQ(judgements, static_cast<std::int64_t>(looks.size()));
+  }
+
+ private:
+  [[nodiscard]] Judged judged(double fidelity) const {
+    return {.fidelity = fidelity, .low = fidelity, .detections = detections};
+  }
+  [[nodiscard]] std::size_t option_of(const SelectedShare& share) const {
+    return test::option_of(plan.records[share.record].candidate);
+  }
+  [[nodiscard]] const SelectedShare& share_of(ModelIndex receiver) const {
+    for (const SelectedShare& one : plan.shares) {
+      if (plan.records[one.record].candidate.cut.receiver == receiver) return one;
+    }
+    throw std::logic_error("a receiver is judged that takes nothing");
+  }
+
+  const FakeWorld& world_;
+  const FakeEvaluator& evaluator_;
+  bool is_shown_ = false;
+};
+
+/// A search of a made-up world, and its judge.
+struct Trial {
+  explicit Trial(const FakeWorld& of, SearchOptions options = {})
+      : world(of),
+        evaluator(world),
+        search(world.input(), std::move(options), evaluator, observer),
+        judge(world, evaluator) {
+    judging.targets = world.targets;
+    judging.accepted.assign(world.targets.size(), false);
+  }
+  std::int64_t run() { return search_until_it_holds(search, judging, judge); }
+
+  const FakeWorld world;
+  FakeEvaluator evaluator;
+  SearchObserver observer;
+  Search search;
+  Judging judging;
+  FakeJudge judge;
+};
+
+TEST(JudgedSearch, WritesAPlanThatHoldsAtTheFirstLook) {
+  Trial trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget)}));
+  EXPECT_EQ(trial.run(), 1);
+  EXPECT_THAT(trial.judge.looks, ElementsAre(ElementsAre(0)));
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0)));
+  EXPECT_THAT(kinds(trial.judge.plan), ElementsAre(Kind::kChosenLargestSaving));
+}
+
+TEST(JudgedSearch, TakesNoLookWhereNothingIsShared) {
+  Trial trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget - 1)}));
+  EXPECT_EQ(trial.run(), 0);
+  EXPECT_THAT(trial.judge.looks, IsEmpty());
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, -1)));
+}
+
+/// Model 1 takes option 0. Model 2 has three options; the first `refused` of them lose two steps on the test frames,
+/// and each of them keeps a step more than the one before it.
+FakeWorld world_of_refusals(int refused) {
+  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget + 1),
+                                 share_of(2, 0, 40, 0.8, kTarget + 3), share_of(2, 0, 30, 0.7, kTarget + 4),
+                                 share_of(2, 0, 20, 0.6, kTarget + 4)});
+  const int shifts[] = {-2, -4, -5};  // each refusal asks for more than the one before
+  for (int i = 0; i < refused; ++i) world.options[1 + i].test_shift = shifts[i] / kSteps;
+  return world;
+}
+
+TEST(JudgedSearch, GoesOnAfterARefusalAndShowsAnAcceptedShareOnce) {
+  Trial trial(world_of_refusals(1));
+  EXPECT_EQ(trial.run(), 2);
+  EXPECT_THAT(trial.judge.looks, ElementsAre(ElementsAre(0, 1), ElementsAre(2)));
+  EXPECT_THAT(trial.judge.refusals, ElementsAre(2));
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, 2)));
+}
+
+TEST(JudgedSearch, TakesTheSharesThatHeldOnceNoLookIsLeft) {
+  Trial trial(world_of_refusals(3));
+  EXPECT_EQ(trial.run(), 3);
+  EXPECT_THAT(trial.judge.looks, ElementsAre(ElementsAre(0, 1), ElementsAre(2), ElementsAre(3)));
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, -1)));
+  EXPECT_EQ(trial.judge.times_out_of_judgements, 1);
+  EXPECT_THAT(kinds(trial.judge.plan), ElementsAre(Kind::kChosenLargestSaving, Kind::kRefused, Kind::kRefused,
+                                                   Kind::kRefused, Kind::kNotJudged));
+}
+
+TEST(JudgedSearch, TakesAsManyLooksAsItMay) {
+  for (const int most : {1, 2}) {
+    Trial trial(world_of_refusals(3));
+    trial.judging.most_judgements = most;
+    EXPECT_EQ(trial.run(), most);
+    EXPECT_THAT(trial.judge.looks, SizeIs(most));
+    EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, -1)));
+  }
+}
+
+TEST(JudgedSearch, NeedsNoLookForAPlanOfAcceptedShares) {
+  // Once option 1 is refused, nothing is left for model 2.
+  Trial trial(world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget)}));
+  const_cast<FakeWorld&>(trial.world).options[1].test_shift = -1 / kSteps;
+  trial.judging.most_judgements = 1;
+  EXPECT_EQ(trial.run(), 1);
+  EXPECT_EQ(trial.judge.times_out_of_judgements, 0);
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, -1)));
+}
+
+TEST(JudgedSearch, CompletesFitsBeforeItShowsThem) {
+  FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1)});
+  world.max_gain = 1 / kSteps;
+  world.options[0].trial_loss = 1 / kSteps;
+  Trial trial(world);
+  EXPECT_EQ(trial.run(), 1);
+  EXPECT_THAT(trial.evaluator.asked, ElementsAre(FakeEvaluator::Question{{0}}, FakeEvaluator::Question{{0}, true}));
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0)));
+}
+
+TEST(JudgedSearch, WritesAgainWithoutAShareThatTheFileRefuses) {
+  Trial trial(world_of_refusals(0));
+  trial.judge.in_file_less[1] = 2 / kSteps;
+  EXPECT_EQ(trial.run(), 1);
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, 1), ElementsAre(-1, 0, -1)));
+  EXPECT_EQ(trial.judge.times_out_of_judgements, 0);
+}
+
+TEST(JudgedSearch, WritesThePlainModelsWhereTheFileRefusesAll) {
+  Trial trial(world_of_refusals(0));
+  trial.judge.in_file_less = {{0, 2 / kSteps}, {1, 2 / kSteps}};
+  EXPECT_EQ(trial.run(), 1);
+  EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, 1), ElementsAre(-1, -1, -1)));
+}
+
+TEST(JudgedSearch, RefusesOnTooFewDetectionsWhatItWouldTakeOfAModelThatTheUserAccepts) {
+  for (const bool accepted : {false, true}) {
+    Trial trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget)}));
+    trial.judge.detections = 29;
+    trial.judging.accepted[1] = accepted;
+    EXPECT_EQ(trial.run(), 1);
+    EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, accepted ? 0 : -1)));
+  }
+}
+
+TEST(JudgedSearch, InRandomWorldsLooksAreFewAndAllThatIsWrittenHolds) {
+  std::mt19937 random(31);
+  std::size_t shares = 0, settled = 0, rewritten = 0;
+  for (int round = 0; round < 400 && !testing::Test::HasFailure(); ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    const FakeWorld world = test::random_world(
+        random, {.penalties = true, .noise = true, .test_frames = true, .test_noise = true, .evidence = true});
+    SearchOptions options;
+    if (round % 3 == 0) options.bytes_to_save = 1 + round % 40;
+    Trial trial(world, options);
+    trial.judging.most_judgements = 1 + round % 3;
+    for (std::size_t i = 0; i < world.options.size(); ++i) {
+      if (random() % 2 == 0) trial.judge.in_file_less[i] = 2 / kSteps;
+    }
+    const std::int64_t judgements = trial.run();
+    EXPECT_EQ(judgements, static_cast<std::int64_t>(trial.judge.looks.size()));
+    EXPECT_LE(judgements, trial.judging.most_judgements);
+    ASSERT_FALSE(trial.judge.written.empty());
+    EXPECT_EQ(trial.judge.written.back(), taken_of(world, trial.judge.plan));
+    for (const SelectedShare& share : trial.judge.plan.shares) {
+      const ModelIndex receiver = trial.judge.plan.records[share.record].candidate.cut.receiver;
+      EXPECT_TRUE(trial.judging.holds(receiver, trial.judge.in_file(receiver))) << "model " << receiver;
+      EXPECT_EQ(share.max_gain, 0);
+    }
+    shares += trial.judge.plan.shares.size();
+    settled += trial.judge.times_out_of_judgements > 0 ? 1 : 0;
+    rewritten += trial.judge.written.size() > 1 ? 1 : 0;
+  }
+  // The rounds are not all of one kind.
+  EXPECT_GT(shares, 100);
+  EXPECT_GT(settled, 5);
+  EXPECT_GT(rewritten, 5);
+}
+
+}  // namespace
+}  // namespace repsim::planner
