@@ -21,4 +21,11 @@ void check_unchanged(const std::string& path, const std::string& expected, const
 /// @throws Error{kInput}
 [[nodiscard]] std::vector<session::ModelSource> models_of(const report::Plan& plan);
 
+/// The plan's settings as a config states them: plan.json says null where a config says nothing.
+[[nodiscard]] Json recorded_settings(const report::Plan& plan);
+
+/// What repsim plan was told, as a config file: recorded settings, models and video. Inputs that came from an archive
+/// are left to the archive. Not recorded, and so absent: libraries, truth, threads, device, memory limit.
+[[nodiscard]] Json recorded_config(const report::Plan& plan);
+
 }  // namespace repsim::rebuild
