@@ -9,8 +9,8 @@
 #include "output_format.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/config.hpp"
-#include "repsim/open_plan.hpp"
 #include "repsim/plan_check.hpp"
+#include "repsim/recorded_plan.hpp"
 #include "setting_flags.hpp"
 #include "settings_files.hpp"
 
@@ -60,7 +60,7 @@ pipeline::PlanCheckSettings settings_of(const CheckFlags& flags) {
     check.settings = settings_from_files(flags.config, flags.set);
   } else {
     const auto file = rebuild::plan_file(flags.plan);
-    const Json config = rebuild::recorded_config(report::plan_from_json(read_json(file), file.string()));
+    const Json config = rebuild::recorded_config(rebuild::read_plan(file));
     check.settings = settings_from_config(config, file.string() + ": settings", {}, flags.set);
   }
   flags.settings.apply(check.settings);

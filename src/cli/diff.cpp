@@ -6,8 +6,8 @@
 #include "output_format.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/text.hpp"
-#include "repsim/open_plan.hpp"
 #include "repsim/plan_diff.hpp"
+#include "repsim/recorded_plan.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -29,11 +29,6 @@ struct DiffFlags {
   ComparisonFlags comparison;
   OutputFlags output;
 };
-
-report::Plan read_plan(const std::string& given) {
-  const auto file = rebuild::plan_file(given);
-  return report::plan_from_json(read_json(file), file.string());
-}
 
 std::vector<report::ChangeLimit> limits_of(const DiffFlags& flags) {
   std::vector<report::ChangeLimit> limits;
@@ -63,8 +58,9 @@ void run_diff(const DiffFlags& flags) {
     throw Error(ErrorKind::kUsage, "two plans are needed", "repsim diff", "repsim diff OLD NEW");
   check_output_format(flags.output);
   const std::vector<report::ChangeLimit> limits = limits_of(flags);
-  const report::Plan after = read_plan(flags.after);
-  const report::PlanDiff diff = report::compare(read_plan(flags.before), after, tolerances_of(flags.comparison));
+  const report::Plan after = rebuild::read_plan(flags.after);
+  const report::PlanDiff diff =
+      report::compare(rebuild::read_plan(flags.before), after, tolerances_of(flags.comparison));
   const std::vector<std::string> broken = broken_limits(limits, diff);
   const report::DiffDetail detail = detail_of(flags.comparison);
   using Level = report::Finding::Level;

@@ -6,8 +6,8 @@
 #include "common_flags.hpp"
 #include "output_format.hpp"
 #include "repsim/base/error.hpp"
-#include "repsim/open_plan.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/recorded_plan.hpp"
 #include "setting_flags.hpp"
 
 namespace repsim::cli {

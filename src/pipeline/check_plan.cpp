@@ -7,9 +7,9 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
-#include "repsim/open_plan.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/plan_check.hpp"
+#include "repsim/recorded_plan.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -71,7 +71,7 @@ report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settin
 PlanCheck check_plan(const PlanCheckSettings& settings, Progress& progress) {
   const fs::path file = rebuild::plan_file(settings.plan);
   PlanCheck check;
-  check.recorded = report::plan_from_json(read_json(file), file.string());
+  check.recorded = rebuild::read_plan(file);
   config::check(settings.settings);
   check.now = with_inputs_of(check.recorded, settings.settings);
   check.diff = report::compare(check.recorded, check.now, settings.tolerances);
