@@ -27,6 +27,10 @@ if(REPSIM_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+if(REPSIM_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # libFuzzer follows which branches of the libraries are taken
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # Precompiled headers are hashed by content, not by time.

@@ -3,7 +3,8 @@
 # Run as a script, this file writes the source file: cmake -DTEMPLATES=a.html,b.html -DOUT=FILE -P EmbedTemplates.cmake
 
 function(repsim_embed_templates target folder)
-  file(GLOB templates CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.html ${PROJECT_SOURCE_DIR}/${folder}/*.css)
+  file(GLOB templates CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.html ${PROJECT_SOURCE_DIR}/${folder}/*.css
+       ${PROJECT_SOURCE_DIR}/${folder}/*.xml)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded_templates.cpp)
   list(JOIN templates "," joined)
   add_custom_command(OUTPUT ${out} VERBATIM

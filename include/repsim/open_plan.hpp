@@ -1,17 +1,13 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include "repsim/report.hpp"
+#include "repsim/recorded_plan.hpp"
 #include "repsim/session.hpp"
 
 /// A plan that lies on disk, and what it was made from: what verify and bundle have in common.
 namespace repsim::rebuild {
-
-/// plan.json itself where its folder is given.
-[[nodiscard]] std::filesystem::path plan_file(const std::filesystem::path& given);
 
 /// @param what  "video", "model 'front'": names the file in errors
 /// @throws Error{kInput} where the file is missing or has another SHA-256

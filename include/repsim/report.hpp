@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "repsim/base/json_io.hpp"
+#include "repsim/frame_picture.hpp"
 #include "repsim/model_spec.hpp"
 #include "repsim/similarity.hpp"
 #include "repsim/verify_metrics.hpp"
@@ -206,7 +207,9 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 
 /// One self-contained HTML page without scripts: totals, models, shares, similarity heatmaps, candidates, settings. A
 /// large matrix keeps every value in its picture and has tooltips for blocks of layers.
-[[nodiscard]] std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices);
+/// @param pictures  frames on which models differ from their originals; those of one model stand together
+[[nodiscard]] std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices,
+                               const std::vector<FramePicture>& pictures = {});
 
 /// "1.2 MB", "34.5 kB", "812 B": decimal units, one decimal.
 [[nodiscard]] std::string human_bytes(std::int64_t bytes);

@@ -74,6 +74,7 @@ struct Settings {
   std::int64_t max_judgements = 3;  ///< plans that are measured on the test frames
   std::vector<std::string> accept_unmeasured;  ///< models that may take layers with less evidence
   double max_minutes = 0;                      ///< of the whole run; 0: no limit
+  std::int64_t report_frames = 4;              ///< pictures per model in report.html
   std::optional<std::string> truth;            ///< path
   int threads = 0;                             ///< 0: as many as the machine has cores
   Device device;
@@ -323,6 +324,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
     {"truth", "--truth", "FILE", false, path<&Settings::truth>(),
      "Ground truth (MOTChallenge text): report accuracy beside fidelity",
      "ground truth of the video (MOTChallenge text): repsim then reports accuracy beside fidelity"},
+    {"report_frames", "--report-frames", "N", false, whole_number<&Settings::report_frames>(0, 8),
+     "Pictures in report.html per model: the frames on which it differs most from its original (default {})",
+     "pictures in report.html per model: the test frames on which the merged model differs most from its original"},
     {"threads", "--threads", "N", false,
      whole_number<&Settings::threads>(0, 1024, "0 (as many as there are cores) to 1024", "a number of threads"),
      "CPU threads (default {}: as many as there are cores)", "CPU threads; 0: as many as there are cores"},

@@ -29,6 +29,10 @@ struct Verification {
 
 /// All digits of what was measured.
 [[nodiscard]] Json to_json(const Verification& verification);
+/// "agrees with its original: fidelity 0.953 [0.931, 0.972], ...": what was measured of a model, on one line.
+[[nodiscard]] std::string verdict_in_words(const Verification::Model& model);
+/// A table for a summary page of a CI system, then whether the plan holds. Final newline.
+[[nodiscard]] std::string to_markdown(const Verification& verification);
 /// For a terminal: one line per model, then whether the plan holds. Final newline.
 [[nodiscard]] std::string to_text(const Verification& verification);
 

@@ -93,7 +93,8 @@ struct Perturbed {
 /// What the check of a bundle finds for one model.
 struct Verdict {
   Fidelity fidelity;
-  std::optional<Accuracy> accuracy;  ///< set if there is ground truth, and the model's detections can be read
+  std::optional<Accuracy> accuracy;   ///< set if there is ground truth, and the model's detections can be read
+  std::vector<FrameBoxes> differing;  ///< the frames of fidelity.worst_frames, boxes relative to the frame
 };
 
 /// Ground truth for one head.

@@ -134,6 +134,20 @@ struct DetectionFigures {
 [[nodiscard]] DetectionFigures detection_figures(std::span<const Detections> found, std::span<const Target> targets,
                                                  double threshold, std::size_t worst_frames = 8);
 
+/// The boxes of one frame, as a merged model and its original find them.
+struct FrameBoxes {
+  std::int64_t frame = 0;   ///< index in the video
+  Detections kept;          ///< the original's, which the merged model finds, too
+  Detections missed;        ///< the original's, which it does not find
+  Detections false_alarms;  ///< the merged model's, which the original does not find
+};
+
+/// What detection_figures() counts on one frame, as boxes.
+/// @param found  of the merged model, after suppress()
+/// @param target  of the original
+/// @return its `frame` is 0
+[[nodiscard]] FrameBoxes frame_boxes(const Detections& found, const Target& target, double threshold);
+
 /// The number of moments of a video at which there is something to find: as many frames with sure targets as can be
 /// chosen with at least `gap` frames of the video from one to the next. Neighbouring frames show nearly one picture,
 /// so many frames may be few moments.

@@ -23,6 +23,8 @@ struct Command {
 
 Job setup_plan(CLI::App& app);
 Job setup_inspect(CLI::App& app);
+Job setup_check(CLI::App& app);
+Job setup_diff(CLI::App& app);
 Job setup_verify(CLI::App& app);
 Job setup_bundle(CLI::App& app);
 Job setup_validate(CLI::App& app);
@@ -39,6 +41,8 @@ inline constexpr std::array kCommands{
             setup_similarity},
     Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
+    Command{"check", "For CI: is a plan still what its models, video and settings give?", setup_check},
+    Command{"diff", "Compare two plans", setup_diff},
     Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
     Command{"cache", "List or clear what is kept of earlier runs", setup_cache},
 };

@@ -40,7 +40,7 @@ Results go to stdout, everything else to stderr. Exit codes:
     3  bad input: a model, video, config or path cannot be used
     4  nothing can be shared at the asked fidelity (the plan is written, with no shares), or a bundle
        that was written again keeps it no more (it is written all the same)
-    5  drift: a bundle no longer keeps what its plan says
+    5  drift: a bundle no longer keeps what its plan says, or a plan is not what its inputs give now
   130  interrupted)";
 
 /// Exit codes are a contract: scripts depend on them (README.md, "Exit codes").

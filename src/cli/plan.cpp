@@ -105,6 +105,7 @@ Job setup_plan(CLI::App& app) {
                  "After the summary say why this model is what it is: its candidates, what was measured of them, and "
                  "what was not tried")
       ->group("Output");
+  f.settings.add(app, "Output", "report_frames");
   app.add_flag("--dry-run", f.dry_run, "Check everything up to the first frame and say what would be done")
       ->group("Output");
   add_settings(app, f);

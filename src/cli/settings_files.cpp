@@ -16,23 +16,21 @@ namespace fs = std::filesystem;
 
 config::Settings settings_from_files(const std::optional<std::string>& config_path,
                                      const std::vector<std::string>& set) {
-  Json config = Json::object();
-  fs::path base;
-  std::string file = "--set";
-  if (config_path) {
-    config = read_json(*config_path);
-    base = fs::path(*config_path).parent_path();
-    file = *config_path;
-  }
+  if (!config_path) return settings_from_config(Json::object(), {}, {}, set);
+  return settings_from_config(read_json(*config_path), *config_path, fs::path(*config_path).parent_path(), set);
+}
+
+config::Settings settings_from_config(const Json& config, const std::string& file, const fs::path& base,
+                                      const std::vector<std::string>& set) {
   Json changed = config;
   for (const auto& assignment : set) config::apply_override(changed, assignment);
   try {
-    return config::settings_from_json(changed, file, base);
+    return config::settings_from_json(changed, file.empty() ? "--set" : file, base);
   } catch (const Error& error) {
     if (set.empty()) throw;
     // A config that is well without --set makes this the command line's mistake.
-    static_cast<void>(config::settings_from_json(config, file, base));
-    const std::string where = config_path ? "--set on " + error.where() : error.where();
+    static_cast<void>(config::settings_from_json(config, file.empty() ? "--set" : file, base));
+    const std::string where = file.empty() ? error.where() : "--set on " + error.where();
     throw Error(ErrorKind::kUsage, error.problem(), where, error.remedy());
   }
 }

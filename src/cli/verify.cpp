@@ -4,8 +4,10 @@
 
 #include "commands.hpp"
 #include "common_flags.hpp"
+#include "output_format.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/recorded_plan.hpp"
 #include "setting_flags.hpp"
 
 namespace repsim::cli {
@@ -27,6 +29,7 @@ struct VerifyFlags {
   std::optional<std::int64_t> frames;
   SettingFlags settings;
   bool json = false;
+  OutputFlags output;
 };
 
 pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
@@ -61,8 +64,15 @@ std::string broken_models(const report::Verification& verification) {
 
 void run_verify(const VerifyFlags& flags, Progress& progress) {
   const pipeline::VerifySettings settings = settings_of(flags);
+  OutputFlags output = flags.output;
+  if (flags.json) output.format = "json";
+  check_output_format(output);
   const report::Verification verification = pipeline::verify(settings, progress);
-  print_result(flags.json ? to_text(report::to_json(verification)) : report::to_text(verification));
+  print_rendered(output, {report::to_text(verification),
+                          to_text(report::to_json(verification)),
+                          report::to_markdown(verification),
+                          {"verify", rebuild::plan_file(settings.plan).string(), report::findings_of(verification),
+                           report::metrics_of(verification)}});
   if (!verification.holds()) {
     throw Error(ErrorKind::kDrift,
                 fmt::format("models below the plan's min_fidelity of {}: {}", verification.min_fidelity,
@@ -88,7 +98,8 @@ Job setup_verify(CLI::App& app) {
            "Ground truth (MOTChallenge text) of the video: report accuracy as well")
       ->group("Video");
   for (const char* key : {"libraries", "threads", "memory_limit"}) flags->settings.add(app, "Settings", key);
-  app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
+  app.add_flag("--json", flags->json, "Print JSON instead of a table: --output-format json")->group("Output");
+  add_output_format(app, flags->output);
   return [flags](Progress& progress) { run_verify(*flags, progress); };
 }
 

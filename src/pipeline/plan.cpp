@@ -199,7 +199,9 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   const verify::RunCost cost =
       verify::measure_run_cost(check, std::min(kLatencyFrames, stores.holdout.test.front().size()), progress);
   watch.lap("latency");
-  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures)});
+  const std::vector<report::FramePicture> pictures =
+      pictures_of(session, planned.verdicts, settings.report_frames, progress);
+  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures), pictures});
   watch.lap("report");
   write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
   staged.commit();

@@ -1,5 +1,7 @@
 #include "plan_outputs.hpp"
 
+#include <algorithm>
+#include <set>
 #include <thread>
 
 #include "repsim/base/posix.hpp"
@@ -13,7 +15,35 @@ void write_outputs(const StagedDirectory& staged, const PlanFiles& files) {
   write_file_atomically(
       staged.path("similarity.json"),
       repsim::to_text(report::to_json(files.similarity, video::kMinibatchFrames, files.similarity_frames)));
-  write_file_atomically(staged.path("report.html"), report::html(files.plan, files.similarity));
+  write_file_atomically(staged.path("report.html"), report::html(files.plan, files.similarity, files.pictures));
+}
+
+std::vector<report::FramePicture> pictures_of(const session::Session& session,
+                                              const std::vector<verify::Verdict>& verdicts, std::int64_t most,
+                                              Progress& progress) {
+  const auto shown = [&](const verify::Verdict& verdict) {
+    return std::span(verdict.differing).first(std::min(verdict.differing.size(), static_cast<std::size_t>(most)));
+  };
+  std::set<std::int64_t> indices;
+  for (const verify::Verdict& verdict : verdicts) {
+    for (const verify::FrameBoxes& boxes : shown(verdict)) indices.insert(boxes.frame);
+  }
+  if (indices.empty()) return {};
+  const report::PictureSize size = report::picture_size(session.video.width, session.video.height);
+  video::Request request;
+  request.frames.assign(indices.begin(), indices.end());
+  request.spec.width = size.width;
+  request.spec.height = size.height;
+  const std::vector<video::Request> requests{request};
+  const std::vector<video::FrameStore> stores = video::decode(session.video, requests, progress);
+  std::vector<report::FramePicture> pictures;
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    for (const verify::FrameBoxes& boxes : shown(verdicts[i])) {
+      const auto position = std::distance(indices.begin(), indices.find(boxes.frame));
+      pictures.push_back(report::frame_picture(session.models[i].name(), stores.front().pixels(position), size, boxes));
+    }
+  }
+  return pictures;
 }
 
 void write_run_json(const StagedDirectory& staged, const Settings& settings, const RunFacts& facts) {

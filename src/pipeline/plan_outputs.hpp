@@ -8,6 +8,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/json_io.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/session.hpp"
 #include "repsim/similarity.hpp"
 #include "repsim/verify.hpp"
 
@@ -18,9 +19,18 @@ struct PlanFiles {
   const report::Plan& plan;
   const std::vector<similarity::Matrix>& similarity;  ///< per pair of models that have layers
   std::int64_t similarity_frames = 0;                 ///< on which S was taken; 0: on none
+  const std::vector<report::FramePicture>& pictures;  ///< for report.html
 };
 /// Writes plan.json, similarity.json and report.html.
 void write_outputs(const StagedDirectory& staged, const PlanFiles& files);
+
+/// The frames on which models differ most from their originals, with boxes. Reads the video once more, if there are
+/// any.
+/// @param verdicts  per model
+/// @param most  frames per model
+[[nodiscard]] std::vector<report::FramePicture> pictures_of(const session::Session& session,
+                                                            const std::vector<verify::Verdict>& verdicts,
+                                                            std::int64_t most, Progress& progress);
 
 /// What may differ between two equal runs.
 struct RunFacts {

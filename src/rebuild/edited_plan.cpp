@@ -35,23 +35,6 @@ void fill_in(Json& share) {
   }
 }
 
-/// The settings of a plan are laid out as a config file, but say null where a config says nothing.
-Settings settings_of(const report::Plan& plan, const std::string& file) {
-  Json json = plan.settings;
-  const auto merge = json.find("merge");
-  if (merge != json.end() && merge->is_object()) {
-    Json kept = Json::object();
-    for (const auto& [key, value] : merge->items()) {
-      if (value.is_null()) continue;
-      kept[key] = value;
-      // Plans of repsim 0.1 may record 1 to 3, which no correction has: they meant none.
-      if (key == "max_rank" && value.is_number_integer() && value > 0 && value < 4) kept[key] = 0;
-    }
-    *merge = std::move(kept);
-  }
-  return config::settings_from_json(json, file + ": settings", {});
-}
-
 void check_frames(const EditedPlan& edited, const std::vector<std::int64_t>& frames, const std::string& field) {
   const std::string where = edited.where("frames." + field);
   if (frames.empty()) throw input_error("the plan has no such frames", where, "run repsim plan again");
@@ -117,7 +100,7 @@ EditedPlan read_edited_plan(const fs::path& given) {
     }
   }
   edited.plan = report::plan_from_json(json, edited.file.string());
-  edited.settings = settings_of(edited.plan, edited.file.string());
+  edited.settings = config::settings_from_json(recorded_settings(edited.plan), edited.file.string() + ": settings", {});
   return edited;
 }
 

@@ -7,8 +7,6 @@ namespace repsim::rebuild {
 
 namespace fs = std::filesystem;
 
-fs::path plan_file(const fs::path& given) { return fs::is_directory(given) ? given / "plan.json" : given; }
-
 void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
   if (!fs::exists(path)) {
     throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");

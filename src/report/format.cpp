@@ -82,6 +82,15 @@ std::string percent_change(std::int64_t before, std::int64_t after) {
   return (percent < 0 ? "-" : "+") + text + " %";
 }
 
+std::string markdown_cell(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '|' || c == '\\' || c == '`' || c == '*' || c == '_' || c == '<' || c == '>' || c == '[') safe += '\\';
+    safe += c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return safe;
+}
+
 std::string counted(std::int64_t count, const std::string& singular) {
   return grouped(count) + " " + singular + (count == 1 ? "" : "s");
 }

@@ -38,6 +38,8 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 [[nodiscard]] std::string human_count(std::int64_t value);
 /// "-29.7 %", "+1.2 %", "0.0 %"; "-" when there was nothing before.
 [[nodiscard]] std::string percent_change(std::int64_t before, std::int64_t after);
+/// Text as a cell of a Markdown table: one line, nothing in it is markup.
+[[nodiscard]] std::string markdown_cell(const std::string& text);
 /// "1 layer", "3 layers".
 [[nodiscard]] std::string counted(std::int64_t count, const std::string& singular);
 

@@ -44,7 +44,8 @@ Json tiles(const Plan& plan) {
 
 std::string px(double value) { return fixed(value, 1); }
 
-std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices) {
+std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices,
+                 const std::vector<FramePicture>& pictures) {
   Json view;
   view["title"] = headline(plan);
   view["model_names"] = model_names(plan);
@@ -54,6 +55,7 @@ std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matric
   view["tiles"] = tiles(plan);
   view["totals"] = totals_view(plan);
   view["models"] = models_view(plan);
+  view["pictures"] = pictures.empty() ? Json() : pictures_view(pictures);
   view["shares"] = plan.shares.empty() ? Json() : shares_view(plan);
   view["candidates"] = plan.candidates.empty() ? Json() : candidates_view(plan);
   view["similarities"] = matrices.empty() ? Json() : similarities_view(plan, matrices);

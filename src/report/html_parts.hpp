@@ -17,6 +17,7 @@ inline constexpr const char* kArrow = "\u2190";  ///< from the donors to the rec
 
 [[nodiscard]] Json totals_view(const Plan& plan);
 [[nodiscard]] Json models_view(const Plan& plan);
+[[nodiscard]] Json pictures_view(const std::vector<FramePicture>& pictures);
 [[nodiscard]] Json shares_view(const Plan& plan);
 [[nodiscard]] Json candidates_view(const Plan& plan);
 /// @param matrices  those without rows or columns are left out

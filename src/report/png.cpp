@@ -31,6 +31,14 @@ std::string png(const cv::Mat& picture) {
   return {bytes.begin(), bytes.end()};
 }
 
+std::string jpeg_data_uri(const cv::Mat& picture) {
+  constexpr int kQuality = 80;
+  std::vector<unsigned char> bytes;
+  if (!cv::imencode(".jpg", picture, bytes, {cv::IMWRITE_JPEG_QUALITY, kQuality}))
+    throw Error(ErrorKind::kInternal, "OpenCV cannot write JPEG");
+  return "data:image/jpeg;base64," + base64(bytes);
+}
+
 std::string png_data_uri(const cv::Mat& picture) { return "data:image/png;base64," + base64(encoded(picture)); }
 
 }  // namespace repsim::report

@@ -22,4 +22,7 @@ using Rgb = std::array<std::uint8_t, 3>;
 /// @param picture  as for png()
 [[nodiscard]] std::string png_data_uri(const cv::Mat& picture);
 
+/// The picture as a JPEG file of quality 80 in an address: "data:image/jpeg;base64,...". @param picture  CV_8UC3
+[[nodiscard]] std::string jpeg_data_uri(const cv::Mat& picture);
+
 }  // namespace repsim::report

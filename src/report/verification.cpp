@@ -30,7 +30,19 @@ Json accuracy_object(const verify::Accuracy& accuracy) {
           {"frames", accuracy.frames}, {"truth_boxes", accuracy.truth_boxes}};
 }
 
-std::string verdict(const Verification::Model& model) {
+std::string conclusion(const Verification& verification) {
+  std::string text = std::string(verification.holds() ? "holds" : "does not hold") +
+                     ": the plan asks for a fidelity of " + fixed3(verification.min_fidelity);
+  for (const Verification::Model& model : verification.models) {
+    if (model.min_fidelity != verification.min_fidelity)
+      text += ", of " + model.name + " " + fixed3(model.min_fidelity);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string verdict_in_words(const Verification::Model& model) {
   const verify::Fidelity& fidelity = model.fidelity;
   if (fidelity.bit_identical) {
     return std::string("bit-identical to its original") +
@@ -43,8 +55,6 @@ std::string verdict(const Verification::Model& model) {
   if (const std::string worst = worst_frames_in_words(fidelity); !worst.empty()) text += "; " + worst;
   return text + (model.is_broken() ? ", BELOW the plan's minimum" : "");
 }
-
-}  // namespace
 
 bool Verification::holds() const {
   return std::all_of(models.begin(), models.end(), [](const Model& model) { return !model.is_broken(); });
@@ -72,20 +82,29 @@ std::string to_text(const Verification& verification) {
   for (const Verification::Model& model : verification.models) width = std::max(width, model.name.size());
   std::string text = std::to_string(verification.frames.size()) + " frames of " + verification.video_path + "\n";
   for (const Verification::Model& model : verification.models) {
-    text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict(model);
+    text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict_in_words(model);
     if (const auto& accuracy = model.accuracy) {
       text += "; AP50 " + fixed3(accuracy->own) + " -> " + fixed3(accuracy->merged) + " (" +
               std::to_string(accuracy->truth_boxes) + " boxes)";
     }
     text += "\n";
   }
-  text += std::string(verification.holds() ? "holds" : "does not hold") + ": the plan asks for a fidelity of " +
-          fixed3(verification.min_fidelity);
+  return text + conclusion(verification);
+}
+
+std::string to_markdown(const Verification& verification) {
+  std::string text = "| model | fidelity | interval | asked for | |\n| --- | --- | --- | --- | --- |\n";
   for (const Verification::Model& model : verification.models) {
-    if (model.min_fidelity != verification.min_fidelity)
-      text += ", of " + model.name + " " + fixed3(model.min_fidelity);
+    const verify::Fidelity& fidelity = model.fidelity;
+    text += "| " + markdown_cell(model.name) + " | " +
+            (fidelity.value ? fidelity_text(fidelity.value) : "not measured") + " | " + interval_text(fidelity) +
+            " | " + fixed3(model.min_fidelity) + " | " +
+            (model.is_broken()     ? "below"
+             : fidelity.is_known() ? "kept"
+                                   : "unknown") +
+            " |\n";
   }
-  return text + "\n";
+  return text + "\n" + conclusion(verification);
 }
 
 }  // namespace repsim::report

@@ -55,9 +55,10 @@ void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fideli
   }
 }
 
-/// What the measurement says of one model. @param frames  indices in the video; `fidelity` knows bit identity already
+/// What the measurement says of one model. @param frames  indices in the video; the verdict knows bit identity already
 void describe(const Head& head, const Reference& own, const Measured& merged, std::uint64_t seed,
-              const std::vector<std::int64_t>& frames, Fidelity& fidelity) {
+              const std::vector<std::int64_t>& frames, Verdict& verdict) {
+  Fidelity& fidelity = verdict.fidelity;
   fidelity.value = merged.fidelity;
   fidelity.frames = static_cast<std::int64_t>(frames.size());
   fidelity.own_detections = own.own_detections;
@@ -73,8 +74,12 @@ void describe(const Head& head, const Reference& own, const Measured& merged, st
   const DetectionFigures figures = detection_figures(merged.found, own.targets, head.output.score_threshold);
   fidelity.kept = figures.kept;
   fidelity.false_alarms = figures.false_alarms;
-  for (const DetectionFigures::Frame& one : figures.worst)
+  for (const DetectionFigures::Frame& one : figures.worst) {
     fidelity.worst_frames.push_back({frames[one.position], one.missed, one.false_alarms});
+    verdict.differing.push_back(
+        frame_boxes(merged.found[one.position], own.targets[one.position], head.output.score_threshold));
+    verdict.differing.back().frame = frames[one.position];
+  }
   if (fidelity.boxes_without_area > 0) {
     log::warn(head.name + ": " + std::to_string(fidelity.boxes_without_area) +
               " boxes without area or with corners that are not finite are left out of the comparison");
@@ -158,7 +163,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     };
     const Reference own = reference(head, original, frames, progress);
     const Measured found = measure(head, own, original, merged, frames, progress);
-    describe(head, own, found, check.seed, indices, verdict.fidelity);
+    describe(head, own, found, check.seed, indices, verdict);
     std::function<Forward(const capture::Stores&)> baseline;
     if (!check.perturbed.empty())
       baseline = optimised_forward(*checked.loaded, *check.set->models[i], *check.set, *check.frames, head);

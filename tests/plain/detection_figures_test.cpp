@@ -87,6 +87,29 @@ TEST(DetectionFigures, EqualRepeatedSelectionOnRandomDetections) {
   }
 }
 
+TEST(FrameBoxes, AreWhatTheFiguresCountOnRandomDetections) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Case made = random_case(seed);
+    const std::vector<Detections> found = suppressed(made.found);
+    const std::vector<Target> targets = targets_from_own(suppressed(made.own), 0.36);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const Frame expected = naive_frame(found[i], targets[i].sure, targets[i].ignored, 0.36);
+      const FrameBoxes boxes = frame_boxes(found[i], targets[i], 0.36);
+      EXPECT_EQ(static_cast<std::int64_t>(boxes.missed.size()), expected.missed);
+      EXPECT_EQ(static_cast<std::int64_t>(boxes.false_alarms.size()), expected.false_alarms);
+      EXPECT_EQ(boxes.kept.size() + boxes.missed.size(), targets[i].sure.size());
+    }
+  }
+}
+
+TEST(FrameBoxes, ArePairedWithTheTargetThatOverlapsMost) {
+  const Detection near = box(0, 0, 1, 1, 0.9), far = box(0.25, 0, 1.25, 1, 0.8);
+  const FrameBoxes boxes = frame_boxes({box(0.24, 0, 1.24, 1, 0.7)}, {{near, far}, {}}, 0.35);
+  EXPECT_THAT(boxes.kept, ElementsAre(IsBox(far)));
+  EXPECT_THAT(boxes.missed, ElementsAre(IsBox(near)));
+}
+
 TEST(DetectionFigures, CountOnlyDetectionsFromTheThresholdOn) {
   const Detection target = box(0, 0, 1, 1, 0.9), elsewhere = box(5, 5, 6, 6, 0.9);
   const auto weak = [](Detection detection, double score) {

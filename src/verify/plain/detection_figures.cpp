@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include "matching.hpp"
@@ -44,6 +45,21 @@ DetectionFigures detection_figures(std::span<const Detections> found, std::span<
   if (frames.size() > worst_frames) frames.resize(worst_frames);
   figures.worst = std::move(frames);
   return figures;
+}
+
+FrameBoxes frame_boxes(const Detections& found, const Target& target, double threshold) {
+  const std::vector<Detections> selected = strong({&found, 1}, threshold);
+  const Matched matched = match(selected, {&target, 1});
+  FrameBoxes boxes;
+  std::set<const Detection*> met;
+  for (const Event& event : matched.events) {
+    if (event.hit)
+      met.insert(event.target);
+    else
+      boxes.false_alarms.push_back(*event.detection);
+  }
+  for (const Detection& own : target.sure) (met.count(&own) > 0 ? boxes.kept : boxes.missed).push_back(own);
+  return boxes;
 }
 
 std::int64_t moments(std::span<const Target> targets, std::span<const std::int64_t> frames, std::int64_t gap) {

@@ -33,10 +33,11 @@ void match_label(std::span<const Detection* const> found, const Target& target, 
       }
     }
     const bool hit = best_overlap >= kMatchIou;
+    const Detection* met = hit ? *best : nullptr;
     if (hit) free.erase(best);  // keeps the order of the others, which decides ties
     if (hit || std::none_of(ignored.begin(), ignored.end(),
                             [&](const Detection* unsure) { return overlap(*detection, *unsure) >= kMatchIou; })) {
-      events.push_back({detection->score, frame, hit});
+      events.push_back({detection->score, frame, hit, detection, met});
     }
   }
 }

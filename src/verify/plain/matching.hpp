@@ -9,11 +9,13 @@
 /// How detections meet targets: average_precision() and detection_figures() match alike.
 namespace repsim::verify {
 
-/// A detection that is right or wrong, after matching within its frame.
+/// A detection that is right or wrong, after matching within its frame. Points into what was matched.
 struct Event {
   double score = 0;
   std::size_t frame = 0;
   bool hit = false;
+  const Detection* detection = nullptr;
+  const Detection* target = nullptr;  ///< that it meets; null: none
 };
 
 /// All frames, matched.

@@ -1,0 +1,94 @@
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "repsim/base/error.hpp"
+#include "repsim/base/hash.hpp"
+#include "repsim/base/log.hpp"
+#include "repsim/pipeline.hpp"
+#include "repsim/plan_check.hpp"
+#include "repsim/recorded_plan.hpp"
+
+namespace repsim::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder for a plan that nobody keeps.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string pattern = (fs::temp_directory_path() / "repsim-check-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) {
+      throw input_error(std::string("the folder for the new plan cannot be made: ") + std::strerror(errno), pattern,
+                        "--out DIR, or set TMPDIR to a folder in which files can be made");
+    }
+    path_ = pattern;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+std::string hash_of(const std::string& path, const std::string& what) {
+  if (!fs::exists(path)) throw input_error("the " + what + " is not there", path, "check the spelling");
+  return sha256_of_file(path);
+}
+
+/// The recorded plan with models, video, settings and version as they are now.
+report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settings) {
+  report::Plan now = recorded;
+  now.models.clear();
+  for (const model::ModelSpec& spec : settings.models) {
+    const auto known = std::find_if(recorded.models.begin(), recorded.models.end(),
+                                    [&](const report::ModelEntry& entry) { return entry.name == spec.name; });
+    report::ModelEntry entry = known != recorded.models.end() ? *known : report::ModelEntry{};
+    entry.name = spec.name;
+    entry.path = spec.path;
+    entry.sha256 = hash_of(spec.path, "model '" + spec.name + "'");
+    if (spec.input) entry.input = *spec.input;
+    now.models.push_back(std::move(entry));
+  }
+  now.video_path = settings.video;
+  now.video_sha256 = hash_of(settings.video, "video");
+  now.settings = config::settings_to_json(settings);
+  now.tool_version = REPSIM_VERSION;
+  return now;
+}
+
+}  // namespace
+
+PlanCheck check_plan(const PlanCheckSettings& settings, Progress& progress) {
+  const fs::path file = rebuild::plan_file(settings.plan);
+  PlanCheck check;
+  check.recorded = rebuild::read_plan(file);
+  config::check(settings.settings);
+  check.now = with_inputs_of(check.recorded, settings.settings);
+  check.diff = report::compare(check.recorded, check.now, settings.tolerances);
+  if (settings.hashes_only) return check;
+  for (const report::PlanChange& change : check.diff.changes) {
+    if (change.status == report::PlanChange::Status::kDrift) log::info("changed: " + report::in_words(change));
+  }
+  if (settings.out) {
+    check.now = plan(settings.settings, *settings.out, settings.force, progress).plan;
+  } else {
+    const ScratchFolder scratch;
+    check.now = plan(settings.settings, scratch.path() / "plan", false, progress).plan;
+  }
+  // What is compared is what the file would state, rounding included.
+  check.now = report::plan_from_json(report::to_json(check.now), file.string());
+  check.diff = report::compare(check.recorded, check.now, settings.tolerances);
+  return check;
+}
+
+}  // namespace repsim::pipeline

@@ -1,0 +1,44 @@
+#include "repsim/recorded_plan.hpp"
+
+namespace repsim::rebuild {
+
+namespace fs = std::filesystem;
+
+fs::path plan_file(const fs::path& given) { return fs::is_directory(given) ? given / "plan.json" : given; }
+
+report::Plan read_plan(const fs::path& given) {
+  const fs::path file = plan_file(given);
+  return report::plan_from_json(read_json(file), file.string());
+}
+
+Json recorded_settings(const report::Plan& plan) {
+  Json json = plan.settings;
+  const auto merge = json.find("merge");
+  if (merge != json.end() && merge->is_object()) {
+    Json kept = Json::object();
+    for (const auto& [key, value] : merge->items()) {
+      if (value.is_null()) continue;
+      kept[key] = value;
+      // Plans of repsim 0.1 may record 1 to 3, which no correction has: they meant none.
+      if (key == "max_rank" && value.is_number_integer() && value > 0 && value < 4) kept[key] = 0;
+    }
+    *merge = std::move(kept);
+  }
+  return json;
+}
+
+Json recorded_config(const report::Plan& plan) {
+  Json config = Json::object();
+  config["models"] = Json::array();
+  for (const report::ModelEntry& entry : plan.models) {
+    Json model{{"name", entry.name}, {"path", entry.path}};
+    if (!entry.input_source.starts_with("archive")) model["input"] = report::to_json(entry.input);
+    model["output"] = report::to_json(entry.output);
+    config["models"].push_back(std::move(model));
+  }
+  config["video"] = plan.video_path;
+  config.update(recorded_settings(plan));
+  return config;
+}
+
+}  // namespace repsim::rebuild

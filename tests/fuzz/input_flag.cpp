@@ -1,0 +1,12 @@
+#include "fuzz.hpp"
+#include "repsim/config.hpp"
+
+/// The text of --input: what can be read can be written as a flag that reads the same.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace repsim;
+  return fuzz::accept_errors([&] {
+    const auto [name, spec] = config::parse_input_flag(std::string(fuzz::text_of(data, size)));
+    const auto [none, again] = config::parse_input_flag(model::input_flag(spec));
+    if (!none.empty() || model::input_flag(again) != model::input_flag(spec)) __builtin_trap();
+  });
+}

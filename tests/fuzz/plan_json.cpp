@@ -1,0 +1,17 @@
+#include "fuzz.hpp"
+#include "repsim/plan_diff.hpp"
+#include "repsim/report.hpp"
+
+/// A plan.json: what can be read can be shown, explained and compared, and reads back.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace repsim;
+  return fuzz::accept_errors([&] {
+    const Json json = parse_json(std::string(fuzz::text_of(data, size)), "plan.json");
+    const report::Plan plan = report::plan_from_json(json, "plan.json");
+    static_cast<void>(report::summary(plan));
+    for (const report::ModelEntry& model : plan.models) static_cast<void>(report::explanation(plan, model.name));
+    static_cast<void>(report::html(plan, {}));
+    const report::Plan again = report::plan_from_json(report::to_json(plan), "plan.json");
+    static_cast<void>(to_text(report::compare(plan, again, {}), report::DiffDetail::kAll));
+  });
+}
