@@ -25,6 +25,11 @@ c10::IValue forward_as_loaded(const model::Loaded& model, const at::Tensor& fram
   return module.forward({model::make_input(*model.spec.input, frames.clone())});
 }
 
+/// Numbers to be compared with a tolerance: complex ones as pairs.
+at::Tensor as_doubles(const at::Tensor& tensor) {
+  return (tensor.is_complex() ? at::view_as_real(tensor.resolve_conj()) : tensor).to(at::kDouble);
+}
+
 /// Row `b` of every output equals the outputs of frame `b` alone.
 bool rows_agree(const c10::IValue& both, const c10::IValue& one, std::int64_t row) {
   const auto many = model::tensors_of(both), single = model::tensors_of(one);
@@ -32,7 +37,7 @@ bool rows_agree(const c10::IValue& both, const c10::IValue& one, std::int64_t ro
   for (std::size_t i = 0; i < many.size(); ++i) {
     if (many[i].dim() == 0 || many[i].size(0) != 2 || single[i].dim() == 0 || single[i].size(0) != 1) return false;
     if (many[i][row].sizes() != single[i][0].sizes()) return false;
-    const at::Tensor a = many[i][row].to(at::kDouble), b = single[i][0].to(at::kDouble);
+    const at::Tensor a = as_doubles(many[i][row]), b = as_doubles(single[i][0]);
     if (a.numel() > 0 && !at::allclose(a, b, 1e-4, 1e-4)) return false;
   }
   return true;
@@ -44,7 +49,7 @@ void refuse_randomness(const model::Loaded& model, const at::Tensor& frame, cons
   bool same = left.size() == right.size();
   for (std::size_t i = 0; same && i < left.size(); ++i) {
     same = left[i].sizes() == right[i].sizes() && left[i].scalar_type() == right[i].scalar_type() &&
-           at::allclose(left[i].to(at::kDouble), right[i].to(at::kDouble), 1e-4, 1e-4, /*equal_nan=*/true);
+           at::allclose(as_doubles(left[i]), as_doubles(right[i]), 1e-4, 1e-4, /*equal_nan=*/true);
   }
   if (same) return;
   throw input_error("the same picture twice gives two different outputs: the model depends on random numbers",
