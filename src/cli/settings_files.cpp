@@ -40,7 +40,7 @@ config::Settings settings_from_files(const std::optional<std::string>& config_pa
 void apply_models(const std::vector<std::string>& models, const std::vector<std::string>& named_models,
                   config::Settings& settings) {
   std::vector<NamedPath> given;
-  for (const auto& path : models) given.push_back({fs::path(path).stem().string(), path});
+  for (const auto& path : models) given.push_back({model::name_of(path), path});
   for (const auto& text : named_models) given.push_back(parse_named_path(text));
   check_unique(given);
   std::vector<model::ModelSpec> before;

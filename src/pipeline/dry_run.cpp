@@ -6,12 +6,12 @@
 
 namespace repsim::pipeline {
 
-report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force) {
+report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force, const Progress& asked) {
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
   session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
-  SilentProgress silent;
+  QuietProgress silent(asked);
   session::SessionOptions options = session_options(settings);
   options.video.reset();
   options.truth.reset();

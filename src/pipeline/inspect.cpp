@@ -4,10 +4,11 @@
 
 namespace repsim::pipeline {
 
-report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries) {
+report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries,
+                           const Progress& asked) {
   const session::Runtime runtime({});
   session::check_files({libraries, "", {}});
-  SilentProgress silent;
+  QuietProgress silent(asked);
   // A model of unknown size still has layers: it is opened at a size at which it runs, and no size is shown.
   const std::optional<model::InputSpec> stand_in = model::stand_in_input(spec);
   session::ModelSource source{spec, spec.input ? "flags" : ""};

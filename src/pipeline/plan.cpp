@@ -184,7 +184,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_outputs(staged, {outcome.plan, similarity, frames_of(captured.signatures)});
   watch.lap("report");
   write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
-  staged.commit();
+  staged.commit("plan.json");
   runtime.memory_limit().judge();
   return outcome;
 }
