@@ -183,9 +183,6 @@ inline constexpr std::array<Word<Background>, 4> kBackgroundWords{{
     {Background::kNone, "none"},
 }};
 
-/// The name of a model that has none of its own: its file's name without the extension.
-[[nodiscard]] std::string name_of(const std::string& path);
-
 [[nodiscard]] const char* to_string(Resize value);
 [[nodiscard]] const char* to_string(Color value);
 [[nodiscard]] const char* to_string(InputKind value);

@@ -218,6 +218,7 @@ void StagedDirectory::commit(std::string_view last) {
     commit_new();
   }
   parents_.keep();
+  staging_.reset();
 }
 
 void StagedDirectory::commit_new() {

@@ -4,6 +4,7 @@
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/model_name.hpp"
 #include "repsim/pipeline.hpp"
 #include "setting_flags.hpp"
 

@@ -6,6 +6,7 @@
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/config.hpp"
+#include "repsim/model_name.hpp"
 
 namespace repsim::cli {
 namespace {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "repsim/base/error.hpp"
+#include "repsim/model_name.hpp"
 #include "repsim/report.hpp"
 #include "setting.hpp"
 #include "values.hpp"

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "job.hpp"
+#include "quiet_progress.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/candidates.hpp"
 

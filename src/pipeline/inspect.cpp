@@ -1,3 +1,4 @@
+#include "quiet_progress.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/session.hpp"
 #include "repsim/stand_in_input.hpp"

@@ -53,7 +53,7 @@ class StagedDirectory {
   StagedDirectory(const StagedDirectory&) = delete;
   StagedDirectory& operator=(const StagedDirectory&) = delete;
 
-  /// Path of a file inside the staging folder (write it with write_file_atomically).
+  /// Path of a file inside the staging folder (write it with write_file_atomically). Not after commit().
   [[nodiscard]] std::filesystem::path path(std::string_view file) const;
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
   /// Moves the files to `target`: a new folder appears at once, whole. With force, files of the same names are

@@ -1,7 +1,5 @@
 #include "repsim/model_spec.hpp"
 
-#include <filesystem>
-
 namespace repsim::model {
 namespace {
 
@@ -29,11 +27,6 @@ std::vector<std::string> all_words(const std::array<Word<Enum>, kCount>& words) 
 }
 
 }  // namespace
-
-std::string name_of(const std::string& path) {
-  const std::filesystem::path file(path);
-  return (file.has_filename() ? file : file.parent_path()).stem().string();  // "models/" is a mistake that has a name
-}
 
 const char* to_string(Resize value) { return word_of(kResizeWords, value); }
 const char* to_string(Color value) { return word_of(kColorWords, value); }
