@@ -67,7 +67,7 @@ class Ends:
 
     def started(self, **options):
         """A run that has begun to work: it has its temporary folder."""
-        process = subprocess.Popen(self.place.command("--frames", "40"), cwd=self.place.folder,
+        process = subprocess.Popen(self.place.command(trials=20), cwd=self.place.folder,
                                    env=self.place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, **options)  # fmt: skip
         end = time.monotonic() + 60
@@ -122,19 +122,19 @@ class Ends:
 
     # --- limits -------------------------------------------------------------------------------------------------------
 
-    def limited(self, name, limit, value, code, *patterns, more=()):
+    def limited(self, name, limit, value, code, *patterns, **command):
         if not self.wanted(name):
             return
-        found, _, stderr = self.place.run(self.place.command(*more),
+        found, _, stderr = self.place.run(self.place.command(**command),
                                           preexec_fn=lambda: resource.setrlimit(limit, value))  # fmt: skip
         self.report.check(name, complaint(found, stderr, code, *patterns) + self.nothing_left())
         self.reset()
 
     def limits(self):
         self.limited("SizeOfFiles", resource.RLIMIT_FSIZE, (20_000, 20_000), 3, b"File too large", b"ulimit -f")
-        self.limited("CpuTime", resource.RLIMIT_CPU, (1, 600), INTERRUPTED, more=("--max-trials", "40"))
+        self.limited("CpuTime", resource.RLIMIT_CPU, (1, 600), INTERRUPTED, trials=60)
         needed = 4 << 30  # of addresses, by the libraries alone
-        self.limited("Addresses", resource.RLIMIT_AS, (needed, needed), 3, b"ulimit", more=("--threads", "1024"))
+        self.limited("Addresses", resource.RLIMIT_AS, (needed, needed), 3, b"ulimit", threads=1024)
 
     def full_disk(self):
         """A file system of one megabyte, in a mount namespace of its own."""

@@ -35,9 +35,10 @@ class Place:
     def files(self):
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
-    def command(self, *more, models=("small.pt", "wide.pt"), out="out"):
-        return [self.binary, "plan", *models, "--input", "48x48", "--video", "v.y4m", "--frames", "32", "--max-trials",
-                "1", "--min-fidelity", "0", "--threads", "1", "--cache", "cache", "--out", out, *more]  # fmt: skip
+    def command(self, *more, out="out", trials=1, threads=1):
+        return [self.binary, "plan", "small.pt", "wide.pt", "--input", "48x48", "--video", "v.y4m", "--frames", "32",
+                "--max-trials", str(trials), "--min-fidelity", "0", "--threads", str(threads), "--cache", "cache", "--out",
+                out, *more]  # fmt: skip
 
     def environment(self, **more):
         return {**os.environ, "TMPDIR": str(self.folder / "tmp"), **more}
