@@ -20,6 +20,7 @@
 #include "progress.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/json_io.hpp"
+#include "repsim/base/out_of_memory.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/base/text.hpp"
 #include "repsim/pipeline.hpp"
@@ -102,17 +103,11 @@ Error out_of_memory() {
       "out of memory", "", "--memory-limit, fewer --frames, a higher limit (ulimit -v), or a machine with more memory");
 }
 
-/// True where LibTorch or OpenCV say that they cannot allocate memory.
-bool is_out_of_memory(const std::string& text) {
-  const auto has = [&text](const char* part) { return text.find(part) != std::string::npos; };
-  return has("can't allocate memory") || has("not enough memory") || has("Insufficient memory");
-}
-
 /// An exception that nobody turned into an Error: the system has no more to give, or it is a mistake of ours. Its
 /// further lines are a backtrace.
 Error unexpected(const std::exception& exception) {
   const std::string text = exception.what();
-  if (is_out_of_memory(text)) {
+  if (repsim::is_out_of_memory(exception)) {
     spdlog::debug("{}", text);
     return out_of_memory();
   }

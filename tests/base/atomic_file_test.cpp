@@ -79,8 +79,8 @@ TEST(Leftovers, WhatIsBeingWrittenIsNone) {
 
 TEST(Leftovers, FilesOfOtherNamesAreNotOurs) {
   const test::TempFolder folder;
-  const std::vector<std::string> names{".repsim-1-0.tmp.old", ".repsim-a-0.tmp", ".repsim-1.tmp", ".repsim--1.lock",
-                                       ".repsim-1-0-0.lock", "repsim-1-0.tmp"};
+  const std::vector<std::string> names{".repsim-1-0.tmp.old", ".repsim-a-0.tmp",    ".repsim-1.tmp",
+                                       ".repsim--1.lock",     ".repsim-1-0-0.lock", "repsim-1-0.tmp"};
   for (const std::string& name : names) test::write_text(folder / name, "mine");
   fs::create_symlink(folder / "repsim-1-0.tmp", folder / ".repsim-7-0.tmp");
   remove_leftovers(folder.path());
@@ -112,7 +112,9 @@ TEST(Leftovers, OfAProcessThatWasKilledGoWithTheNextRun) {
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(folder.entries().size(), 2U);
-  { const StagedDirectory next(folder / "next", false); }
+  {
+    const StagedDirectory next(folder / "next", false);
+  }
   EXPECT_THAT(folder.entries(), IsEmpty());
 }
 
@@ -285,7 +287,8 @@ TEST(StagedDirectory, ForceReplacesNothingWhenOneNameIsAFolder) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder / "out"), fs::directory_iterator()), 2);
 }
 
-// A file that cannot be put into its place: a folder of its name appears after the check, which a rename cannot replace.
+// A file that cannot be put into its place: a folder of its name appears after the check, which a rename cannot
+// replace.
 TEST(StagedDirectory, ForceBringsBackTheOldFilesAfterAFailure) {
   const test::TempFolder folder;
   fs::create_directory(folder / "out");

@@ -2,7 +2,7 @@
 """How runs end: signals, limits, full disks, calls that fail, kill -9. Each leaves nothing half-written.
 
     tests/cli/ends.py --binary build/release/bin/repsim --faults build/release/bin/librepsim_faults.so [--only NAME]
-    tests/cli/ends.py ... --all [--kills 100]    every call fails in turn; takes long
+    tests/cli/ends.py ... --all [--only 'Fault write'] [--kills 100]    every call fails in turn; takes long
 
 Python's standard library only. Exit code: 0 all passed, 1 some failed, 77 all were skipped.
 """
@@ -146,7 +146,7 @@ class Ends:
             ("FullDisk", "60k", "rw", 3, b"No space left"),
             ("ReadOnlyFileSystem", "1m", "ro", 3, b"Read-only file system"),
         ):
-            steps = 'mount -t tmpfs -o size=$1,$2 none disk || exit 99; shift 2; "$@"; code=$?; ls -A disk >&2; exit $code'
+            steps = 'mount -t tmpfs -o size=$1,$2 none disk || exit 99; shift 2; "$@"; c=$?; ls -A disk >&2; exit $c'
             script = ["unshare", "-m", "sh", "-c", steps, "sh", size, option]
             if shutil.which("unshare") is None:
                 self.report.skip(name, "there is no unshare")
@@ -163,7 +163,8 @@ class Ends:
     # --- calls that fail ----------------------------------------------------------------------------------------------
 
     def faults(self):
-        if not self.arguments.faults or not self.wanted("Fault"):
+        only = self.arguments.only or ""
+        if not self.arguments.faults or not (self.wanted("Fault") or only.startswith("Fault")):
             return
         shim = {"LD_PRELOAD": self.arguments.faults, "REPSIM_FAULT_ROOT": str(self.place.folder)}
         counted = self.place.folder.parent / "counts"
@@ -172,8 +173,9 @@ class Ends:
         counts = {kind: int(count) for kind, count in map(str.split, counted.read_text().splitlines())}
         counted.unlink()
         self.reset()
-        points = [(kind, i + 1) for kind in CALLS for i in range(counts[kind])]
+        points = [(kind, i + 1) for kind in CALLS for i in range(counts[kind]) if only in f"Fault {kind}:{i + 1}"]
         print(f"  calls: {counts}, {len(points)} in all", flush=True)
+        points = points[:: self.arguments.every]
         if not self.arguments.all:
             points = random.Random(1).sample(points, min(SAMPLE, len(points)))
         ends = {}
@@ -182,7 +184,10 @@ class Ends:
             code, _, stderr = self.place.run(self.place.command(), env={**shim, "REPSIM_FAULT": fault})
             ends[code] = ends.get(code, 0) + 1
             # A failure that does not matter (a cache that cannot be written) changes no byte.
-            problems = self.whole() if code == 0 else complaint(code, stderr, 3, b"repsim: error: ") + self.nothing_left()
+            if code == 0:
+                problems = self.whole()
+            else:
+                problems = complaint(code, stderr, 3, b"repsim: error: ") + self.nothing_left()
             self.report.check(f"Fault {fault}", problems)
             self.reset()
         print(f"  exit codes: {ends}", flush=True)
@@ -248,6 +253,7 @@ def main():
     parser.add_argument("--source", default=Path(__file__).resolve().parents[2], help="the repository")
     parser.add_argument("--only", help="run what has this in its name")
     parser.add_argument("--all", action="store_true", help="let every call fail, not a sample of them")
+    parser.add_argument("--every", type=int, default=1, help="with --all: each so many-th call")
     parser.add_argument("--kills", type=int, default=4, help="how many runs are killed")
     arguments = parser.parse_args()
     report = Report()

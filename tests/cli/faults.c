@@ -4,8 +4,8 @@
 //   REPSIM_FAULT_ROOT=/x/y    only calls on files below this folder count
 //   REPSIM_FAULT_COUNTS=FILE  at the end, how many calls of each kind there were
 //
-// Kinds: open, read, write, fsync, rename, mkdir, flock, mmap, fallocate, and malloc for blocks of 64 KiB or more, which
-// count from the first open below the folder on.
+// Kinds: open, read, write, fsync, rename, mkdir, flock, mmap, fallocate, and malloc for blocks of 64 KiB or more,
+// which count from the first open below the folder on.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from small_plan import Place, Report, complaint, temporary_folder
 
+NOBODY = 65534
 QUICK = 20  # seconds: a refusal needs no frame, and nothing may be waited for
 
 
@@ -30,8 +31,10 @@ class Names:
         if self.arguments.only and self.arguments.only not in name:
             return
         try:
-            done = subprocess.run([self.place.binary, *arguments], cwd=cwd or self.folder, env=self.place.environment(),
-                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, preexec_fn=prepare)  # fmt: skip
+            done = subprocess.run(
+                [self.place.binary, *arguments], cwd=cwd or self.folder, env=self.place.environment(),
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, preexec_fn=prepare,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             self.report.check(name, ["it did not end in time"])
             return
@@ -78,7 +81,8 @@ class Names:
         config = b'{"models": [{"path": "caf\xe9.pt"}, {"path": "wide.pt"}]}'
         (self.folder / "bad.json").write_bytes(config)
         self.place.given = self.place.files()
-        self.both("NoUtf8InAConfig", ["plan", "--config", "bad.json", "--video", "v.y4m", "--out", "out"], 3, b"bad.json")
+        self.both("NoUtf8InAConfig", ["plan", "--config", "bad.json", "--video", "v.y4m", "--out", "out"], 3,
+                  b"bad.json")  # fmt: skip
 
     def odd(self):
         names = ["[front].pt", "[ab]", "[a,b]", "-front.pt", "--json", "{}", "a b.pt", "a'\"b.pt", "caf\u00e9.pt", "%d.pt",
@@ -113,8 +117,8 @@ class Names:
         self.both("ConfigOfALongName", self.plan("--config", name), 3, b"File name too long")
         self.run("PlanOfALongName", ["verify", name], 3, b"File name too long", timeout=QUICK)
         self.run("BundleOfALongName", ["bundle", name, "--out", "b.pt"], 3, b"File name too long", timeout=QUICK)
-        self.run("SignaturesOfALongName", ["capture", "small.pt", "--input", "48x48", "--video", "v.y4m", "--cache", "none",
-                                           "--frames", "32", "--out", name], 3, b"File name too long", timeout=QUICK)  # fmt: skip
+        capture = ["capture", "small.pt", "--input", "48x48", "--video", "v.y4m", "--cache", "none", "--frames", "32"]
+        self.run("SignaturesOfALongName", [*capture, "--out", name], 3, b"File name too long", timeout=QUICK)
         path = "/".join(["y" * 200] * 25)
         self.both("OutOfALongPath", self.plan(out=path), 3, b"File name too long")
 
@@ -140,8 +144,8 @@ class Names:
                 self.both(f"OutIs {kind}", self.plan("--force", out=kind), 3)
                 self.both(f"CacheIs {kind}", self.plan(cache=kind), 3)
                 self.run(f"PlanIs {kind}", ["verify", kind], 3, timeout=QUICK)
-            self.run(f"FileOfSignaturesIs {kind}", ["capture", "small.pt", "--input", "48x48", "--video", "v.y4m", "--frames",
-                                                    "32", "--out", kind, "--force"], 3, timeout=QUICK)  # fmt: skip
+            self.run(f"FileOfSignaturesIs {kind}", ["capture", "small.pt", "--input", "48x48", "--video", "v.y4m",
+                                                    "--frames", "32", "--out", kind, "--force"], 3, timeout=QUICK)  # fmt: skip
         server.close()
 
     def inherited_pipe(self):
@@ -171,44 +175,40 @@ class Names:
 
     def forbidden(self):
         """Places without permission, for a user who is not root."""
-        if os.geteuid() != 0:
-            user = None
-        else:
-            user = 65534
+        is_root = os.geteuid() == 0
 
         def drop():
-            if user is not None:
+            if is_root:
                 os.setgroups([])
-                os.setgid(user)
-                os.setuid(user)
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
 
         shut = self.folder / "shut"
         shut.mkdir()
         shutil.copy(self.folder / "small.pt", shut / "small.pt")
-        (self.folder / "secret.pt").write_bytes((self.folder / "small.pt").read_bytes())
+        shutil.copy(self.folder / "small.pt", self.folder / "secret.pt")
         (self.folder / "secret.pt").chmod(0)
         shut.chmod(0)
+        (self.folder / "tmp").chmod(0o777)
         self.place.given = self.place.files() | {"shut/small.pt"}
-        for path in (self.folder, *self.folder.parents):
-            if not os.access(path, os.X_OK) or (user is not None and path.stat().st_mode & 1 == 0):
-                if path == self.folder or path.parent == self.folder.parent or str(path).startswith("/tmp"):
-                    path.chmod(0o755)
-        probe = subprocess.run([self.place.binary, "--version"], preexec_fn=drop, capture_output=True, timeout=60)
-        if probe.returncode != 0:
-            self.report.skip("Forbidden", "the user nobody cannot run the binary")
+        self.folder.chmod(0o555)
+        self.folder.parent.chmod(0o755)
+        reads = [self.place.binary, "inspect", str(self.folder / "wide.pt"), "--input", "48x48"]
+        if subprocess.run(reads, preexec_fn=drop, capture_output=True, timeout=60).returncode != 0:
+            self.report.skip("Forbidden", "another user cannot run the binary or read the folder of the test")
         else:
-            deny = b"Permission denied"
             for name, arguments in (
-                ("ForbiddenModel", self.plan(models=("secret.pt", "wide.pt"), cache="none", out="/tmp/repsim-none/out")),
-                ("ModelInAForbiddenFolder", self.plan(models=("shut/small.pt", "wide.pt"), cache="none")),
+                ("ForbiddenModel", self.plan(models=("secret.pt", "wide.pt"), cache="none", out="tmp/out")),
+                ("ModelInAForbiddenFolder", self.plan(models=("shut/small.pt", "wide.pt"), cache="none", out="tmp/out")),
                 ("ForbiddenOut", self.plan(out="shut/out", cache="none")),
-                ("OutBesideForbiddenFiles", self.plan(cache="none")),
+                ("OutInAForbiddenFolder", self.plan(cache="none")),
                 ("ForbiddenConfig", self.plan("--config", "shut/c.json", cache="none")),
                 ("ForbiddenVideo", self.plan(video="shut/v.y4m", cache="none")),
             ):
-                self.both(name, arguments, 3, deny, prepare=drop)
+                self.both(name, arguments, 3, b"Permission denied", prepare=drop)
             self.both("ForbiddenCache", self.plan(cache="shut/cache"), 3, prepare=drop)
         shut.chmod(0o755)
+        self.folder.chmod(0o755)
 
     def configs(self):
         """Relative paths of a config are relative to it, those of flags to the working directory."""

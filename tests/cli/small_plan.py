@@ -37,8 +37,8 @@ class Place:
 
     def command(self, *more, out="out", trials=1, threads=1):
         return [self.binary, "plan", "small.pt", "wide.pt", "--input", "48x48", "--video", "v.y4m", "--frames", "32",
-                "--max-trials", str(trials), "--min-fidelity", "0", "--threads", str(threads), "--cache", "cache", "--out",
-                out, *more]  # fmt: skip
+                "--max-trials", str(trials), "--min-fidelity", "0", "--threads", str(threads), "--cache", "cache",
+                "--out", out, *more]  # fmt: skip
 
     def environment(self, **more):
         return {**os.environ, "TMPDIR": str(self.folder / "tmp"), **more}

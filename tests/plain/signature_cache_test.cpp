@@ -1,8 +1,8 @@
 // Signatures on disk: the file, and the cache of many of them.
 #include "repsim/signature_cache.hpp"
 
-#include <gmock/gmock.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
 
