@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -14,9 +15,12 @@
 #include <thread>
 
 #include "repsim/base/atomic_file.hpp"
+#include "repsim/base/out_of_memory.hpp"
 
 namespace repsim::cli {
 namespace {
+
+constexpr int kBadInput = 3;  // the exit code where memory is used up, too
 
 // A signal handler reaches nothing but globals. Lock-free atomics are all that it may touch.
 std::atomic<int> signals_seen = 0;
@@ -66,6 +70,19 @@ void start_watching() {
   }
 }
 
+/// LibTorch's writer of archives throws in its destructor when memory runs out, which ends the process.
+void report_out_of_memory() {
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) return;
+    std::fputs("repsim: error: out of memory\n", stderr);
+    std::_Exit(kBadInput);
+  } catch (...) {
+    return;  // no text: what the handler before says has to do
+  }
+}
+
 }  // namespace
 
 void survive_surroundings() {
@@ -79,6 +96,7 @@ void survive_surroundings() {
   static const std::terminate_handler before = std::get_terminate();
   std::set_terminate([] {
     abandon_outputs();
+    report_out_of_memory();
     before();
   });
 }
