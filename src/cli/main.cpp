@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 #include <memory>
 #include <new>
 #include <string>
@@ -120,14 +119,6 @@ Error unexpected(const std::exception& exception) {
                "this is a mistake in repsim: please report it with the command line and the output of -vv");
 }
 
-/// MKL ends the process where there is none, with a message about a library.
-void check_working_directory() {
-  std::error_code failed;
-  static_cast<void>(std::filesystem::current_path(failed));
-  if (failed != std::errc::no_such_file_or_directory) return;
-  throw repsim::input_error("the working directory was removed", "", "cd to a folder that is there");
-}
-
 /// The command line as parsed: the job of the subcommand, to be run when CLI11 has returned.
 struct Parsed {
   cli::Job job;
@@ -211,7 +202,6 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
   if (!parsed.job) return;
   cli::set_up_logging(parsed.flags, terminal);
   cli::install_stop_signals(parsed.flags.log_json);
-  check_working_directory();
   repsim::video::silence_opencv();
   repsim::session::log_torch_output();
   cli::CommandProgress progress(cli::progress_form(parsed.flags), terminal);
