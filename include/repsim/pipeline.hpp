@@ -36,11 +36,15 @@ struct Outcome {
 [[nodiscard]] Outcome plan(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress);
 
 /// `--dry-run`: everything up to the first frame. Returns what a plan would do.
-[[nodiscard]] report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force);
+/// @param asked  says when to stop; nothing is reported to it
+[[nodiscard]] report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force,
+                                     const Progress& asked = SilentProgress());
 
 /// @param model  its input spec may be absent when the archive has it
 /// @param libraries  as in Settings
-[[nodiscard]] report::Inspection inspect(const model::ModelSpec& model, const std::vector<std::string>& libraries = {});
+/// @param asked  as for dry_run()
+[[nodiscard]] report::Inspection inspect(const model::ModelSpec& model, const std::vector<std::string>& libraries = {},
+                                         const Progress& asked = SilentProgress());
 
 struct VerifySettings {
   std::filesystem::path plan;        ///< plan.json, or the folder that holds it

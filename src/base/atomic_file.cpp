@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/posix.hpp"
+#include "temporary.hpp"
 
 namespace repsim {
 namespace {
@@ -20,12 +22,6 @@ constexpr std::size_t kCopiedBytes = std::size_t{1} << 20;
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-/// A hidden name that does not depend on the final one, so that it is never too long. The caller counts `attempt` up
-/// while the name is taken: that tells apart threads, and leftovers of a killed process of the same id.
-fs::path hidden_name(const fs::path& folder, int attempt) {
-  return folder / (".repsim-" + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp");
-}
-
 /// Makes a rename in `folder` durable. Some file systems cannot sync a folder, or let nobody open it for reading: the
 /// files are in place all the same, so only a real failure of the disk counts.
 void sync_folder(const fs::path& folder) {
@@ -35,12 +31,15 @@ void sync_folder(const fs::path& folder) {
   }
 }
 
-/// A file under a temporary name, removed unless it was renamed.
+/// A file under a temporary name, locked, and removed unless it was renamed.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const fs::path& final_path) : final_path_(final_path), descriptor_(create()) {}
+  explicit TemporaryFile(const fs::path& final_path) : final_path_(final_path), descriptor_(create()) {
+    temporary::remember(name_);
+  }
   ~TemporaryFile() {
     if (!renamed_) ::unlink(name_.c_str());
+    temporary::forget(name_);
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
@@ -54,10 +53,9 @@ class TemporaryFile {
     }
   }
 
+  /// The file stays open, hence locked, until it has its name: nobody may take it for a leftover before.
   void put_in_place() {
-    // Network file systems report a full disk only in fsync or close.
-    if (::fsync(descriptor_.get()) != 0) fail();
-    if (::close(descriptor_.release()) != 0) fail();
+    if (::fsync(descriptor_.get()) != 0) fail();  // network file systems report a full disk only here
     if (::rename(name_.c_str(), final_path_.c_str()) != 0) fail();
     renamed_ = true;
     sync_folder(folder_of(final_path_));
@@ -66,8 +64,8 @@ class TemporaryFile {
  private:
   FileDescriptor create() {
     for (int attempt = 0;; ++attempt) {
-      name_ = hidden_name(folder_of(final_path_), attempt);
-      FileDescriptor descriptor = open_descriptor(name_, O_WRONLY | O_CREAT | O_EXCL, 0666);
+      name_ = temporary::hidden_name(folder_of(final_path_), attempt, ".tmp");
+      FileDescriptor descriptor = temporary::create_locked(name_);
       if (descriptor.valid()) return descriptor;
       if (errno != EEXIST) fail();
     }
@@ -79,15 +77,6 @@ class TemporaryFile {
   FileDescriptor descriptor_;
   bool renamed_ = false;
 };
-
-/// Makes the staging folder, which proves before any work that files can be written there.
-fs::path make_staging(const fs::path& folder, const fs::path& target) {
-  for (int attempt = 0;; ++attempt) {
-    fs::path staging = hidden_name(folder, attempt);
-    if (::mkdir(staging.c_str(), 0777) == 0) return staging;
-    if (errno != EEXIST) throw system_error("the folder cannot be written", target, errno);
-  }
-}
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::vector<fs::path> entries;
@@ -106,16 +95,62 @@ fs::path without_slash(const fs::path& target) { return target.has_filename() ? 
 bool check_target(const fs::path& target, bool force) {
   if (target.empty()) throw input_error("the path of the output folder is empty", "output folder");
   std::error_code failed;
-  if (!fs::exists(fs::symlink_status(target, failed))) return false;
+  const fs::file_status status = fs::symlink_status(target, failed);
+  if (status.type() == fs::file_type::none)  // for example a name that is too long
+    throw system_error("the folder cannot be made", target, failed.value());
+  if (!fs::exists(status)) return false;
   if (!fs::is_directory(target, failed)) {
     throw input_error("exists and is no folder", target.string(), "choose another folder");
   }
+  remove_leftovers(target);
   if (!force && !entries_of(target).empty()) {
     throw input_error("the folder exists and is not empty", target.string(),
                       "choose another one, or --force to replace the files in it");
   }
   return true;
 }
+
+/// The name of a file that may be written.
+std::string checked_file_name(const fs::path& target, bool force) {
+  std::error_code failed;
+  const fs::file_status status = fs::status(target, failed);
+  if (status.type() == fs::file_type::none) throw system_error("cannot be written", target, failed.value());
+  if (!target.has_filename() || fs::is_directory(status))
+    throw input_error("this is a folder, not a file to write", target.string(), "a path that ends with a file name");
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    throw input_error("exists and is no regular file", target.string(), "choose another name");
+  if (fs::exists(fs::symlink_status(target, failed)) && !force)
+    throw input_error("the file is there already", target.string(), "--force replaces it");
+  return target.filename().string();
+}
+
+std::unique_ptr<temporary::Folder> make_staging(const fs::path& folder, const fs::path& target) {
+  remove_leftovers(folder);
+  return std::make_unique<temporary::Folder>(folder, target);
+}
+
+/// Moves files, and moves all of them back unless it is told to keep them.
+class Moves {
+ public:
+  Moves() = default;
+  ~Moves() {
+    for (auto move = done_.rbegin(); move != done_.rend(); ++move) ::rename(move->second.c_str(), move->first.c_str());
+  }
+  Moves(const Moves&) = delete;
+  Moves& operator=(const Moves&) = delete;
+
+  /// @param named  the path in the error
+  void move(const fs::path& from, const fs::path& to, const fs::path& named) {
+    done_.reserve(done_.size() + 1);  // what is done must be recorded
+    std::pair<fs::path, fs::path> paths(from, to);
+    if (::rename(from.c_str(), to.c_str()) != 0) throw system_error("cannot be written", named, errno);
+    done_.push_back(std::move(paths));
+  }
+  void keep() { done_.clear(); }
+
+ private:
+  std::vector<std::pair<fs::path, fs::path>> done_;
+};
 
 }  // namespace
 
@@ -132,8 +167,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 }
 
 std::string read_file(const fs::path& path) {
-  const FileDescriptor file = open_descriptor(path, O_RDONLY);
-  if (!file.valid()) throw system_error("cannot be read", path, errno);
+  const FileDescriptor file = open_file(path);
   // In pieces: what stat says of the size is wrong for files that are written meanwhile and for those in /proc.
   std::string content;
   std::vector<char> piece(kCopiedBytes);
@@ -172,22 +206,37 @@ StagedDirectory::StagedDirectory(fs::path target, bool force)
       parents_(target_),
       staging_(make_staging(into_existing_ ? target_ : folder_of(target_), target_)) {}
 
-StagedDirectory::~StagedDirectory() {
-  std::error_code ignored;  // nobody is left to tell
-  if (!committed_) fs::remove_all(staging_, ignored);
+StagedDirectory::~StagedDirectory() = default;
+
+fs::path StagedDirectory::path(std::string_view file) const { return staging_->path() / file; }
+
+void StagedDirectory::commit(std::string_view last) {
+  const temporary::Placing placing;
+  if (into_existing_) {
+    commit_into_existing(last);
+  } else {
+    commit_new();
+  }
+  parents_.keep();
+  staging_.reset();
 }
 
-void StagedDirectory::commit() {
-  if (!into_existing_) {
-    sync_folder(staging_);
-    if (::rename(staging_.c_str(), target_.c_str()) != 0)
-      throw system_error("the folder cannot be made", target_, errno);
-    committed_ = true;
-    parents_.keep();
+void StagedDirectory::commit_new() {
+  const fs::path& staged = staging_->path();
+  sync_folder(staged);
+  if (::rename(staged.c_str(), target_.c_str()) != 0) throw system_error("the folder cannot be made", target_, errno);
+  try {
     sync_folder(folder_of(target_));
-    return;
+  } catch (const Error&) {
+    ::rename(target_.c_str(), staged.c_str());
+    throw;
   }
-  const std::vector<fs::path> files = entries_of(staging_);
+}
+
+void StagedDirectory::commit_into_existing(std::string_view last) {
+  std::vector<fs::path> files = entries_of(staging_->path());
+  const auto order = [last](const fs::path& file) { return std::pair(file.filename() == last, file); };
+  std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) { return order(a) < order(b); });
   // Before the first rename, so that old and new files do not end up mixed.
   for (const fs::path& file : files) {
     const fs::path place = target_ / file.filename();
@@ -196,13 +245,25 @@ void StagedDirectory::commit() {
       throw input_error("cannot be replaced: is a folder", place.string(), "move it away");
     }
   }
-  for (const fs::path& file : files) {
-    const fs::path place = target_ / file.filename();
-    if (::rename(file.c_str(), place.c_str()) != 0) throw system_error("cannot be written", place, errno);
+  const fs::path replaced = staging_->path() / "replaced";
+  if (::mkdir(replaced.c_str(), 0777) != 0) throw system_error("cannot be written", replaced, errno);
+  Moves moves;
+  for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    const fs::path place = target_ / file->filename();
+    std::error_code failed;
+    if (fs::exists(fs::symlink_status(place, failed))) moves.move(place, replaced / file->filename(), place);
   }
+  for (const fs::path& file : files) moves.move(file, target_ / file.filename(), target_ / file.filename());
   sync_folder(target_);
-  if (::rmdir(staging_.c_str()) != 0) throw system_error("cannot be removed", staging_, errno);
-  committed_ = true;
+  moves.keep();
+}
+
+StagedFile::StagedFile(const fs::path& target, bool force)
+    : name_(checked_file_name(target, force)), parents_(target), staged_(folder_of(target), /*force=*/true) {}
+
+void StagedFile::commit() {
+  staged_.commit();
+  parents_.keep();
 }
 
 }  // namespace repsim

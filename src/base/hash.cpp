@@ -1,11 +1,9 @@
 #include "repsim/base/hash.hpp"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <zlib.h>
 
 #include <array>
-#include <cerrno>
 #include <memory>
 #include <vector>
 
@@ -64,8 +62,7 @@ std::string sha256_of_file(const std::filesystem::path& path) {
 }
 
 std::string sha256_of_file(const std::filesystem::path& path, Progress& progress) {
-  const FileDescriptor file = open_descriptor(path, O_RDONLY);
-  if (!file.valid()) throw system_error("cannot be read", path, errno);
+  const FileDescriptor file = open_file(path);
   Sha256 hash;
   std::vector<char> piece(kHashedBytes);
   while (const std::size_t count = read_some(file, piece.data(), piece.size(), path)) {

@@ -8,6 +8,7 @@
 #include "common_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/config.hpp"
 #include "repsim/similarity_report.hpp"
 
@@ -71,7 +72,7 @@ void run_cache(const CacheFlags& flags) {
   if (flags.action == "clear") entries = capture::clear_cache(folder);
   if (flags.json) return print_result(to_text(report::to_json(entries)));
   const char* title = flags.action == "ls" ? "" : "Removed:\n";
-  print_result(folder + "\n" + title + report::to_text(entries));
+  print_result(printable(folder) + "\n" + title + report::to_text(entries));
 }
 
 }  // namespace

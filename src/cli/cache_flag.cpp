@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "common_flags.hpp"
+#include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/signature_cache.hpp"
@@ -50,6 +51,18 @@ std::string cache_folder(const std::optional<std::string>& flag) {
     return {};
   }
   return folder.string();
+}
+
+void check_cache_folder(const std::optional<std::string>& flag) {
+  if (!flag || *flag == kNone) return;
+  if (flag->empty()) throw Error(ErrorKind::kUsage, "the path is empty", "--cache", "--cache DIR, or --cache none");
+  const fs::path folder = fs::path(*flag) / "signatures";
+  const ParentFolders made(folder / "entry");  // removed again
+  std::error_code failed;
+  if (!fs::is_directory(folder, failed)) {
+    throw input_error("the folder of the cache cannot be made", folder.parent_path().string(),
+                      "--cache DIR with a folder that can be written, or --cache none");
+  }
 }
 
 std::string existing_cache_folder(const std::optional<std::string>& flag) {

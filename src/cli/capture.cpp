@@ -7,6 +7,7 @@
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/signature_jobs.hpp"
 #include "setting_flags.hpp"
 #include "settings_files.hpp"
@@ -47,7 +48,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
       pipeline::capture_to_file(settings, flags.out.value_or(""), flags.force, progress);
   const similarity::Signatures& signatures = captured.file.signatures;
   print_result(fmt::format("{}: {} layers on {} frames of {}, {}\n", signatures.model, signatures.layers.size(),
-                           signatures.frames.size(), captured.file.video_path,
+                           signatures.frames.size(), printable(captured.file.video_path),
                            captured.origin == "cache" ? "from the cache" : "captured"));
 }
 

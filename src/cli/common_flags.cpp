@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
@@ -31,9 +32,17 @@ std::string flag_part(const std::string& argument) { return argument.substr(0, a
 
 bool looks_like_flag(const std::string& argument) { return argument.size() > 1 && argument[0] == '-'; }
 
+/// True for a flag of `app` whose value is the next argument.
+bool takes_value(const CLI::App& app, const std::string& argument) {
+  if (argument.find('=') != std::string::npos) return false;
+  const CLI::Option* option = app.get_option_no_throw(argument);
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
 /// CLI11 takes the next argument as a flag's value whatever it is: `--video --out plan`.
 void check_values_are_no_flags(const CLI::App& app, const std::vector<std::string>& flags) {
   for (const CLI::Option* option : app.get_options()) {
+    if (option->get_positional()) continue;
     for (const auto& value : option->results()) {
       if (std::find(flags.begin(), flags.end(), flag_part(value)) == flags.end()) continue;
       throw Error(ErrorKind::kUsage, "a value is missing: the flag " + value + " follows", option->get_name(),
@@ -86,13 +95,44 @@ CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::s
   return app.add_option(flag, out, help)->type_name(value_name)->allow_extra_args(false);
 }
 
+std::vector<std::string> guarded_arguments(const CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> result;
+  const CLI::App* command = &app;  // the subcommand, once it was named
+  bool names_only = false, is_value = false;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    if (!is_utf8(argument)) {
+      throw input_error("the name is no UTF-8, so plan.json and logs cannot hold it", escape_bytes(argument),
+                        "rename the file or folder, or name it by a link whose path is UTF-8");
+    }
+    if (!is_value && !names_only && argument == "--") {
+      names_only = true;
+      continue;
+    }
+    const bool has_brackets = argument.size() > 1 && argument.front() == '[' && argument.back() == ']';
+    if (!is_value && (has_brackets || (names_only && looks_like_flag(argument)))) argument.insert(0, "./");
+    const bool is_flag = !is_value && looks_like_flag(argument);
+    if (command == &app && !is_value && !is_flag) {
+      const auto is_named = [&argument](const CLI::App* one) { return one->get_name() == argument; };
+      if (const auto named = app.get_subcommands(is_named); !named.empty()) command = named.front();
+    }
+    is_value = is_flag && (takes_value(app, argument) || takes_value(*command, argument));
+    result.push_back(std::move(argument));
+  }
+  return result;
+}
+
 void check_leftovers(const CLI::App& app) {
   const std::vector<std::string> flags = long_flags(app);
   check_values_are_no_flags(app, flags);
   for (const auto& argument : app.remaining()) {
     if (looks_like_flag(argument)) {
+      std::error_code ignored;
+      const bool is_file = std::filesystem::exists(argument, ignored);
       throw Error(ErrorKind::kUsage, "unknown flag '" + flag_part(argument) + "'", command_of(app),
-                  closest(flag_part(argument), flags) ? did_you_mean(flag_part(argument), flags) : help_command(app));
+                  is_file                               ? "./" + argument + " names the file"
+                  : closest(flag_part(argument), flags) ? did_you_mean(flag_part(argument), flags)
+                                                        : help_command(app));
     }
     throw Error(ErrorKind::kUsage, "unexpected argument '" + argument + "'", command_of(app), help_command(app));
   }

@@ -33,6 +33,11 @@ CLI::Option* add_text(CLI::App& app, const std::string& flag, const std::string&
 CLI::Option* add_repeatable(CLI::App& app, const std::string& flag, const std::string& value_name,
                             std::vector<std::string>& out, const std::string& help);
 
+/// The arguments (without the program's name) in a form in which CLI11 takes file names as they are: what follows "--"
+/// is no flag, and it splits no name in brackets, "[a,b]", as a list. Such names get "./" before them.
+/// @throws Error{kInput} for an argument that is no UTF-8: plan.json and logs could not name it
+[[nodiscard]] std::vector<std::string> guarded_arguments(const CLI::App& app, int argc, const char* const* argv);
+
 /// What was not understood of `app`'s own arguments: unknown flags (with 'did you mean'), a flag that stands where
 /// another flag's value should, arguments too many. @throws Error{kUsage}
 void check_leftovers(const CLI::App& app);

@@ -1,10 +1,10 @@
-#include <filesystem>
 #include <memory>
 
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/model_name.hpp"
 #include "repsim/pipeline.hpp"
 #include "setting_flags.hpp"
 
@@ -25,19 +25,19 @@ struct InspectFlags {
   bool json = false;
 };
 
-void run_inspect(const InspectFlags& flags) {
+void run_inspect(const InspectFlags& flags, const Progress& progress) {
   if (flags.model.empty()) {
     throw Error(ErrorKind::kUsage, "no model is given", "repsim inspect", "repsim inspect MODEL.pt");
   }
   std::vector<model::ModelSpec> models(1);
   models[0].path = flags.model;
-  models[0].name = std::filesystem::path(flags.model).stem().string();
+  models[0].name = model::name_of(flags.model);
   std::vector<std::string> sources(1);
   apply_inputs(flags.inputs, models, sources);
   apply_formats(flags.formats, models);
   config::Settings given;
   flags.settings.apply(given);
-  const report::Inspection inspection = pipeline::inspect(models[0], given.libraries);
+  const report::Inspection inspection = pipeline::inspect(models[0], given.libraries, progress);
   print_result(flags.json ? to_text(report::to_json(inspection)) : report::to_text(inspection));
 }
 
@@ -54,7 +54,7 @@ Job setup_inspect(CLI::App& app) {
       ->group("Model");
   flags->settings.add(app, "Model", "libraries");
   app.add_flag("--json", flags->json, "Print JSON instead of a table")->group("Output");
-  return [flags](Progress&) { run_inspect(*flags); };
+  return [flags](Progress& progress) { run_inspect(*flags, progress); };
 }
 
 }  // namespace repsim::cli

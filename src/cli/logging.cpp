@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "repsim/base/json_io.hpp"
+#include "repsim/base/text.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -26,11 +27,14 @@ class TerminalSink : public spdlog::sinks::base_sink<std::mutex> {
     const auto level_view = spdlog::level::to_string_view(message.level);
     const std::string level(level_view.data(), level_view.size());
     if (json_) {
-      const Json line{{"time", utc_text(milliseconds(message.time))}, {"level", level}, {"message", text}};
       // Messages may quote paths in any encoding.
-      terminal_->line(line.dump(-1, ' ', false, Json::error_handler_t::replace));
+      const Json line{
+          {"time", utc_text(milliseconds(message.time))}, {"level", level}, {"message", escape_bytes(text)}};
+      terminal_->line(line.dump());
     } else {
-      terminal_->line("repsim: " + (message.level == spdlog::level::info ? text : level + ": " + text));
+      // The details of -v may have many lines.
+      const std::string shown = message.level >= spdlog::level::info ? printable(text) : escape_bytes(text);
+      terminal_->line("repsim: " + (message.level == spdlog::level::info ? shown : level + ": " + shown));
     }
   }
   void flush_() override {}

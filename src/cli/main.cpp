@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <spdlog/spdlog.h>
@@ -18,10 +19,13 @@
 #include "progress.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/json_io.hpp"
+#include "repsim/base/out_of_memory.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/torch_info.hpp"
 #include "repsim/video.hpp"
+#include "signals.hpp"
 #include "terminal.hpp"
 
 namespace {
@@ -37,11 +41,11 @@ Results go to stdout, everything else to stderr. Exit codes:
     0  done
     1  anything that is not below: please report it
     2  usage: the command line is wrong
-    3  bad input: a model, video, config or path cannot be used
+    3  bad input: a model, video, config or path cannot be used, or memory, disk or a limit is used up
     4  nothing can be shared at the asked fidelity (the plan is written, with no shares), or a bundle
        that was written again keeps it no more (it is written all the same)
     5  drift: a bundle no longer keeps what its plan says, or a plan is not what its inputs give now
-  130  interrupted)";
+  130  interrupted: Ctrl-C, SIGTERM, SIGHUP, or the limit on CPU time)";
 
 /// Exit codes are a contract: scripts depend on them (README.md, "Exit codes").
 int exit_code(ErrorKind kind) {
@@ -75,21 +79,40 @@ void keep_freed_memory() {
 int report(const Error& error, cli::Terminal& terminal, bool json) {
   const int code = exit_code(error.kind());
   if (json) {
-    const repsim::Json line{{"time", cli::utc_now()}, {"level", "error"},         {"message", error.problem()},
-                            {"where", error.where()}, {"remedy", error.remedy()}, {"exit_code", code}};
-    terminal.line(line.dump(-1, ' ', false, repsim::Json::error_handler_t::replace));
+    using repsim::escape_bytes;
+    const repsim::Json line{{"time", cli::utc_now()},
+                            {"level", "error"},
+                            {"message", escape_bytes(error.problem())},
+                            {"where", escape_bytes(error.where())},
+                            {"remedy", escape_bytes(error.remedy())},
+                            {"exit_code", code}};
+    terminal.line(line.dump());
     return code;
   }
+  using repsim::printable;
   const bool interrupted = error.kind() == ErrorKind::kInterrupted;
-  terminal.line((interrupted ? "repsim: " : "repsim: error: ") + error.problem());
-  if (!error.where().empty()) terminal.line("  where:  " + error.where());
-  if (!error.remedy().empty()) terminal.line("  remedy: " + error.remedy());
+  terminal.line((interrupted ? "repsim: " : "repsim: error: ") + printable(error.problem()));
+  if (!error.where().empty()) terminal.line("  where:  " + printable(error.where()));
+  if (!error.remedy().empty()) terminal.line("  remedy: " + printable(error.remedy()));
   return code;
 }
 
-/// An exception that nobody turned into an Error: a mistake of ours. Its further lines are a backtrace.
+Error out_of_memory() {
+  return repsim::input_error(
+      "out of memory", "", "--memory-limit, fewer --frames, a higher limit (ulimit -v), or a machine with more memory");
+}
+
+/// An exception that nobody turned into an Error: the system has no more to give, or it is a mistake of ours. Its
+/// further lines are a backtrace.
 Error unexpected(const std::exception& exception) {
   const std::string text = exception.what();
+  if (repsim::is_out_of_memory(exception)) {
+    spdlog::debug("{}", text);
+    return out_of_memory();
+  }
+  const auto* system = dynamic_cast<const std::system_error*>(&exception);
+  if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again)
+    return repsim::input_error("the system starts no further thread", "", "--threads 1, or a higher limit (ulimit -u)");
   const std::size_t line_end = text.find('\n');
   if (line_end != std::string::npos) spdlog::debug("{}", text);
   return Error(ErrorKind::kInternal, "unexpected: " + text.substr(0, line_end), "",
@@ -151,7 +174,10 @@ Parsed parse(int argc, const char* const* argv) {
     cli::add_common_flags(*sub, parsed.flags);
   }
   try {
-    app.parse(argc, argv);
+    std::vector<const char*> guarded{"repsim"};
+    const std::vector<std::string> arguments = cli::guarded_arguments(app, argc, argv);
+    for (const std::string& argument : arguments) guarded.push_back(argument.c_str());
+    app.parse(static_cast<int>(guarded.size()), guarded.data());
   } catch (const CLI::CallForHelp&) {
     cli::print_result(app.help());
     return parsed;
@@ -185,6 +211,7 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::survive_surroundings();
   keep_freed_memory();
   const auto terminal = std::make_shared<cli::Terminal>();
   if (argc < 2) {
@@ -200,8 +227,7 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     return report(error, *terminal, json);
   } catch (const std::bad_alloc&) {
-    return report(Error(ErrorKind::kInternal, "out of memory", "", "fewer --frames, or a machine with more memory"),
-                  *terminal, json);
+    return report(out_of_memory(), *terminal, json);
   } catch (const std::exception& exception) {
     return report(unexpected(exception), *terminal, json);
   }

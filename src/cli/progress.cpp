@@ -1,12 +1,10 @@
 #include "progress.hpp"
 
-#include <signal.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstring>
+
+#include "signals.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -16,21 +14,6 @@ constexpr auto kBarPeriod = std::chrono::milliseconds(100);
 constexpr auto kLinePeriod = std::chrono::seconds(10);
 constexpr double kWorthALine = 0.5;  // seconds: tasks that took less leave no line
 constexpr int kLongestBar = 30;
-
-// A signal handler reaches nothing but globals. Lock-free atomics are all that it may touch.
-std::atomic<bool> stop_wanted = false;
-std::atomic<const char*> stop_notice = nullptr;
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
-
-extern "C" void on_stop_signal(int signal_number) {
-  if (stop_wanted.exchange(true)) {
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);  // delivered when this handler returns
-    return;
-  }
-  const char* notice = stop_notice.load();
-  if (write(STDERR_FILENO, notice, std::strlen(notice)) < 0) return;  // nobody listens: stop all the same
-}
 
 double seconds_since(std::chrono::steady_clock::time_point begin, std::chrono::steady_clock::time_point now) {
   return duration<double>(now - begin).count();
@@ -91,7 +74,7 @@ void CommandProgress::end() {
   task_.clear();
 }
 
-bool CommandProgress::stop_requested() const { return stop_wanted; }
+bool CommandProgress::stop_requested() const { return stop_signal_came(); }
 
 void CommandProgress::show_bar(Clock::time_point now) const {
   const std::string time = fmt::format("{:.0f} s", seconds_since(begun_, now));
@@ -112,16 +95,6 @@ CommandProgress::Form progress_form(const CommonFlags& flags) {
   if (flags.progress == "always") return Form::kBar;
   if (flags.quiet) return Form::kSilent;
   return Terminal::is_tty() && !flags.log_json ? Form::kBar : Form::kLines;
-}
-
-void install_stop_signals(bool log_json) {
-  stop_notice = log_json ? "{\"level\":\"info\",\"message\":\"stopping at the next frame\"}\n"
-                         : "\nrepsim: stopping at the next frame (once more: at once)\n";
-  struct sigaction action = {};
-  action.sa_handler = on_stop_signal;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
 }
 
 }  // namespace repsim::cli

@@ -12,7 +12,7 @@
 
 namespace repsim::cli {
 
-/// Progress of a command: a bar on a terminal, sparse lines in a log, or nothing; stops on SIGINT or SIGTERM.
+/// Progress of a command: a bar on a terminal, sparse lines in a log, or nothing; stops on a stop signal (signals.hpp).
 class CommandProgress : public Progress {
  public:
   enum class Form { kBar, kLines, kSilent };
@@ -42,8 +42,5 @@ class CommandProgress : public Progress {
 
 /// auto: a bar when stderr is a terminal and the log is for people, else lines. Quiet shows no progress.
 [[nodiscard]] CommandProgress::Form progress_form(const CommonFlags& flags);
-
-/// Ctrl-C (SIGINT) and SIGTERM ask the running command to stop; the second one ends the process at once.
-void install_stop_signals(bool log_json);
 
 }  // namespace repsim::cli

@@ -6,6 +6,7 @@
 #include "model_flags.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/config.hpp"
+#include "repsim/model_name.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -38,7 +39,7 @@ config::Settings settings_from_config(const Json& config, const std::string& fil
 void apply_models(const std::vector<std::string>& models, const std::vector<std::string>& named_models,
                   config::Settings& settings) {
   std::vector<NamedPath> given;
-  for (const auto& path : models) given.push_back({fs::path(path).stem().string(), path});
+  for (const auto& path : models) given.push_back({model::name_of(path), path});
   for (const auto& text : named_models) given.push_back(parse_named_path(text));
   check_unique(given);
   std::vector<model::ModelSpec> before;

@@ -85,7 +85,8 @@ void check_models(const Settings& settings, const Complain& complain) {
     const model::ModelSpec& spec = settings.models[i];
     const std::string field = model_field(i);
     if (!is_model_name(spec.name)) {
-      complain(field + ".name", "'" + spec.name + "' cannot be a model's name", "a name without any of = , < >");
+      complain(field + ".name", "'" + spec.name + "' cannot be a model's name",
+               "a name without any of = , < > and without control characters: --model NAME=" + spec.path);
     }
     const auto same = [&](const model::ModelSpec& other) { return other.name == spec.name; };
     const auto end = settings.models.begin() + static_cast<std::ptrdiff_t>(i);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "repsim/base/error.hpp"
+#include "repsim/model_name.hpp"
 #include "repsim/report.hpp"
 #include "setting.hpp"
 #include "values.hpp"
@@ -61,7 +62,7 @@ model::ModelSpec read_model(const Json& json, const std::string& file, const std
   JsonReader reader(json, file, field);
   model::ModelSpec spec;
   reader.required("path", spec.path);
-  spec.name = fs::path(spec.path).stem().string();
+  spec.name = model::name_of(spec.path);
   reader.optional("name", spec.name);
   spec.path = resolve(spec.path, base);
   if (const Json* input = reader.child("input")) spec.input = read_input(*input, file, reader.path_of("input"));

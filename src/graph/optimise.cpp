@@ -13,6 +13,7 @@
 #include "graph_access.hpp"
 #include "normalisation.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/out_of_memory.hpp"
 
 namespace repsim::graph {
 namespace {
@@ -309,6 +310,7 @@ ProbeRunner fastest(const ProbedGraph& of, const std::vector<c10::IValue>& examp
       return {std::move(runner), ""};
     }
   } catch (const std::exception& error) {
+    rethrow_out_of_memory(error);
     reason = "it cannot be optimised: " + reason_of(error);
   }
   return {std::move(as_it_is), reason};

@@ -9,6 +9,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/out_of_memory.hpp"
 #include "repsim/graph.hpp"
 
 namespace repsim::graph {
@@ -298,6 +299,7 @@ TraceRun trace_run(const model::Loaded& model) {
   try {
     trace.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
   } catch (const std::exception& error) {
+    rethrow_out_of_memory(error);
     log::debug(error.what());
     const std::string flag = "--input " + model.spec.name + "=";
     const auto works = model::working_input(model);
@@ -313,6 +315,7 @@ TraceRun trace_run(const model::Loaded& model) {
       const c10::IValue second = forward_as_loaded(model, frames.narrow(0, 1, 1));
       trace.batchable = rows_agree(both, trace.output, 0) && rows_agree(both, second, 1);
     } catch (const std::exception& error) {
+      rethrow_out_of_memory(error);
       log::debug(model.spec.name + ": takes one frame at a time: " + reason_of(error));
     }
   }
@@ -331,6 +334,7 @@ Prepared prepare(const model::Loaded& model, const TraceRun& trace, at::Device d
       prepared.opaque_reason = "gives other outputs in a second run or after inlining";
     if (prepared.opaque_reason.empty()) describe_prepared(model, overwritten, prepared);
   } catch (const std::exception& error) {
+    rethrow_out_of_memory(error);
     prepared.opaque_reason = "has a graph that cannot be rewritten: " + reason_of(error);
   }
   if (!prepared.opaque_reason.empty()) {

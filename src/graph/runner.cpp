@@ -8,6 +8,7 @@
 #include "graph_access.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/out_of_memory.hpp"
 #include "repsim/graph.hpp"
 
 namespace repsim::graph {
@@ -220,6 +221,7 @@ c10::IValue Runner::interpret(std::vector<c10::IValue> inputs, const std::vector
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
+    rethrow_out_of_memory(error);
     log::debug(error.what());
     throw cannot_run(device_, error);
   }

@@ -77,7 +77,7 @@ void load_library(const std::string& path) {
   if (!fs::is_regular_file(path, failed)) {
     throw input_error("no such operator library", path, "the path of a shared library: --library libNAME.so");
   }
-  const std::string absolute = fs::absolute(path).string();  // a name without folder would be searched for elsewhere
+  const std::string absolute = rooted_path(path).string();  // a name without folder would be searched for elsewhere
   const std::set<std::string> before = operator_names();
   auto [handle, problem] = opened(absolute);
   // libtorch_python.so is not found, or cannot be loaded without a Python. Most libraries that name it do not use it.

@@ -70,18 +70,17 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
 }
 
 Captured capture_to_file(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
-  std::error_code failed;
-  if (!out.empty() && !force && fs::exists(out, failed))
-    throw input_error("the file is there already", out.string(), "--force replaces it");
-  std::optional<ParentFolders> parents;
-  if (!out.empty()) parents.emplace(out);
+  std::optional<StagedFile> staged;
+  if (!out.empty()) staged.emplace(out, force);
   Captured captured = std::move(capture(settings, progress).at(0));
   if (captured.origin == "none") {
     throw input_error("the model has no layers that could be captured: it " + captured.opaque_reason,
                       settings.models.at(0).path);
   }
-  if (!out.empty()) write_file_atomically(out, capture::to_bytes(captured.file));
-  if (parents) parents->keep();
+  if (staged) {
+    write_file_atomically(staged->path(), capture::to_bytes(captured.file));
+    staged->commit();
+  }
   return captured;
 }
 

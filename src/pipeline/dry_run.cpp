@@ -1,17 +1,18 @@
 #include <utility>
 
 #include "job.hpp"
+#include "quiet_progress.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/candidates.hpp"
 
 namespace repsim::pipeline {
 
-report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force) {
+report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force, const Progress& asked) {
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
   session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
-  SilentProgress silent;
+  QuietProgress silent(asked);
   session::SessionOptions options = session_options(settings);
   options.video.reset();
   options.truth.reset();

@@ -1,13 +1,15 @@
+#include "quiet_progress.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/session.hpp"
 #include "repsim/stand_in_input.hpp"
 
 namespace repsim::pipeline {
 
-report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries) {
+report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries,
+                           const Progress& asked) {
   const session::Runtime runtime({});
   session::check_files({libraries, "", {}});
-  SilentProgress silent;
+  QuietProgress silent(asked);
   // A model of unknown size still has layers: it is opened at a size at which it runs, and no size is shown.
   const std::optional<model::InputSpec> stand_in = model::stand_in_input(spec);
   session::ModelSource source{spec, spec.input ? "flags" : ""};

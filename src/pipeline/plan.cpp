@@ -204,7 +204,7 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures), pictures});
   watch.lap("report");
   write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
-  staged.commit();
+  staged.commit("plan.json");
   runtime.memory_limit().judge();
   return outcome;
 }

@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <climits>
 
 #include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
@@ -48,6 +49,13 @@ void check_one_video(const std::vector<Captured>& captured) {
   }
 }
 
+/// "front-back.png": no identifier has a hyphen. Numbers stand for names that together are too long for a file; no
+/// identifier begins with a digit.
+std::string picture_name(const std::vector<std::string>& identifiers, std::size_t i, std::size_t j) {
+  const std::string name = identifiers[i] + "-" + identifiers[j] + ".png";
+  return name.size() <= NAME_MAX ? name : std::to_string(i) + "-" + std::to_string(j) + ".png";
+}
+
 }  // namespace
 
 report::AllPairs similarity(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
@@ -85,7 +93,7 @@ report::AllPairs similarity(const Settings& settings, const fs::path& out, bool 
     for (std::size_t j = i + 1; j < names.size(); ++j) {
       report::AllPairs::Pair pair{i, j, ""};
       if (!signatures[i].layers.empty() && !signatures[j].layers.empty()) {
-        pair.heatmap = identifiers[i] + "-" + identifiers[j] + ".png";  // no identifier has a hyphen
+        pair.heatmap = picture_name(identifiers, i, j);
         write_file_atomically(staged.path(pair.heatmap), report::heatmap_png(all.similarity.between(i, j)));
       }
       all.pairs.push_back(std::move(pair));
@@ -94,7 +102,7 @@ report::AllPairs similarity(const Settings& settings, const fs::path& out, bool 
   write_file_atomically(staged.path(all.matrix_file),
                         report::npy(all.similarity.values, all.similarity.size, all.similarity.size));
   write_file_atomically(staged.path("similarity.json"), repsim::to_text(report::to_json(all)));
-  staged.commit();
+  staged.commit("similarity.json");
   return all;
 }
 

@@ -113,7 +113,7 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   write_file_atomically(staged.path("validation.json"), repsim::to_text(report::to_json(validation)));
   write_file_atomically(staged.path("validation.csv"), report::to_csv(validation));
   write_file_atomically(staged.path("validation.html"), report::html(validation));
-  staged.commit();
+  staged.commit("validation.json");
   runtime.memory_limit().judge();
   return validation;
 }

@@ -8,7 +8,8 @@ namespace repsim::rebuild {
 namespace fs = std::filesystem;
 
 void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
-  if (!fs::exists(path)) {
+  std::error_code failed;
+  if (fs::status(path, failed).type() == fs::file_type::not_found) {
     throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
   }
   if (sha256_of_file(path) != expected) {

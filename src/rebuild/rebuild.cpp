@@ -15,15 +15,6 @@
 namespace repsim::rebuild {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// Checks, before any work, that the bundle may be written there.
-void check_target(const fs::path& out, bool force) {
-  if (!out.has_filename() || fs::is_directory(out))
-    throw input_error("this is a folder, not a file to write", out.string(), "--out FOLDER/bundle.pt");
-  if (fs::exists(out) && !force) throw input_error("the file is there already", out.string(), "--force replaces it");
-}
-
 /// "wide", or "wide, plain" where layers name their own.
 std::string donors_of(const report::Share& share) {
   std::vector<std::string> donors;
@@ -72,8 +63,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   const EditedPlan edited = read_edited_plan(settings.plan);
   const report::Plan& plan = edited.plan;
   check_shares(edited);
-  check_target(settings.out, settings.force);
-  StagedDirectory staged(settings.out.has_parent_path() ? settings.out.parent_path() : ".", /*force=*/true);
+  StagedFile staged(settings.out, settings.force);
   check_unchanged(plan.video_path, plan.video_sha256, "video");
   const session::Session session(runtime, {models_of(plan), plan.video_path, {}, {}}, progress);
   const std::vector<PlannedShare> shares = planned_shares(edited, session);
@@ -83,7 +73,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   const std::vector<trial::FittedShare> fitted = refit(session, shares, stores[0], progress);
 
   verify::BundleCheck check;
-  check.bundle_path = staged.path(settings.out.filename().string()).string();
+  check.bundle_path = staged.path().string();
   check.models = session.checked_models();
   check.set = &session.set;
   check.frames = &stores[1];

@@ -4,7 +4,10 @@ namespace repsim::rebuild {
 
 namespace fs = std::filesystem;
 
-fs::path plan_file(const fs::path& given) { return fs::is_directory(given) ? given / "plan.json" : given; }
+fs::path plan_file(const fs::path& given) {
+  std::error_code failed;  // reading the file says what is wrong
+  return fs::is_directory(given, failed) ? given / "plan.json" : given;
+}
 
 report::Plan read_plan(const fs::path& given) {
   const fs::path file = plan_file(given);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/similarity_report.hpp"
 #include "text_table.hpp"
 
@@ -102,7 +103,7 @@ std::string to_text(const AllPairs& all) {
     if (!std::isnan(digest.largest))
       table.add_note("largest: " + matrix.rows[digest.row] + " and " + matrix.cols[digest.col]);
   }
-  return std::to_string(all.frames) + " frames of " + all.video_path + "\n\n" + table.text();
+  return std::to_string(all.frames) + " frames of " + printable(all.video_path) + "\n\n" + table.text();
 }
 
 }  // namespace repsim::report

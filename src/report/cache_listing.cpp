@@ -1,5 +1,6 @@
 #include <ctime>
 
+#include "repsim/base/text.hpp"
 #include "repsim/report.hpp"
 #include "repsim/similarity_report.hpp"
 #include "text_table.hpp"
@@ -35,9 +36,9 @@ std::string to_text(const std::vector<capture::CacheEntry>& entries) {
       continue;
     }
     const capture::SignatureFile& file = *entry.file;
-    table.add_row({file.signatures.model, std::to_string(file.signatures.layers.size()),
+    table.add_row({printable(file.signatures.model), std::to_string(file.signatures.layers.size()),
                    std::to_string(file.origin.frames.size()),
-                   shortened(std::filesystem::path(file.video_path).filename().string(), 24), size, used});
+                   shortened(printable(std::filesystem::path(file.video_path).filename().string()), 24), size, used});
   }
   return table.text() + "\n" + std::to_string(entries.size()) + (entries.size() == 1 ? " entry, " : " entries, ") +
          human_bytes(bytes_of(entries)) + "\n";
@@ -49,7 +50,7 @@ Json to_json(const std::vector<capture::CacheEntry>& entries) {
   json["entries"] = Json::array();
   for (const capture::CacheEntry& entry : entries) {
     Json one;
-    one["path"] = entry.path.string();
+    one["path"] = escape_bytes(entry.path.string());  // from XDG_CACHE_HOME, which may hold any bytes
     one["bytes"] = entry.bytes;
     one["last_used"] = minute_of(entry.last_used);
     one["problem"] = entry.file ? Json() : Json(entry.problem);

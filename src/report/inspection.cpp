@@ -4,6 +4,7 @@
 #include <map>
 
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/report.hpp"
 
 namespace repsim::report {
@@ -85,8 +86,9 @@ std::string rejected_text(const std::vector<graph::RejectedLayer>& rejected) {
 
 std::string file_text(const Inspection& model) {
   const std::string sizes = std::to_string(model.parameters) + " (" + human_bytes(model.parameter_bytes);
-  const std::string text = model.name + "  " + model.path + "\n  file        " + human_bytes(model.file_bytes) +
-                           ", sha256 " + model.sha256.substr(0, 16) + "...\n  parameters  " + sizes;
+  const std::string text = printable(model.name + "  " + model.path) + "\n  file        " +
+                           human_bytes(model.file_bytes) + ", sha256 " + model.sha256.substr(0, 16) +
+                           "...\n  parameters  " + sizes;
   if (!model.rewritable) return text + ")\n";
   const std::string read =
       text + "; " + human_bytes(model.program.unused_parameter_bytes) + " of it never read by forward)\n";

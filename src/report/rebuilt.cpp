@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/report.hpp"
 #include "text_table.hpp"
 #include "wording.hpp"
@@ -78,8 +79,8 @@ std::string summary(const Rebuilt& rebuilt) {
   }
   const bool as_planned = rebuilt.sha256 == rebuilt.planned_sha256;
   return text + "\n" +
-         wrapped(rebuilt.path + ": " + human_bytes(rebuilt.bytes) + ", " + human_bytes(rebuilt.parameter_bytes) +
-                     " of parameters",
+         wrapped(printable(rebuilt.path) + ": " + human_bytes(rebuilt.bytes) + ", " +
+                     human_bytes(rebuilt.parameter_bytes) + " of parameters",
                  "") +
          wrapped(as_planned ? "The bytes are those of the plan's bundle: their SHA-256 is the same."
                             : "The bytes are not those of the plan's bundle: the plan was changed, or it was made with "

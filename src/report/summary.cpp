@@ -2,6 +2,7 @@
 #include <array>
 
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/report.hpp"
 #include "text_table.hpp"
 #include "wording.hpp"
@@ -16,7 +17,7 @@ std::string heading(const Plan& plan) {
   const auto judge = static_cast<std::int64_t>(plan.holdout_frames.size());
   const bool chosen_apart = !plan.selection_frames.empty() && plan.selection_frames != plan.holdout_frames;
   const auto choose = chosen_apart ? static_cast<std::int64_t>(plan.selection_frames.size()) : 0;
-  return wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " + plan.video_path, "") +
+  return wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " + printable(plan.video_path), "") +
          wrapped(counted(fit + choose + judge, "frame") + " of " + grouped(plan.video_frames) + ": the first " +
                      grouped(fit) + " fit, " + (chosen_apart ? grouped(choose) + " after them choose, " : "") +
                      "the last " + grouped(judge) + " judge",

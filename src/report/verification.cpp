@@ -80,7 +80,8 @@ Json to_json(const Verification& verification) {
 std::string to_text(const Verification& verification) {
   std::size_t width = 5;
   for (const Verification::Model& model : verification.models) width = std::max(width, model.name.size());
-  std::string text = std::to_string(verification.frames.size()) + " frames of " + verification.video_path + "\n";
+  std::string text =
+      std::to_string(verification.frames.size()) + " frames of " + printable(verification.video_path) + "\n";
   for (const Verification::Model& model : verification.models) {
     text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict_in_words(model);
     if (const auto& accuracy = model.accuracy) {

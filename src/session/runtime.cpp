@@ -5,6 +5,8 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <latch>
+#include <system_error>
 #include <thread>
 
 #include "repsim/base/error.hpp"
@@ -26,6 +28,23 @@ bool built_with_cuda() { return at::hasCUDA() || at::detail::getCUDAHooks().hasC
 int gpu_count() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0; }
 
 std::string gpus(int count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
+
+/// OpenMP ends the process where it cannot start a thread, so it is tried before.
+/// @throws Error{kInput}
+void check_threads(int count) {
+  constexpr int kOthers = 2;  // beside those that compute: decoding, waiting for signals
+  std::latch all_tried(1);
+  std::vector<std::jthread> started;
+  try {
+    for (int i = 1; i < count + kOthers; ++i) started.emplace_back([&all_tried] { all_tried.wait(); });
+  } catch (const std::system_error&) {
+    all_tried.count_down();
+    throw input_error("the system starts no more than " + std::to_string(started.size()) + " of " +
+                          std::to_string(count + kOthers - 1) + " threads",
+                      "--threads", "fewer --threads, or a higher limit on processes or memory (ulimit -u, -v)");
+  }
+  all_tried.count_down();
+}
 
 /// @throws as Runtime does
 at::Device open_device(const config::Device& device) {
@@ -62,7 +81,9 @@ std::string torch_devices() {
 }
 
 ThreadCount::ThreadCount(int threads) : before_(at::get_num_threads()) {
-  at::set_num_threads(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+  const int count = threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  check_threads(count);
+  at::set_num_threads(count);
 }
 
 ThreadCount::~ThreadCount() { at::set_num_threads(before_); }

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <numeric>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 #include "repsim/verify.hpp"
 
 namespace repsim::verify {
@@ -126,7 +128,7 @@ TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vect
 
 torch::jit::Module load_bundle(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw input_error("no such bundle", path, "run repsim plan again");
+  if (!stream) throw system_error("the bundle cannot be read", path, errno);
   try {
     torch::jit::Module module = torch::jit::load(stream, at::kCPU);
     module.eval();

@@ -58,6 +58,18 @@ Levels levels_of(const model::InputSpec& spec) {
   return levels;
 }
 
+/// @throws Error{kInput}
+FileDescriptor nameless_file(const fs::path& folder) {
+  FileDescriptor file = open_descriptor(folder, O_TMPFILE | O_RDWR, 0600);
+  if (file.valid()) return file;
+  // Not every file system knows files without names. A process that is killed between these two lines leaves one.
+  std::string name = (folder / "repsim-frames-XXXXXX").string();
+  FileDescriptor named(::mkostemp(name.data(), O_CLOEXEC));
+  if (!named.valid()) throw system_error("the folder for temporary files (TMPDIR) cannot be written", folder, errno);
+  ::unlink(name.c_str());
+  return named;
+}
+
 /// Mapped memory of `bytes` zeros, backed by a file without a name, which disappears with the process.
 class Mapping {
  public:
@@ -66,10 +78,7 @@ class Mapping {
     std::error_code failed;
     const fs::path folder = fs::temp_directory_path(failed);
     if (failed) throw system_error("the folder for temporary files (TMPDIR) cannot be used", folder, failed.value());
-    std::string name = (folder / "repsim-frames-XXXXXX").string();
-    const FileDescriptor file(::mkostemp(name.data(), O_CLOEXEC));
-    if (!file.valid()) throw system_error("the folder for temporary files (TMPDIR) cannot be written", folder, errno);
-    ::unlink(name.c_str());
+    const FileDescriptor file = nameless_file(folder);
     // Reserved, not only sized: writing to a mapped file on a full disk would kill the process.
     int result = EINTR;
     while (result == EINTR) result = ::posix_fallocate(file.get(), 0, static_cast<::off_t>(bytes));

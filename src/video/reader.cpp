@@ -57,8 +57,8 @@ void silence_opencv() {
 Reader::Reader(const fs::path& path) : path_(path.string()) {
   check_file(path);
   try {
-    // Absolute: "concat:a.avi" would be a protocol, not a file.
-    capture_.open(fs::absolute(path).string(), backend());
+    // "concat:a.avi" would be a protocol, not a file.
+    capture_.open(rooted_path(path).string(), backend());
     // FFmpeg draws text files as a terminal would show them, and calls that a video.
     if (static_cast<int>(capture_.get(cv::CAP_PROP_FOURCC)) == cv::VideoWriter::fourcc('a', 'n', 's', 'i')) {
       capture_.release();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -51,6 +52,81 @@ TEST(AtomicFile, IsReadableAsTheUmaskSays) {
   write_file_atomically(folder / "out", "1");
   ::umask(before);
   EXPECT_EQ(fs::status(folder / "out").permissions(), fs::perms(0640));
+}
+
+// Nobody has locked these: the processes that made them are dead, whatever their names say.
+TEST(Leftovers, OfKilledProcessesAreRemoved) {
+  const test::TempFolder folder;
+  const std::string own = std::to_string(::getpid());
+  test::write_text(folder / (".repsim-" + own + "-0.tmp"), "half a file");
+  fs::create_directory(folder / ".repsim-2-1.tmp");
+  test::write_text(folder / ".repsim-2-1.tmp/bundle.pt", "half a bundle");
+  test::write_text(folder / ".repsim-2-1.lock", "");
+  test::write_text(folder / ".repsim-3-0.lock", "");  // killed before it made its folder
+  remove_leftovers(folder.path());
+  EXPECT_THAT(folder.entries(), IsEmpty());
+}
+
+TEST(Leftovers, WhatIsBeingWrittenIsNone) {
+  const test::TempFolder folder;
+  StagedDirectory staged(folder / "out", false);
+  write_file_atomically(staged.path("a"), "1");
+  remove_leftovers(folder.path());
+  const StagedDirectory other(folder / "other", false);  // looks for leftovers as well
+  staged.commit();
+  EXPECT_EQ(read_file(folder / "out/a"), "1");
+}
+
+TEST(Leftovers, FilesOfOtherNamesAreNotOurs) {
+  const test::TempFolder folder;
+  const std::vector<std::string> names{".repsim-1-0.tmp.old", ".repsim-a-0.tmp",    ".repsim-1.tmp",
+                                       ".repsim--1.lock",     ".repsim-1-0-0.lock", "repsim-1-0.tmp"};
+  for (const std::string& name : names) test::write_text(folder / name, "mine");
+  fs::create_symlink(folder / "repsim-1-0.tmp", folder / ".repsim-7-0.tmp");
+  remove_leftovers(folder.path());
+  EXPECT_EQ(folder.entries().size(), names.size() + 1);
+  EXPECT_EQ(read_file(folder / "repsim-1-0.tmp"), "mine");
+}
+
+TEST(Leftovers, AFolderThatHoldsNothingElseIsEmpty) {
+  const test::TempFolder folder;
+  fs::create_directories(folder / "out/.repsim-2-0.tmp");
+  test::write_text(folder / "out/.repsim-2-0.lock", "");
+  StagedDirectory staged(folder / "out", false);
+  write_file_atomically(staged.path("a"), "1");
+  staged.commit();
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "out"), fs::directory_iterator()), 1);
+}
+
+// A process that ends in the middle: its lock goes with it, its files stay until the next one comes.
+TEST(Leftovers, OfAProcessThatWasKilledGoWithTheNextRun) {
+  const test::TempFolder folder;
+  const ::pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const StagedDirectory staged(folder / "out", false);
+    write_file_atomically(staged.path("a"), "1");
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(folder.entries().size(), 2U);
+  {
+    const StagedDirectory next(folder / "next", false);
+  }
+  EXPECT_THAT(folder.entries(), IsEmpty());
+}
+
+TEST(AbandonOutputs, RemovesWhatIsNotCommitted) {
+  const test::TempFolder folder;
+  StagedDirectory done(folder / "done", false), open(folder / "open", false);
+  write_file_atomically(done.path("a"), "1");
+  write_file_atomically(open.path("a"), "1");
+  done.commit();
+  abandon_outputs();
+  EXPECT_THAT(folder.entries(), ElementsAre("done"));
+  EXPECT_EQ(read_file(folder / "done/a"), "1");
 }
 
 // Two writers of one file: either content, never a mixture, no temporary left.
@@ -209,6 +285,82 @@ TEST(StagedDirectory, ForceReplacesNothingWhenOneNameIsAFolder) {
   }
   EXPECT_EQ(read_file(folder / "out/a"), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder / "out"), fs::directory_iterator()), 2);
+}
+
+// A file that cannot be put into its place: a folder of its name appears after the check, which a rename cannot
+// replace.
+TEST(StagedDirectory, ForceBringsBackTheOldFilesAfterAFailure) {
+  const test::TempFolder folder;
+  fs::create_directory(folder / "out");
+  test::write_text(folder / "out/a", "old a");
+  test::write_text(folder / "out/plan.json", "old plan");
+  {
+    StagedDirectory staged(folder / "out", true);
+    write_file_atomically(staged.path("a"), "new a");
+    write_file_atomically(staged.path("plan.json"), "new plan");
+    fs::create_directory(staged.path("replaced"));  // where commit keeps old files
+    EXPECT_THAT(test::error_text([&] { staged.commit("plan.json"); }), StartsWith("input: "));
+  }
+  EXPECT_EQ(read_file(folder / "out/a"), "old a");
+  EXPECT_EQ(read_file(folder / "out/plan.json"), "old plan");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "out"), fs::directory_iterator()), 2);
+}
+
+TEST(StagedDirectory, RefusesANameThatIsTooLongBeforeAnyWork) {
+  const test::TempFolder folder;
+  const std::string name(300, 'x');
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(folder / name, false); }), HasSubstr("a shorter name"));
+  std::string deep = folder.path().string();
+  while (deep.size() < 3900) {
+    deep += "/" + std::string(200, 'y');
+    ASSERT_EQ(::mkdir(deep.c_str(), 0777), 0);
+  }
+  EXPECT_THAT(test::error_text([&] { StagedDirectory(deep + "/out", false); }), HasSubstr("a shorter name"));
+  EXPECT_TRUE(fs::is_empty(deep));
+}
+
+TEST(StagedFile, AppearsOnlyWithCommit) {
+  const test::TempFolder folder;
+  StagedFile staged(folder / "a/b/file", false);
+  write_file_atomically(staged.path(), "1");
+  EXPECT_FALSE(fs::exists(folder / "a/b/file"));
+  staged.commit();
+  EXPECT_EQ(read_file(folder / "a/b/file"), "1");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "a/b"), fs::directory_iterator()), 1);
+}
+
+TEST(StagedFile, LeavesNothingWithoutCommit) {
+  const test::TempFolder folder;
+  {
+    const StagedFile staged(folder / "a/b/file", false);
+    write_file_atomically(staged.path(), "1");
+  }
+  EXPECT_THAT(folder.entries(), IsEmpty());
+}
+
+// One of them makes the folder of both.
+TEST(StagedFile, TwoRunsAtOnceShareANewFolder) {
+  const test::TempFolder folder;
+  StagedFile one(folder / "a/one", false), two(folder / "a/two", false);
+  write_file_atomically(one.path(), "1");
+  write_file_atomically(two.path(), "2");
+  one.commit();
+  two.commit();
+  EXPECT_EQ(read_file(folder / "a/one"), "1");
+  EXPECT_EQ(read_file(folder / "a/two"), "2");
+}
+
+TEST(StagedFile, RefusesBeforeAnyWorkWhatItCannotReplace) {
+  const test::TempFolder folder;
+  test::write_text(folder / "file", "mine");
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(test::error_text([&] { StagedFile(folder / "file", false); }), HasSubstr("--force"));
+  EXPECT_THAT(test::error_text([&] { StagedFile(folder.path(), true); }), HasSubstr("this is a folder"));
+  EXPECT_THAT(test::error_text([&] { StagedFile(folder / "new/", true); }), HasSubstr("this is a folder"));
+  EXPECT_THAT(test::error_text([&] { StagedFile(folder / "pipe", true); }), HasSubstr("no regular file"));
+  EXPECT_THAT(test::error_text([&] { StagedFile(folder / std::string(300, 'x'), true); }), HasSubstr("a shorter name"));
+  EXPECT_THAT(test::error_text([&] { StagedFile(folder / "file/x", true); }), StartsWith("input: "));
+  EXPECT_THAT(folder.entries(), UnorderedElementsAre("file", "pipe"));
 }
 
 TEST(StagedDirectory, RefusesAFileAndADanglingLinkEvenWithForce) {

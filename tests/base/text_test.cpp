@@ -50,5 +50,32 @@ TEST(Wrap, CountsCharactersNotBytes) {
   EXPECT_THAT(wrap("äöüß", 3), ElementsAre("äöü", "ß"));
 }
 
+// The boundaries of RFC 3629's table of well-formed sequences.
+TEST(Utf8, TakesWellFormedSequencesOnly) {
+  for (const char* good : {"", "abc\n", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "caf\xc3\xa9"}) {
+    EXPECT_TRUE(is_utf8(good)) << good;
+  }
+  for (const char* bad : {"\x80", "caf\xe9", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xe2\x82",
+                          "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3\xa9\xa9"}) {
+    EXPECT_FALSE(is_utf8(bad)) << bad;
+  }
+}
+
+TEST(Utf8, EscapesOnlyTheBytesThatAreNone) {
+  EXPECT_EQ(escape_bytes("caf\xe9.pt"), "caf\\xe9.pt");
+  EXPECT_EQ(escape_bytes("caf\xc3\xa9\n"), "caf\xc3\xa9\n");
+  EXPECT_EQ(escape_bytes("\xe2\x82"), "\\xe2\\x82");
+}
+
+TEST(Printable, EscapesWhatATerminalObeys) {
+  EXPECT_EQ(printable("a\nb\tc\r\x1b[2J\x7f"), "a\\nb\\tc\\r\\x1b[2J\\x7f");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "2J"),
+            "\\xc2\\x9b"
+            "2J");
+  EXPECT_EQ(printable("caf\xc3\xa9 \xff"), "caf\xc3\xa9 \\xff");
+}
+
 }  // namespace
 }  // namespace repsim

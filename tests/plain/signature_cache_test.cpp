@@ -1,8 +1,10 @@
 // Signatures on disk: the file, and the cache of many of them.
 #include "repsim/signature_cache.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <cmath>
 #include <limits>
@@ -11,6 +13,7 @@
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "repsim/base/atomic_file.hpp"
+#include "repsim/base/posix.hpp"
 
 namespace repsim::capture {
 namespace {
@@ -256,17 +259,29 @@ TEST(CollectGarbage, KeepsTheLastUsedWithinTheBytes) {
   EXPECT_THAT(models_in(folder.path()), testing::ElementsAre("1", "2"));
 }
 
+// A lock says that a process still writes, not an age: a stopped one may take its time.
 TEST(CollectGarbage, RemovesWhatKilledProcessesLeft) {
   const test::TempFolder folder;
   const SignatureCache cache(folder.path());
-  const fs::path fresh = folder.path() / "signatures" / ".repsim-1-0.tmp",
-                 stale = folder.path() / "signatures" / ".repsim-2-0.tmp";
-  write_file_atomically(fresh, "x");
-  write_file_atomically(stale, "x");
-  fs::last_write_time(stale, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  const fs::path written = folder.path() / "signatures" / ".repsim-1-0.tmp",
+                 left = folder.path() / "signatures" / ".repsim-2-0.tmp";
+  for (const fs::path& path : {written, left}) test::write_text(path, "x");
+  const FileDescriptor writer = open_descriptor(written, O_RDWR);
+  ASSERT_EQ(::flock(writer.get(), LOCK_EX), 0);
+  fs::last_write_time(written, fs::file_time_type::clock::now() - std::chrono::hours(2));
   (void)collect_garbage(folder.path(), {});
-  EXPECT_TRUE(fs::exists(fresh));
-  EXPECT_FALSE(fs::exists(stale));
+  EXPECT_TRUE(fs::exists(written));
+  EXPECT_FALSE(fs::exists(left));
+}
+
+TEST(SignatureCache, WhoKeepsAnEntryRemovesWhatKilledProcessesLeft) {
+  const test::TempFolder folder;
+  const SignatureCache cache(folder.path());
+  const fs::path left = folder.path() / "signatures" / ".repsim-2-0.tmp";
+  test::write_text(left, "half an entry");
+  cache.keep(sample("one"));
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_EQ(cache_entries(folder.path()).size(), 1U);
 }
 
 TEST(ClearCache, RemovesEntriesAndNothingElse) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -32,6 +33,16 @@ class FileDescriptor {
 /// open(2) with O_CLOEXEC, repeated when a signal interrupts it. The result is not valid when open fails; errno says
 /// why.
 [[nodiscard]] FileDescriptor open_descriptor(const std::filesystem::path& path, int flags, unsigned mode = 0);
+
+/// The path with "./" before it where it begins with a name: libraries take some names for more than files. Unlike
+/// std::filesystem::absolute it needs no working directory, which may have been removed.
+[[nodiscard]] std::filesystem::path rooted_path(const std::filesystem::path& path);
+
+/// Opens a file to read it from its begin to its end. A pipe that the process inherited is taken too (a shell's
+/// `<(...)`, /dev/stdin): it has somebody who writes. Nothing else can be waited for: a named pipe may never have a
+/// writer, and a device may never end.
+/// @throws Error{kInput} naming the path when it cannot be opened or is neither file nor such a pipe
+[[nodiscard]] FileDescriptor open_file(const std::filesystem::path& path);
 
 /// read(2), repeated when a signal interrupts it. @throws Error{kInput} naming the path when it fails
 [[nodiscard]] std::size_t read_some(const FileDescriptor& file, char* out, std::size_t capacity,

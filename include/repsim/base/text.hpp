@@ -20,6 +20,15 @@ namespace repsim {
 /// characters.
 [[nodiscard]] int display_width(std::string_view text);
 
+/// True for valid UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
+[[nodiscard]] bool is_utf8(std::string_view text);
+
+/// The text with each byte that is not UTF-8 written as \xNN, for what has to be UTF-8 (JSON).
+[[nodiscard]] std::string escape_bytes(std::string_view text);
+
+/// The text for one line of a terminal: as escape_bytes(), control characters too (\n, \t, \x1b).
+[[nodiscard]] std::string printable(std::string_view text);
+
 /// Lines of at most `columns` columns (1 or more), broken at spaces; a longer word is cut. No line breaks at their
 /// ends. No lines for an empty text.
 [[nodiscard]] std::vector<std::string> wrap(std::string_view text, int columns);

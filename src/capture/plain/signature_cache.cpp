@@ -24,12 +24,6 @@ bool is_entry(const fs::path& path) {
          stem.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-/// What base/atomic_file writes under a temporary name.
-bool is_leftover(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return name.starts_with(".repsim-") && name.ends_with(".tmp");
-}
-
 std::chrono::system_clock::time_point as_system_time(fs::file_time_type time) {
   return std::chrono::time_point_cast<std::chrono::system_clock::duration>(std::chrono::file_clock::to_sys(time));
 }
@@ -92,6 +86,7 @@ std::optional<SignatureFile> SignatureCache::find(const SignatureOrigin& origin)
 }
 
 void SignatureCache::keep(const SignatureFile& file) const {
+  remove_leftovers(folder_);
   write_file_atomically(path_of(file.origin), to_bytes(file));
 }
 
@@ -137,17 +132,14 @@ std::vector<CacheEntry> collect_garbage(const fs::path& folder, const CacheLimit
     remove_entry(entry.path);
     gone.push_back(std::move(entry));
   }
-  for (const fs::path& path : files_in(folder_below(folder))) {
-    std::error_code failed;
-    const auto time = fs::last_write_time(path, failed);
-    if (is_leftover(path) && !failed && now - as_system_time(time) > std::chrono::hours(1)) remove_entry(path);
-  }
+  remove_leftovers(folder_below(folder));
   return gone;
 }
 
 std::vector<CacheEntry> clear_cache(const fs::path& folder) {
   std::vector<CacheEntry> gone = cache_entries(folder);
   for (const CacheEntry& entry : gone) remove_entry(entry.path);
+  remove_leftovers(folder_below(folder));
   return gone;
 }
 

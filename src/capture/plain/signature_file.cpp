@@ -148,6 +148,8 @@ SignatureFile signatures_from_bytes(std::string_view bytes, const std::string& n
 }
 
 bool is_signature_file(const std::filesystem::path& path) {
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed)) return false;  // opening a pipe would wait for a writer
   const FileDescriptor file = open_descriptor(path, O_RDONLY);
   std::string begin(kMagic.size(), '\0');
   return file.valid() && ::read(file.get(), begin.data(), begin.size()) == static_cast<::ssize_t>(begin.size()) &&
