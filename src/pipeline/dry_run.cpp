@@ -12,7 +12,7 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
   session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
   SilentProgress silent;
-  session::SessionOptions options = session_options(settings);
+  session::SessionOptions options = session_options(settings, {});
   options.video.reset();
   options.truth.reset();
   const session::Session session(runtime, options, silent);
