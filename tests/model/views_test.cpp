@@ -32,7 +32,7 @@ void expect_same_values(const std::vector<at::Tensor>& tensors, const std::vecto
 
 std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> result;
-  for (const at::Tensor& tensor : tensors) result.push_back(tensor.clone());
+  for (const at::Tensor& tensor : tensors) result.push_back(tensor.clone(at::MemoryFormat::Contiguous));
   return result;
 }
 
