@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,6 +41,25 @@ struct Prepared {
 /// All tensors that an archive stores of a module: its parameters, its buffers and those of other attributes, of its
 /// submodules too. Each tensor once, depth first.
 [[nodiscard]] std::vector<at::Tensor> stored_tensors(const torch::jit::Module& module);
+
+/// What an archive stores of some tensors.
+struct StoredSize {
+  std::int64_t elements = 0;  ///< without the indices of sparse tensors
+  std::int64_t bytes = 0;
+  std::int64_t count = 0;  ///< of memories
+
+  StoredSize& operator+=(const StoredSize& more);
+};
+/// Adds up the memory behind tensors. It counts as a whole, since archives store it so, and once, however many of the
+/// tensors look at it.
+class StoredMemory {
+ public:
+  /// @return the size of what these tensors add
+  StoredSize add(std::span<const at::Tensor> tensors);
+
+ private:
+  std::set<const void*> seen_;
+};
 
 /// SHA-256 of type, shape, strides and values. Tensors of equal hash are bit-identical, and computations with them give
 /// identical bits. Not for quantised tensors, whose values do not say their scale.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "repsim/base/error.hpp"
 #include "repsim/model_spec.hpp"
 
 /// TorchScript models: loading, input, outputs. No other stage reads models' archives.
@@ -20,6 +21,9 @@ struct Loaded {
   std::int64_t file_bytes = 0;
   torch::jit::Module module;
   std::vector<OperatorLibrary> operator_libraries;  ///< the libraries that forward needs, by file name
+  std::int64_t traced_batch = 0;                    ///< frames with which forward was traced; 0: not known
+  bool frame_by_frame = false;                      ///< forward is given one frame at a time, whatever it takes
+  std::int64_t hidden_bytes = 0;                    ///< of the file's tensors, left out on loading: no view shows them
 };
 
 /// Loads a library of TorchScript operators into the process. It stays loaded; to load it again changes nothing.
@@ -35,7 +39,7 @@ void load_libraries(const std::vector<std::string>& paths);
 /// @param input_source  where spec.input came from, if it is there
 /// @throws Error{kInput} when the path is no regular file; when the file is damaged (checksums are checked) or no
 ///         TorchScript (weights only, ExportedProgram); when it needs operators that this Torch lacks or has no
-///         forward; when the input size is unknown (the remedy shows the flag)
+///         forward, or one that takes no picture; when the input size is unknown (the remedy shows the flag)
 [[nodiscard]] Loaded load(const ModelSpec& spec, const std::string& input_source);
 
 /// The argument of forward for preprocessed frames, in the spec's layout and dtype, contiguous: one tensor, or a list
@@ -49,6 +53,22 @@ void load_libraries(const std::vector<std::string>& paths);
 /// Deterministic pictures in place of video frames, [batch,3,H,W] float32: noise over smooth gradients, preprocessed as
 /// `spec` says.
 [[nodiscard]] at::Tensor example_frames(const InputSpec& spec, std::int64_t batch);
+
+/// The error for a model whose forward fails on an example picture. The text of the exception, a batch of the size with
+/// which the model was traced, and inputs of other forms tell why, and what to do.
+/// @param error  what forward ended with
+[[nodiscard]] Error forward_error(const Loaded& model, const std::exception& error);
+
+/// A copy of a module that shares no memory with it. Tensors that are views of one memory are so in the copy, too, with
+/// the same strides: Module::deepcopy() takes them apart.
+[[nodiscard]] torch::jit::Module copy_of(const torch::jit::Module& module);
+
+/// A tensor that cut_memory() may move: a view of its own where the tensor is a part of larger memory, else the tensor
+/// itself, which is never moved.
+[[nodiscard]] at::Tensor movable(const at::Tensor& tensor);
+/// Moves tensors of a module that are parts of larger memory to memory that holds no more than the module's tensors
+/// show, and a gap only where it lies between elements that one of them shows. Their strides stay.
+void cut_memory(const torch::jit::Module& module);
 
 /// An input that forward accepts, for a model that fails on its own input. Tries other dtypes and layouts at the size
 /// of the spec, then other sizes; nothing when none of them works. For messages only: an input that runs need not be

@@ -44,11 +44,12 @@ struct ModelEvidence {
 struct ModelEntry {
   std::string name, path, sha256;
   model::InputSpec input;
-  std::string input_source;   ///< "flags", "config" or "archive: RECORD"
-  model::OutputSpec output;   ///< resolved: never auto
-  std::string format_reason;  ///< how the format was recognised
-  std::string run_method;     ///< "run_<identifier>"
-  bool rewritable = true;     ///< false: opaque, nothing can be taken or replaced
+  std::string input_source;     ///< "flags", "config" or "archive: RECORD"
+  model::OutputSpec output;     ///< resolved: never auto
+  std::string format_reason;    ///< how the format was recognised
+  std::string run_method;       ///< "run_<identifier>"
+  bool rewritable = true;       ///< false: opaque, nothing can be taken or replaced
+  bool frame_by_frame = false;  ///< fails on some frames of the video if it gets several at once
   std::string opaque_reason;
   std::int64_t layers = 0, parameters = 0, bytes = 0, flops = 0;
   Fidelity fidelity;

@@ -28,7 +28,8 @@ namespace repsim::session {
 /// A model as a job names it.
 struct ModelSource {
   model::ModelSpec spec;
-  std::string input_source;  ///< where spec.input came from: "flags", "config"; "": the archive says it
+  std::string input_source;     ///< where spec.input came from: "flags", "config"; "": the archive says it
+  bool frame_by_frame = false;  ///< the model runs on one frame at a time, whatever it takes
 };
 
 // --- Threads and device --------------------------------------------------------------------------------------------

@@ -70,8 +70,11 @@ struct Reference {
   std::int64_t own_detections = 0;      ///< of score >= threshold, all frames together
   std::int64_t boxes_without_area = 0;  ///< of score >= kMinScore, left out
 };
-/// Runs an original over the stored frames 0..frames-1.
-[[nodiscard]] Reference reference(const Head& head, const Forward& original, std::int64_t frames, Progress& progress);
+/// Runs an original over stored frames.
+/// @param frames  per position in the store the index in the video
+/// @throws graph::ModelFailure naming model and frame when the original fails or returns another structure
+[[nodiscard]] Reference reference(const Head& head, const Forward& original, const std::vector<std::int64_t>& frames,
+                                  Progress& progress);
 
 /// What measure() found.
 struct Measured {
@@ -80,9 +83,12 @@ struct Measured {
   std::optional<TensorAgreement> raw;   ///< of the format tensor; its frames are runs
   std::vector<Detections> found;  ///< the merged model's, per frame, after suppress(); empty for the format tensor
 };
-/// Runs a merged model over the stored frames 0..frames-1 and computes its fidelity (docs/internals/contracts.md).
+/// Runs a merged model over stored frames and computes its fidelity (docs/internals/contracts.md).
+/// @param frames  per position in the store the index in the video
+/// @throws graph::ModelFailure as reference() does; of scope kMerged where the merged model fails and the original does
+///         not
 [[nodiscard]] Measured measure(const Head& head, const Reference& reference, const Forward& original,
-                               const Forward& merged, std::int64_t frames, Progress& progress);
+                               const Forward& merged, const std::vector<std::int64_t>& frames, Progress& progress);
 
 /// Frames that were changed in a known way, for the baselines of fidelity.
 struct Perturbed {

@@ -35,11 +35,13 @@ void ModuleTree::place(const graph::AssembledParameter& parameter, bool is_buffe
   const auto dot = path.rfind('.');
   tj::Module& owner = module(path.substr(0, dot));
   if (value.isTensor()) {
-    owner.register_parameter(path.substr(dot + 1), value.toTensor(), is_buffer);
+    owner.register_parameter(path.substr(dot + 1), model::movable(value.toTensor()), is_buffer);
   } else {
     owner.register_attribute(path.substr(dot + 1), value.type(), value);
   }
 }
+
+void ModuleTree::cut_memory() { model::cut_memory(root_); }
 
 tj::Module ModuleTree::make(const std::string& class_name) {
   tj::Module made(c10::QualifiedName(class_name), unit_, /*shouldMangle=*/false);

@@ -31,6 +31,9 @@ class ModuleTree {
   /// path already (the original of a refitted weight, which another model still uses), an underscore is added.
   void place(const graph::AssembledParameter& parameter, bool is_buffer);
 
+  /// Moves tensors that are parts of larger memory to memory of what the tree shows of it.
+  void cut_memory();
+
  private:
   torch::jit::Module make(const std::string& class_name);
   torch::jit::Module& module(const std::string& path);

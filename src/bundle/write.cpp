@@ -26,7 +26,7 @@ class Writer {
     std::iota(all.begin(), all.end(), 0);
     for (const ModelIndex index : all) {
       if (model(index).rewritable) continue;
-      opaque_.emplace(index, loaded_[index]->module.deepcopy());  // gets others' tensors further down
+      opaque_.emplace(index, model::copy_of(loaded_[index]->module));  // gets others' tensors further down
       tree_.root().register_module(identifiers_[index], opaque_.at(index));
     }
     add_method("forward", all, /*all_models=*/true);
@@ -34,6 +34,7 @@ class Writer {
     for (const ModelIndex index : all) add_method("run_" + identifiers_[index], {index}, /*all_models=*/false);
 
     Written written;
+    tree_.cut_memory();
     count(written);
     std::ostringstream stream;
     tree_.root().save(stream, {{"repsim.json", manifest}});
@@ -120,10 +121,10 @@ class Writer {
   void note_stored(const graph::Assembly& assembly) {
     for (const graph::AssembledParameter& parameter : assembly.parameters) {
       if (parameter.added) continue;
-      for (const at::Tensor& tensor : graph::stored_tensors(parameter.value))
-        stored_bytes_ += static_cast<std::int64_t>(tensor.nbytes());
-      ++stored_tensors_;
-      if (parameter.value.isTensor() && !parameter.value.toTensor().is_quantized())
+      stored_ += stored_memory_.add(graph::stored_tensors(parameter.value));
+      // What cut_memory() may move is not what the file holds.
+      if (parameter.value.isTensor() && !parameter.value.toTensor().is_quantized() &&
+          model::movable(parameter.value.toTensor()).is_same(parameter.value.toTensor()))
         by_content_.emplace(graph::content_hash(parameter.value.toTensor()), parameter.value.toTensor());
     }
   }
@@ -167,9 +168,15 @@ class Writer {
   /// of their own, which they may write to.
   void share_with_opaque_models() {
     for (auto& [index, opaque] : opaque_) {
+      std::map<const void*, int> users;
+      for (const at::Tensor& tensor : graph::stored_tensors(opaque)) {
+        if (tensor.has_storage()) ++users[tensor.storage().unsafeGetStorageImpl()];
+      }
       for (const auto& named : opaque.named_parameters(/*recurse=*/true)) {
         const at::Tensor& own = named.value;
         if (own.is_quantized() || own.layout() != at::kStrided) continue;
+        // The model may write to what it sees of this memory elsewhere.
+        if (users[own.storage().unsafeGetStorageImpl()] > 1) continue;
         const auto [known, is_new] = by_content_.emplace(graph::content_hash(own), own);
         if (is_new) continue;
         tj::Module owner = opaque;
@@ -179,7 +186,7 @@ class Writer {
           path = path.substr(dot + 1);
         }
         ++shared_with_opaque_;
-        bytes_shared_with_opaque_ += static_cast<std::int64_t>(own.nbytes());
+        bytes_shared_with_opaque_ += static_cast<std::int64_t>(own.storage().nbytes());
         owner.setattr(path, known->second);
       }
     }
@@ -187,20 +194,17 @@ class Writer {
 
   /// Counts what the file holds, and what it would hold if identical tensors were not stored once.
   void count(Written& written) {
-    std::set<const void*> storages;
-    for (const at::Tensor& tensor : graph::stored_tensors(tree_.root())) {
-      if (!storages.insert(tensor.storage().unsafeGetStorageImpl()).second) continue;
-      written.elements += tensor.numel();
-      written.parameter_bytes += static_cast<std::int64_t>(tensor.nbytes());
-    }
-    std::int64_t live_bytes = 0, live_tensors = 0;
+    const graph::StoredSize all = graph::StoredMemory().add(graph::stored_tensors(tree_.root()));
+    written.elements = all.elements;
+    written.parameter_bytes = all.bytes;
+    graph::StoredSize live;
     for (ModelIndex index = 0; index < static_cast<ModelIndex>(set_.models.size()); ++index) {
-      const std::set<int> live = live_parameters(index);
-      for (const int parameter : live) live_bytes += model(index).program.parameters[parameter].bytes;
-      live_tensors += static_cast<std::int64_t>(live.size());
+      graph::StoredMemory of_model;
+      for (const int parameter : live_parameters(index))
+        live += of_model.add(graph::stored_tensors(model(index).parameters[parameter]));
     }
-    written.deduplicated = live_tensors - stored_tensors_ + shared_with_opaque_;
-    written.bytes_deduplicated = live_bytes - stored_bytes_ + bytes_shared_with_opaque_;
+    written.deduplicated = live.count - stored_.count + shared_with_opaque_;
+    written.bytes_deduplicated = live.bytes - stored_.bytes + bytes_shared_with_opaque_;
   }
 
   /// The parameters of a model that the bundle still needs: not those of removed layers, nor of refitted convolutions
@@ -237,7 +241,8 @@ class Writer {
   std::map<ModelIndex, std::set<std::string>> parameter_names_;
   std::map<ModelIndex, tj::Module> opaque_;
   std::map<std::string, at::Tensor> by_content_;
-  std::int64_t stored_bytes_ = 0, stored_tensors_ = 0;  // of the models' own tensors
+  graph::StoredMemory stored_memory_;
+  graph::StoredSize stored_;  // of the models' own tensors
   std::int64_t shared_with_opaque_ = 0, bytes_shared_with_opaque_ = 0;
 };
 

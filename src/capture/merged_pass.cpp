@@ -4,6 +4,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/frame_runs.hpp"
 #include "repsim/optimised.hpp"
 
 namespace repsim::capture {
@@ -85,13 +86,15 @@ std::vector<at::Tensor> MergedPass::next_values() {
   if (next_ >= runs_.size()) throw Error(ErrorKind::kInternal, "a pass over the frames goes on after their end");
   std::vector<at::Tensor> now(values_.size());
   if (compute_) {
-    compute_->run(group_inputs(set_, stores_, assembly_.input_groups, runs_[next_]),
-                  [&](int probe, const at::Tensor& value) {
-                    for (std::size_t i = 0; i < values_.size(); ++i) {
-                      // Nothing writes to invariant values. Others may be overwritten later in the run.
-                      if (values_[i].probe == probe) now[i] = values_[i].value.number >= 0 ? value : value.clone();
-                    }
-                  });
+    const auto keep_values = [&](int probe, const at::Tensor& value) {
+      for (std::size_t i = 0; i < values_.size(); ++i) {
+        // Nothing writes to invariant values. Others may be overwritten later in the run.
+        if (values_[i].probe == probe) now[i] = values_[i].value.number >= 0 ? value : value.clone();
+      }
+    };
+    on_merged_frames(set_, stores_, runs_[next_], [&] {
+      return compute_->run(group_inputs(set_, stores_, assembly_.input_groups, runs_[next_]), keep_values);
+    });
   }
   for (std::size_t i = 0; i < values_.size(); ++i) {
     if (values_[i].cached) {
@@ -144,7 +147,7 @@ c10::IValue MergedPass::results() {
     inputs.push_back(group_inputs(set_, stores_, {&assembly_.input_groups[i], 1}, runs_[run]).front());
   }
   inputs.insert(inputs.end(), given.begin(), given.end());
-  return results_->run(std::move(inputs));
+  return on_merged_frames(set_, stores_, runs_[run], [&] { return results_->run(std::move(inputs)); });
 }
 
 }  // namespace repsim::capture

@@ -3,12 +3,14 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 #include "plain/gram.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
 #include "repsim/capture.hpp"
+#include "repsim/frame_runs.hpp"
 #include "repsim/optimised.hpp"
 
 namespace repsim::capture {
@@ -229,11 +231,13 @@ class SignatureCapture {
 
   void run_layers(const graph::ProbeRunner& layers, std::span<const std::int64_t> positions,
                   const graph::ProbeSink& sink) {
-    std::vector<c10::IValue> inputs = input_of(positions);
+    std::vector<c10::IValue> inputs = input_of(positions);  // of the first run
     double in_sink = 0;
     const double pass = seconds_of([&] {
-      layers.runner.run(std::move(inputs), [&](LayerIndex layer, const at::Tensor& value) {
-        in_sink += seconds_of([&] { sink(layer, value); });
+      on_frames({model_.name, store_.frames()}, positions, [&](std::span<const std::int64_t> some) {
+        return layers.runner.run(
+            inputs.empty() ? input_of(some) : std::exchange(inputs, {}),
+            [&](LayerIndex layer, const at::Tensor& value) { in_sink += seconds_of([&] { sink(layer, value); }); });
       });
     });
     progress_.spent("forward", pass - in_sink);

@@ -226,9 +226,13 @@ Parameter describe_parameter(const std::string& path, const c10::IValue& value) 
   parameter.path = path;
   parameter.dtype = value.isTensor() ? c10::toString(value.toTensor().scalar_type()) : value.tagKind();
   if (value.isTensor()) parameter.shape = value.toTensor().sizes().vec();
+  StoredMemory stored;
   for (const at::Tensor& tensor : stored_tensors(value)) {
-    parameter.elements += tensor.numel();
-    parameter.bytes += static_cast<std::int64_t>(tensor.nbytes());
+    // A tensor that repeats elements takes less memory than it shows; one that lies in another's has no more than it
+    // shows.
+    const StoredSize memory = stored.add({&tensor, 1});
+    parameter.elements += std::min(memory.elements, tensor.numel());
+    parameter.bytes += std::min(memory.bytes, static_cast<std::int64_t>(tensor.nbytes()));
   }
   return parameter;
 }

@@ -1,31 +1,13 @@
 #include <functional>
 
 #include "graph_access.hpp"
+#include "repsim/failure_text.hpp"
 
 namespace repsim::graph {
 
 namespace tj = torch::jit;
 
-namespace {
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-}  // namespace
-
-std::string reason_of(const std::exception& error) {
-  std::string text = error.what();
-  // The interpreter puts the reason last: "RuntimeError: ...".
-  if (const auto at = text.rfind("RuntimeError: "); at != std::string::npos) return first_line(text.substr(at));
-  // An exception of the model's own code is the last line behind a traceback: "builtins.ValueError: ...".
-  if (text.find("Traceback of TorchScript") != std::string::npos) {
-    const auto end = text.find_last_not_of(" \n");
-    const auto begin = text.rfind('\n', end);
-    std::string raised = text.substr(begin + 1, end - begin);
-    static const std::string kBuiltins = "builtins.";
-    return raised.starts_with(kBuiltins) ? raised.substr(kBuiltins.size()) : raised;
-  }
-  return first_line(text);
-}
+std::string reason_of(const std::exception& error) { return model::own_words(error.what()); }
 
 Observations observe(const std::shared_ptr<tj::Graph>& graph, const std::vector<c10::IValue>& inputs) {
   // The copy is equal in structure: a walk over both in step gives the original value of each probe.

@@ -22,7 +22,7 @@ c10::IValue forward_as_loaded(const model::Loaded& model, const at::Tensor& fram
   // Specialising a graph pays off after many runs only, and takes longer than these few.
   const tj::GraphOptimizerEnabledGuard as_it_is(false);
   // Copies: what a model writes into itself or its input must change neither the bundle nor the next run.
-  tj::Module module = model.module.deepcopy();
+  tj::Module module = model::copy_of(model.module);
   return module.forward({model::make_input(*model.spec.input, frames.clone())});
 }
 
@@ -66,28 +66,9 @@ Parameter describe_lifted(const Lifted& lifted) {
   return parameter;
 }
 
-/// What is stored of a sparse tensor: its values, and where they are.
-std::vector<at::Tensor> parts_of(const at::Tensor& tensor) {
-  switch (tensor.layout()) {
-    case at::kSparse:
-      return {tensor._values(), tensor._indices()};
-    case at::kSparseCsr:
-    case at::kSparseBsr:
-      return {tensor.values(), tensor.crow_indices(), tensor.col_indices()};
-    case at::kSparseCsc:
-    case at::kSparseBsc:
-      return {tensor.values(), tensor.ccol_indices(), tensor.row_indices()};
-    default:
-      return {tensor};
-  }
-}
-
-void count(const std::vector<at::Tensor>& tensors, Prepared& prepared) {
-  for (const at::Tensor& tensor : tensors) {
-    const std::vector<at::Tensor> parts = parts_of(tensor);
-    prepared.model_elements += parts.front().numel();
-    for (const at::Tensor& part : parts) prepared.model_bytes += static_cast<std::int64_t>(part.nbytes());
-  }
+void count(const StoredSize& size, Prepared& prepared) {
+  prepared.model_elements += size.elements;
+  prepared.model_bytes += size.bytes;
 }
 
 bool same_bits(const c10::IValue& a, const c10::IValue& b) {
@@ -106,7 +87,7 @@ bool is_stateful(const model::Loaded& model) {
   const auto input = [&](std::int64_t frame) {
     return model::make_input(*model.spec.input, frames.narrow(0, frame, 1).clone());
   };
-  tj::Module module = model.module.deepcopy();
+  tj::Module module = model::copy_of(model.module);
   for (const std::int64_t frame : {0, 1, 0, 1}) {
     if (!same_bits(module.forward({input(frame)}), forward_as_loaded(model, frames.narrow(0, frame, 1)))) return true;
   }
@@ -216,10 +197,12 @@ std::string lift_parameters(std::shared_ptr<tj::Graph>& graph, const tj::Module&
   while (module.hasattr(folder)) folder += "_";
   for (Lifted& constant : lift_constants(graph, folder)) lifted.push_back(std::move(constant));
   counts.lifted = lifted.size();
+  StoredMemory stored;
   for (const Lifted& one : lifted) {
     if (one.value.isTensor() && one.value.toTensor().layout() != at::kStrided)
       return "holds the sparse tensor " + one.path;
-    if (one.constant) count(stored_tensors(one.value), prepared);
+    const std::vector<at::Tensor> tensors = stored_tensors(one.value);
+    if (one.constant) count(stored.add(tensors), prepared);
     prepared.parameters.push_back(one.value);
     prepared.program.parameters.push_back(describe_lifted(one));
   }
@@ -299,17 +282,10 @@ TraceRun trace_run(const model::Loaded& model) {
   try {
     trace.output = forward_as_loaded(model, frames.narrow(0, 0, 1));
   } catch (const std::exception& error) {
-    rethrow_out_of_memory(error);
-    log::debug(error.what());
-    const std::string flag = "--input " + model.spec.name + "=";
-    const auto works = model::working_input(model);
-    throw input_error("forward fails with " + flag + model::input_flag(spec) + ": " + reason_of(error), model.spec.path,
-                      works ? "forward works with " + flag + model::input_flag(*works) +
-                                  ": use that if it is what the model was made for"
-                            : "check the input: " + flag + "WIDTHxHEIGHT[,nhwc][,uint8][,list][,...]");
+    throw model::forward_error(model, error);
   }
   refuse_randomness(model, frames.narrow(0, 0, 1), trace.output);
-  if (spec.kind == model::InputKind::kTensor) {
+  if (spec.kind == model::InputKind::kTensor && !model.frame_by_frame) {
     try {
       const c10::IValue both = forward_as_loaded(model, frames);
       const c10::IValue second = forward_as_loaded(model, frames.narrow(0, 1, 1));
@@ -327,7 +303,8 @@ Prepared prepare(const model::Loaded& model, const TraceRun& trace, at::Device d
   prepared.device = device;
   prepared.name = model.spec.name;
   prepared.batchable = trace.batchable;
-  count(stored_tensors(model.module), prepared);
+  count(StoredMemory().add(stored_tensors(model.module)), prepared);
+  prepared.model_bytes += model.hidden_bytes;
   try {
     const auto overwritten = rewrite(model, prepared);
     if (prepared.opaque_reason.empty() && !gives_the_same_bits(model, prepared, trace))
@@ -344,8 +321,9 @@ Prepared prepare(const model::Loaded& model, const TraceRun& trace, at::Device d
     prepared.program = Program{};
     log::warn(model.spec.name + " is opaque and shares no layers: it " + prepared.opaque_reason);
   }
+  StoredMemory stored;
   std::int64_t used = 0;
-  for (const Parameter& parameter : prepared.program.parameters) used += parameter.bytes;
+  for (const c10::IValue& parameter : prepared.parameters) used += stored.add(stored_tensors(parameter)).bytes;
   prepared.program.unused_parameter_bytes = std::max<std::int64_t>(0, prepared.model_bytes - used);
   return prepared;
 }

@@ -10,6 +10,7 @@
 #include "repsim/base/log.hpp"
 #include "repsim/base/out_of_memory.hpp"
 #include "repsim/graph.hpp"
+#include "repsim/model_failure.hpp"
 
 namespace repsim::graph {
 namespace {
@@ -106,11 +107,8 @@ void run_on(tj::Block& block, at::Device device) {
   }
 }
 
-Error cannot_run(at::Device device, const std::exception& error) {
-  if (device.is_cpu())
-    return input_error("the model's graph failed while running: " + reason_of(error), {}, "check --input");
-  return input_error("the model's graph failed while running on " + device.str() + ": " + reason_of(error), {},
-                     "run it where it does: --device cpu");
+ModelFailure cannot_run(at::Device device, const std::exception& error) {
+  return failure_of_run(error.what(), device.str());
 }
 
 class SinkGuard {

@@ -39,7 +39,50 @@ class Collector {
   std::vector<at::Tensor> tensors_;
 };
 
+/// What is stored of a sparse tensor: its values, and where they are.
+std::vector<at::Tensor> parts_of(const at::Tensor& tensor) {
+  switch (tensor.layout()) {
+    case at::kSparse:
+      return {tensor._values(), tensor._indices()};
+    case at::kSparseCsr:
+    case at::kSparseBsr:
+      return {tensor.values(), tensor.crow_indices(), tensor.col_indices()};
+    case at::kSparseCsc:
+    case at::kSparseBsc:
+      return {tensor.values(), tensor.ccol_indices(), tensor.row_indices()};
+    default:
+      return {tensor};
+  }
+}
+
 }  // namespace
+
+StoredSize& StoredSize::operator+=(const StoredSize& more) {
+  elements += more.elements;
+  bytes += more.bytes;
+  count += more.count;
+  return *this;
+}
+
+StoredSize StoredMemory::add(std::span<const at::Tensor> tensors) {
+  StoredSize size;
+  for (const at::Tensor& tensor : tensors) {
+    bool are_values = true;  // the first part is
+    for (const at::Tensor& part : parts_of(tensor)) {
+      const bool whole = part.has_storage();
+      const void* const memory = whole ? static_cast<const void*>(part.storage().unsafeGetStorageImpl())
+                                       : static_cast<const void*>(part.unsafeGetTensorImpl());
+      if (seen_.insert(memory).second) {
+        const auto bytes = static_cast<std::int64_t>(whole ? part.storage().nbytes() : part.nbytes());
+        size.bytes += bytes;
+        ++size.count;
+        if (are_values) size.elements += bytes / static_cast<std::int64_t>(part.itemsize());
+      }
+      are_values = false;
+    }
+  }
+  return size;
+}
 
 std::vector<at::Tensor> stored_tensors(const c10::IValue& value) {
   Collector collector;

@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "libraries.hpp"
+#include "plain/file_kind.hpp"
 #include "plain/zip_directory.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
@@ -93,22 +94,23 @@ Error loading_error(const std::string& message, const std::string& reason, const
                      std::string("export it again with Torch ") + TORCH_VERSION + " or older");
 }
 
-/// What kind of file an archive without TorchScript code is, judged by its records.
-Error not_torchscript(const std::vector<std::string>& records, const std::string& path) {
-  const auto has = [&](const std::string& part) {
-    return std::any_of(records.begin(), records.end(),
-                       [&](const std::string& r) { return r.find(part) != std::string::npos; });
-  };
-  if (has("models/") && has(".json")) {
-    return input_error("this is an ExportedProgram (.pt2), not TorchScript", path,
-                       "export with torch.jit.script(model) or torch.jit.trace(model, example), then .save(path)");
+Error as_error(const Advice& advice, const std::string& path) {
+  return input_error(advice.problem, path, advice.remedy);
+}
+
+/// @param records  names, without the archive's root folder
+Error not_torchscript(const std::string& bytes, const std::vector<std::string>& records, const std::string& path) {
+  std::string pickled;
+  try {
+    caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes));
+    if (reader.hasRecord("data.pkl")) {
+      const auto [data, size] = reader.getRecord("data.pkl");
+      pickled.assign(static_cast<const char*>(data.get()), size);
+    }
+  } catch (const std::exception& error) {
+    log::debug(error.what());  // Torch does not read every zip archive
   }
-  if (has("data.pkl")) {
-    return input_error("this file holds weights or a pickled Python object, no TorchScript code", path,
-                       "in Python: torch.jit.script(model).save('model.pt') (or torch.jit.trace)");
-  }
-  return input_error("this zip file is no TorchScript archive", path,
-                     "in Python: torch.jit.script(model).save('model.pt')");
+  return as_error(kind_of_archive(records, pickled, path), path);
 }
 
 constexpr std::size_t kMaxExtraBytes = 1 << 20;  // metadata is small; an extra file may also be a second model
@@ -225,7 +227,7 @@ void check_records(const std::string& bytes, const std::string& path) {
   const bool code =
       std::any_of(names.begin(), names.end(), [](const std::string& n) { return n.starts_with("code/"); });
   const bool data = std::find(names.begin(), names.end(), "data.pkl") != names.end();
-  if (!code || !data) throw not_torchscript(names, path);
+  if (!code || !data) throw not_torchscript(bytes, names, path);
   try {
     check_sums(bytes, declared, path);
   } catch (const Error&) {
@@ -246,18 +248,16 @@ std::string read_zip_file(const std::string& path, const std::string& name) {
   if (!fs::is_regular_file(status)) {  // a pipe or a device may never end
     throw input_error("this is no file", path, "give the .pt file of model '" + name + "'");
   }
-  std::array<char, kZipMagic.size()> begin{};
+  std::array<char, kKindBytes> buffer{};
+  std::size_t size = 0;
   {
     const FileDescriptor file = open_descriptor(path, O_RDONLY);
     if (!file.valid()) throw system_error("cannot be read", path, errno);
-    if (read_some(file, begin.data(), begin.size(), path) == 0) {
-      throw input_error("the file is empty", path, "export the model again");
-    }
+    size = read_some(file, buffer.data(), buffer.size(), path);
   }
-  if (std::string_view(begin.data(), begin.size()) != kZipMagic) {
-    throw input_error("this is no TorchScript file (not a zip archive)", path,
-                      "in Python: torch.jit.script(model).save('model.pt')");
-  }
+  const std::string_view begin(buffer.data(), size);
+  if (begin.empty()) throw input_error("the file is empty", path, "export the model again");
+  if (!begin.starts_with(kZipMagic)) throw as_error(kind_of_file(begin, path), path);
   return read_file(path);
 }
 

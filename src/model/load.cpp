@@ -1,9 +1,12 @@
+#include <algorithm>
+
 #include "archive.hpp"
 #include "libraries.hpp"
 #include "metadata.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/model.hpp"
+#include "views.hpp"
 
 namespace repsim::model {
 namespace {
@@ -32,6 +35,52 @@ void apply_metadata(const Metadata& metadata, ModelSpec& spec, std::string& sour
   }
 }
 
+/// @throws Error{kInput} when forward's argument can be neither a tensor nor a list of tensors
+void check_takes_image(const c10::Type& type, const std::string& path) {
+  const auto tensor = c10::TensorType::get();
+  if (tensor->isSubtypeOf(type) || c10::ListType::ofTensors()->isSubtypeOf(type)) return;
+  const bool dict = type.kind() == c10::TypeKind::DictType;
+  throw input_error("forward takes " + type.annotation_str() + ", repsim gives a tensor of pictures", path,
+                    std::string("wrap the model before torch.jit.script: a module whose forward(x) returns ") +
+                        (dict ? "model({'KEY': x})" : "the model's result for the pictures x"));
+}
+
+/// What a copy of the model returns for an example picture, after its tensors were separated; nothing where it fails.
+std::optional<std::vector<at::Tensor>> example_output(const Loaded& model, std::optional<Steps> steps) {
+  const c10::InferenceMode no_gradients;
+  try {
+    torch::jit::Module copy = copy_of(model.module);
+    if (steps) separate(tensors_of_module(copy), *steps);
+    return tensors_of(copy.forward({make_input(*model.spec.input, example_frames(*model.spec.input, 1))}));
+  } catch (const std::exception& error) {
+    log::debug(error.what());
+    return std::nullopt;
+  }
+}
+
+bool are_equal(const std::vector<at::Tensor>& left, const std::vector<at::Tensor>& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const at::Tensor& a, const at::Tensor& b) {
+    return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b);
+  });
+}
+
+/// Gives tensors that are parts of larger memory memory of their own, so that all that follows counts, and the bundle
+/// holds, what the model shows of them.
+void separate_views(Loaded& model) {
+  const std::vector<at::Tensor> tensors = tensors_of_module(model.module);
+  if (std::none_of(tensors.begin(), tensors.end(), is_part)) return;
+  const auto own = example_output(model, {}), dense = example_output(model, Steps::kDense);
+  const bool same = own && dense && are_equal(*own, *dense);
+  model.hidden_bytes = separate(tensors, same ? Steps::kDense : Steps::kKept);
+  log::debug(model.spec.name + ": " + std::to_string(model.hidden_bytes) + " bytes of its tensors are shown by none");
+}
+
+std::int64_t traced_batch(const Archive& archive) {
+  if (!archive.traced_inputs || archive.traced_inputs->empty() || !archive.traced_inputs->front().isTensor()) return 0;
+  const at::Tensor& picture = archive.traced_inputs->front().toTensor();
+  return picture.defined() && picture.dim() == 4 ? picture.size(0) : 0;
+}
+
 }  // namespace
 
 Loaded load(const ModelSpec& spec, const std::string& input_source) {
@@ -52,13 +101,16 @@ Loaded load(const ModelSpec& spec, const std::string& input_source) {
   for (std::size_t i = 2; i < schema.arguments().size(); ++i) {
     if (!schema.arguments()[i].default_value()) {
       throw input_error("forward needs the argument '" + schema.arguments()[i].name() + "' beside the image", spec.path,
-                        "wrap the model in a module whose forward takes the image alone");
+                        "wrap the model before torch.jit.script: a module whose forward takes the image alone");
     }
   }
   if (schema.arguments().size() < 2) {
     throw input_error("forward takes no image", spec.path, "script or trace a module whose forward takes the image");
   }
+  check_takes_image(*schema.arguments()[1].type(), spec.path);
   loaded.operator_libraries = libraries_of(loaded.module);
+  loaded.traced_batch = traced_batch(archive);
+  separate_views(loaded);
   return loaded;
 }
 

@@ -2,6 +2,8 @@
 
 #include "archive.hpp"
 #include "metadata.hpp"
+#include "repsim/base/log.hpp"
+#include "repsim/failure_text.hpp"
 #include "repsim/model.hpp"
 
 namespace repsim::model {
@@ -9,14 +11,18 @@ namespace {
 
 constexpr std::int64_t kSide = 320;  // pixels of the first input that is tried
 
-bool runs(const Loaded& model) {
+/// @return nothing where forward runs, else whether the input's size may be the reason, by the text of its exception
+std::optional<bool> size_may_be_wrong(const Loaded& model) {
   const c10::InferenceMode no_gradients;
   try {
-    torch::jit::Module module = model.module.deepcopy();  // it may write to itself
+    torch::jit::Module module = copy_of(model.module);  // it may write to itself
     (void)module.forward({make_input(*model.spec.input, example_frames(*model.spec.input, 1))});
-    return true;
-  } catch (const std::exception&) {
-    return false;
+    return std::nullopt;
+  } catch (const std::exception& error) {
+    log::debug(error.what());
+    const auto kind = cause_of(error.what()).kind;
+    return kind == FailureCause::Kind::kUnknown || kind == FailureCause::Kind::kBatch ||
+           kind == FailureCause::Kind::kOwnCheck;
   }
 }
 
@@ -28,7 +34,9 @@ std::optional<InputSpec> stand_in_input(const ModelSpec& spec) {
   sized.input = InputSpec{};
   sized.input->width = sized.input->height = kSide;
   const Loaded model = load(sized, "");
-  return runs(model) ? model.spec.input : working_input(model);
+  const std::optional<bool> wrong = size_may_be_wrong(model);
+  // What fails for another reason fails at every size: who opens the model with this one says why.
+  return !wrong || !*wrong ? model.spec.input : working_input(model);
 }
 
 }  // namespace repsim::model

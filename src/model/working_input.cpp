@@ -1,16 +1,17 @@
 #include <array>
 
 #include "repsim/base/log.hpp"
+#include "repsim/failure_text.hpp"
 #include "repsim/model.hpp"
 
 namespace repsim::model {
 namespace {
 
-bool runs(const Loaded& model, const InputSpec& spec) {
+bool runs(const Loaded& model, const InputSpec& spec, std::int64_t batch = 1) {
   const c10::InferenceMode no_gradients;
   try {
-    torch::jit::Module module = model.module.deepcopy();  // it may write to itself
-    (void)module.forward({make_input(spec, example_frames(spec, 1))});
+    torch::jit::Module module = copy_of(model.module);  // it may write to itself
+    (void)module.forward({make_input(spec, example_frames(spec, batch))});
     return true;
   } catch (const std::exception&) {
     return false;
@@ -49,7 +50,38 @@ std::vector<std::pair<std::int64_t, std::int64_t>> other_sizes(const InputSpec& 
   return sizes;
 }
 
+/// What the text says, held against the model: a shape that was fixed for more frames shows in a run of as many.
+FailureCause settled_cause(const Loaded& model, std::string_view text) {
+  constexpr std::int64_t kMostFrames = 64;
+  FailureCause cause = cause_of(text);
+  using Kind = FailureCause::Kind;
+  if (cause.kind != Kind::kUnknown && cause.kind != Kind::kBatch) return cause;
+  for (const std::int64_t frames : {model.traced_batch, cause.wanted}) {
+    if (frames > 1 && frames <= kMostFrames && runs(model, *model.spec.input, frames))
+      return {Kind::kBatch, {}, frames};
+  }
+  return {};
+}
+
 }  // namespace
+
+Error forward_error(const Loaded& model, const std::exception& error) {
+  log::debug(error.what());
+  const InputSpec& input = *model.spec.input;
+  const FailureCause cause = settled_cause(model, error.what());
+  const std::optional<Advice> advice = advice_on(cause, input);
+  if (advice && !advice->problem.empty()) return input_error(advice->problem, model.spec.path, advice->remedy);
+  const std::string flag = "--input " + model.spec.name + "=";
+  const std::optional<InputSpec> works = working_input(model);
+  std::string remedy = "check the input: " + flag + "WIDTHxHEIGHT[,nhwc][,uint8][,list][,...]";
+  if (works) {
+    remedy = "forward works with " + flag + input_flag(*works) + ": use that if it is what the model was made for";
+  } else if (advice) {
+    remedy = advice->remedy;
+  }
+  return input_error("forward fails with " + flag + input_flag(input) + ": " + own_words(error.what()), model.spec.path,
+                     remedy);
+}
 
 std::optional<InputSpec> working_input(const Loaded& model) {
   InputSpec stated = *model.spec.input;

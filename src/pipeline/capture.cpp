@@ -31,13 +31,11 @@ std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, s
   return video::decode(video, requests, progress);
 }
 
-}  // namespace
-
-std::vector<Captured> capture(const Settings& settings, Progress& progress) {
+std::vector<Captured> capture(const Settings& settings, const session::SingleFrames& single, Progress& progress) {
   config::check_to_capture(settings);
   const session::Runtime runtime(runtime_options(settings));
   session::check_files({settings.libraries, settings.video, {}});
-  const std::vector<session::ModelSource> sources = model_sources(settings);
+  const std::vector<session::ModelSource> sources = session::marked(model_sources(settings), single);
   runtime.memory_limit().check_files(sources, session::MemoryLimit::AtOnce::kOne);
   const std::optional<capture::SignatureCache> cache = open_cache(settings);
   const video::VideoInfo video = video::probe(settings.video, progress);
@@ -67,6 +65,13 @@ std::vector<Captured> capture(const Settings& settings, Progress& progress) {
   }
   runtime.memory_limit().judge();
   return result;
+}
+
+}  // namespace
+
+std::vector<Captured> capture(const Settings& settings, Progress& progress) {
+  return session::with_single_frames(
+      [&](const session::SingleFrames& single) { return capture(settings, single, progress); });
 }
 
 Captured capture_to_file(const Settings& settings, const fs::path& out, bool force, Progress& progress) {

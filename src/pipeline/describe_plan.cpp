@@ -128,6 +128,7 @@ report::ModelEntry model_entry(const session::Model& model) {
   entry.run_method = "run_" + model.identifier;
   entry.rewritable = prepared.rewritable;
   entry.opaque_reason = prepared.opaque_reason;
+  entry.frame_by_frame = model.loaded.frame_by_frame;
   entry.layers = static_cast<std::int64_t>(prepared.program.layers.size());
   entry.parameters = prepared.model_elements;
   entry.bytes = prepared.model_bytes;

@@ -13,7 +13,7 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
   session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
   QuietProgress silent(asked);
-  session::SessionOptions options = session_options(settings);
+  session::SessionOptions options = session_options(settings, {});
   options.video.reset();
   options.truth.reset();
   const session::Session session(runtime, options, silent);

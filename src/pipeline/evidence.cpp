@@ -30,8 +30,7 @@ std::vector<Sighting> sightings(const session::Session& session, ModelIndex mode
   const std::vector<std::int64_t>& frames = stores.front().frames();
   const verify::Forward forward =
       verify::optimised_forward(one.loaded, one.prepared, session.set, stores, one.head)(stores);
-  const verify::Reference own =
-      verify::reference(one.head, forward, static_cast<std::int64_t>(frames.size()), progress);
+  const verify::Reference own = verify::reference(one.head, forward, frames, progress);
   std::vector<Sighting> found;
   for (std::size_t i = 0; i < frames.size(); ++i)
     found.push_back({frames[i], static_cast<std::int64_t>(own.targets[i].sure.size())});

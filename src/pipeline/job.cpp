@@ -36,9 +36,9 @@ std::vector<session::ModelSource> model_sources(const Settings& settings) {
   return sources;
 }
 
-session::SessionOptions session_options(const Settings& settings) {
+session::SessionOptions session_options(const Settings& settings, const session::SingleFrames& single) {
   session::SessionOptions options;
-  options.models = model_sources(settings);
+  options.models = session::marked(model_sources(settings), single);
   options.video = settings.video;
   options.truth = settings.truth;
   options.check_models = [&settings](std::span<const session::Model> models) { check_directions(settings, models); };

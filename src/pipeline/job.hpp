@@ -5,6 +5,7 @@
 
 #include "repsim/pipeline.hpp"
 #include "repsim/session.hpp"
+#include "repsim/single_frames.hpp"
 
 /// What a session is opened with, out of the settings of plan and validate.
 namespace repsim::pipeline {
@@ -16,6 +17,6 @@ namespace repsim::pipeline {
 /// The session checks, once its models are loaded, that the directions which the user forces can be shared
 /// (Error{kInput}).
 /// @param settings  outlive the session's construction
-[[nodiscard]] session::SessionOptions session_options(const Settings& settings);
+[[nodiscard]] session::SessionOptions session_options(const Settings& settings, const session::SingleFrames& single);
 
 }  // namespace repsim::pipeline

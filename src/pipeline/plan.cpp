@@ -160,16 +160,15 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, ve
   return find_and_write({session, judging, search, evaluator, test, check, watch, progress});
 }
 
-}  // namespace
-
-Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress& shown) {
+Outcome plan(const Settings& settings, const session::SingleFrames& single, const fs::path& out, bool force,
+             Progress& shown) {
   Stopwatch watch;
   TaskTimes progress(shown);
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
   session::check_files(input_files(settings));
   StagedDirectory staged(out, force);
-  const session::Session session(runtime, session_options(settings), progress);
+  const session::Session session(runtime, session_options(settings, single), progress);
   watch.lap("load");
 
   const PlanFrames sampled = split_frames(session.video, settings.frames, settings.holdout);
@@ -207,6 +206,13 @@ Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress
   staged.commit("plan.json");
   runtime.memory_limit().judge();
   return outcome;
+}
+
+}  // namespace
+
+Outcome plan(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
+  return session::with_single_frames(
+      [&](const session::SingleFrames& single) { return plan(settings, single, out, force, progress); });
 }
 
 }  // namespace repsim::pipeline

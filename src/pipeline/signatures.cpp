@@ -46,6 +46,7 @@ std::vector<std::string> machinery_of(const model::Loaded& model, at::Device dev
   std::vector<std::string> parts{"LibTorch " + session::torch_version(), at::get_cpu_capability(), cpu_name(),
                                  std::to_string(at::get_num_threads()) + " threads", video::decoder_version()};
   if (!device.is_cpu()) parts.push_back(device.str());
+  if (model.frame_by_frame) parts.emplace_back("single frames");
   for (const model::OperatorLibrary& library : model.operator_libraries) {
     const std::string path = path_of_library(library.file);
     parts.push_back(library.file + " " + (path.empty() ? "" : sha256_of_file(path)));

@@ -20,7 +20,8 @@ std::vector<Captured> gather(const Settings& settings, Progress& progress) {
   Settings models = settings;
   models.models.clear();
   models.input_sources.clear();
-  for (const auto& [spec, input_source] : model_sources(settings)) {
+  for (const session::ModelSource& source : model_sources(settings)) {
+    const model::ModelSpec& spec = source.spec;
     given.emplace_back();
     if (capture::is_signature_file(spec.path)) {
       given.back() = Captured{capture::signatures_from_bytes(read_file(spec.path), spec.path), "file", ""};
@@ -28,7 +29,7 @@ std::vector<Captured> gather(const Settings& settings, Progress& progress) {
       continue;
     }
     models.models.push_back(spec);
-    models.input_sources.push_back(input_source);
+    models.input_sources.push_back(source.input_source);
   }
   std::vector<Captured> captured;
   if (!models.models.empty()) captured = capture(models, progress);

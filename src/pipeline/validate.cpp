@@ -81,14 +81,16 @@ void check(const StudySettings& settings) {
   }
 }
 
-report::Validation validate(const StudySettings& settings, const std::filesystem::path& out, bool force,
-                            Progress& progress) {
+namespace {
+
+report::Validation validate(const StudySettings& settings, const session::SingleFrames& single,
+                            const std::filesystem::path& out, bool force, Progress& progress) {
   const Settings& job = settings.job;
   check(settings);
   const session::Runtime runtime(runtime_options(job));
   session::check_files(input_files(job));
   StagedDirectory staged(out, force);
-  const session::Session session(runtime, session_options(job), progress);
+  const session::Session session(runtime, session_options(job, single), progress);
   const StudyFrames frames = split_frames(session.video, job);
   const std::vector<session::FrameSet> sets{{frames.calibration}, {frames.pilot}, {frames.holdout}};
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
@@ -116,6 +118,14 @@ report::Validation validate(const StudySettings& settings, const std::filesystem
   staged.commit("validation.json");
   runtime.memory_limit().judge();
   return validation;
+}
+
+}  // namespace
+
+report::Validation validate(const StudySettings& settings, const std::filesystem::path& out, bool force,
+                            Progress& progress) {
+  return session::with_single_frames(
+      [&](const session::SingleFrames& single) { return validate(settings, single, out, force, progress); });
 }
 
 }  // namespace repsim::pipeline

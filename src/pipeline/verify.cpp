@@ -3,6 +3,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/open_plan.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/single_frames.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -26,9 +27,7 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
   return frames;
 }
 
-}  // namespace
-
-report::Verification verify(const VerifySettings& settings, Progress& progress) {
+report::Verification verify(const VerifySettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
   const fs::path file = rebuild::plan_file(settings.plan);
@@ -45,7 +44,8 @@ report::Verification verify(const VerifySettings& settings, Progress& progress) 
   } else {
     rebuild::check_unchanged(video_path, plan.video_sha256, "video");
   }
-  const session::Session session(runtime, {rebuild::models_of(plan), video_path, settings.truth, {}}, progress);
+  const std::vector<session::ModelSource> models = session::marked(rebuild::models_of(plan), single);
+  const session::Session session(runtime, {models, video_path, settings.truth, {}}, progress);
 
   const std::vector<std::int64_t> frames = judging_frames(settings, plan, session.video);
   const std::vector<session::FrameSet> sets{{frames}};
@@ -67,6 +67,13 @@ report::Verification verify(const VerifySettings& settings, Progress& progress) 
   }
   runtime.memory_limit().judge();
   return result;
+}
+
+}  // namespace
+
+report::Verification verify(const VerifySettings& settings, Progress& progress) {
+  return session::with_single_frames(
+      [&](const session::SingleFrames& single) { return verify(settings, single, progress); });
 }
 
 }  // namespace repsim::pipeline

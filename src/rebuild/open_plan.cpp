@@ -22,7 +22,7 @@ std::vector<session::ModelSource> models_of(const report::Plan& plan) {
   std::vector<session::ModelSource> models;
   for (const report::ModelEntry& entry : plan.models) {
     check_unchanged(entry.path, entry.sha256, "model '" + entry.name + "'");
-    models.push_back({{entry.name, entry.path, entry.input, entry.output}, entry.input_source});
+    models.push_back({{entry.name, entry.path, entry.input, entry.output}, entry.input_source, entry.frame_by_frame});
   }
   return models;
 }

@@ -10,6 +10,7 @@
 #include "repsim/bundle.hpp"
 #include "repsim/manifest.hpp"
 #include "repsim/open_plan.hpp"
+#include "repsim/single_frames.hpp"
 #include "repsim/trial.hpp"
 
 namespace repsim::rebuild {
@@ -55,9 +56,7 @@ std::vector<trial::FittedShare> refit(const session::Session& session, const std
   return fitted;
 }
 
-}  // namespace
-
-report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
+report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, settings.device, settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
   const EditedPlan edited = read_edited_plan(settings.plan);
@@ -65,7 +64,8 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   check_shares(edited);
   StagedFile staged(settings.out, settings.force);
   check_unchanged(plan.video_path, plan.video_sha256, "video");
-  const session::Session session(runtime, {models_of(plan), plan.video_path, {}, {}}, progress);
+  const session::Session session(runtime, {session::marked(models_of(plan), single), plan.video_path, {}, {}},
+                                 progress);
   const std::vector<PlannedShare> shares = planned_shares(edited, session);
 
   const std::vector<session::FrameSet> sets{{plan.calibration_frames}, {plan.holdout_frames}};
@@ -102,6 +102,13 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   staged.commit();
   runtime.memory_limit().judge();
   return rebuilt;
+}
+
+}  // namespace
+
+report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
+  return session::with_single_frames(
+      [&](const session::SingleFrames& single) { return rebuild(settings, single, progress); });
 }
 
 }  // namespace repsim::rebuild

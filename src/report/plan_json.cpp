@@ -61,23 +61,25 @@ Json accuracy_json(const Accuracy& accuracy) {
 }
 
 Json model_json(const ModelEntry& entry) {
-  return {{"name", entry.name},
-          {"path", entry.path},
-          {"sha256", entry.sha256},
-          {"input", to_json(entry.input)},
-          {"input_source", entry.input_source},
-          {"output", to_json(entry.output)},
-          {"format_reason", entry.format_reason},
-          {"run_method", entry.run_method},
-          {"transparent", entry.rewritable},
-          {"opaque_reason", entry.opaque_reason},
-          {"layers", entry.layers},
-          {"parameters", entry.parameters},
-          {"bytes", entry.bytes},
-          {"flops", entry.flops},
-          {"fidelity", fidelity_json(entry.fidelity)},
-          {"evidence", entry.evidence ? evidence_json(*entry.evidence) : Json()},
-          {"accuracy", entry.accuracy ? accuracy_json(*entry.accuracy) : Json()}};
+  Json json{{"name", entry.name},
+            {"path", entry.path},
+            {"sha256", entry.sha256},
+            {"input", to_json(entry.input)},
+            {"input_source", entry.input_source},
+            {"output", to_json(entry.output)},
+            {"format_reason", entry.format_reason},
+            {"run_method", entry.run_method},
+            {"transparent", entry.rewritable},
+            {"opaque_reason", entry.opaque_reason},
+            {"layers", entry.layers},
+            {"parameters", entry.parameters},
+            {"bytes", entry.bytes},
+            {"flops", entry.flops},
+            {"fidelity", fidelity_json(entry.fidelity)},
+            {"evidence", entry.evidence ? evidence_json(*entry.evidence) : Json()},
+            {"accuracy", entry.accuracy ? accuracy_json(*entry.accuracy) : Json()}};
+  if (entry.frame_by_frame) json["frame_by_frame"] = true;
+  return json;
 }
 
 Json exact_json(const ExactSharing& exact) {

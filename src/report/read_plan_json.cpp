@@ -153,6 +153,7 @@ ModelEntry read_model(JsonReader reader) {
   reader.required("run_method", entry.run_method);
   reader.optional(required(reader, "transparent"), entry.rewritable);
   reader.required("opaque_reason", entry.opaque_reason);
+  reader.optional("frame_by_frame", entry.frame_by_frame);
   read_size(reader, "layers", entry.layers);
   read_size(reader, "parameters", entry.parameters);
   read_size(reader, "bytes", entry.bytes);

@@ -72,7 +72,11 @@ capture::ModelSet grouped(std::vector<Model>& models, const video::VideoInfo& vi
 
 }  // namespace
 
-model::Loaded load(const ModelSource& source) { return model::load(source.spec, source.input_source); }
+model::Loaded load(const ModelSource& source) {
+  model::Loaded loaded = model::load(source.spec, source.input_source);
+  loaded.frame_by_frame = source.frame_by_frame;
+  return loaded;
+}
 
 graph::Prepared prepare(const model::Loaded& loaded, at::Device device) {
   return graph::prepare(loaded, graph::trace_run(loaded), device);

@@ -7,6 +7,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/text.hpp"
+#include "repsim/model_failure.hpp"
 
 namespace repsim::study {
 namespace {
@@ -164,7 +165,9 @@ class DirectionStudy {
       cut.fidelity = *merged.fidelity;
       if (truth_) cut.accuracy = truth_->average_precision(merged.found);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kInput) throw;
+      const auto* failure = dynamic_cast<const graph::ModelFailure*>(&error);
+      const bool of_a_model = failure != nullptr && failure->scope() != graph::ModelFailure::Scope::kMerged;
+      if (error.kind() != ErrorKind::kInput || of_a_model) throw;
       direction.skipped.push_back(cut.receiver_layers.front() + ": " + error.problem());
       log::warn("a cut of " + direction.receiver + " is left out: " + std::string(error.what()));
       return;

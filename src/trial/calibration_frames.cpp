@@ -1,3 +1,4 @@
+#include "repsim/frame_runs.hpp"
 #include "repsim/trial.hpp"
 
 namespace repsim::trial {
@@ -23,9 +24,10 @@ fit::SampleWeights sample_weights(const session::Session& session, const capture
   const verify::Forward forward =
       verify::optimised_forward(model.loaded, model.prepared, session.set, frames, model.head)(frames);
   for (const auto& positions : capture::batches(count, model.head.batch())) {
-    const auto batch = static_cast<std::int64_t>(positions.size());
-    add_boxes(model.head, forward(positions), batch, weights);
-    progress.step(batch);
+    capture::on_frames({model.name(), frames.front().frames()}, positions, [&](std::span<const std::int64_t> some) {
+      add_boxes(model.head, forward(some), static_cast<std::int64_t>(some.size()), weights);
+    });
+    progress.step(static_cast<std::int64_t>(positions.size()));
   }
   progress.end();
   return weights;

@@ -1,3 +1,5 @@
+#include "repsim/base/log.hpp"
+#include "repsim/model_failure.hpp"
 #include "repsim/trial.hpp"
 
 namespace repsim::trial {
@@ -43,14 +45,25 @@ verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::S
   const verify::Forward merged = [&](std::span<const std::int64_t>) {
     return progress_.spend("forward", [&] { return pass.results(); });
   };
-  return verify::measure(head, reference(receiver), original(receiver), merged, frames, progress_);
+  const verify::Reference& own = reference(receiver);
+  try {
+    return verify::measure(head, own, original(receiver), merged, frames_.front().frames(), progress_);
+  } catch (const graph::ModelFailure& failure) {
+    if (failure.scope() != graph::ModelFailure::Scope::kMerged) throw;
+    // A model that raises an exception where its original does not keeps nothing.
+    log::debug(head.name + ": " + failure.problem());
+    verify::Measured nothing;
+    nothing.fidelity = 0;
+    if (!own.targets.empty()) nothing.found.resize(static_cast<std::size_t>(frames));
+    return nothing;
+  }
 }
 
 const verify::Reference& Measurer::reference(ModelIndex receiver) {
   const auto known = references_.find(receiver);
   if (known != references_.end()) return known->second;
   verify::Reference reference =
-      verify::reference(session_.models[receiver].head, original(receiver), frames_.front().size(), progress_);
+      verify::reference(session_.models[receiver].head, original(receiver), frames_.front().frames(), progress_);
   return references_.emplace(receiver, std::move(reference)).first->second;
 }
 
@@ -76,10 +89,16 @@ void Measurer::compute_ahead(std::vector<graph::Splice> splices) {
   }
   const graph::Assembly assembly = graph::assemble(models, groups, splices, copies);
   progress_.begin("measure " + std::to_string(splices.size()) + " cuts: what they share", 0);
-  progress_.spend("forward", [&] {
-    capture::MergedPass(assembly, session_.set, frames_, frames_.front().size(), session_.set.batch(involved), &values_)
-        .fill_cache();
-  });
+  try {
+    progress_.spend("forward", [&] {
+      capture::MergedPass(assembly, session_.set, frames_, frames_.front().size(), session_.set.batch(involved),
+                          &values_)
+          .fill_cache();
+    });
+  } catch (const graph::ModelFailure& failure) {
+    if (failure.scope() != graph::ModelFailure::Scope::kMerged) throw;
+    log::debug(failure.problem());  // measure() finds out which cut it is
+  }
   progress_.end();
 }
 

@@ -6,10 +6,25 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
+#include "repsim/frame_runs.hpp"
 #include "repsim/verify.hpp"
 
 namespace repsim::verify {
 namespace {
+
+Forward original_of(const BundleCheck& check, std::size_t model) {
+  const CheckedModel& checked = check.models[model];
+  if (checked.original) return checked.original;
+  return remembered(original_forward(*checked.loaded, *check.set, *check.frames, checked.head.group));
+}
+
+/// The bundle runs all models at once: one that fails alone is the one to name.
+[[noreturn]] void explain_bundle(const BundleCheck& check, std::span<const std::int64_t> positions,
+                                 const std::exception& error) {
+  log::debug(error.what());
+  for (std::size_t i = 0; i < check.models.size(); ++i) (void)original_of(check, i)(positions);
+  throw graph::failure_of_merged(check.frames->front().frames()[positions.front()], error.what());
+}
 
 /// Runs the bundle's forward, which returns a tuple with one result per model.
 Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) {
@@ -18,7 +33,12 @@ Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) 
   return [module = check.bundle ? *check.bundle : load_bundle(check.bundle_path), groups, &check,
           &stores](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
-    const c10::IValue result = module.forward(capture::group_inputs(*check.set, stores, groups, positions));
+    c10::IValue result;
+    try {
+      result = module.forward(capture::group_inputs(*check.set, stores, groups, positions));
+    } catch (const std::exception& error) {
+      explain_bundle(check, positions, error);
+    }
     if (!result.isTuple() || result.toTupleRef().elements().size() != check.models.size())
       throw input_error("the bundle does not return one result per model", check.bundle_path, "run repsim plan again");
     return result;
@@ -88,6 +108,37 @@ void describe(const Head& head, const Reference& own, const Measured& merged, st
   }
 }
 
+/// The fidelity of an original on changed frames, as a baseline. @return nothing where it fails on one of them
+std::optional<double> baseline(const Head& head, const Reference& own, const Forward& original, const Forward& changed,
+                               const std::vector<std::int64_t>& frames, Progress& progress) {
+  try {
+    return measure(head, own, original, changed, frames, progress).fidelity;
+  } catch (const graph::ModelFailure& failure) {
+    if (failure.scope() == graph::ModelFailure::Scope::kBatch && head.batchable) {
+      Head single = head;
+      single.batchable = false;
+      return baseline(single, own, original, changed, frames, progress);
+    }
+    log::warn(head.name + ": a baseline is not measured: on frames changed a little, " + failure.problem());
+    return std::nullopt;
+  }
+}
+
+/// Measures the baselines of a model. @param head  as check_bundle() runs it
+void add_baselines(const BundleCheck& check, std::size_t model, const Head& head, const Reference& own,
+                   const Forward& original, Progress& progress, Fidelity& fidelity) {
+  if (check.perturbed.empty()) return;
+  const std::vector<std::int64_t>& frames = check.frames->front().frames();
+  const std::function<Forward(const capture::Stores&)> forward =
+      optimised_forward(*check.models[model].loaded, *check.set->models[model], *check.set, *check.frames, head);
+  for (const Perturbed& perturbed : check.perturbed) {
+    const auto value = baseline(head, own, original, forward(perturbed.stores), frames, progress);
+    if (perturbed.kind == video::Perturbation::kJpeg95) fidelity.jpeg95 = value;
+    if (perturbed.kind == video::Perturbation::kJpeg80) fidelity.jpeg80 = value;
+    if (perturbed.kind == video::Perturbation::kShiftOnePixel) fidelity.shift_one_pixel = value;
+  }
+}
+
 Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference& own, const Measured& merged,
                      const std::vector<std::int64_t>& frames) {
   const TruthTargets truth = truth_targets(*check.truth, head, frames, check.truth_label);
@@ -142,7 +193,6 @@ torch::jit::Module load_bundle(const std::string& path) {
 std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) {
   const Forward bundle = remembered(bundle_forward(check, *check.frames));
   const std::vector<std::int64_t>& indices = check.frames->front().frames();
-  const auto frames = static_cast<std::int64_t>(indices.size());
   const bool batchable =
       std::all_of(check.models.begin(), check.models.end(), [](const CheckedModel& one) { return one.head.batchable; });
 
@@ -154,27 +204,17 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
     head.batchable = batchable;
     Verdict& verdict = verdicts.emplace_back();
     verdict.fidelity.bit_identical = true;
-    const Forward original = checked.original
-                                 ? checked.original
-                                 : remembered(original_forward(*checked.loaded, *check.set, *check.frames, head.group));
+    const Forward original = original_of(check, i);
     // The raw outputs of a batch are compared; the original's are kept to read detections from.
     const Forward merged = [&](std::span<const std::int64_t> positions) {
       const c10::IValue result = bundle(positions).toTupleRef().elements()[i];
       compare(original(positions), result, verdict.fidelity);
       return result;
     };
-    const Reference own = reference(head, original, frames, progress);
-    const Measured found = measure(head, own, original, merged, frames, progress);
+    const Reference own = reference(head, original, indices, progress);
+    const Measured found = measure(head, own, original, merged, indices, progress);
     describe(head, own, found, check.seed, indices, verdict);
-    std::function<Forward(const capture::Stores&)> baseline;
-    if (!check.perturbed.empty())
-      baseline = optimised_forward(*checked.loaded, *check.set->models[i], *check.set, *check.frames, head);
-    for (const Perturbed& perturbed : check.perturbed) {
-      const auto value = measure(head, own, original, baseline(perturbed.stores), frames, progress).fidelity;
-      if (perturbed.kind == video::Perturbation::kJpeg95) verdict.fidelity.jpeg95 = value;
-      if (perturbed.kind == video::Perturbation::kJpeg80) verdict.fidelity.jpeg80 = value;
-      if (perturbed.kind == video::Perturbation::kShiftOnePixel) verdict.fidelity.shift_one_pixel = value;
-    }
+    add_baselines(check, i, head, own, original, progress, verdict.fidelity);
     if (check.truth && head.output.format != model::OutputFormat::kTensor) {
       verdict.accuracy = accuracy_of(check, head, own, found, indices);
     }

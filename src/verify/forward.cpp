@@ -1,5 +1,6 @@
 #include <map>
 
+#include "repsim/frame_runs.hpp"
 #include "repsim/optimised.hpp"
 #include "repsim/verify.hpp"
 
@@ -30,16 +31,23 @@ class Remembered {
   std::int64_t bytes_ = 0;
 };
 
+/// A forward whose failures name the model and the frame.
+Forward explained(const std::string& model, const capture::Stores& stores, int group, Forward forward) {
+  return [model, &stores, group, forward = std::move(forward)](std::span<const std::int64_t> positions) {
+    return capture::on_frames({model, stores[group].frames()}, positions, forward);
+  };
+}
+
 }  // namespace
 
 Forward original_forward(const model::Loaded& model, const capture::ModelSet& set, const capture::Stores& stores,
                          int group) {
   // A copy: a model that writes to its own attributes must not change them for others.
-  return [module = model.module.deepcopy(), &set, &stores, group](std::span<const std::int64_t> positions) mutable {
+  const auto module = std::make_shared<torch::jit::Module>(model::copy_of(model.module));
+  return explained(model.spec.name, stores, group, [module, &set, &stores, group](auto positions) {
     const c10::InferenceMode no_gradients;
-    const std::vector<int> groups{group};
-    return module.forward(capture::group_inputs(set, stores, groups, positions));
-  };
+    return module->forward(capture::group_inputs(set, stores, {&group, 1}, positions));
+  });
 }
 
 Forward prepared_forward(const model::Loaded& model, const graph::Prepared& prepared, const capture::ModelSet& set,
@@ -47,9 +55,9 @@ Forward prepared_forward(const model::Loaded& model, const graph::Prepared& prep
   if (!prepared.rewritable) return original_forward(model, set, stores, group);
   const auto runner = std::make_shared<graph::Runner>(*prepared.graph, prepared.parameters, std::vector<graph::Place>{},
                                                       /*keep_output=*/true, prepared.device);
-  return [runner, &set, &stores, group](std::span<const std::int64_t> positions) {
+  return explained(prepared.name, stores, group, [runner, &set, &stores, group](auto positions) {
     return runner->run(capture::group_inputs(set, stores, {&group, 1}, positions));
-  };
+  });
 }
 
 std::function<Forward(const capture::Stores&)> optimised_forward(const model::Loaded& model,
@@ -64,10 +72,10 @@ std::function<Forward(const capture::Stores&)> optimised_forward(const model::Lo
   const std::span<const std::int64_t> few = capture::frames_to_try(runs);
   const auto copy = std::make_shared<graph::ProbeRunner>(
       graph::layer_runner(prepared, capture::group_inputs(set, example, {&group, 1}, few), /*keep_output=*/true));
-  return [copy, &set, group](const capture::Stores& stores) -> Forward {
-    return [copy, &set, &stores, group](std::span<const std::int64_t> positions) {
+  return [copy, &set, group, name = prepared.name](const capture::Stores& stores) -> Forward {
+    return explained(name, stores, group, [copy, &set, &stores, group](auto positions) {
       return copy->runner.run(capture::group_inputs(set, stores, {&group, 1}, positions));
-    };
+    });
   };
 }
 

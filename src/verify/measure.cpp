@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "repsim/base/error.hpp"
+#include "repsim/base/text.hpp"
+#include "repsim/frame_runs.hpp"
 #include "repsim/verify.hpp"
 
 namespace repsim::verify {
@@ -28,13 +30,16 @@ struct Found {
   std::int64_t boxes_without_area = 0;
 };
 
-Found detect(const Head& head, const Forward& forward, std::int64_t frames, Progress& progress) {
+/// Reads the detections of one run: per frame. Adds to the second argument how many boxes have no area.
+using ReadRun = std::function<std::vector<Detections>(std::span<const std::int64_t>, std::int64_t&)>;
+
+Found detect(std::int64_t frames, std::int64_t batch, const ReadRun& read, Progress& progress) {
   Found found;
-  for (const auto& positions : capture::batches(frames, head.batch())) {
-    const auto batch = static_cast<std::int64_t>(positions.size());
-    for (Detections& one : read_detections(head, forward(positions), batch, &found.boxes_without_area))
-      found.frames.push_back(std::move(one));
-    progress.step(batch);
+  for (const auto& positions : capture::batches(frames, batch)) {
+    std::int64_t without_area = 0;
+    for (Detections& one : read(positions, without_area)) found.frames.push_back(std::move(one));
+    found.boxes_without_area += without_area;
+    progress.step(static_cast<std::int64_t>(positions.size()));
   }
   return found;
 }
@@ -57,24 +62,56 @@ void add_output(std::size_t index, const at::Tensor& own, const at::Tensor& merg
   }
 }
 
-/// Adds the outputs of one run.
-void add_outputs(const Head& head, const c10::IValue& own, const c10::IValue& merged, std::int64_t frames,
-                 TensorAgreement& agreement) {
-  const std::vector<at::Tensor> left = model::tensors_of(own), right = model::tensors_of(merged);
-  if (left.size() != right.size()) throw Error(ErrorKind::kInternal, "merged and original return different structures");
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    if (left[i].numel() == right[i].numel() && left[i].is_complex() == right[i].is_complex() &&
-        left[i].is_floating_point() == right[i].is_floating_point())
-      continue;
-    throw input_error("the number of outputs depends on the picture: raw outputs cannot be compared", head.name,
-                      "give the format of its detections: --format " + head.name + "=boxes-scores-labels");
-  }
-  for (std::int64_t frame = 0; frame < frames; ++frame) {
-    for (std::size_t i = 0; i < left.size(); ++i)
-      add_output(i, of_frame(left[i], frame, frames), of_frame(right[i], frame, frames), agreement);
-    agreement.next_frame();
-  }
+/// The tensors of an output: "2 tensors (Float, Long)".
+std::string tensors_text(const std::vector<at::Tensor>& tensors) {
+  std::vector<std::string> types;
+  for (const at::Tensor& tensor : tensors) types.emplace_back(c10::toString(tensor.scalar_type()));
+  return std::to_string(types.size()) + (types.size() == 1 ? " tensor (" : " tensors (") + join(types, ", ") + ")";
 }
+
+/// Compares raw outputs run by run.
+class RawComparison {
+ public:
+  RawComparison(const Head& head, const std::vector<std::int64_t>& frames) : head_(head), frames_(frames) {}
+
+  /// Adds the outputs of one run.
+  void add(const c10::IValue& own, const c10::IValue& merged, std::span<const std::int64_t> positions) {
+    const std::vector<at::Tensor> left = model::tensors_of(own), right = model::tensors_of(merged);
+    check(left, right, frames_[positions.front()]);
+    const auto count = static_cast<std::int64_t>(positions.size());
+    for (std::int64_t frame = 0; frame < count; ++frame) {
+      for (std::size_t i = 0; i < left.size(); ++i)
+        add_output(i, of_frame(left[i], frame, count), of_frame(right[i], frame, count), agreement_);
+      agreement_.next_frame();
+    }
+  }
+
+  TensorAgreement take() { return std::move(agreement_); }
+
+ private:
+  /// Tensors are compared one by one, so their number and types have to be the same on all frames.
+  void check(const std::vector<at::Tensor>& own, const std::vector<at::Tensor>& merged, std::int64_t frame) {
+    const std::string now = tensors_text(own);
+    if (first_.empty()) first_ = now;
+    if (now != first_) {
+      throw graph::failure_on_frame(head_.name, frame, "it returns " + now + " there and " + first_ + " before",
+                                    "export a model whose outputs are alike for all pictures");
+    }
+    if (tensors_text(merged) != now)
+      throw graph::failure_of_merged(frame, head_.name + " returns " + now + ", merged " + tensors_text(merged));
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      if (own[i].numel() == merged[i].numel()) continue;
+      throw graph::failure_on_frame(
+          head_.name, frame, "the number of outputs depends on the picture: raw outputs cannot be compared",
+          "give the format of its detections: --format " + head_.name + "=boxes-scores-labels");
+    }
+  }
+
+  const Head& head_;
+  const std::vector<std::int64_t>& frames_;
+  std::string first_;  // the tensors of the original's first output
+  TensorAgreement agreement_;
+};
 
 }  // namespace
 
@@ -96,11 +133,36 @@ std::vector<Detections> read_detections(const Head& head, const c10::IValue& out
   return frames;
 }
 
-Reference reference(const Head& head, const Forward& original, std::int64_t frames, Progress& progress) {
+namespace {
+
+/// The detections of a merged model, whose original could be read on these frames.
+std::vector<Detections> read_merged(const Head& head, const Forward& merged, const std::vector<std::int64_t>& frames,
+                                    std::span<const std::int64_t> positions, std::int64_t& without_area) {
+  const c10::IValue output = merged(positions);
+  try {
+    return read_detections(head, output, static_cast<std::int64_t>(positions.size()), &without_area);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;
+    throw graph::failure_of_merged(frames[positions.front()], head.name + ": " + error.problem());
+  }
+}
+
+}  // namespace
+
+Reference reference(const Head& head, const Forward& original, const std::vector<std::int64_t>& frames,
+                    Progress& progress) {
   Reference result;
   if (head.output.format == model::OutputFormat::kTensor) return result;
-  progress.begin("original " + head.name, frames);
-  Found found = detect(head, original, frames, progress);
+  const auto count = static_cast<std::int64_t>(frames.size());
+  progress.begin("original " + head.name, count);
+  const ReadRun read = [&](std::span<const std::int64_t> positions, std::int64_t& without_area) {
+    // An output that cannot be read is a failure on its frame, too.
+    return capture::on_frames({head.name, frames}, positions, [&](std::span<const std::int64_t> some) {
+      without_area = 0;
+      return read_detections(head, original(some), static_cast<std::int64_t>(some.size()), &without_area);
+    });
+  };
+  Found found = detect(count, head.batch(), read, progress);
   result.own = std::move(found.frames);
   result.boxes_without_area = found.boxes_without_area;
   progress.end();
@@ -110,11 +172,15 @@ Reference reference(const Head& head, const Forward& original, std::int64_t fram
 }
 
 Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged,
-                 std::int64_t frames, Progress& progress) {
+                 const std::vector<std::int64_t>& frames, Progress& progress) {
   Measured result;
-  progress.begin("measure " + head.name, frames);
+  const auto count = static_cast<std::int64_t>(frames.size());
+  progress.begin("measure " + head.name, count);
   if (head.output.format != model::OutputFormat::kTensor) {
-    Found found = detect(head, merged, frames, progress);
+    const ReadRun read = [&](std::span<const std::int64_t> positions, std::int64_t& without_area) {
+      return read_merged(head, merged, frames, positions, without_area);
+    };
+    Found found = detect(count, head.batch(), read, progress);
     result.found = std::move(found.frames);
     result.boxes_without_area = found.boxes_without_area;
     if (reference.own_detections > 0) {
@@ -123,13 +189,14 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
       result.fidelity = 0;  // all that it finds are false alarms
     }
   } else {
-    TensorAgreement agreement;
-    for (const auto& positions : capture::batches(frames, head.batch())) {
-      add_outputs(head, original(positions), merged(positions), static_cast<std::int64_t>(positions.size()), agreement);
+    RawComparison comparison(head, frames);
+    for (const auto& positions : capture::batches(count, head.batch())) {
+      const c10::IValue own = original(positions);  // first: its failure is the model's, not that of the merged one
+      comparison.add(own, merged(positions), positions);
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
-    result.fidelity = agreement.fidelity();
-    result.raw = std::move(agreement);
+    result.raw = comparison.take();
+    result.fidelity = result.raw->fidelity();
   }
   progress.end();
   return result;

@@ -264,5 +264,17 @@ TEST(PeakActivation, EqualsStepByStepReferenceCountsOnRandomGraphs) {
   }
 }
 
+// Tied weights are in the file once: their bytes go when the last of them goes.
+TEST(Removal, CountsEqualParametersOnce) {
+  Program program = diamond();
+  program.parameters[1] = program.parameters[0];
+  EXPECT_EQ(removed_by(program, {1}).bytes, 4 * (1 + 1));  // nobody says that they are equal
+  program.parameters[0].content = program.parameters[1].content = "hash";
+  EXPECT_EQ(removed_by(program, {1}).bytes, 4 * 1);
+  EXPECT_EQ(removed_by(program, {1}).elements, 1);
+  program.parameters[4].content = "hash";  // of the last op, which stays
+  EXPECT_EQ(removed_by(program, {1}).bytes, 0);
+}
+
 }  // namespace
 }  // namespace repsim::graph

@@ -11,6 +11,7 @@
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
 #include "fixtures/splice_oracle.hpp"
+#include "repsim/model_failure.hpp"
 
 namespace repsim::verify {
 namespace {
@@ -264,10 +265,57 @@ TEST(Measure, KnowsNoFidelityWhereBothFindNothing) {
                                        at::full({1, 1}, 0.9), at::zeros({1, 1}, at::kLong)});
   };
   SilentProgress silent;
-  const Reference own = reference(head, silent_model, 2, silent);
+  const std::vector<std::int64_t> frames{3, 7};
+  const Reference own = reference(head, silent_model, frames, silent);
   EXPECT_EQ(own.own_detections, 0);
-  EXPECT_EQ(measure(head, own, silent_model, silent_model, 2, silent).fidelity, std::nullopt);
-  EXPECT_EQ(measure(head, own, silent_model, loud_model, 2, silent).fidelity, 0);
+  EXPECT_EQ(measure(head, own, silent_model, silent_model, frames, silent).fidelity, std::nullopt);
+  EXPECT_EQ(measure(head, own, silent_model, loud_model, frames, silent).fidelity, 0);
+}
+
+/// A model of raw outputs that returns what `make` returns for the run's first frame.
+Forward raw_model(const std::function<c10::IValue(std::int64_t)>& make) {
+  return [make](std::span<const std::int64_t> positions) { return make(positions.front()); };
+}
+
+Head raw_head() {
+  Head head;
+  head.name = "m";
+  head.output.format = model::OutputFormat::kTensor;
+  head.input = test::fixture_input();
+  return head;
+}
+
+// Frames 30 and 31 of a video are the positions 0 and 1.
+TEST(Measure, NamesTheFrameOnWhichTheOutputChangesItsStructure) {
+  const Head head = raw_head();
+  SilentProgress silent;
+  const std::vector<std::int64_t> frames{30, 31, 32};
+  const Forward lists = raw_model([](std::int64_t position) -> c10::IValue {
+    return c10::List<at::Tensor>(std::vector<at::Tensor>(position == 1 ? 2 : 1, at::ones({1, 4})));
+  });
+  const Forward types = raw_model(
+      [](std::int64_t position) -> c10::IValue { return at::ones({1, 4}, position == 2 ? at::kLong : at::kFloat); });
+  const auto text = [&](const Forward& model) {
+    return test::error_text([&] { (void)measure(head, {}, model, model, frames, silent); });
+  };
+  EXPECT_THAT(text(lists), HasSubstr("m: the model fails on frame 31 of the video: it returns 2 tensors (Float, Float) "
+                                     "there and 1 tensor (Float) before"));
+  EXPECT_THAT(text(types), HasSubstr("m: the model fails on frame 32 of the video: it returns 1 tensor (Long) there"));
+}
+
+TEST(Measure, TellsTheMergedModelsFailureFromTheOriginals) {
+  const Head head = raw_head();
+  SilentProgress silent;
+  const std::vector<std::int64_t> frames{30, 31};
+  const Forward one = raw_model([](std::int64_t) -> c10::IValue { return at::ones({1, 4}); });
+  const Forward two = raw_model(
+      [](std::int64_t) -> c10::IValue { return c10::List<at::Tensor>({at::ones({1, 4}), at::ones({1, 4})}); });
+  try {
+    (void)measure(head, {}, one, two, frames, silent);
+    ADD_FAILURE() << "no failure";
+  } catch (const graph::ModelFailure& failure) {
+    EXPECT_EQ(failure.scope(), graph::ModelFailure::Scope::kMerged);
+  }
 }
 
 }  // namespace

@@ -7,13 +7,16 @@ Needs torch. Every file is made here; `repsim inspect` has to end with exit code
 with 1.
 """
 import argparse
+import gzip
 import io
 import pickle
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
+from typing import Dict
 
 import torch
 
@@ -62,6 +65,47 @@ class FixedSize(Small):
         return self.conv(x).reshape(1, 4, 62 * 62)
 
 
+class OnGpu(Small):
+    def forward(self, x):
+        return self.conv(x.to("cuda:0")).to("cpu")
+
+
+class Doubles(Small):
+    def __init__(self):
+        super().__init__()
+        self.double()
+
+
+class Channels(torch.nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(channels, 4, 3)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class Batch(Small):
+    def forward(self, x):
+        return self.conv(x).view(8, 3600)
+
+
+class DictInput(Small):
+    def forward(self, x: Dict[str, torch.Tensor]):
+        return self.conv(x["image"])
+
+
+class Asserts(Small):
+    def forward(self, x):
+        assert x.size(0) == 8
+        return self.conv(x)
+
+
+class Huge(Small):
+    def forward(self, x):
+        return self.conv(x) + torch.zeros(1 << 22, 1 << 22).sum()
+
+
 class Halve(Small):
     def forward(self, x):
         return torch.ops.my_ops.halve(self.conv(x))
@@ -92,9 +136,29 @@ def scripted(module: torch.nn.Module) -> bytes:
     return buffer.getvalue()
 
 
-def saved(value: object) -> bytes:
+def traced(module: torch.nn.Module, frames: int) -> bytes:
     buffer = io.BytesIO()
-    torch.save(value, buffer)
+    torch.jit.save(torch.jit.trace(module.eval(), torch.rand(frames, 3, 32, 32)), buffer)
+    return buffer.getvalue()
+
+
+def saved(value: object, **options: bool) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer, **options)
+    return buffer.getvalue()
+
+
+def safetensors() -> bytes:
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(4)
+
+
+def tarred(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("model.pt")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
     return buffer.getvalue()
 
 
@@ -131,13 +195,30 @@ FILES = {
     "a download cut short": lambda: GOOD.read_bytes()[: GOOD.stat().st_size // 2],
     "one bit flipped": flipped,
     "a record that unpacks to far more than the file": bomb,
+    "a Git LFS pointer": lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123\n",
+    "a web page": lambda: b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n",
+    "an ONNX model": lambda: b"\x08\x08\x12\x07pytorch\x1a\x052.0.0",
+    "safetensors": safetensors,
+    "a gzip file": lambda: gzip.compress(GOOD.read_bytes()),
+    "a tar archive": lambda: tarred(GOOD.read_bytes()),
     "another zip archive": lambda: zipped({"word/document.xml": b"<w/>"}),
+    "a zip archive with the model in it": lambda: zipped({"weights/best.pt": GOOD.read_bytes()}),
+    "an empty zip archive": lambda: zipped({}),
     "a state_dict": lambda: saved(Small().state_dict()),
+    "a state_dict in the form before Torch 1.6": lambda: saved(Small().state_dict(), _use_new_zipfile_serialization=False),
     "a checkpoint with a state_dict": lambda: saved({"epoch": 3, "model": Small().state_dict()}),
     "a pickle": lambda: pickle.dumps({"weights": [1.0, 2.0]}),
     "a Python module saved whole": lambda: saved(Small()),
     "an exported program (.pt2)": exported,
     "a module whose forward raises": lambda: scripted(Raises()),
+    "a module that asserts something": lambda: scripted(Asserts()),
+    "a module with a GPU in its code": lambda: scripted(OnGpu()),
+    "a module that was traced with 8 frames": lambda: traced(Batch(), 8),
+    "a module of one channel": lambda: scripted(Channels(1)),
+    "a module of four channels": lambda: scripted(Channels(4)),
+    "a module in float64": lambda: scripted(Doubles()),
+    "a module that takes a dict": lambda: scripted(DictInput()),
+    "a module that asks for 70 TB": lambda: scripted(Huge()),
     "a module that draws random numbers": lambda: scripted(Random()),
     "a module that returns no tensor": lambda: scripted(NoOutput()),
     "a module of two inputs": lambda: scripted(TwoInputs()),

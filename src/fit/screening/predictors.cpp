@@ -10,6 +10,7 @@
 #include "pair_samples.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/fit/predictors.hpp"
+#include "repsim/frame_runs.hpp"
 
 namespace repsim::fit {
 namespace {
@@ -113,12 +114,15 @@ class PairRating {
     progress_.begin("guides " + name_of(query_.receiver) + "<-" + name_of(query_.donor), frames);
     for (const auto& positions : capture::batches(frames, batch())) {
       std::map<Key, at::Tensor> samples;
-      runner.run(capture::group_inputs(query_.set, query_.calibration, assembly.input_groups, positions),
-                 [&](int probe, const at::Tensor& value) {
-                   const auto request = static_cast<std::size_t>(probe);
-                   for (const MapSize& size : samples_.sizes(request))
-                     samples[{request, size}] = samples_.samples({request, size}, value);
-                 });
+      const auto take_samples = [&](int probe, const at::Tensor& value) {
+        const auto request = static_cast<std::size_t>(probe);
+        for (const MapSize& size : samples_.sizes(request))
+          samples[{request, size}] = samples_.samples({request, size}, value);
+      };
+      capture::on_merged_frames(query_.set, query_.calibration, positions, [&] {
+        return runner.run(capture::group_inputs(query_.set, query_.calibration, assembly.input_groups, positions),
+                          take_samples);
+      });
       add_run(samples, positions);
       progress_.step(static_cast<std::int64_t>(positions.size()));
     }
@@ -319,8 +323,10 @@ double agreement_behind(const capture::ModelSet& set, const capture::Stores& cal
   progress.begin("last layers of " + receiver.name, static_cast<std::int64_t>(positions.size()));
   for (const auto& run : runs_of(positions, set.batch(members))) {
     std::vector<at::Tensor> values(requests.size());
-    runner.run(capture::group_inputs(set, calibration, assembly.input_groups, run),
-               [&](int probe, const at::Tensor& value) { values[probe] = value.clone(); });
+    capture::on_merged_frames(set, calibration, run, [&] {
+      return runner.run(capture::group_inputs(set, calibration, assembly.input_groups, run),
+                        [&](int probe, const at::Tensor& value) { values[probe] = value.clone(); });
+    });
     const c10::InferenceMode no_gradients;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const at::Tensor &merged = values[2 * i], &own = values[2 * i + 1];

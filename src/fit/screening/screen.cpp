@@ -8,6 +8,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/fit/screening.hpp"
+#include "repsim/frame_runs.hpp"
 #include "repsim/optimised.hpp"
 
 namespace repsim::fit {
@@ -212,14 +213,17 @@ class Screen {
         inputs.emplace(one, capture::group_inputs(set_, calibration, {&one, 1}, positions).front());
       for (const ModelIndex model : models) {
         const auto& layers = wanted_.at(model);
+        const auto take_samples = [&](int index, const at::Tensor& value) {
+          const auto found = layers.find(index);
+          if (found == layers.end()) return;
+          for (const auto& [one, conversion] : found->second) {
+            if (const auto wanted = sampled.find(one); wanted != sampled.end())
+              wanted->second.values = samples_at(value, one.size, conversion);
+          }
+        };
         const c10::IValue output = progress.spend("forward", [&] {
-          return runners_.at(model).run({inputs.at(group(model))}, [&](int index, const at::Tensor& value) {
-            const auto found = layers.find(index);
-            if (found == layers.end()) return;
-            for (const auto& [one, conversion] : found->second) {
-              if (const auto wanted = sampled.find(one); wanted != sampled.end())
-                wanted->second.values = samples_at(value, one.size, conversion);
-            }
+          return capture::on_merged_frames(set_, calibration, positions, [&] {
+            return runners_.at(model).run({inputs.at(group(model))}, take_samples);
           });
         });
         if (gives_output(model, batch)) outputs_.take(model, output, static_cast<std::int64_t>(positions.size()));

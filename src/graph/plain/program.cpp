@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 namespace repsim::graph {
 namespace {
@@ -61,11 +62,18 @@ Removal removed_by(const Program& program, const std::vector<int>& replaced) {
   }
   const std::vector<bool> used_before = parameters_used_by(program, before);
   const std::vector<bool> used_after = parameters_used_by(program, after);
+  // Equal parameters, as tied weights are, lie in one memory: it goes when the last of them goes.
+  std::set<std::string> held;
+  for (std::size_t parameter = 0; parameter < program.parameters.size(); ++parameter) {
+    if (used_after[parameter]) held.insert(program.parameters[parameter].content);
+  }
   for (std::size_t parameter = 0; parameter < program.parameters.size(); ++parameter) {
     if (!used_before[parameter] || used_after[parameter]) continue;
     removal.parameters.push_back(static_cast<int>(parameter));
-    removal.elements += program.parameters[parameter].elements;
-    removal.bytes += program.parameters[parameter].bytes;
+    const Parameter& one = program.parameters[parameter];
+    if (!one.content.empty() && !held.insert(one.content).second) continue;
+    removal.elements += one.elements;
+    removal.bytes += one.bytes;
   }
   return removal;
 }
