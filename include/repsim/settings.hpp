@@ -226,8 +226,10 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "beside Torch)",
      "libraries of operators that models need beside Torch, libNAME.so: "
      "[outputs.md](outputs.md#operators-that-torch-does-not-have)"},
-    {"video", "--video", "FILE", false, path<&Settings::video>(), "The video that decides what is shared",
-     "the unlabelled video on which repsim fits and measures"},
+    {"video", "--video", "FILE", false, path<&Settings::video>(),
+     "The video that decides what is shared: a file, a folder of pictures, or img_%03d.png",
+     "the unlabelled video on which repsim fits and measures: a file, a folder of pictures, or a numbered sequence of "
+     "them such as `shot/img_%03d.png` ([video.md](video.md))"},
     {"frames.count", "--frames", "N", true, whole_number<&Settings::frames>(1, 1'000'000),
      "Frames sampled evenly over the video (default {})", "frames sampled evenly over the whole video"},
     {"frames.holdout", "--holdout", "F", true,
@@ -320,8 +322,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "bounds the whole run: the search ends early enough for the bundle to be written and checked in this time; 0: no "
      "limit. Equal runs may then differ"},
     {"truth", "--truth", "FILE", false, path<&Settings::truth>(),
-     "Ground truth (MOTChallenge text): report accuracy beside fidelity",
-     "ground truth of the video (MOTChallenge text): repsim then reports accuracy beside fidelity"},
+     "Ground truth (MOTChallenge text or COCO JSON): report accuracy beside fidelity",
+     "ground truth of the video (MOTChallenge text or COCO JSON): repsim then reports accuracy beside fidelity "
+     "([video.md](video.md#ground-truth))"},
     {"threads", "--threads", "N", false,
      whole_number<&Settings::threads>(0, 1024, "0 (as many as there are cores) to 1024", "a number of threads"),
      "CPU threads (default {}: as many as there are cores)", "CPU threads; 0: as many as there are cores"},

@@ -69,7 +69,8 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   if (!flags.out) {
     throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan", "--out DIR");
   }
-  if (flags.dry_run) return print_result(report::to_text(pipeline::dry_run(settings, *flags.out, flags.force)));
+  if (flags.dry_run)
+    return print_result(report::to_text(pipeline::dry_run(settings, *flags.out, flags.force, progress)));
   const pipeline::Outcome outcome = pipeline::plan(settings, *flags.out, flags.force, progress);
   std::string text = report::summary(outcome.plan);
   for (const std::string& model : models) text += "\n" + report::explanation(outcome.plan, model);

@@ -43,7 +43,7 @@ report::Verification verify(const VerifySettings& settings, Progress& progress) 
   if (settings.video) {
     video::check_readable(video_path);
   } else {
-    rebuild::check_unchanged(video_path, plan.video_sha256, "video");
+    rebuild::check_video_unchanged(plan, progress);
   }
   const session::Session session(runtime, {rebuild::models_of(plan), video_path, settings.truth, {}}, progress);
 

@@ -74,7 +74,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, Progress& progress) {
   check_shares(edited);
   check_target(settings.out, settings.force);
   StagedDirectory staged(settings.out.has_parent_path() ? settings.out.parent_path() : ".", /*force=*/true);
-  check_unchanged(plan.video_path, plan.video_sha256, "video");
+  check_video_unchanged(plan, progress);
   const session::Session session(runtime, {models_of(plan), plan.video_path, {}, {}}, progress);
   const std::vector<PlannedShare> shares = planned_shares(edited, session);
 
