@@ -28,8 +28,9 @@ void open_input(const fs::path& path, Container& container) {
   AVFormatContext* input = avformat_alloc_context();
   if (input == nullptr) throw Error(ErrorKind::kInternal, "FFmpeg has no memory for a video");
   input->pb = file;
-  // Of the name only the suffix, which tells raw streams apart: FFmpeg takes '%', '*' and '?' in it for a pattern.
-  const std::string name = "video" + path.extension().string();
+  // FFmpeg takes such characters for a pattern of names; the suffix alone still tells raw streams apart.
+  std::string name = fs::absolute(path).string();
+  if (name.find_first_of("%*?[{") != std::string::npos) name = "video" + path.extension().string();
   AVDictionary* options = nullptr;
   av_dict_set(&options, "protocol_whitelist", "file", 0);                 // playlists lead to no network
   result = avformat_open_input(&input, name.c_str(), nullptr, &options);  // frees `input` when it fails

@@ -83,6 +83,7 @@ class StreamWriter {
   void drain() {
     AVPacket* packet = av_packet_alloc();
     while (avcodec_receive_packet(encoder_, packet) >= 0) {
+      packet->duration = 1;  // else the edit list of an MP4 cuts off the last frame
       av_packet_rescale_ts(packet, encoder_->time_base, out_->time_base);
       packet->stream_index = out_->index;
       require(av_interleaved_write_frame(file_, packet) >= 0, "the packet is not written");

@@ -79,9 +79,9 @@ void draw_ramp(AVFrame& frame, std::int64_t index) {
 class OrientationOfFiles : public testing::Test {
  protected:
   /// The frames of a file whose display matrix is this turn have to be those of the plain file, moved.
-  void expect_turned(const std::string& suffix, AVCodecID codec) {
+  void expect_turned(const std::string& suffix, AVCodecID codec, AVPixelFormat format = AV_PIX_FMT_YUV420P) {
     const auto plain = folder_ / ("plain" + suffix);
-    test::write_container(plain, {{.codec = codec, .frames = 3, .draw = draw_ramp}});
+    test::write_container(plain, {{.codec = codec, .format = format, .frames = 3, .draw = draw_ramp}});
     const std::vector<cv::Mat> upright = frames_of(plain);
     ASSERT_EQ(upright.size(), 3U);
     for (const Turn& turn : kTurns) {
@@ -102,7 +102,9 @@ class OrientationOfFiles : public testing::Test {
 };
 
 TEST_F(OrientationOfFiles, Mp4IsTurnedAsItsDisplayMatrixSays) { expect_turned(".mp4", AV_CODEC_ID_MPEG4); }
-TEST_F(OrientationOfFiles, MovIsTurnedAsItsDisplayMatrixSays) { expect_turned(".mov", AV_CODEC_ID_MJPEG); }
+TEST_F(OrientationOfFiles, MovIsTurnedAsItsDisplayMatrixSays) {
+  expect_turned(".mov", AV_CODEC_ID_MJPEG, AV_PIX_FMT_YUVJ420P);
+}
 
 TEST_F(OrientationOfFiles, HevcIsTurnedAsItsDisplayMatrixSays) {
   if (avcodec_find_encoder(AV_CODEC_ID_HEVC) == nullptr) GTEST_SKIP() << "this FFmpeg cannot write HEVC";
