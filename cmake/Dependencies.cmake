@@ -43,7 +43,7 @@ if(NOT MUSTACHE_INCLUDE_DIR)
 endif()
 # FFmpeg brings no files for CMake.
 add_library(repsim_ffmpeg INTERFACE)
-foreach(part avformat avcodec avutil)
+foreach(part avformat avcodec avutil swscale)
   find_path(FFMPEG_${part}_INCLUDE_DIR lib${part}/${part}.h)
   find_library(FFMPEG_${part}_LIBRARY ${part})
   mark_as_advanced(FFMPEG_${part}_INCLUDE_DIR FFMPEG_${part}_LIBRARY)

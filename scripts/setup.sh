@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
   build-essential cmake ninja-build ccache git ca-certificates
-  libopencv-dev libavformat-dev libavcodec-dev libavutil-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libssl-dev zlib1g-dev libboost-dev
+  libopencv-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libssl-dev zlib1g-dev libboost-dev
   libkainjow-mustache-dev libgtest-dev libgmock-dev libvalijson-dev
   opencv-doc # carries vtest.avi, the video of the demo
   python3 python3-venv

@@ -8,7 +8,7 @@
 
 namespace repsim::report {
 
-/// What `repsim plan --dry-run` says: the plan's job up to its first frame.
+/// What `repsim plan --dry-run` says: the plan's job up to its first measurement.
 struct DryRun {
   struct Model {
     std::string name;
@@ -25,6 +25,7 @@ struct DryRun {
   std::vector<Model> models;          ///< in plan order
   std::vector<Direction> directions;  ///< that a plan would consider
   std::int64_t frames = 0;            ///< that it would sample
+  std::int64_t video_frames = 0;      ///< that the video has
   std::string video_path, out;        ///< out: the folder it would write
 };
 

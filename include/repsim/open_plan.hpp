@@ -9,9 +9,13 @@
 /// A plan that lies on disk, and what it was made from: what verify and bundle have in common.
 namespace repsim::rebuild {
 
-/// @param what  "video", "model 'front'": names the file in errors
+/// @param what  "bundle", "model 'front'": names the file in errors
 /// @throws Error{kInput} where the file is missing or has another SHA-256
 void check_unchanged(const std::string& path, const std::string& expected, const std::string& what);
+
+/// Checks the plan's video, which may be a folder of pictures or a numbered sequence of them.
+/// @throws Error{kInput} as check_unchanged() does; Error{kInterrupted}
+void check_video_unchanged(const report::Plan& plan, Progress& progress);
 
 /// The plan's models with the specs that the plan resolved; checks that each is the model of the plan.
 /// @throws Error{kInput}

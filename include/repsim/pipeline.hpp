@@ -35,10 +35,10 @@ struct Outcome {
 /// @throws Error
 [[nodiscard]] Outcome plan(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress);
 
-/// `--dry-run`: everything up to the first frame. Returns what a plan would do.
-/// @param asked  says when to stop; nothing is reported to it
+/// `--dry-run`: all checks, the count of the video's frames among them, and no measurement. Returns what a plan would
+/// do.
 [[nodiscard]] report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force,
-                                     const Progress& asked = SilentProgress());
+                                     Progress& progress);
 
 /// @param model  its input spec may be absent when the archive has it
 /// @param libraries  as in Settings
@@ -52,7 +52,7 @@ struct VerifySettings {
   /// Frames to sample evenly, over another video or over the part of the plan's own that begins with its hold-out (what
   /// comes before calibrated). 0: as many as the hold-out, on the plan's own video those very frames.
   std::int64_t frames = 0;
-  std::optional<std::string> truth;  ///< MOTChallenge text
+  std::optional<std::string> truth;  ///< MOTChallenge text or COCO JSON
   int threads = 0;
   std::vector<std::string> libraries;        ///< as in Settings
   std::optional<std::int64_t> memory_limit;  ///< as in Settings

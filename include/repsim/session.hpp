@@ -114,7 +114,7 @@ class Runtime {
 struct InputFiles {
   std::vector<std::string> libraries;  ///< of operators that models need beside Torch: paths, loaded in this order
   std::string video;                   ///< path; empty: the job needs none
-  std::optional<std::string> truth;    ///< ground truth, MOTChallenge text
+  std::optional<std::string> truth;    ///< ground truth
 };
 /// Cheap checks before any model is loaded: loads the libraries, decodes the video's first frame, reads the truth.
 /// @throws Error{kInput}
@@ -143,7 +143,7 @@ struct Model {
 struct SessionOptions {
   std::vector<ModelSource> models;
   std::optional<std::string> video;  ///< path; none: no video is opened
-  std::optional<std::string> truth;  ///< ground truth for that video, MOTChallenge text
+  std::optional<std::string> truth;  ///< ground truth for that video
   /// Called with the loaded models before the video is read: a job's own check of them. May throw, may be empty.
   std::function<void(std::span<const Model>)> check_models;
 };

@@ -227,8 +227,10 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "beside Torch)",
      "libraries of operators that models need beside Torch, libNAME.so: "
      "[outputs.md](outputs.md#operators-that-torch-does-not-have)"},
-    {"video", "--video", "FILE", false, path<&Settings::video>(), "The video that decides what is shared",
-     "the unlabelled video on which repsim fits and measures"},
+    {"video", "--video", "FILE", false, path<&Settings::video>(),
+     "The video that decides what is shared: a file, a folder of pictures, or img_%03d.png",
+     "the unlabelled video on which repsim fits and measures: a file, a folder of pictures, or a numbered sequence of "
+     "them such as `shot/img_%03d.png` ([video.md](video.md))"},
     {"frames.count", "--frames", "N", true, whole_number<&Settings::frames>(1, 1'000'000),
      "Frames sampled evenly over the video (default {})", "frames sampled evenly over the whole video"},
     {"frames.holdout", "--holdout", "F", true,
@@ -322,8 +324,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "bounds the whole run: the search ends early enough for the bundle to be written and checked in this time; 0: no "
      "limit. Equal runs may then differ"},
     {"truth", "--truth", "FILE", false, path<&Settings::truth>(),
-     "Ground truth (MOTChallenge text): report accuracy beside fidelity",
-     "ground truth of the video (MOTChallenge text): repsim then reports accuracy beside fidelity"},
+     "Ground truth (MOTChallenge text or COCO JSON): report accuracy beside fidelity",
+     "ground truth of the video (MOTChallenge text or COCO JSON): repsim then reports accuracy beside fidelity "
+     "([video.md](video.md#ground-truth))"},
     {"report_frames", "--report-frames", "N", false, whole_number<&Settings::report_frames>(0, 8),
      "Pictures in report.html per model: the frames on which it differs most from its original (default {})",
      "pictures in report.html per model: the test frames on which the merged model differs most from its original"},

@@ -12,6 +12,7 @@
 #include "repsim/base/progress.hpp"
 #include "repsim/capture.hpp"
 #include "repsim/model.hpp"
+#include "repsim/truth.hpp"
 #include "repsim/verify_metrics.hpp"
 
 /// Measuring merged models against their originals, on frames that fitted nothing.
@@ -105,17 +106,19 @@ struct Verdict {
 
 /// Ground truth for one head.
 struct TruthTargets {
-  std::int64_t label = 0;       ///< the head's label of persons
-  std::vector<Target> targets;  ///< per frame
-  std::int64_t boxes = 0;       ///< in all frames together
+  std::vector<std::int64_t> labels;  ///< the head's labels of the classes that the ground truth has, sorted
+  std::vector<Target> targets;       ///< per frame
+  std::int64_t boxes = 0;            ///< to be found, in all frames together
 
-  /// AP50 of the detections of label `label`.
+  /// AP50 of the detections of these labels, pooled over them; nothing without boxes.
   /// @param found  per frame, after suppress()
-  [[nodiscard]] double average_precision(std::span<const Detections> found) const;
+  [[nodiscard]] std::optional<double> average_precision(std::span<const Detections> found) const;
 };
-/// The boxes of ground truth on some frames.
+/// The boxes of ground truth on some frames. A class of the ground truth is the head's class of that name. COCO's
+/// classes that the head has not are left out, with a warning; if the head names no class, their order gives the
+/// labels.
 /// @param frames  indices in the video
-/// @param otherwise  the label of persons where the head has no class "person"
+/// @param otherwise  MOTChallenge: the label of persons where the head has no class "person"
 [[nodiscard]] TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vector<std::int64_t>& frames,
                                          std::int64_t otherwise);
 

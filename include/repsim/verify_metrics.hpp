@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -75,10 +73,10 @@ struct Fidelity {
   [[nodiscard]] bool is_known() const { return bit_identical || value.has_value(); }
 };
 
-/// AP50 of persons against ground truth, of the original (own) and of the merged model.
+/// AP50 against ground truth, of the original (own) and of the merged model.
 struct Accuracy {
-  double own = 0, merged = 0;
-  Interval own_interval, merged_interval;
+  std::optional<double> own, merged;       ///< nothing: the ground truth has no box on these frames
+  Interval own_interval, merged_interval;  ///< without values they have no meaning
   std::int64_t frames = 0, truth_boxes = 0;
 };
 
@@ -163,22 +161,10 @@ struct FrameBoxes {
 /// @param own  per frame, after suppress()
 [[nodiscard]] std::vector<Target> targets_from_own(std::span<const Detections> own, double threshold);
 
-/// Ground truth of a video.
-struct Truth {
-  std::map<std::int64_t, Detections> frames;  ///< by index in the video, from 0; boxes relative to the frame
-  std::string format;                         ///< "motchallenge" or "coco"
-};
-
-/// Reads MOTChallenge text. A row is: frame (from 1), id, left, top, width, height, active, ..., in pixels; rows with
-/// active 0 are left out. All boxes get the label `person_label`. Frames without rows have no persons. Empty lines are
-/// skipped.
-/// @throws Error{kInput} with file and line where a row has fewer than 7 fields, a field that is no finite number, a
-///         frame below 1 or a box without area; with the file when it has no row
-[[nodiscard]] Truth read_motchallenge(const std::filesystem::path& path, std::int64_t frame_width,
-                                      std::int64_t frame_height, std::int64_t person_label);
-
-/// Per frame the detections of one label.
-[[nodiscard]] std::vector<Detections> only_label(std::span<const Detections> found, std::int64_t label);
+/// Per frame the detections of some labels.
+/// @param labels  sorted
+[[nodiscard]] std::vector<Detections> only_labels(std::span<const Detections> found,
+                                                  std::span<const std::int64_t> labels);
 
 /// Whether an output tensor takes part in TensorAgreement::fidelity().
 enum class Compared {

@@ -13,30 +13,40 @@
 /// Frames of a video: counting, sampling, decoding and preprocessing.
 namespace repsim::video {
 
-/// Keeps OpenCV and its FFmpeg from writing to stderr: for damaged videos they print a line per block. The setting is
-/// process-wide, so the program calls this function once, before it opens its first video; the library never does.
+/// Keeps OpenCV and FFmpeg from writing to stderr: for damaged videos they print a line per block. The setting is
+/// process-wide, so the program calls this function once, before it opens its first video; the library never does. The
+/// environment variable OPENCV_FFMPEG_LOGLEVEL (a number) brings FFmpeg's messages back.
 void silence_opencv();
 
-/// The libraries that decode and resize frames: "OpenCV 4.6.0, FFmpeg 5.1.6". Other versions may give other pixels.
+/// The libraries that decode and resize frames: "OpenCV 4.6.0, FFmpeg 5.1.6, swscale 6.7.100". Other versions may give
+/// other pixels.
 [[nodiscard]] std::string decoder_version();
 
-/// What probe() finds.
+/// What probe() finds. A video is a file, or pictures: a folder of them, or a numbered sequence ("shot/img_%03d.png").
 struct VideoInfo {
   std::string path;
-  std::string sha256;                  ///< of the file
-  std::int64_t frame_count = 0;        ///< frames that decode, counted by decoding
-  std::int64_t width = 0, height = 0;  ///< pixels
+  std::string sha256;                  ///< as sha256_of_video() gives it
+  std::int64_t frame_count = 0;        ///< frames that decode, counted by decoding; each once, however long it is shown
+  std::int64_t width = 0, height = 0;  ///< pixels of the upright frame
+  std::vector<std::string> pictures;   ///< file names in order, if the video consists of pictures
 };
 
 /// Opens the video, hashes it and counts its frames by decoding all of them, since containers may state a wrong number.
-/// Cost: two reads of the file and one decoding pass, or two for codecs whose headers do not state the frame's size.
-/// @throws Error{kInput} naming the path when the file is missing, empty or no video, when it has no frame, or when a
-///         frame has another size than the first; Error{kInterrupted}
+/// Logs how the video is read where that is not plain: which of several streams, how frames are turned, what is left
+/// out. Frames are turned upright as the container asks of players; of several video streams the default one is read,
+/// else the largest; frames before the first one that decodes do not count.
+/// Cost: two reads of the file and one decoding pass.
+/// @throws Error{kInput} naming the path when it is missing, empty or no video, when it has no frame, when a frame is
+///         damaged and more follow, or when a frame has another size than the first; Error{kInterrupted}
 [[nodiscard]] VideoInfo probe(const std::filesystem::path& path, Progress& progress);
 
-/// A cheap check before any work: the file exists and its first frame decodes.
+/// A cheap check before any work: the video exists and its first frame decodes.
 /// @throws Error{kInput} as probe() does
 void check_readable(const std::filesystem::path& path);
+
+/// SHA-256 of a video file. Of pictures: of their own SHA-256, as text one after the other in order.
+/// @throws Error{kInput} naming what cannot be read; Error{kInterrupted}
+[[nodiscard]] std::string sha256_of_video(const std::filesystem::path& path, Progress& progress);
 
 /// The frames of a run.
 struct Sampling {

@@ -57,7 +57,7 @@ Job setup_validate(CLI::App& app) {
   f.settings.add(app, "Video", "frames.count");
   f.settings.add(app, "Video", "frames.holdout",
                  "Last part of these frames that measures, the rest calibrates (default {})");
-  f.settings.add(app, "Video", "truth", "Ground truth (MOTChallenge text): correlations with AP as well");
+  f.settings.add(app, "Video", "truth", "Ground truth (MOTChallenge text or COCO JSON): correlations with AP as well");
   add_whole_number(app, "--cuts", "N", f.cuts,
                    fmt::format("Cuts measured per ordered pair of models (default {})", pipeline::StudySettings{}.cuts))
       ->group("Cuts");

@@ -88,14 +88,16 @@ Job setup_verify(CLI::App& app) {
   auto flags = std::make_shared<VerifyFlags>();
   app.footer(kVerifyFooter);
   app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json");
-  add_text(app, "--video", "FILE", flags->video, "Judge on this video instead of the plan's own")->group("Video");
+  add_text(app, "--video", "FILE", flags->video,
+           "Judge on this video (file, folder of pictures, img_%03d.png) instead of the plan's own")
+      ->group("Video");
   add_whole_number(
       app, "--frames", "N", flags->frames,
       "Frames sampled evenly over the video, on the plan's own over the part from its hold-out on (default: as "
       "many as the hold-out, on the plan's own video those very frames)")
       ->group("Video");
   add_text(app, "--truth", "FILE", flags->truth,
-           "Ground truth (MOTChallenge text) of the video: report accuracy as well")
+           "Ground truth of the video (MOTChallenge text or COCO JSON): report accuracy as well")
       ->group("Video");
   for (const char* key : {"libraries", "threads", "memory_limit"}) flags->settings.add(app, "Settings", key);
   app.add_flag("--json", flags->json, "Print JSON instead of a table: --output-format json")->group("Output");

@@ -10,6 +10,7 @@
 #include "repsim/pipeline.hpp"
 #include "repsim/plan_check.hpp"
 #include "repsim/recorded_plan.hpp"
+#include "repsim/video.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -40,13 +41,14 @@ class ScratchFolder {
   fs::path path_;
 };
 
-std::string hash_of(const std::string& path, const std::string& what) {
-  if (!fs::exists(path)) throw input_error("the " + what + " is not there", path, "check the spelling");
-  return sha256_of_file(path);
+std::string hash_of(const model::ModelSpec& spec) {
+  if (!fs::exists(spec.path))
+    throw input_error("the model '" + spec.name + "' is not there", spec.path, "check the spelling");
+  return sha256_of_file(spec.path);
 }
 
 /// The recorded plan with models, video, settings and version as they are now.
-report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settings) {
+report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settings, Progress& progress) {
   report::Plan now = recorded;
   now.models.clear();
   for (const model::ModelSpec& spec : settings.models) {
@@ -55,12 +57,12 @@ report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settin
     report::ModelEntry entry = known != recorded.models.end() ? *known : report::ModelEntry{};
     entry.name = spec.name;
     entry.path = spec.path;
-    entry.sha256 = hash_of(spec.path, "model '" + spec.name + "'");
+    entry.sha256 = hash_of(spec);
     if (spec.input) entry.input = *spec.input;
     now.models.push_back(std::move(entry));
   }
   now.video_path = settings.video;
-  now.video_sha256 = hash_of(settings.video, "video");
+  now.video_sha256 = video::sha256_of_video(settings.video, progress);
   now.settings = config::settings_to_json(settings);
   now.tool_version = REPSIM_VERSION;
   return now;
@@ -73,7 +75,7 @@ PlanCheck check_plan(const PlanCheckSettings& settings, Progress& progress) {
   PlanCheck check;
   check.recorded = rebuild::read_plan(file);
   config::check(settings.settings);
-  check.now = with_inputs_of(check.recorded, settings.settings);
+  check.now = with_inputs_of(check.recorded, settings.settings, progress);
   check.diff = report::compare(check.recorded, check.now, settings.tolerances);
   if (settings.hashes_only) return check;
   for (const report::PlanChange& change : check.diff.changes) {

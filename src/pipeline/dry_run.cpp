@@ -7,16 +7,13 @@
 
 namespace repsim::pipeline {
 
-report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force, const Progress& asked) {
+report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress) {
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
   session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
-  QuietProgress silent(asked);
-  session::SessionOptions options = session_options(settings, {});
-  options.video.reset();
-  options.truth.reset();
-  const session::Session session(runtime, options, silent);
+  const session::Session session(runtime, session_options(settings, {}), progress);
+  static_cast<void>(video::sample_frames(session.video, settings.frames, settings.holdout));
   report::DryRun would;
   for (std::size_t i = 0; i < session.models.size(); ++i) {
     const session::Model& model = session.models[i];
@@ -34,6 +31,7 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
     if (mixed.donors.size() > 1) would.directions.push_back(std::move(mixed));
   }
   would.frames = settings.frames;
+  would.video_frames = session.video.frame_count;
   would.video_path = settings.video;
   would.out = out.string();
   return would;

@@ -42,7 +42,7 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
   if (settings.video) {
     video::check_readable(video_path);
   } else {
-    rebuild::check_unchanged(video_path, plan.video_sha256, "video");
+    rebuild::check_video_unchanged(plan, progress);
   }
   const std::vector<session::ModelSource> models = session::marked(rebuild::models_of(plan), single);
   const session::Session session(runtime, {models, video_path, settings.truth, {}}, progress);

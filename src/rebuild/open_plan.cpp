@@ -7,15 +7,41 @@ namespace repsim::rebuild {
 
 namespace fs = std::filesystem;
 
-void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
+namespace {
+
+Error missing(const std::string& path, const std::string& what) {
+  return input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
+}
+
+bool is_missing(const std::string& path) {
   std::error_code failed;
-  if (fs::status(path, failed).type() == fs::file_type::not_found) {
-    throw input_error("the " + what + " of this plan is not there", path, "put it back, or run repsim plan again");
+  return fs::status(path, failed).type() == fs::file_type::not_found;
+}
+
+void check_hash(const std::string& path, const std::string& found, const std::string& expected,
+                const std::string& what) {
+  if (found == expected) return;
+  throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path,
+                    "run repsim plan again");
+}
+
+}  // namespace
+
+void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
+  if (is_missing(path)) throw missing(path, what);
+  check_hash(path, sha256_of_file(path), expected, what);
+}
+
+void check_video_unchanged(const report::Plan& plan, Progress& progress) {
+  const std::string& path = plan.video_path;
+  std::string found;
+  try {
+    found = video::sha256_of_video(path, progress);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kInput && is_missing(path)) throw missing(path, "video");
+    throw;
   }
-  if (sha256_of_file(path) != expected) {
-    throw input_error("the " + what + " is not the one of this plan (its SHA-256 differs)", path,
-                      "run repsim plan again");
-  }
+  check_hash(path, found, plan.video_sha256, "video");
 }
 
 std::vector<session::ModelSource> models_of(const report::Plan& plan) {

@@ -63,7 +63,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFr
   const report::Plan& plan = edited.plan;
   check_shares(edited);
   StagedFile staged(settings.out, settings.force);
-  check_unchanged(plan.video_path, plan.video_sha256, "video");
+  check_video_unchanged(plan, progress);
   const session::Session session(runtime, {session::marked(models_of(plan), single), plan.video_path, {}, {}},
                                  progress);
   const std::vector<PlannedShare> shares = planned_shares(edited, session);

@@ -23,6 +23,11 @@ std::int64_t bytes_of(const std::vector<capture::CacheEntry>& entries) {
   return bytes;
 }
 
+/// The last name of a path, a folder's too: "shot" of "videos/shot/".
+std::string last_name(const std::filesystem::path& path) {
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
 }  // namespace
 
 std::string to_text(const std::vector<capture::CacheEntry>& entries) {
@@ -37,8 +42,8 @@ std::string to_text(const std::vector<capture::CacheEntry>& entries) {
     }
     const capture::SignatureFile& file = *entry.file;
     table.add_row({printable(file.signatures.model), std::to_string(file.signatures.layers.size()),
-                   std::to_string(file.origin.frames.size()),
-                   shortened(printable(std::filesystem::path(file.video_path).filename().string()), 24), size, used});
+                   std::to_string(file.origin.frames.size()), shortened(printable(last_name(file.video_path)), 24),
+                   size, used});
   }
   return table.text() + "\n" + std::to_string(entries.size()) + (entries.size() == 1 ? " entry, " : " entries, ") +
          human_bytes(bytes_of(entries)) + "\n";

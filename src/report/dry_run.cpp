@@ -16,8 +16,8 @@ std::string to_text(const DryRun& dry_run) {
     text += "would consider " + direction.receiver + "<-" + join(direction.donors, "+") +
             (direction.donors.size() > 1 ? " mixed" : "") + "\n";
   }
-  return text + "would sample " + std::to_string(dry_run.frames) + " frames of " + printable(dry_run.video_path) +
-         " and write to " + printable(dry_run.out) + "\n";
+  return text + "would sample " + std::to_string(dry_run.frames) + " of the " + std::to_string(dry_run.video_frames) +
+         " frames of " + printable(dry_run.video_path) + " and write to " + printable(dry_run.out) + "\n";
 }
 
 }  // namespace repsim::report

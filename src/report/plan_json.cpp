@@ -54,8 +54,8 @@ Json evidence_json(const ModelEvidence& evidence) {
 Json accuracy_json(const Accuracy& accuracy) {
   return {{"own", rounded(accuracy.own)},
           {"merged", rounded(accuracy.merged)},
-          {"own_interval", interval_json(accuracy.own_interval)},
-          {"merged_interval", interval_json(accuracy.merged_interval)},
+          {"own_interval", accuracy.own ? interval_json(accuracy.own_interval) : Json()},
+          {"merged_interval", accuracy.merged ? interval_json(accuracy.merged_interval) : Json()},
           {"frames", accuracy.frames},
           {"truth_boxes", accuracy.truth_boxes}};
 }

@@ -128,10 +128,12 @@ Fidelity read_fidelity(JsonReader reader) {
 
 Accuracy read_accuracy(JsonReader reader) {
   Accuracy accuracy;
-  reader.required("own", accuracy.own);
-  reader.required("merged", accuracy.merged);
-  accuracy.own_interval = read_interval(child_reader(reader, "own_interval"));
-  accuracy.merged_interval = read_interval(child_reader(reader, "merged_interval"));
+  read_optional(reader, "own", accuracy.own);
+  read_optional(reader, "merged", accuracy.merged);
+  if (!required_child(reader, "own_interval").is_null())
+    accuracy.own_interval = read_interval(child_reader(reader, "own_interval"));
+  if (!required_child(reader, "merged_interval").is_null())
+    accuracy.merged_interval = read_interval(child_reader(reader, "merged_interval"));
   read_size(reader, "frames", accuracy.frames);
   read_size(reader, "truth_boxes", accuracy.truth_boxes);
   reader.finish();

@@ -25,9 +25,19 @@ Json fidelity_object(const verify::Fidelity& fidelity) {
 }
 
 Json accuracy_object(const verify::Accuracy& accuracy) {
-  return {{"own", accuracy.own},       {"own_interval", interval_list(accuracy.own_interval)},
-          {"merged", accuracy.merged}, {"merged_interval", interval_list(accuracy.merged_interval)},
-          {"frames", accuracy.frames}, {"truth_boxes", accuracy.truth_boxes}};
+  const auto number = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
+  const auto interval = [](const std::optional<double>& value, const verify::Interval& of) {
+    return value ? interval_list(of) : Json();
+  };
+  return {{"own", number(accuracy.own)},       {"own_interval", interval(accuracy.own, accuracy.own_interval)},
+          {"merged", number(accuracy.merged)}, {"merged_interval", interval(accuracy.merged, accuracy.merged_interval)},
+          {"frames", accuracy.frames},         {"truth_boxes", accuracy.truth_boxes}};
+}
+
+std::string ap_in_words(const verify::Accuracy& accuracy) {
+  if (!accuracy.own || !accuracy.merged) return "AP50 undefined: no ground-truth boxes on these frames";
+  return "AP50 " + fixed3(*accuracy.own) + " -> " + fixed3(*accuracy.merged) + " (" +
+         std::to_string(accuracy.truth_boxes) + " boxes)";
 }
 
 std::string conclusion(const Verification& verification) {
@@ -84,10 +94,7 @@ std::string to_text(const Verification& verification) {
       std::to_string(verification.frames.size()) + " frames of " + printable(verification.video_path) + "\n";
   for (const Verification::Model& model : verification.models) {
     text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict_in_words(model);
-    if (const auto& accuracy = model.accuracy) {
-      text += "; AP50 " + fixed3(accuracy->own) + " -> " + fixed3(accuracy->merged) + " (" +
-              std::to_string(accuracy->truth_boxes) + " boxes)";
-    }
+    if (model.accuracy) text += "; " + ap_in_words(*model.accuracy);
     text += "\n";
   }
   return text + conclusion(verification);

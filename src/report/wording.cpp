@@ -184,10 +184,12 @@ std::string accuracy_in_words(const ModelEntry& model) {
   const auto with_interval = [](double value, const verify::Interval& interval) {
     return fixed(value, 3) + " (" + fixed(interval.low, 3) + " to " + fixed(interval.high, 3) + ")";
   };
-  return "person AP50 against ground truth: original " + with_interval(accuracy.own, accuracy.own_interval) +
-         ", merged " + with_interval(accuracy.merged, accuracy.merged_interval) + "; " +
-         counted(accuracy.frames, "frame") + ", " + grouped(accuracy.truth_boxes) +
-         (accuracy.truth_boxes == 1 ? " box" : " boxes");
+  if (!accuracy.own || !accuracy.merged) {
+    return "AP50 against ground truth undefined: no ground-truth boxes on these " + counted(accuracy.frames, "frame");
+  }
+  return "AP50 against ground truth: original " + with_interval(*accuracy.own, accuracy.own_interval) + ", merged " +
+         with_interval(*accuracy.merged, accuracy.merged_interval) + "; " + counted(accuracy.frames, "frame") + ", " +
+         grouped(accuracy.truth_boxes) + (accuracy.truth_boxes == 1 ? " box" : " boxes");
 }
 
 std::string saving_in_words(const Plan& plan) {

@@ -94,8 +94,10 @@ Runtime::Runtime(const RuntimeOptions& options)
 void check_files(const InputFiles& files) {
   model::load_libraries(files.libraries);
   if (!files.video.empty()) video::check_readable(files.video);
-  // Only the video's size is missing yet; any other will do to see that the file can be read.
-  if (files.truth) static_cast<void>(verify::read_motchallenge(*files.truth, 1, 1, 0));
+  // The video's size and frames are not known yet; to see that the file can be read, any size will do.
+  video::VideoInfo unknown;
+  unknown.width = unknown.height = 1;
+  if (files.truth) static_cast<void>(verify::read_truth(*files.truth, unknown));
 }
 
 void log_torch_output() {

@@ -87,7 +87,7 @@ Session::Session(const Runtime& runtime, const SessionOptions& options, Progress
       memory_budget(memory_budget_beside(models, runtime.memory_limit())),
       video(options.video ? video::probe(*options.video, progress) : video::VideoInfo{}),
       set(grouped(models, video)) {
-  if (options.truth) truth = verify::read_motchallenge(*options.truth, video.width, video.height, 0);
+  if (options.truth) truth = verify::read_truth(*options.truth, video);
 }
 
 std::vector<const model::Loaded*> Session::loaded() const {

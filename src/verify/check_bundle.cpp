@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <iterator>
 #include <numeric>
 
 #include "repsim/base/error.hpp"
@@ -146,8 +147,13 @@ Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference
   accuracy.truth_boxes = truth.boxes;
   accuracy.frames = static_cast<std::int64_t>(frames.size());
   const auto interval = [&](const std::vector<Detections>& found) {
-    return bootstrap_interval(only_label(found, truth.label), truth.targets, 0.9, kDraws, check.seed);
+    return bootstrap_interval(only_labels(found, truth.labels), truth.targets, 0.9, kDraws, check.seed);
   };
+  if (truth.boxes == 0) {
+    log::warn(head.name + ": no ground-truth boxes on these " + std::to_string(frames.size()) +
+              " frames, so its accuracy is undefined");
+    return accuracy;
+  }
   accuracy.own = truth.average_precision(own.own);
   accuracy.merged = truth.average_precision(merged.found);
   accuracy.own_interval = interval(own.own);
@@ -155,24 +161,55 @@ Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference
   return accuracy;
 }
 
+/// The head's label of each class of the ground truth; -1: it has no such class.
+std::vector<std::int64_t> labels_of(const Truth& truth, const Head& head, std::int64_t otherwise) {
+  const std::vector<std::string>& names = head.output.classes;
+  std::vector<std::int64_t> labels;
+  for (std::size_t i = 0; i < truth.classes.size(); ++i) {
+    const auto found = std::find(names.begin(), names.end(), truth.classes[i]);
+    if (found != names.end()) {
+      labels.push_back(found - names.begin());
+    } else if (truth.format == "motchallenge") {
+      labels.push_back(otherwise);
+    } else if (names.empty()) {
+      labels.push_back(static_cast<std::int64_t>(i));
+    } else {
+      log::warn(head.name + " has no class '" + truth.classes[i] + "': its ground-truth boxes are left out");
+      labels.push_back(-1);
+    }
+  }
+  return labels;
+}
+
+/// The boxes of one frame with the head's labels.
+Detections relabelled(const Detections& boxes, const std::vector<std::int64_t>& labels) {
+  Detections result;
+  for (Detection box : boxes) {
+    box.label = labels.at(static_cast<std::size_t>(box.label));
+    if (box.label >= 0) result.push_back(box);
+  }
+  return result;
+}
+
 }  // namespace
 
-double TruthTargets::average_precision(std::span<const Detections> found) const {
-  return verify::average_precision(only_label(found, label), targets);
+std::optional<double> TruthTargets::average_precision(std::span<const Detections> found) const {
+  if (boxes == 0) return std::nullopt;
+  return verify::average_precision(only_labels(found, labels), targets);
 }
 
 TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vector<std::int64_t>& frames,
                            std::int64_t otherwise) {
-  const auto person = std::find(head.output.classes.begin(), head.output.classes.end(), "person");
+  const std::vector<std::int64_t> labels = labels_of(truth, head, otherwise);
   TruthTargets result;
-  result.label = person == head.output.classes.end() ? otherwise : person - head.output.classes.begin();
+  std::copy_if(labels.begin(), labels.end(), std::back_inserter(result.labels), [](auto label) { return label >= 0; });
+  std::sort(result.labels.begin(), result.labels.end());
   result.targets.resize(frames.size());
   for (std::size_t i = 0; i < frames.size(); ++i) {
     const auto found = truth.frames.find(frames[i]);
     if (found == truth.frames.end()) continue;
-    result.targets[i].sure = found->second;
-    for (Detection& box : result.targets[i].sure) box.label = result.label;
-    result.boxes += static_cast<std::int64_t>(found->second.size());
+    result.targets[i] = {relabelled(found->second.sure, labels), relabelled(found->second.ignored, labels)};
+    result.boxes += std::ssize(result.targets[i].sure);
   }
   return result;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -143,7 +144,7 @@ std::vector<FrameStore> decode(const VideoInfo& video, std::span<const Request> 
 
 struct DecodeBehind::Impl {
   Impl(const VideoInfo& of, std::span<const Request> of_first, std::span<const Request> of_later)
-      : video(of), reader(of.path) {
+      : video(of), reader(open_reader(of.path)) {
     first.reserve(of_first.size());
     later.reserve(of_later.size());
     for (const Request& request : of_first) first.emplace_back(video, request);
@@ -160,21 +161,21 @@ struct DecodeBehind::Impl {
   }
 
   void decode_to(std::int64_t last, const std::vector<Filling*>& fillings, const std::function<void()>& step) {
-    while (reader.index() < last) {
-      if (!reader.next()) {
-        throw input_error("the video ends after " + std::to_string(reader.index() + 1) + " frames, but frame " +
+    while (reader->index() < last) {
+      if (!reader->next()) {
+        throw input_error("the video ends after " + std::to_string(reader->index() + 1) + " frames, but frame " +
                               std::to_string(last) + " was asked for",
                           video.path, "if the file was changed meanwhile, start again");
       }
-      const std::int64_t index = reader.index();
+      const std::int64_t index = reader->index();
       if (std::any_of(fillings.begin(), fillings.end(), [&](const Filling* f) { return f->wants(index); })) {
-        PerturbedFrame frame(checked_frame(reader, video));
+        PerturbedFrame frame(checked_frame(*reader, video));
         try {
           for (Filling* filling : fillings) {
             while (filling->wants(index)) filling->take(frame);
           }
         } catch (const cv::Exception& error) {
-          throw reader.frame_error(index, "cannot be resized or recompressed: " + error.err);
+          throw reader->frame_error(index, "cannot be resized or recompressed: " + error.err);
         }
       }
       step();
@@ -189,7 +190,7 @@ struct DecodeBehind::Impl {
   }
 
   const VideoInfo video;
-  Reader reader;
+  const std::unique_ptr<Reader> reader;
   std::vector<Filling> first, later;
   std::atomic<bool> given_up = false;
   std::future<void> rest;

@@ -2,36 +2,53 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <opencv2/core/mat.hpp>
-#include <opencv2/videoio.hpp>
 #include <string>
 
 #include "repsim/base/error.hpp"
 
 namespace repsim::video {
 
-/// A video file, frame after frame. OpenCV's exceptions become Error{kInput} that names the file.
+/// A video, frame after frame: a file, or pictures in a folder.
 class Reader {
  public:
-  /// @throws Error{kInput} when the file is missing, no regular file, empty or no video
-  explicit Reader(const std::filesystem::path& path);
+  virtual ~Reader() = default;
+  Reader() = default;
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
 
-  /// Decodes the next frame; false at the end.
-  /// @throws Error{kInput} naming a damaged frame, if more frames follow
-  [[nodiscard]] bool next();
-  /// Index of the frame that next() decoded last, from 0; -1 before the first.
+  /// Goes on to the next frame; false at the end.
+  /// @throws Error{kInput} naming a damaged frame, if more frames follow, or a frame of another size than the first
+  [[nodiscard]] bool next() {
+    if (!advance()) return false;
+    ++index_;
+    return true;
+  }
+  /// Index of the frame that next() went to, from 0; -1 before the first.
   [[nodiscard]] std::int64_t index() const { return index_; }
-  /// The frame that next() decoded last: 8 bits, BGR. @throws Error{kInput} naming the frame
-  [[nodiscard]] cv::Mat frame();
+  /// Throws what frame() would throw, without the cost of converting pixels where that shows nothing.
+  virtual void check() {}
+  /// The frame that next() went to, upright: 8 bits, BGR. @throws Error{kInput} naming the frame
+  [[nodiscard]] virtual cv::Mat frame() = 0;
   /// The number of frames as the container states it; 0 when it states none, or an impossible one.
-  [[nodiscard]] std::int64_t announced_frames() const;
+  [[nodiscard]] virtual std::int64_t announced_frames() const = 0;
+  /// Logs how the video was read so far, where a user may want to know. To be called once, at the end.
+  virtual void log_findings() const = 0;
   /// An Error{kInput} about a frame.
-  [[nodiscard]] Error frame_error(std::int64_t index, const std::string& problem) const;
+  [[nodiscard]] virtual Error frame_error(std::int64_t index, const std::string& problem) const = 0;
 
  private:
-  std::string path_;
-  cv::VideoCapture capture_;
+  [[nodiscard]] virtual bool advance() = 0;
+
   std::int64_t index_ = -1;
 };
+
+/// Opens a file, a folder of pictures or a numbered sequence of them. Exceptions of OpenCV become Error{kInput}.
+/// @throws Error{kInput} when the path names none of these, or is empty, or no video
+[[nodiscard]] std::unique_ptr<Reader> open_reader(const std::filesystem::path& path);
+
+/// Opens a file. @throws Error{kInput} as open_reader() does
+[[nodiscard]] std::unique_ptr<Reader> open_file(const std::filesystem::path& path);
 
 }  // namespace repsim::video

@@ -13,6 +13,8 @@ once for the file, every case starts from a copy. A case:
                 {"write": "c.json", "json": {...}} or {"write": "a.txt", "text": "..."}
                 {"copy": "{source}/demo/plain.pt", "to": "a.pt", "bytes": 1000}    bytes: only the first so many
                 {"copy": "{source}/demo/plain.pt", "to": "a.pt", "drop": "extra/*"} a zip archive without such members
+                {"pictures": "shot", "names": "img%d.png", "count": 40, "size": [64, 48]}  PNG files of noise, numbered
+                from 1
                 {"torchscript": "m.pt", "methods": ["def forward(...) -> NoneType:", "  return None"]}  a small model
                 {"edit": "plan/plan.json", "old": "...", "new": "..."}, {"mkdir": "folder"}
                 {"edit_bytes": "a.pt", "at": 5000}  flips the bits of one byte
@@ -46,16 +48,19 @@ import fnmatch
 import hashlib
 import json
 import os
+import random
 import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 DEMO_VIDEO = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
@@ -94,6 +99,8 @@ class Runner:
                 if step["old"] not in text:
                     raise ValueError(f"{step['edit']} lacks {step['old']}")
                 (folder / step["edit"]).write_text(text.replace(step["old"], step["new"]))
+            elif "pictures" in step:
+                write_pictures(folder / step["pictures"], step["names"], step["count"], *step["size"])
             elif "edit_bytes" in step:
                 damaged = bytearray((folder / step["edit_bytes"]).read_bytes())
                 damaged[step["at"]] ^= 255
@@ -210,6 +217,21 @@ def copy(source, target, step):
             inside = member.split("/", 1)[-1]  # the root folder has the name of the file that was saved
             if not fnmatch.fnmatch(inside, step["drop"]):
                 new.writestr(member, old.read(member))
+
+
+def write_pictures(folder, names, count, width, height):
+    """Numbered PNG files, each with noise of its own."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    folder.mkdir(parents=True, exist_ok=True)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    for number in range(1, count + 1):
+        noise = random.Random(number)
+        rows = b"".join(b"\0" + noise.randbytes(3 * width) for _ in range(height))
+        image = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        (folder / (names % number)).write_bytes(image)
 
 
 def write_torchscript(path, methods):

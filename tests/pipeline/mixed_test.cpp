@@ -173,14 +173,16 @@ TEST(MixedPlan, MixesOnlyDonorsThatMayGive) {
   named.settings.donors = {"f*"};
   named.settings.keep = {"second"};
   for (Job* job : {&forced, &named}) {
-    EXPECT_THAT(report::to_text(dry_run(job->settings, job->folder / "out", true)), Not(HasSubstr("mixed")));
+    SilentProgress silent;
+    EXPECT_THAT(report::to_text(dry_run(job->settings, job->folder / "out", true, silent)), Not(HasSubstr("mixed")));
     const report::Plan plan = job->run();
     EXPECT_EQ(count_mixed(plan), 0);
     for (const report::Share& share : plan.shares) EXPECT_EQ(share.donors.size(), 1U);
   }
   all.settings.share = {};
   all.settings.keep = {"first", "second"};
-  EXPECT_THAT(report::to_text(dry_run(all.settings, all.folder / "out", true)),
+  SilentProgress silent;
+  EXPECT_THAT(report::to_text(dry_run(all.settings, all.folder / "out", true, silent)),
               HasSubstr("receiver<-first+second mixed"));
   EXPECT_GT(count_mixed(all.run()), 0);
 }

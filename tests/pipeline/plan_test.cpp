@@ -335,7 +335,8 @@ TEST(InterruptedPlan, EndsInEveryStageAndLeavesNothing) {
 
 TEST(TraceRun, TouchesNothing) {
   Job job({"small", "wide"});
-  const std::string text = report::to_text(dry_run(job.settings, job.out(), false));
+  SilentProgress silent;
+  const std::string text = report::to_text(dry_run(job.settings, job.out(), false, silent));
   EXPECT_THAT(text, testing::AllOf(HasSubstr("small"), HasSubstr("would consider small<-wide")));
   expect_nothing_left(job);
 }

@@ -80,7 +80,8 @@ TEST(Search, ConsidersNoDirectionThatDonorsAndKeepRuleOut) {
   Job job({"small", "wide", "shuffle"});
   job.settings.keep = {"small"};
   job.settings.donors = {"s*"};
-  const std::string text = report::to_text(dry_run(job.settings, job.folder / "out", false));
+  SilentProgress silent;
+  const std::string text = report::to_text(dry_run(job.settings, job.folder / "out", false, silent));
   EXPECT_THAT(text, Not(HasSubstr("would consider small<-")));
   EXPECT_THAT(text, Not(HasSubstr("<-wide")));
   EXPECT_THAT(text, HasSubstr("would consider wide<-small"));

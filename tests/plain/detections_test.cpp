@@ -95,9 +95,10 @@ TEST(Targets, AreSureFromTheThresholdAndIgnoredFromAFifthOfIt) {
   EXPECT_THAT(targets[0].ignored, testing::ElementsAre(Is(own[0][1]), Is(own[0][2])));
 }
 
-TEST(OnlyLabel, KeepsFramesAndOrder) {
-  const std::vector<Detections> found{{box(0, 0, 1, 1, 0.9, 1), box(0, 0, 2, 2, 0.8, 0), box(0, 0, 3, 3, 0.7, 1)}, {}};
-  const std::vector<Detections> selected = only_label(found, 1);
+TEST(OnlyLabels, KeepsFramesAndOrder) {
+  const std::vector<Detections> found{{box(0, 0, 1, 1, 0.9, 1), box(0, 0, 2, 2, 0.8, 0), box(0, 0, 3, 3, 0.7, 4)}, {}};
+  const std::vector<std::int64_t> labels{1, 4};
+  const std::vector<Detections> selected = only_labels(found, labels);
   ASSERT_EQ(selected.size(), 2U);
   EXPECT_THAT(selected[0], testing::ElementsAre(Is(found[0][0]), Is(found[0][2])));
 }

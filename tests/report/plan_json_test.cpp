@@ -24,6 +24,14 @@ Plan sample_plan_with_accuracy() {
   return plan;
 }
 
+/// The ground truth has no box on the frames that judge.
+Plan sample_plan_without_boxes() {
+  Plan plan = sample_plan();
+  plan.models[0].accuracy = Accuracy{};
+  plan.models[0].accuracy->frames = 77;
+  return plan;
+}
+
 test::JsonSchema plan_schema() {
   return test::JsonSchema(read_json(std::string(REPSIM_SOURCE_DIR) + "/configs/plan.schema.json"));
 }
@@ -45,13 +53,21 @@ TEST(PlanJson, IsStableText) { test::expect_golden("plan.json", repsim::to_text(
 TEST(PlanJson, ConformsToItsSchema) {
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_with_accuracy())), IsEmpty());
+  EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_without_boxes())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_without_shares())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_of_mixed_donors())), IsEmpty());
 }
 
+TEST(PlanJson, HasNoNumbersForAnAccuracyThatIsUndefined) {
+  const Json accuracy = to_json(sample_plan_without_boxes())["models"][0]["accuracy"];
+  for (const char* key : {"own", "merged", "own_interval", "merged_interval"})
+    EXPECT_TRUE(accuracy[key].is_null()) << key;
+  EXPECT_EQ(accuracy["truth_boxes"], 0);
+}
+
 TEST(PlanJson, ComesBackAsItWasWritten) {
-  for (const Plan& plan :
-       {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_shares(), sample_plan_of_mixed_donors()}) {
+  for (const Plan& plan : {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_boxes(),
+                           sample_plan_without_shares(), sample_plan_of_mixed_donors()}) {
     const Json written = to_json(plan);
     const Plan read = plan_from_json(parse_json(repsim::to_text(written), "plan.json"), "plan.json");
     EXPECT_EQ(repsim::to_text(to_json(read)), repsim::to_text(written));

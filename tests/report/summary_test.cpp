@@ -112,6 +112,9 @@ TEST(Summary, SpeaksOfAccuracyOnlyWithGroundTruth) {
   EXPECT_THAT(flowing(summary(plan)), Not(HasSubstr("ground truth")));
   plan.models[0].accuracy = Accuracy{0.814, 0.8, {0.79, 0.83}, {0.77, 0.82}, 77, 512};
   EXPECT_THAT(flowing(summary(plan)), HasSubstr("against ground truth: original 0.814 (0.790 to 0.830)"));
+  plan.models[0].accuracy = Accuracy{};
+  plan.models[0].accuracy->frames = 77;
+  EXPECT_THAT(flowing(summary(plan)), HasSubstr("undefined: no ground-truth boxes on these 77 frames"));
 }
 
 TEST(Summary, SaysWhyNothingIsSharedAndWhatWouldChangeThat) {

@@ -40,6 +40,15 @@ TEST(Verification, IsATextThatNamesWhatFellShort) {
             "does not hold: the plan asks for a fidelity of 0.900, of backwards 0.800\n");
 }
 
+TEST(Verification, SaysSoWhereTheGroundTruthHasNoBox) {
+  Verification verification = sample();
+  verification.models[0].accuracy = verify::Accuracy{};
+  EXPECT_THAT(to_text(verification), testing::HasSubstr("; AP50 undefined: no ground-truth boxes on these frames\n"));
+  const Json accuracy = to_json(verification)["models"][0]["accuracy"];
+  for (const char* key : {"own", "merged", "own_interval", "merged_interval"})
+    EXPECT_TRUE(accuracy[key].is_null()) << key;
+}
+
 TEST(Verification, HoldsWhereEveryModelKeepsItsOwnMinimum) {
   Verification verification = sample();
   EXPECT_FALSE(verification.holds());
@@ -64,6 +73,7 @@ TEST(DryRun, SaysWhatAPlanWouldDo) {
                   {"counter", 0, 100, 1, model::OutputFormat::kTensor, "counts its calls"}};
   would.directions = {{"small", {"wide"}}, {"small", {"wide", "tiny"}}};
   would.frames = 256;
+  would.video_frames = 795;
   would.video_path = "street.mp4";
   would.out = "plan";
   EXPECT_EQ(to_text(would),
@@ -71,7 +81,7 @@ TEST(DryRun, SaysWhatAPlanWouldDo) {
             "counter: 0 layers, 100 B, input group 1, format tensor (opaque: it counts its calls)\n"
             "would consider small<-wide\n"
             "would consider small<-wide+tiny mixed\n"
-            "would sample 256 frames of street.mp4 and write to plan\n");
+            "would sample 256 of the 795 frames of street.mp4 and write to plan\n");
 }
 
 TEST(Verification, SaysWhatAModelKeepsAndWhereItDiffersMost) {

@@ -195,20 +195,68 @@ TEST(CheckBundle, MeasuresRawOutputsByExplainedVariance) {
 TEST(CheckBundle, ReportsAccuracyAgainstGroundTruth) {
   Checked checked(test::open_fixtures({"small", "wide"}), {}, 6);
   // The truth is what `small` finds surely: its own accuracy is 1, class 0 standing for the person.
-  Truth truth;
+  Truth truth{{}, {"person"}, "motchallenge"};
   const auto& indices = checked.stores[0].frames();
   for (std::int64_t i = 0; i < 6; ++i) {
     for (const Detection& one :
          naive_detections(test::run_file(checked.opened.loaded[0].spec.path, test::input_of(checked.stores[0], {i})))) {
-      if (one.label == 0) truth.frames[indices[static_cast<std::size_t>(i)]].push_back(one);
+      if (one.label == 0) truth.frames[indices[static_cast<std::size_t>(i)]].sure.push_back(one);
     }
   }
   checked.check.truth = truth;
   const auto accuracy = verdicts_of(checked.check)[0].accuracy;
   ASSERT_TRUE(accuracy.has_value());
-  EXPECT_NEAR(accuracy->own, 1, 0.02);
+  EXPECT_NEAR(accuracy->own.value_or(0), 1, 0.02);
   EXPECT_EQ(accuracy->own, accuracy->merged);
   EXPECT_EQ(accuracy->frames, 6);
+}
+
+TEST(CheckBundle, KnowsNoAccuracyWithoutBoxes) {
+  Checked checked(test::open_fixtures({"small", "wide"}), {}, 2);
+  checked.check.truth = Truth{{}, {"person"}, "motchallenge"};
+  const auto accuracy = verdicts_of(checked.check)[0].accuracy;
+  ASSERT_TRUE(accuracy.has_value());
+  EXPECT_EQ(accuracy->own, std::nullopt);
+  EXPECT_EQ(accuracy->merged, std::nullopt);
+  EXPECT_EQ(accuracy->frames, 2);
+}
+
+Detection labelled(std::int64_t label) { return {0.1, 0.1, 0.2, 0.2, 1, label}; }
+
+TEST(TruthTargets, AreTheHeadsClassesOfTheSameName) {
+  const Truth truth{{{4, {{labelled(0), labelled(1), labelled(2)}, {labelled(2)}}}}, {"car", "dog", "person"}, "coco"};
+  Head head;
+  head.output.classes = {"person", "bicycle", "car"};
+  const TruthTargets targets = truth_targets(truth, head, {3, 4}, 0);
+  EXPECT_THAT(targets.labels, testing::ElementsAre(0, 2));
+  EXPECT_EQ(targets.boxes, 2);
+  EXPECT_TRUE(targets.targets[0].sure.empty());
+  ASSERT_EQ(targets.targets[1].sure.size(), 2U);
+  EXPECT_EQ(targets.targets[1].sure[0].label, 2);
+  EXPECT_EQ(targets.targets[1].sure[1].label, 0);
+  EXPECT_EQ(targets.targets[1].ignored.at(0).label, 0);
+  head.output.classes.clear();
+  EXPECT_THAT(truth_targets(truth, head, {4}, 0).labels, testing::ElementsAre(0, 1, 2));
+}
+
+TEST(TruthTargets, OfPersonsTakeTheGivenLabelWhereNoClassIsAPerson) {
+  const Truth truth{{{4, {{labelled(0)}, {}}}}, {"person"}, "motchallenge"};
+  Head head;
+  head.output.classes = {"bicycle", "pedestrian"};
+  EXPECT_THAT(truth_targets(truth, head, {4}, 1).labels, testing::ElementsAre(1));
+  head.output.classes = {"bicycle", "person"};
+  EXPECT_THAT(truth_targets(truth, head, {4}, 0).labels, testing::ElementsAre(1));
+}
+
+// A detection of a class that the ground truth does not have is not wrong.
+TEST(TruthTargets, PrecisionIsThatOfTheirOwnClasses) {
+  const Truth truth{{{0, {{labelled(0)}, {}}}}, {"car"}, "coco"};
+  Head head;
+  head.output.classes = {"person", "car"};
+  const TruthTargets targets = truth_targets(truth, head, {0}, 0);
+  EXPECT_EQ(targets.average_precision(std::vector<Detections>{{labelled(0), labelled(1)}}), 1);
+  EXPECT_EQ(targets.average_precision(std::vector<Detections>{{labelled(0)}}), 0);
+  EXPECT_EQ(truth_targets(truth, head, {1}, 0).average_precision(std::vector<Detections>{{}}), std::nullopt);
 }
 
 TEST(CheckBundle, GivesYardsticksOfChangedFrames) {

@@ -1,4 +1,4 @@
-// Videos whose frames have not one size. OpenCV would read beyond the memory of the smaller ones.
+// Videos whose frames have not one size. OpenCV's reader reads beyond the memory of the smaller ones.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -124,17 +124,16 @@ TEST_F(FrameSizes, RefusesMpeg4ThatChanges) { expect_refused("v.m4v", "XVID"); }
 TEST_F(FrameSizes, RefusesH264ThatChanges) { expect_refused("v.h264", "H264"); }
 TEST_F(FrameSizes, RefusesHevcThatChanges) { expect_refused("v.hevc", "HEVC"); }
 
-// Damage is the reader's to report, a change after it is not lost.
-TEST_F(FrameSizes, SeesAChangeBehindADamagedFrame) {
+// The frames that are left out before the first one that decodes do not count.
+TEST_F(FrameSizes, SeesAChangeBehindADamagedStart) {
   test::write_lossless(folder_ / "v.png", joined(noise(5, 64, 48), noise(2, 32, 24)));
   std::string bytes = test::read_text(folder_ / "v.png");
-  for (std::size_t i = 0; i < 60; ++i) bytes[bytes.size() / 3 + i] ^= static_cast<char>(0x5a);
+  for (std::size_t i = 0; i < 60; ++i) bytes[bytes.size() / 15 + i] ^= static_cast<char>(0x5a);
   test::write_text(folder_ / "v.png", bytes);
-  EXPECT_THAT(complaint(folder_ / "v.png"), HasSubstr("frame 5: has 32x24 pixels"));
+  EXPECT_THAT(complaint(folder_ / "v.png"), HasSubstr("frame 4: has 32x24 pixels"));
 }
 
-// A container that announces larger frames than there are does the same harm, from the first frame on. Of Motion JPEG
-// FFmpeg believes the frames instead, of VP8 the container.
+// A container that announces larger frames than there are does OpenCV's reader the same harm.
 TEST_F(FrameSizes, NeverTrustsTheContainersSize) {
   test::write_avi(folder_ / "mjpeg.avi", 3);
   announce(folder_ / "mjpeg.avi", 80, 60);
@@ -143,14 +142,13 @@ TEST_F(FrameSizes, NeverTrustsTheContainersSize) {
   EXPECT_EQ(info.height, test::kVideoHeight);
 }
 
-TEST_F(FrameSizes, RefusesFramesSmallerThanTheContainerSays) {
+TEST_F(FrameSizes, ReadsFramesThatAreSmallerThanTheContainerSays) {
   const auto path = folder_ / "v.avi";
   if (!write_encoded(path, "VP80", cv::Size(64, 48))) GTEST_SKIP() << "this FFmpeg cannot write VP8";
-  EXPECT_EQ(probe(path, progress_).width, 64);
   announce(path, 1920, 1080);
-  EXPECT_THAT(complaint(path),
-              StartsWith("input: " + path.string() + ": frame 0: has 64x48 pixels, the video's header says 1920x1080"));
-  EXPECT_EQ(test::error_text([&] { check_readable(path); }), complaint(path));
+  EXPECT_EQ(probe(path, progress_).width, 64);
+  EXPECT_EQ(probe(path, progress_).height, 48);
+  EXPECT_EQ(probe(path, progress_).frame_count, 12);
 }
 
 TEST_F(FrameSizes, StopsWhenAskedTo) {

@@ -58,7 +58,9 @@ TEST_F(Probe, NamesAVideoThatIsMissing) {
               AllOf(StartsWith("input: " + (folder_ / "no.avi").string()), HasSubstr("No such file")));
 }
 
-TEST_F(Probe, RefusesAFolder) { EXPECT_THAT(complaint(folder_.path()), HasSubstr("is no regular file")); }
+TEST_F(Probe, RefusesAnEmptyFolder) { EXPECT_THAT(complaint(folder_.path()), HasSubstr("holds no picture")); }
+
+TEST_F(Probe, RefusesADevice) { EXPECT_THAT(complaint("/dev/null"), HasSubstr("is no regular file")); }
 
 TEST_F(Probe, RefusesAnEmptyFile) {
   test::write_text(folder_ / "empty.avi", "");

@@ -58,13 +58,13 @@ std::vector<Target> targets_from_own(std::span<const Detections> own, double thr
   return targets;
 }
 
-std::vector<Detections> only_label(std::span<const Detections> found, std::int64_t label) {
+std::vector<Detections> only_labels(std::span<const Detections> found, std::span<const std::int64_t> labels) {
   std::vector<Detections> selected;
   selected.reserve(found.size());
   for (const Detections& frame : found) {
     Detections& kept = selected.emplace_back();
     std::copy_if(frame.begin(), frame.end(), std::back_inserter(kept),
-                 [&](const Detection& detection) { return detection.label == label; });
+                 [&](const Detection& one) { return std::binary_search(labels.begin(), labels.end(), one.label); });
   }
   return selected;
 }
