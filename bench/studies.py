@@ -120,6 +120,10 @@ class Judge:
     def merged(self, bundle: Path, head: int, model: Path, real: bool) -> Judgement:
         return self._judge(bundle, head, model, real)
 
+    def own_detections(self, model: Path) -> int:
+        """What a model that was compared with finds with at least the score at which detectors are run."""
+        return sum(int((scores >= SCORE).sum()) for _, scores in self._own[model].values())
+
     def _judge(self, path: Path, head: int | None, against: Path | None, real: bool) -> Judgement:
         return (self._by_referee if real else self._by_script)(path, head, against)
 
