@@ -218,8 +218,8 @@ class Study:
         models = [self.model(name) for name in one.names]
         out = self.args.work / "plans" / f"{RULES.index(rule)}-{self.instances.index(one)}"
         command = [self.args.base if is_old else self.args.repsim, "plan", *models, "--video", self.clip(one.scene, "seen"), "--out", out,
-                   "--force", "--quiet", "--min-fidelity", one.target, "--threads", self.args.threads, "--frames", self.args.frames,
-                   "--max-trials", self.args.max_trials, "--cache", self.args.work / ("cache-old" if is_old else "cache"),
+                   "--force", "--quiet", "--min-fidelity", one.target, "--threads", self.args.threads, "--max-trials", self.args.max_trials,
+                   "--frames", min(self.args.frames, len(SCENES[one.scene].seen)), "--holdout", self.args.holdout, "--cache", self.args.work / ("cache-old" if is_old else "cache"),
                    *rule.flags]  # fmt: skip
         command += ["--share", one.group] if "<-" in one.group else []
         command += ["--input", REAL_INPUT] if one.is_real else []
@@ -371,7 +371,8 @@ def main() -> None:
     parser.add_argument("--real", type=Path)
     parser.add_argument("--referee", type=Path)
     parser.add_argument("--videos", type=Path)
-    parser.add_argument("--frames", type=int, default=256)
+    parser.add_argument("--frames", type=int, default=128)
+    parser.add_argument("--holdout", type=float, default=0.4)
     parser.add_argument("--max-trials", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="starts no run after this time")
