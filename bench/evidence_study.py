@@ -233,7 +233,10 @@ class Study:
         plan = json.loads((out / "plan.json").read_text())
         totals = {part: plan["totals"][part]["bytes"] for part in ("before", "deduplicated", "after")}
         own = {m["name"]: m["fidelity"]["own_detections"] for m in plan["models"]}
-        return {"exit": done.returncode, "seconds": seconds, "looks": plan["frames"]["judgements"], "own": own,
+        evidence = {m["name"]: m.get("evidence") for m in plan["models"]}  # plans of the old version have none
+        short = [name for name, parts in evidence.items()
+                 if parts and min(parts[part]["detections"] for part in ("selection", "test")) < parts["wanted"]]  # fmt: skip
+        return {"exit": done.returncode, "seconds": seconds, "looks": plan["frames"]["judgements"], "own": own, "short": short,
                 "saved": totals["deduplicated"] - totals["after"], "of": totals["before"],
                 "shares": [self.judged(one, plan, share, out) for share in plan["shares"]]}  # fmt: skip
 
@@ -252,7 +255,8 @@ class Study:
             return (round(fidelity, 4) if count else None), count
 
         fresh = measure(self.judges[one.scene])
-        unused = measure(Judge(self.clip(one.scene, "seen"), beside, referee=self.args.referee)) if beside else (None, 0)
+        broken = fresh[0] is not None and fresh[0] < one.target - TOLERANCE
+        unused = measure(Judge(self.clip(one.scene, "seen"), beside, referee=self.args.referee)) if beside and broken else (None, 0)
         interval = stated["interval"] or {"low": None, "high": None}
         return {"receiver": name, "donors": share["donors"], "layers": len(share["replaced"]), "value": stated["value"],
                 "low": interval["low"], "high": interval["high"], "identical": stated["bit_identical"],
