@@ -157,7 +157,7 @@ def wilson(share: float, count: int, side: int, z: float = 1.645) -> float:
 class Study:
     def __init__(self, args: argparse.Namespace):
         self.args, self.results, self.lock = args, Results(args.work), threading.Lock()
-        self.instances = [one for one in instances() if self.can_run(one)]
+        self.instances = [one for one in instances() if self.can_run(one)][: args.instances]
         self.rules = [rule for rule in RULES if args.base or rule.name != OLD]
 
     def can_run(self, one: Instance) -> bool:
@@ -378,6 +378,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--holdout", type=float, default=0.4)
     parser.add_argument("--max-trials", type=int, default=8)
+    parser.add_argument("--instances", type=int, help="only so many; they come in turn from all scenes")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="starts no run after this time")
     parser.add_argument("--doc", type=Path)
