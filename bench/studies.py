@@ -68,7 +68,8 @@ def run(command: Iterable, allowed: tuple[int, ...] = (0,)) -> str:
     return done.stdout
 
 
-def write_clip(path: Path, frames: range, change: Callable[[np.ndarray, int], np.ndarray] | None = None, video: Path = VIDEO) -> Path:
+def write_clip(path: Path, frames: range, change: Callable[[np.ndarray, int], np.ndarray] | None = None, video: Path = VIDEO,
+               compression: int = 1) -> Path:  # fmt: skip
     """A part of a video without loss, pictures one after the other; `change` is given a frame and its index."""
     if path.exists():
         return path
@@ -81,7 +82,7 @@ def write_clip(path: Path, frames: range, change: Callable[[np.ndarray, int], np
                 sys.exit(f"error: {video}: frame {index} cannot be read")
             if index in frames:
                 picture = change(picture, index) if change else picture
-                file.write(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+                file.write(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, compression])[1].tobytes())
     partial.rename(path)
     return path
 
@@ -119,6 +120,10 @@ class Judge:
 
     def merged(self, bundle: Path, head: int, model: Path, real: bool) -> Judgement:
         return self._judge(bundle, head, model, real)
+
+    def own_detections(self, model: Path) -> int:
+        """What a model that was compared with finds with at least the score at which detectors are run."""
+        return sum(int((scores >= SCORE).sum()) for _, scores in self._own[model].values())
 
     def _judge(self, path: Path, head: int | None, against: Path | None, real: bool) -> Judgement:
         return (self._by_referee if real else self._by_script)(path, head, against)
