@@ -161,8 +161,9 @@ TEST(JudgedSearch, TakesAsManyLooksAsItMay) {
 
 TEST(JudgedSearch, NeedsNoLookForAPlanOfAcceptedShares) {
   // Once option 1 is refused, nothing is left for model 2.
-  Trial trial(world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget)}));
-  const_cast<FakeWorld&>(trial.world).options[1].test_shift = -1 / kSteps;
+  FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget)});
+  world.options[1].test_shift = -1 / kSteps;
+  Trial trial(world);
   trial.judging.most_judgements = 1;
   EXPECT_EQ(trial.run(), 1);
   EXPECT_EQ(trial.judge.times_out_of_judgements, 0);
