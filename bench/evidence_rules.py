@@ -39,6 +39,7 @@ class Rule:
     pooled: bool = False  # judges selection and test frames together
     learn: str = "loss"  # what the next candidate needs after a refusal: see needed_after()
     screen: bool = False  # shows only candidates that keep the rule on the selection frames too
+    step: float = 0  # above 0: after a refusal shows no near copy, which saves more than this part of the refused one
 
 
 @functools.cache
@@ -222,11 +223,23 @@ def needed_after(rule: Rule, world: World, candidate: int) -> float:
     return world.target
 
 
+def one(world: World) -> float:
+    return 1 / max(1, world.test.objects)
+
+
+def near_copies(rule: Rule, world: World, candidate: int) -> tuple[float, float]:
+    """Candidates that save more than the first number and err more than the second are near copies of this one."""
+    supported = min(float(world.test.value[candidate]), world.test.bound(candidate, rule.level) + rule.margin)
+    factor = min(rule.step, ((1 - world.target) / max(1e-9, 1 - supported)) ** 0.25)
+    return factor * float(world.saving[candidate]), 0.5 * (1 - float(world.selection.value[candidate]) + one(world))
+
+
 def search(rule: Rule, world: World) -> tuple[int | None, int]:
     """The accepted candidate, if any, and the number of looks at the test frames."""
     if world.test.objects < rule.few:
         return None, 0
     needed, looks = world.target, 0
+    steps: list[tuple[float, float]] = []  # what a near copy of a refused candidate saves at least, and errs at least
     sample = world.pooled if rule.pooled else world.test
     for candidate in range(len(world.saving)):  # the largest saving comes first
         if looks == rule.looks:
@@ -235,10 +248,14 @@ def search(rule: Rule, world: World) -> tuple[int | None, int]:
             continue
         if rule.screen and not accepts(rule, world.selection, candidate, world.target, 1):
             continue
+        if any(world.saving[candidate] > saving and 1 - world.selection.value[candidate] + one(world) > error for saving, error in steps):
+            continue
         looks += 1
         if accepts(rule, sample, candidate, world.target, looks):
             return candidate, looks
         needed = max(needed, needed_after(rule, world, candidate))
+        if rule.step:
+            steps.append(near_copies(rule, world, candidate))
     return None, looks
 
 

@@ -26,6 +26,10 @@ struct SearchOptions {
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; absent: any number
   std::size_t prepare_together = 32;       ///< candidates of one Evaluator::prepare()
 
+  /// After a refusal, do not propose near copies of the refused share (see refuse()): for test frames that see few
+  /// plans.
+  bool skip_near_copies = false;
+
   using Clock = std::chrono::steady_clock;
   /// A trial, or a complete fit of a donor's share, is begun only if it ends before this, going by what those of the
   /// same receiver took so far.
@@ -120,7 +124,9 @@ class Search {
   /// The share of this receiver, of those that run() or safest() returned last, keeps only `fidelity` on the test
   /// frames, or too little speaks for it there. The search goes on without it. From then on every share of the receiver
   /// has to keep more than its target on the selection frames: its errors are taken to grow on the test frames as those
-  /// of this share did. Shares that were measured and do not keep that much are out, except accepted ones.
+  /// of this share did. With skip_near_copies the search does not propose near copies of the refused share either,
+  /// which save nearly as much and are not clearly better on the selection frames, unless a budget decides. Shares that
+  /// were measured and are ruled out by this are out, except accepted ones.
   /// @param detections  of the original on the test frames; 0: raw outputs
   /// @param supported  JudgingRule::supported() there
   void refuse(ModelIndex receiver, double fidelity, std::int64_t detections = 0,
@@ -242,6 +248,7 @@ class Search {
   [[nodiscard]] std::vector<FittedShareId> donor_shares(const Chain& chain) const;
   void note(const Chain& chain, const Measurement& measurement, Trial& trial);
   [[nodiscard]] bool holds(const Chain& chain, const Trial& trial) const;
+  [[nodiscard]] bool is_near_copy(const Chain& chain, const Trial& trial) const;
   [[nodiscard]] Reason reason_of_trial(const Chain& chain, const Trial& trial) const;
   void drop(const Chain& chain);
   void drop_untried(const Chain& chain);
@@ -263,6 +270,12 @@ class Search {
   std::map<Chain, Trial> trials_;
   std::set<std::size_t> measured_records_;                // records of trials that were computed
   std::map<Group, std::int64_t> trials_of_, refused_of_;  // how many
+  /// Shares of the receiver are near copies of a refused one if they save and err more than this on the selection
+  /// frames.
+  struct NearCopies {
+    double saving = 0, error = 0;
+  };
+  std::map<ModelIndex, std::vector<NearCopies>> near_copies_;
   std::map<ModelIndex, double> loss_;  // per receiver: the most that a refused share lost on the test frames
   std::vector<Option> untried_;        // options for which no trial was left
   // Deferred options, and what they save with the smallest corrections that were not fitted.

@@ -64,7 +64,9 @@ class PartScan {
       std::set<ModelIndex> open;
       for (const ModelIndex model : short_of) {
         const Model& one = models_.at(model);
-        if (one.on_own_frames + detections_of(one.further) < options_.wanted) open.insert(model);
+        // If all frames on which it finds something are added.
+        const std::int64_t wanted = options_.wanted(model, frames_with(one.further.size()));
+        if (one.on_own_frames + detections_of(one.further) < wanted) open.insert(model);
       }
       if (open.empty()) break;
       const std::vector<std::int64_t> frames =
@@ -80,8 +82,13 @@ class PartScan {
   /// The part's frames, and those that were found.
   [[nodiscard]] std::vector<std::int64_t> frames() const {
     std::vector<std::int64_t> all = part_.frames;
-    for (const auto& [model, one] : models_) all = merged(all, added(one));
+    for (const auto& [model, one] : models_) all = merged(all, added(model, one));
     return all;
+  }
+
+  /// Detections that the model needs on the part's frames and those that are added for it.
+  [[nodiscard]] std::int64_t wanted(ModelIndex model) const {
+    return options_.wanted(model, frames_with(added(model, models_.at(model)).size()));
   }
 
   /// What is known of one model once frames() is what the part consists of. Frames that were added for other models
@@ -116,9 +123,19 @@ class PartScan {
     }
   }
 
-  [[nodiscard]] std::vector<std::int64_t> added(const Model& one) const {
-    if (one.on_own_frames >= options_.wanted) return {};
-    return spread_over(one.further, options_.wanted - one.on_own_frames);
+  /// More frames make longer blocks, and these need more detections: what is wanted grows with what is added.
+  [[nodiscard]] std::vector<std::int64_t> added(ModelIndex model, const Model& one) const {
+    std::vector<std::int64_t> found;
+    for (std::size_t before = 0;; before = found.size()) {
+      const std::int64_t missing = options_.wanted(model, frames_with(found.size())) - one.on_own_frames;
+      if (missing <= 0) return found;
+      found = spread_over(one.further, missing);
+      if (found.size() == before || found.size() == one.further.size()) return found;
+    }
+  }
+
+  [[nodiscard]] std::int64_t frames_with(std::size_t added) const {
+    return static_cast<std::int64_t>(part_.frames.size() + added);
   }
 
   const session::Session& session_;
@@ -175,8 +192,8 @@ EvidentFrames find_evidence(const session::Session& session, const PlanFrames& f
   PartScan judges(session, {frames.test, holdout.test, test_begins, session.video.frame_count}, options, progress);
   std::set<ModelIndex> short_to_select, short_to_judge;
   for (const ModelIndex model : options.models) {
-    if (selects.count(model) < options.wanted) short_to_select.insert(model);
-    if (judges.count(model) < options.wanted) short_to_judge.insert(model);
+    if (selects.count(model) < selects.wanted(model)) short_to_select.insert(model);
+    if (judges.count(model) < judges.wanted(model)) short_to_judge.insert(model);
   }
   std::set<ModelIndex> short_anywhere = short_to_select;
   short_anywhere.insert(short_to_judge.begin(), short_to_judge.end());
@@ -192,7 +209,7 @@ EvidentFrames find_evidence(const session::Session& session, const PlanFrames& f
     if (short_anywhere.count(model) > 0) evidence.calibration = fits.evidence(model);
     evidence.selection = selects.evidence(model);
     evidence.test = judges.evidence(model);
-    evidence.wanted = options.wanted;
+    evidence.wanted = std::max(selects.wanted(model), judges.wanted(model));
     const std::string& name = session.models[model].name();
     evidence.accepted = std::find(options.accepted.begin(), options.accepted.end(), name) != options.accepted.end();
     if (!evidence.is_enough()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +13,8 @@
 namespace repsim::pipeline {
 
 struct EvidenceOptions {
-  std::int64_t wanted = 30;           ///< detections of each receiver on the selection frames, and on the test frames
+  /// Detections of a receiver that a part with so many frames needs. Called for `models` only.
+  std::function<std::int64_t(ModelIndex, std::int64_t frames)> wanted;
   std::int64_t scan_frames = 512;     ///< further frames that a model is run on, per part of the video
   std::vector<ModelIndex> models;     ///< that may receive, and have detections
   std::vector<std::string> accepted;  ///< names of models that may share on less

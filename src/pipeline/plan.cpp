@@ -39,6 +39,7 @@ planner::SearchOptions search_options(const Settings& settings, std::int64_t byt
   options.max_trials = settings.max_trials;
   options.max_shares = settings.max_shares;
   options.prepare_together = prepare_together;
+  options.skip_near_copies = true;
   return options;
 }
 
@@ -70,15 +71,6 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
   return check;
 }
 
-EvidenceOptions evidence_options(const Settings& settings, const session::Session& session) {
-  EvidenceOptions options{settings.min_evidence, settings.scan_frames, {}, settings.accept_unmeasured};
-  for (const ModelIndex model :
-       candidates::receivers_of(candidates::directions(settings, session.models), session.models)) {
-    if (session.models[model].head.output.format != model::OutputFormat::kTensor) options.models.push_back(model);
-  }
-  return options;
-}
-
 planner::Judging judging_of(const Settings& settings, const session::Session& session) {
   planner::Judging judging;
   judging.rule.confidence = settings.confidence;
@@ -90,6 +82,22 @@ planner::Judging judging_of(const Settings& settings, const session::Session& se
     judging.accepted.push_back(std::find(names.begin(), names.end(), model.name()) != names.end());
   }
   return judging;
+}
+
+/// @param judging  outlives the result
+EvidenceOptions evidence_options(const Settings& settings, const session::Session& session,
+                                 const planner::Judging& judging) {
+  EvidenceOptions options;
+  options.wanted = [&judging](ModelIndex model, std::int64_t frames) {
+    return judging.rule.wanted(judging.targets[model], verify::bootstrap_block(frames));
+  };
+  options.scan_frames = settings.scan_frames;
+  options.accepted = settings.accept_unmeasured;
+  for (const ModelIndex model :
+       candidates::receivers_of(candidates::directions(settings, session.models), session.models)) {
+    if (session.models[model].head.output.format != model::OutputFormat::kTensor) options.models.push_back(model);
+  }
+  return options;
 }
 
 /// What the search has to know of it. A model without it has raw outputs.
@@ -116,13 +124,12 @@ planner::SearchOptions::Clock::time_point search_deadline(double max_minutes, co
 }
 
 /// The search for shares with all that it needs; ends with a bundle that was written and checked.
-PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, verify::BundleCheck& check,
-                          Stopwatch& watch, Progress& progress) {
+PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, const planner::Judging& judging,
+                          verify::BundleCheck& check, Stopwatch& watch, Progress& progress) {
   const session::Session& session = inputs.session;
   const candidates::Options candidate_options = candidates::options_of(settings);
   planner::SearchOptions options = search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
-  const planner::Judging judging = judging_of(settings, session);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
   trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
@@ -180,8 +187,9 @@ Outcome plan(const Settings& settings, const session::SingleFrames& single, cons
   watch.lap("capture");
   stores.holdout = decoding.holdout(progress);
   watch.lap("decode");
+  const planner::Judging judging = judging_of(settings, session);
   const EvidentFrames evident = find_evidence(session, sampled, stores.calibration, stores.holdout,
-                                              evidence_options(settings, session), progress);
+                                              evidence_options(settings, session, judging), progress);
   if (evident.grew(sampled)) stores = decode(session, evident.frames, progress);
   watch.lap("evidence");
   const similarity::ModelPairs similarity(captured.signatures);
@@ -192,7 +200,7 @@ Outcome plan(const Settings& settings, const session::SingleFrames& single, cons
   const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
   const PlanInputs inputs{session,    evident.frames,   stores.calibration, stores.holdout,
                           similarity, evident.evidence, bytes_to_save};
-  const PlannedBundle planned = find_shares(settings, inputs, check, watch, progress);
+  const PlannedBundle planned = find_shares(settings, inputs, judging, check, watch, progress);
 
   Outcome outcome{describe_plan(settings, inputs, planned, deduplicated), staged.target()};
   const verify::RunCost cost =

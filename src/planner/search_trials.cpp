@@ -258,6 +258,7 @@ void Search::note(const Chain& chain, const Measurement& measurement, Trial& tri
 /// if the user accepts that.
 bool Search::holds(const Chain& chain, const Trial& trial) const {
   if (!trial.compared) return is_accepted_unmeasured(chain.back()) && trial.candidate.r2 >= target(chain.back());
+  if (is_near_copy(chain, trial)) return false;
   const double gain = trial.max_gain;
   return trial.fidelity >= demanded(chain.back()) - gain && trial.lower() >= target(chain.back()) - gain;
 }

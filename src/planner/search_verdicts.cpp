@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <utility>
 
@@ -20,6 +21,14 @@ double learnt_loss(double selection, double test, double target, std::int64_t de
   return (1 - target) * (1 - std::min(1.0, ratio));
 }
 
+/// The part of a refused share's saving above which others are near copies of it. Errors grow about with the 4th power
+/// of what is saved (docs/research/evidence.md): the further the share misses, the smaller the part.
+double near_copy_part(double supported, double target) {
+  constexpr double kMost = 0.8, kPower = 4;
+  if (supported >= target) return kMost;
+  return std::min(kMost, std::pow((1 - target) / (1 - supported), 1 / kPower));
+}
+
 }  // namespace
 
 void Search::refuse(ModelIndex receiver, double fidelity, std::int64_t detections, std::optional<double> supported) {
@@ -28,6 +37,12 @@ void Search::refuse(ModelIndex receiver, double fidelity, std::int64_t detection
   if (trial.compared) {
     const double loss = learnt_loss(trial.fidelity, fidelity, target(chain.back()), detections);
     loss_[receiver] = std::max(loss_[receiver], loss);
+    // One error more on both sides: among shares without any error none is clearly better than another.
+    const double one = detections > 0 ? 1 / static_cast<double>(detections) : 0;
+    const auto saving = static_cast<double>(trial.candidate.savings.of(options_.objective));
+    const double part = near_copy_part(supported.value_or(fidelity), target(chain.back()));
+    if (options_.skip_near_copies)
+      near_copies_[receiver].push_back({part * saving, (1 - trial.fidelity + one) / 2 - one});
   }
   trial.holds = trial.accepted = false;
   trial.fidelity = fidelity;
@@ -44,6 +59,15 @@ void Search::refuse(ModelIndex receiver, double fidelity, std::int64_t detection
 void Search::accept(ModelIndex receiver) {
   Trial& trial = trials_.at(returned_chain(receiver));
   trial.accepted = trial.holds;
+}
+
+bool Search::is_near_copy(const Chain& chain, const Trial& trial) const {
+  const auto refused = near_copies_.find(input_.options[chain.back()].receiver);
+  if (refused == near_copies_.end() || maximize_fidelity_) return false;
+  const auto saving = static_cast<double>(trial.candidate.savings.of(options_.objective));
+  return std::any_of(refused->second.begin(), refused->second.end(), [&](const NearCopies& copies) {
+    return saving > copies.saving && 1 - trial.fidelity > copies.error;
+  });
 }
 
 SearchResult Search::safest() {

@@ -69,7 +69,8 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
       return "fidelity " + measured_text(reason) + " on " + kJudgingFrames + " is below " + fixed3(reason.target);
     case Kind::kLikelyRefused:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
-             " leaves too little: " + kJudgingFrames + " showed " + fixed3(reason.loss) + " less for " + receiver;
+             " leaves too little: " + kJudgingFrames + " showed " + fixed3(reason.loss) + " less for " + receiver +
+             ", or refused a share that is nearly the same";
     case Kind::kNotJudged:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
              " may hold, but " + kNoLookLeft;

@@ -136,7 +136,7 @@ class Evidence : public testing::Test {
   const session::Runtime runtime_{{}};
   SilentProgress silent_;
   std::optional<session::Session> session_;
-  EvidenceOptions options_{4, 512, {}, {}};
+  EvidenceOptions options_{[](ModelIndex, std::int64_t) { return 4; }, 512, {}, {}};
 };
 
 Frames every(std::int64_t step, std::int64_t first, std::int64_t last) {
@@ -196,7 +196,7 @@ TEST_F(Evidence, KeepsThePartsApart) {
     if (frame % 10 != 0) seen.push_back(frame);
   }
   open({kBlue}, {{kBlue, set_of(seen)}});
-  options_.wanted = 1000;  // as many as there are
+  options_.wanted = [](ModelIndex, std::int64_t) { return 1000; };  // as many as there are
   const EvidentFrames found = find(kSampled);
   EXPECT_EQ(found.frames.calibration, every(1, 0, 71));
   EXPECT_EQ(found.frames.selection, every(1, 80, 111));
