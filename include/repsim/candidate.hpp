@@ -91,6 +91,8 @@ struct Reason {
   std::string problem = {};     ///< kNotComputable
   std::int64_t max_trials = 0;  ///< kOutOfTrials: the limit
   double r2 = 0;                ///< kNotMeasured: Candidate::r2, which decides in place of a fidelity
+  /// kLikelyRefused: saves nearly as much as a share that the test frames refused, and is not clearly better.
+  bool near_copy = false;
   /// kNear, kLikelyRefused: how much less than the selection frames the test frames showed for the receiver.
   double loss = 0;
   std::int64_t detections = 0;  ///< kTooLittleEvidence: of the original receiver

@@ -281,6 +281,7 @@ Reason Search::reason_of_trial(const Chain& chain, const Trial& trial) const {
     reason.kind = trial.lower() >= target(option) - trial.max_gain ? Kind::kLikelyRefused : Kind::kBelow;
   }
   if (reason.kind == Kind::kNear || reason.kind == Kind::kLikelyRefused) reason.loss = loss(option);
+  reason.near_copy = reason.kind == Kind::kLikelyRefused && is_near_copy(chain, trial);
   return reason;
 }
 

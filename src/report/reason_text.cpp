@@ -69,8 +69,10 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
       return "fidelity " + measured_text(reason) + " on " + kJudgingFrames + " is below " + fixed3(reason.target);
     case Kind::kLikelyRefused:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
-             " leaves too little: " + kJudgingFrames + " showed " + fixed3(reason.loss) + " less for " + receiver +
-             ", or refused a share that is nearly the same";
+             (reason.near_copy ? " is hardly better than that of a share that " + std::string(kJudgingFrames) +
+                                     " refused, and saves nearly as much"
+                               : " leaves too little: " + std::string(kJudgingFrames) + " showed " +
+                                     fixed3(reason.loss) + " less for " + receiver);
     case Kind::kNotJudged:
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
              " may hold, but " + kNoLookLeft;

@@ -85,6 +85,31 @@ TEST(JudgingRule, AsksForTheIntervalThatItCompares) {
   EXPECT_EQ(JudgingRule{.confidence = 0.95}.interval(), 0.95);
 }
 
+/// Wilson's score interval (1927), the lower end for a share of 1 among n.
+double lower_end_of_all(double n, double z) { return n / (n + z * z); }
+
+TEST(JudgingRule, WantsAsManyDetectionsAsAShareWithoutErrorsNeeds) {
+  constexpr double kZ = 1.2815515655446004;  // central 80 %
+  const JudgingRule rule{.min_evidence = 1};
+  for (const std::int64_t block : {1, 3, 5}) {
+    for (const double target : {0.5, 0.8, 0.9, 0.95, 0.99}) {
+      std::int64_t least = 1;
+      while (lower_end_of_all(static_cast<double>(least) / static_cast<double>(block), kZ) < target - 0.02) ++least;
+      EXPECT_EQ(rule.wanted(target, block), least) << target << " in blocks of " << block;
+    }
+  }
+  EXPECT_EQ(JudgingRule{}.wanted(0.9, 3), 37);
+  EXPECT_EQ(JudgingRule{}.wanted(0.95, 3), 66);
+  EXPECT_EQ(JudgingRule{}.wanted(0.8, 3), 30) << "min_evidence";
+  EXPECT_EQ(JudgingRule{}.wanted(0.01, 3), 30);
+}
+
+TEST(JudgingRule, WantsMoreForAConfidenceAndNoNumberForCertainty) {
+  EXPECT_GT((JudgingRule{.confidence = 0.9}.wanted(0.9, 3)), 37);
+  EXPECT_EQ((JudgingRule{.confidence = 0.9}.wanted(1, 3)), JudgingRule::kNoNumber);
+  EXPECT_LT(JudgingRule{}.wanted(1, 3), 1000);
+}
+
 TEST(JudgingRule, SupportsTheFidelityOrLess) {
   EXPECT_EQ(JudgingRule{}.supported({.fidelity = 0.93, .low = 0.92}, false), 0.93);
   EXPECT_NEAR(JudgingRule{}.supported({.fidelity = 0.93, .low = 0.85}, false), 0.87, 1e-12);

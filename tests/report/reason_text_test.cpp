@@ -64,6 +64,10 @@ TEST(ReasonText, OfALikelyRefusalSaysWhatTheTestFramesShowed) {
             "the frames "
             "that judge showed 0.040 less for front");
   EXPECT_EQ(
+      text_of({.kind = Kind::kLikelyRefused, .fidelity = 0.931, .target = 0.9, .near_copy = true}),
+      "measured fidelity 0.931 is hardly better than that of a share that the frames that judge refused, and saves "
+      "nearly as much");
+  EXPECT_EQ(
       text_of({.kind = Kind::kNear, .fidelity = 0.935, .target = 0.9, .loss = 0.04}),
       "measured fidelity 0.935 is near 0.900 plus 0.040 that the frames that judge showed less, another choice is "
       "better");
