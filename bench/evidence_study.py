@@ -343,7 +343,7 @@ def rule_table(study: Study, rules: list[Rule], among: list[Instance]) -> str:
 
     def row(rule: Rule) -> list[str]:
         looks, shares = [run["looks"] for run in runs[rule]], study.shares(rule, among)
-        relative = [f"{mine / max(1, theirs):.2f}" for mine, theirs in zip(saved(rule), saved(first))]
+        relative = [f"{mine / theirs:.2f}" if theirs else "-" for mine, theirs in zip(saved(rule), saved(first))]
         return [rule.name, str(len(among)), *counts(shares), str(sum(bool(run.get("short")) for run in runs[rule])), *relative,
                 f"{np.mean(looks):.2f}, {max(looks)}", f"{np.mean([run['seconds'] for run in runs[rule]]):.0f}",
                 *intervals(shares)]  # fmt: skip
