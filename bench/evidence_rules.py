@@ -259,7 +259,7 @@ def search(rule: Rule, world: World) -> tuple[int | None, int]:
     return None, looks
 
 
-CHOSEN = Rule("**7: 90% >= target - 0.02**", level=0.9, margin=0.02, learn="ratio", screen=True)
+CHOSEN = Rule("**8: 90% >= target - 0.02, no near copies**", level=0.9, margin=0.02, learn="ratio", screen=True, step=0.8)
 
 
 def rules() -> list[Rule]:
@@ -273,10 +273,10 @@ def rules() -> list[Rule]:
               for rule in grid]  # fmt: skip
     found.append(Rule("6: value of selection + test", pooled=True))
     screened = [dataclasses.replace(rule, name="7: " + rule.name, learn="ratio", screen=True) for rule in grid]
-    found += [CHOSEN if "7: 90% >= target - 0.02" == rule.name else rule for rule in screened]
+    found += [*screened, CHOSEN]
     changes = {"divided": {"divide": True}, "Wilson only": {"wilson_only": True}, "not screened": {"screen": False},
                "learns the loss": {"learn": "loss"}, "learns nothing": {"learn": "nothing"},
-               "1 look": {"looks": 1}, "2 looks": {"looks": 2}, "5 looks": {"looks": 5},
+               "part 0.9": {"step": 0.9}, "part 0.7": {"step": 0.7}, "1 look": {"looks": 1}, "2 looks": {"looks": 2}, "5 looks": {"looks": 5},
                "any evidence": {"few": 0}, "50 detections": {"few": 50}, "100 detections": {"few": 100}}  # fmt: skip
     return found + [dataclasses.replace(CHOSEN, name="chosen, " + name, **change) for name, change in changes.items()]
 

@@ -306,7 +306,8 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "Objects that a model must find by itself on the frames that choose, and on those that judge, before it may take "
      "layers; a high --min-fidelity needs more (default {})",
      "how many detections of its own a model needs at least on the selection frames, and on the test frames, before it "
-     "may take layers. High targets need more: 37 at 0.9, 66 at 0.95. Models with raw outputs (`tensor`) need none ([planner.md](internals/planner.md#evidence))"},
+     "may take layers. High targets need more: 37 at 0.9, 66 at 0.95. Models with raw outputs (`tensor`) need none "
+     "([planner.md](internals/planner.md#evidence))"},
     {"merge.accept_unmeasured", "--accept-unmeasured", "MODEL", true,
      Texts{&Settings::accept_unmeasured, Texts::Of::kModels},
      "This model may take layers although it finds too little to be judged; the plan says so",

@@ -1,9 +1,14 @@
+#include "repsim/truth.hpp"
 #include "fuzz.hpp"
-#include "repsim/verify_metrics.hpp"
 
 /// A file of ground truth.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace repsim;
+  video::VideoInfo video;
+  video.path = "video.avi";
+  video.frame_count = 100;
+  video.width = 640;
+  video.height = 480;
   return fuzz::accept_errors(
-      [&] { static_cast<void>(verify::read_motchallenge(fuzz::file_with(fuzz::text_of(data, size)), 640, 480, 0)); });
+      [&] { static_cast<void>(verify::read_truth(fuzz::file_with(fuzz::text_of(data, size)), video)); });
 }
