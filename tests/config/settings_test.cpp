@@ -56,6 +56,7 @@ const std::vector<Example>& examples() {
       {"merge.max_judgements", {"2"}, "2"},
       {"merge.max_minutes", {"1.5"}, "1.5"},
       {"truth", {"gt.txt"}, R"("gt.txt")"},
+      {"report_frames", {"2"}, "2"},
       {"threads", {"2"}, "2"},
       {"device", {"cuda:1"}, R"("cuda:1")"},
       {"memory_limit", {"2G"}, "2000000000"},

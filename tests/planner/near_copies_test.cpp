@@ -77,7 +77,7 @@ TEST(NearCopies, AreNoneWithHalfTheErrorsOrLess) {
   constexpr int kAll = static_cast<int>(kSteps);
   const int missing = kAll - kTarget - 1;  // of the first share on the selection frames, in steps
   FakeWorld world =
-      world_of(2, {share_of(1, 0, 100, 0.9, kAll - missing), share_of(1, 0, 99, 0.9, kAll - missing / 2 + 1),
+      world_of(2, {share_of(1, 0, 100, 0.9, kAll - missing), share_of(1, 0, 99, 0.9, kAll - missing / 2 - 1),
                    share_of(1, 0, 98, 0.9, kAll - missing / 2)});
   ScarceLooks game(std::move(world));
   (void)game.search.run();

@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-using Kind = PlanChange::Kind;
+using ChangeKind = PlanChange::Kind;
 using Status = PlanChange::Status;
 
 std::vector<PlanChange> changed(const PlanDiff& diff) {
@@ -35,36 +35,40 @@ TEST(PlanDiff, SaysThatAPlanIsTheSameAsItself) {
 struct Edit {
   const char* what;
   std::function<void(Plan&)> apply;
-  Kind kind;
+  ChangeKind kind;
   Status status;
 };
 
 TEST(PlanDiff, TellsDriftFromWhatIsOnlyNoted) {
   const std::vector<Edit> edits{
-      {"a model's bytes", [](Plan& p) { p.models[0].sha256[0] = 'f'; }, Kind::kModel, Status::kDrift},
-      {"a model's input", [](Plan& p) { p.models[0].input.width = 64; }, Kind::kModel, Status::kDrift},
-      {"a model's output", [](Plan& p) { p.models[0].output.score_threshold = 0.7; }, Kind::kModel, Status::kDrift},
-      {"a model's path", [](Plan& p) { p.models[0].path = "b.pt"; }, Kind::kModel, Status::kNoted},
-      {"the video", [](Plan& p) { p.video_sha256[0] = 'f'; }, Kind::kVideo, Status::kDrift},
-      {"the video's path", [](Plan& p) { p.video_path = "b.avi"; }, Kind::kVideo, Status::kNoted},
-      {"frames", [](Plan& p) { p.holdout_frames = {9, 13}; }, Kind::kFrames, Status::kDrift},
-      {"a setting", [](Plan& p) { p.settings["merge"]["refit"] = false; }, Kind::kSetting, Status::kDrift},
-      {"a new setting", [](Plan& p) { p.settings["merge"]["new"] = 1; }, Kind::kSetting, Status::kNoted},
-      {"a layer", [](Plan& p) { p.shares[0].replaced[0].donor_layer = "x"; }, Kind::kShare, Status::kDrift},
-      {"a rank", [](Plan& p) { p.shares[0].replaced[0].correction_rank = 4; }, Kind::kShare, Status::kDrift},
-      {"an adapter", [](Plan& p) { p.shares[0].replaced[0].adapter = "none"; }, Kind::kShare, Status::kDrift},
-      {"an auxiliary input", [](Plan& p) { p.shares[0].auxiliary_inputs.clear(); }, Kind::kShare, Status::kDrift},
-      {"a residual", [](Plan& p) { p.shares[0].replaced[0].residual = 0.5; }, Kind::kShare, Status::kSame},
-      {"no share", [](Plan& p) { p.shares.clear(); }, Kind::kShare, Status::kDrift},
-      {"bytes", [](Plan& p) { p.after.bytes += 4; }, Kind::kTotal, Status::kDrift},
-      {"FLOPs", [](Plan& p) { p.after.flops += 4; }, Kind::kTotal, Status::kDrift},
-      {"the latency estimate", [](Plan& p) { *p.after.latency_estimate_ns += 9000; }, Kind::kTotal, Status::kNoted},
-      {"a fidelity", [](Plan& p) { p.models[0].fidelity.value = 0.95; }, Kind::kFidelity, Status::kDrift},
-      {"bit identity", [](Plan& p) { p.models[1].fidelity.bit_identical = false; }, Kind::kFidelity, Status::kDrift},
-      {"own detections", [](Plan& p) { p.models[0].fidelity.own_detections = 3; }, Kind::kEvidence, Status::kNoted},
-      {"kept detections", [](Plan& p) { p.models[0].fidelity.kept.reset(); }, Kind::kEvidence, Status::kNoted},
-      {"the bundle's hash", [](Plan& p) { p.bundle_sha256[0] = 'f'; }, Kind::kBundle, Status::kNoted},
-      {"the version", [](Plan& p) { p.tool_version = "9"; }, Kind::kTool, Status::kNoted},
+      {"a model's bytes", [](Plan& p) { p.models[0].sha256[0] = 'f'; }, ChangeKind::kModel, Status::kDrift},
+      {"a model's input", [](Plan& p) { p.models[0].input.width = 64; }, ChangeKind::kModel, Status::kDrift},
+      {"a model's output", [](Plan& p) { p.models[0].output.score_threshold = 0.7; }, ChangeKind::kModel,
+       Status::kDrift},
+      {"a model's path", [](Plan& p) { p.models[0].path = "b.pt"; }, ChangeKind::kModel, Status::kNoted},
+      {"the video", [](Plan& p) { p.video_sha256[0] = 'f'; }, ChangeKind::kVideo, Status::kDrift},
+      {"the video's path", [](Plan& p) { p.video_path = "b.avi"; }, ChangeKind::kVideo, Status::kNoted},
+      {"frames", [](Plan& p) { p.holdout_frames = {9, 13}; }, ChangeKind::kFrames, Status::kDrift},
+      {"a setting", [](Plan& p) { p.settings["merge"]["refit"] = false; }, ChangeKind::kSetting, Status::kDrift},
+      {"a new setting", [](Plan& p) { p.settings["merge"]["new"] = 1; }, ChangeKind::kSetting, Status::kNoted},
+      {"a layer", [](Plan& p) { p.shares[0].replaced[0].donor_layer = "x"; }, ChangeKind::kShare, Status::kDrift},
+      {"a rank", [](Plan& p) { p.shares[0].replaced[0].correction_rank = 4; }, ChangeKind::kShare, Status::kDrift},
+      {"an adapter", [](Plan& p) { p.shares[0].replaced[0].adapter = "none"; }, ChangeKind::kShare, Status::kDrift},
+      {"an auxiliary input", [](Plan& p) { p.shares[0].auxiliary_inputs.clear(); }, ChangeKind::kShare, Status::kDrift},
+      {"a residual", [](Plan& p) { p.shares[0].replaced[0].residual = 0.5; }, ChangeKind::kShare, Status::kSame},
+      {"no share", [](Plan& p) { p.shares.clear(); }, ChangeKind::kShare, Status::kDrift},
+      {"bytes", [](Plan& p) { p.after.bytes += 4; }, ChangeKind::kTotal, Status::kDrift},
+      {"FLOPs", [](Plan& p) { p.after.flops += 4; }, ChangeKind::kTotal, Status::kDrift},
+      {"the latency estimate", [](Plan& p) { *p.after.latency_estimate_ns += 9000; }, ChangeKind::kTotal,
+       Status::kNoted},
+      {"a fidelity", [](Plan& p) { p.models[0].fidelity.value = 0.95; }, ChangeKind::kFidelity, Status::kDrift},
+      {"bit identity", [](Plan& p) { p.models[1].fidelity.bit_identical = false; }, ChangeKind::kFidelity,
+       Status::kDrift},
+      {"own detections", [](Plan& p) { p.models[0].fidelity.own_detections = 3; }, ChangeKind::kEvidence,
+       Status::kNoted},
+      {"kept detections", [](Plan& p) { p.models[0].fidelity.kept.reset(); }, ChangeKind::kEvidence, Status::kNoted},
+      {"the bundle's hash", [](Plan& p) { p.bundle_sha256[0] = 'f'; }, ChangeKind::kBundle, Status::kNoted},
+      {"the version", [](Plan& p) { p.tool_version = "9"; }, ChangeKind::kTool, Status::kNoted},
   };
   for (const Edit& edit : edits) {
     SCOPED_TRACE(edit.what);

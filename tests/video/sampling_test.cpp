@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-VideoInfo video_of(std::int64_t frames) { return {"v.avi", "", frames, 64, 48}; }
+VideoInfo video_of(std::int64_t frames) { return {"v.avi", "", frames, 64, 48, {}}; }
 
 std::string complaint(std::int64_t frames, std::int64_t count, double holdout) {
   return test::error_text([&] { (void)sample_frames(video_of(frames), count, holdout); });
