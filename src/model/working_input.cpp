@@ -77,7 +77,8 @@ Error forward_error(const Loaded& model, const std::exception& error) {
   if (works) {
     remedy = "forward works with " + flag + input_flag(*works) + ": use that if it is what the model was made for";
   } else if (advice) {
-    remedy = advice->remedy;
+    remedy =
+        cause.kind == FailureCause::Kind::kOwnCheck ? remedy + "; if it is right, " + advice->remedy : advice->remedy;
   }
   return input_error("forward fails with " + flag + input_flag(input) + ": " + own_words(error.what()), model.spec.path,
                      remedy);
