@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "repsim/base/log.hpp"
+#include "repsim/base/out_of_memory.hpp"
 
 namespace repsim::capture {
 namespace {
@@ -16,6 +17,8 @@ struct FailureText {
 
 /// @throws the error itself if it is no failure of a model, or is explained already
 FailureText text_of(const std::exception& error) {
+  // Memory that runs out says nothing of the model: what does not fit now may fit in the next run.
+  rethrow_out_of_memory(error);
   if (const auto* failure = dynamic_cast<const ModelFailure*>(&error)) {
     if (failure->scope() != ModelFailure::Scope::kRun) throw;
     return {failure->text(), {}};

@@ -6,6 +6,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/out_of_memory.hpp"
 #include "repsim/base/posix.hpp"
 #include "repsim/frame_runs.hpp"
 #include "repsim/verify.hpp"
@@ -22,6 +23,7 @@ Forward original_of(const BundleCheck& check, std::size_t model) {
 /// The bundle runs all models at once: one that fails alone is the one to name.
 [[noreturn]] void explain_bundle(const BundleCheck& check, std::span<const std::int64_t> positions,
                                  const std::exception& error) {
+  rethrow_out_of_memory(error);
   log::debug(error.what());
   for (std::size_t i = 0; i < check.models.size(); ++i) (void)original_of(check, i)(positions);
   throw graph::failure_of_merged(check.frames->front().frames()[positions.front()], error.what());

@@ -7,12 +7,14 @@ extern "C" {
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <opencv2/core.hpp>
 #include <vector>
 
 #include "container.hpp"
 #include "reader.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/posix.hpp"
 
 namespace repsim::video {
 namespace {
@@ -55,6 +57,7 @@ class FileReader final : public Reader {
 
  private:
   [[nodiscard]] bool advance() override;
+  void check_resources(int result) const;
   [[nodiscard]] bool receive();
   void send();
   void begin(const AVFrame& first);
@@ -75,12 +78,21 @@ class FileReader final : public Reader {
   std::int64_t cut_off_ = 0;              ///< frames that an edit list leaves out, though others need them
 };
 
+/// Memory that ran out, and a file that cannot be read, are no damage of the video: other frames would count.
+/// @param result  of an FFmpeg call
+void FileReader::check_resources(int result) const {
+  if (result == AVERROR(ENOMEM)) throw std::bad_alloc();
+  const int failure = container_.input->pb == nullptr ? 0 : container_.input->pb->error;
+  if (failure < 0 && failure != AVERROR_EOF) throw system_error("cannot be read", path_, AVUNERROR(failure));
+}
+
 /// Gives the decoder the next packet of the stream, or says that there is none.
 void FileReader::send() {
   while (true) {
     const int read = av_read_frame(container_.input.get(), packet_.get());
     if (read == AVERROR(EAGAIN)) continue;
     if (read < 0) {
+      check_resources(read);
       flushed_ = true;
       static_cast<void>(avcodec_send_packet(container_.decoder.get(), nullptr));
       return;
@@ -91,7 +103,9 @@ void FileReader::send() {
       const bool shown = (packet_->flags & AV_PKT_FLAG_DISCARD) == 0;
       cut_off_ += shown ? 0 : 1;
       if (!begun_ && shown && packet_->pts != AV_NOPTS_VALUE) early_.push_back(packet_->pts);
-      if (avcodec_send_packet(container_.decoder.get(), packet_.get()) < 0) ++damaged_;
+      const int sent = avcodec_send_packet(container_.decoder.get(), packet_.get());
+      check_resources(sent);
+      if (sent < 0) ++damaged_;
     }
     av_packet_unref(packet_.get());
     if (ours) return;
@@ -104,6 +118,7 @@ bool FileReader::receive() {
     const int result = avcodec_receive_frame(container_.decoder.get(), ahead_.get());
     if (result >= 0) return true;
     if (result == AVERROR_EOF) return false;
+    check_resources(result);
     if (result != AVERROR(EAGAIN)) {
       ++damaged_;
       ++failures;

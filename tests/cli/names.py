@@ -97,7 +97,7 @@ class Names:
         for name in names:
             self.run(f"Inspect {name[:12]}", ["inspect", "--input", "48x48", "--", name], 0)
         self.run("PlanOfBracketsAndADash", self.plan("--", "-front.pt", models=("[front].pt", "[ab]")), 0)
-        self.run("DryRunAfterADash", ["plan", "--input", "48x48", "--video", "v.y4m", "--out", "out", "--dry-run", "--",
+        self.run("DryRunAfterADash", ["plan", "--input", "48x48", "--video", "v.y4m", "--out", "out", "--frames", "32", "--dry-run", "--",
                                       "-front.pt", "--json"], 0)  # fmt: skip
         self.run("ADashWithoutAMark", ["inspect", "-front.pt"], 2, b"./-front.pt names the file", timeout=QUICK)
         self.run("LongNamesMakeAPicture", ["similarity", "x" * 252 + ".pt", "y.pt", "--model", "z" * 200 + "=small.pt",
