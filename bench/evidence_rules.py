@@ -5,8 +5,8 @@
 
 An instance is a receiver with candidates and a video in three parts that drift apart: selection, test and fresh frames.
 Each rule shows candidates to the test frames until it accepts one. The fresh frames then tell whether the promise was
-kept. docs/research/evidence.md describes the world and its simplifications. The script needs only numpy and takes a
-minute on one core.
+kept. docs/research/evidence.md describes the world and its simplifications. The script needs only numpy and takes some
+minutes on one core.
 """
 import argparse
 import dataclasses
