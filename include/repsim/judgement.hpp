@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <optional>
 
@@ -43,27 +42,9 @@ struct JudgingRule {
   /// every share would be refused.
   /// @param target  0..1; beyond what any number supports the result is kNoNumber
   /// @param block  frames that a bootstrap draws together: detections in one of them count as one
-  [[nodiscard]] std::int64_t wanted(double target, std::int64_t block) const {
-    const double low = confidence > 0 ? target : target - tolerance;
-    if (low <= 0) return min_evidence;
-    if (low >= 1) return kNoNumber;
-    const double z = normal_quantile((1 + interval()) / 2);
-    const double needed = std::ceil(static_cast<double>(block) * z * z * low / (1 - low) - 1e-9);
-    if (needed >= static_cast<double>(kNoNumber)) return kNoNumber;
-    return std::max(min_evidence, static_cast<std::int64_t>(needed));
-  }
+  [[nodiscard]] std::int64_t wanted(double target, std::int64_t block) const;
 
   static constexpr std::int64_t kNoNumber = 1'000'000'000;
-
-  /// z with the standard normal distribution function of z being `probability`, in [0.5, 1).
-  [[nodiscard]] static double normal_quantile(double probability) {
-    double low = 0, high = 40;
-    for (int i = 0; i < 100; ++i) {
-      const double middle = (low + high) / 2;
-      (std::erfc(-middle / std::sqrt(2.0)) / 2 < probability ? low : high) = middle;
-    }
-    return high;
-  }
 
   [[nodiscard]] bool holds(const Judged& judged, double target, bool accepted) const {
     if (judged.is_bit_identical) return true;

@@ -1,9 +1,6 @@
-#include <stdlib.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
+#include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
@@ -16,30 +13,6 @@ namespace repsim::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder for a plan that nobody keeps.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (fs::temp_directory_path() / "repsim-check-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) {
-      throw input_error(std::string("the folder for the new plan cannot be made: ") + std::strerror(errno), pattern,
-                        "--out DIR, or set TMPDIR to a folder in which files can be made");
-    }
-    path_ = pattern;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 std::string hash_of(const model::ModelSpec& spec) {
   if (!fs::exists(spec.path))
@@ -84,8 +57,9 @@ PlanCheck check_plan(const PlanCheckSettings& settings, Progress& progress) {
   if (settings.out) {
     check.now = plan(settings.settings, *settings.out, settings.force, progress).plan;
   } else {
-    const ScratchFolder scratch;
-    check.now = plan(settings.settings, scratch.path() / "plan", false, progress).plan;
+    // Never put in place: it is removed at the end, and by the next run if this one is killed.
+    const StagedDirectory scratch(fs::temp_directory_path() / "repsim-check", /*force=*/true);
+    check.now = plan(settings.settings, scratch.path("plan"), false, progress).plan;
   }
   // What is compared is what the file would state, rounding included.
   check.now = report::plan_from_json(report::to_json(check.now), file.string());

@@ -31,7 +31,7 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
   const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
   const fs::path file = rebuild::plan_file(settings.plan);
-  const report::Plan plan = report::plan_from_json(read_json(file), file.string());
+  const report::Plan plan = rebuild::read_plan(file);
   session::check_files({{}, "", settings.truth});
   if (plan.holdout_frames.empty()) {
     throw input_error("the plan has no hold-out frames", file.string() + ": frames.holdout", "run repsim plan again");

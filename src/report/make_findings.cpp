@@ -1,7 +1,6 @@
 #include "repsim/findings.hpp"
 #include "repsim/plan_diff.hpp"
 #include "repsim/verification.hpp"
-#include "wording.hpp"
 
 namespace repsim::report {
 namespace {
