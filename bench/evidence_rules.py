@@ -37,8 +37,10 @@ class Rule:
     divide: bool = False  # level 1 - alpha / k at the k-th look
     wilson_only: bool = False
     pooled: bool = False  # judges selection and test frames together
+    pooled_margin: float | None = None  # the test frames' interval is that of selection and test frames, with this margin
     learn: str = "loss"  # what the next candidate needs after a refusal: see needed_after()
     screen: bool = False  # shows only candidates that keep the rule on the selection frames too
+    last: float = 0  # above 0: the last look goes to a share that saves at most this part of the one refused before
     step: float = 0  # above 0: after a refusal shows no near copy, which saves more than this part of the refused one
 
 
@@ -212,6 +214,14 @@ def accepts(rule: Rule, sample: Sample, candidate: int, target: float, look: int
     return sample.bound(candidate, level, wilson_only=rule.wilson_only) >= target - rule.margin
 
 
+def judges(rule: Rule, world: World, candidate: int, look: int) -> bool:
+    """Whether the rule accepts a candidate that is shown to the test frames."""
+    if rule.pooled_margin is None:
+        return accepts(rule, world.pooled if rule.pooled else world.test, candidate, world.target, look)
+    pooled = dataclasses.replace(rule, margin=rule.pooled_margin)
+    return world.test.value[candidate] >= world.target and accepts(pooled, world.pooled, candidate, world.target, look)
+
+
 def needed_after(rule: Rule, world: World, candidate: int) -> float:
     """The fidelity on the selection frames that the next candidate needs after the test frames refused this one."""
     selection, test = float(world.selection.value[candidate]), float(world.test.value[candidate])
@@ -229,7 +239,10 @@ def one(world: World) -> float:
 
 def near_copies(rule: Rule, world: World, candidate: int) -> tuple[float, float]:
     """Candidates that save more than the first number and err more than the second are near copies of this one."""
-    supported = min(float(world.test.value[candidate]), world.test.bound(candidate, rule.level) + rule.margin)
+    bound = world.test.bound(candidate, rule.level) + rule.margin
+    if rule.pooled_margin is not None:
+        bound = world.pooled.bound(candidate, rule.level) + rule.pooled_margin
+    supported = min(float(world.test.value[candidate]), bound)
     factor = min(rule.step, ((1 - world.target) / max(1e-9, 1 - supported)) ** 0.25)
     return factor * float(world.saving[candidate]), 0.5 * (1 - float(world.selection.value[candidate]) + one(world))
 
@@ -238,9 +251,8 @@ def search(rule: Rule, world: World) -> tuple[int | None, int]:
     """The accepted candidate, if any, and the number of looks at the test frames."""
     if world.test.objects < rule.few:
         return None, 0
-    needed, looks = world.target, 0
+    needed, looks, refused = world.target, 0, 1.0
     steps: list[tuple[float, float]] = []  # what a near copy of a refused candidate saves at least, and errs at least
-    sample = world.pooled if rule.pooled else world.test
     for candidate in range(len(world.saving)):  # the largest saving comes first
         if looks == rule.looks:
             break
@@ -248,18 +260,22 @@ def search(rule: Rule, world: World) -> tuple[int | None, int]:
             continue
         if rule.screen and not accepts(rule, world.selection, candidate, world.target, 1):
             continue
+        if rule.last and 0 < looks == rule.looks - 1 and world.saving[candidate] > rule.last * refused:
+            continue
         if any(world.saving[candidate] > saving and 1 - world.selection.value[candidate] + one(world) > error for saving, error in steps):
             continue
         looks += 1
-        if accepts(rule, sample, candidate, world.target, looks):
+        if judges(rule, world, candidate, looks):
             return candidate, looks
+        refused = float(world.saving[candidate])
         needed = max(needed, needed_after(rule, world, candidate))
         if rule.step:
             steps.append(near_copies(rule, world, candidate))
     return None, looks
 
 
-CHOSEN = Rule("**8: 90% >= target - 0.02, no near copies**", level=0.9, margin=0.02, learn="ratio", screen=True, step=0.8)
+NO_COPIES = Rule("8: 90% >= target - 0.02, no near copies", level=0.9, margin=0.02, learn="ratio", screen=True, step=0.8)
+CHOSEN = dataclasses.replace(NO_COPIES, name="**9: 8, pooled 90% >= target - 0.01, safe last look**", pooled_margin=0.01, last=0.7)
 
 
 def rules() -> list[Rule]:
@@ -273,8 +289,11 @@ def rules() -> list[Rule]:
               for rule in grid]  # fmt: skip
     found.append(Rule("6: value of selection + test", pooled=True))
     screened = [dataclasses.replace(rule, name="7: " + rule.name, learn="ratio", screen=True) for rule in grid]
-    found += [*screened, CHOSEN]
-    changes = {"divided": {"divide": True}, "Wilson only": {"wilson_only": True}, "not screened": {"screen": False},
+    found += [*screened, NO_COPIES, *(dataclasses.replace(NO_COPIES, name=f"8: 90% >= target - {margin}", margin=margin)
+                                      for margin in (0.03, 0.04)), CHOSEN]  # fmt: skip
+    changes = {"pooled margin 0": {"pooled_margin": 0.0}, "pooled margin 0.02": {"pooled_margin": 0.02},
+               "margin 0.01": {"margin": 0.01}, "no safe last look": {"last": 0}, "last look 0.5": {"last": 0.5},
+               "divided": {"divide": True}, "Wilson only": {"wilson_only": True}, "not screened": {"screen": False},
                "learns the loss": {"learn": "loss"}, "learns nothing": {"learn": "nothing"},
                "part 0.9": {"step": 0.9}, "part 0.7": {"step": 0.7}, "1 look": {"looks": 1}, "2 looks": {"looks": 2}, "5 looks": {"looks": 5},
                "any evidence": {"few": 0}, "50 detections": {"few": 50}, "100 detections": {"few": 100}}  # fmt: skip

@@ -102,7 +102,7 @@ class Rule:
     everywhere: bool = False  # runs on all instances, else on every second of the first SOME
 
 
-OLD, CHOSEN = "old: value", "chosen: 80 % interval, target - 0.02"
+OLD, CHOSEN = "old: value", "chosen"
 RULES = [Rule(CHOSEN, everywhere=True), Rule(OLD, everywhere=True), Rule("value, any evidence, 3 looks", unmeasured=True),
          Rule("80 % interval, target", ("--confidence", 0.8)), Rule("90 % interval, target", ("--confidence", 0.9))]  # fmt: skip
 
@@ -155,7 +155,7 @@ def wilson(share: float, count: int, side: int, z: float = 1.645) -> float:
 class Study:
     def __init__(self, args: argparse.Namespace):
         self.args, self.results, self.lock = args, Results(args.work), threading.Lock()
-        self.instances = [one for one in instances() if self.can_run(one)][: args.instances]
+        self.instances = [one for one in instances() if self.can_run(one)][args.skip :][: args.instances]
         self.rules = [rule for rule in RULES if args.base or rule.name != OLD]
 
     def can_run(self, one: Instance) -> bool:
@@ -389,6 +389,7 @@ def main() -> None:
     parser.add_argument("--holdout", type=float, default=0.4)
     parser.add_argument("--max-trials", type=int, default=8)
     parser.add_argument("--instances", type=int, help="only so many; they come in turn from all scenes")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many of the first")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="starts no run after this time")
     parser.add_argument("--doc", type=Path)

@@ -57,6 +57,14 @@ struct SearchInput {
   std::vector<ModelEvidence> evidence = {};
 };
 
+/// What the test frames said of a share that they refused.
+struct Refusal {
+  double fidelity = 0;                             ///< 0..1
+  std::int64_t detections = 0;                     ///< of the original; 0: raw outputs
+  std::optional<double> supported = std::nullopt;  ///< JudgingRule::supported()
+  bool one_look_left = false;                      ///< the test frames will see one more plan: it should be a safe one
+};
+
 /// A share of the plan.
 struct SelectedShare {
   std::size_t record = 0;   ///< of SearchResult::records
@@ -121,16 +129,13 @@ class Search {
   /// @throws Error{kInterrupted}
   void complete();
 
-  /// The share of this receiver, of those that run() or safest() returned last, keeps only `fidelity` on the test
-  /// frames, or too little speaks for it there. The search goes on without it. From then on every share of the receiver
-  /// has to keep more than its target on the selection frames: its errors are taken to grow on the test frames as those
-  /// of this share did. With skip_near_copies the search does not propose near copies of the refused share either,
-  /// which save nearly as much and are not clearly better on the selection frames, unless a budget decides. Shares that
-  /// were measured and are ruled out by this are out, except accepted ones.
-  /// @param detections  of the original on the test frames; 0: raw outputs
-  /// @param supported  JudgingRule::supported() there
-  void refuse(ModelIndex receiver, double fidelity, std::int64_t detections = 0,
-              std::optional<double> supported = std::nullopt);
+  /// The share of this receiver, of those that run() or safest() returned last, keeps too little on the test frames, or
+  /// too little speaks for it there. The search goes on without it. From then on every share of the receiver has to
+  /// keep more than its target on the selection frames: its errors are taken to grow on the test frames as those of
+  /// this share did. With skip_near_copies the search does not propose near copies of the refused share either, which
+  /// save nearly as much and are not clearly better on the selection frames, unless a budget decides. Shares that were
+  /// measured and are ruled out by this are out, except accepted ones.
+  void refuse(ModelIndex receiver, const Refusal& refusal);
 
   /// The share of this receiver, of those that run() or safest() returned last, keeps its target on the test frames. It
   /// stays accepted until it is refused or fitted completely.
@@ -275,6 +280,7 @@ class Search {
   struct NearCopies {
     double saving = 0, error = 0;
   };
+  [[nodiscard]] NearCopies near_copies_of(const Trial& refused, const Refusal& refusal) const;
   std::map<ModelIndex, std::vector<NearCopies>> near_copies_;
   std::map<ModelIndex, double> loss_;  // per receiver: the most that a refused share lost on the test frames
   std::vector<Option> untried_;        // options for which no trial was left

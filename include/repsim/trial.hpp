@@ -69,6 +69,7 @@ struct Agreement {
   double low = 0;                  ///< lower end of the bootstrap interval if one is asked for, else the fidelity, or 0
   std::int64_t detections = 0;     ///< of the original
   bool is_raw = false;             ///< raw outputs: there are no detections
+  bool is_pooled = false;          ///< `low` is of earlier frames, too (Measurer::agreement_with)
 };
 
 /// What a rule judges.
@@ -94,6 +95,11 @@ class Measurer {
   /// @throws Error{kInput} where the merged graph cannot be computed; Error{kInterrupted}
   [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices);
 
+  /// The same, but its `low` is of these frames and those of `earlier` together. Raw outputs: of these frames alone.
+  /// @param earlier  measures the receiver too, on frames that lie before these in the video
+  [[nodiscard]] Agreement agreement_with(Measurer& earlier, ModelIndex receiver,
+                                         std::span<const graph::Splice> splices);
+
   /// Fidelity of one receiver in that graph, and its detections.
   [[nodiscard]] verify::Measured measure(ModelIndex receiver, std::span<const graph::Splice> splices);
 
@@ -109,6 +115,8 @@ class Measurer {
 
  private:
   [[nodiscard]] verify::Forward original(ModelIndex receiver) const;
+  [[nodiscard]] double lower_end(std::span<const verify::Detections> found,
+                                 std::span<const verify::Target> targets) const;
 
   const session::Session& session_;
   const capture::Stores& frames_;

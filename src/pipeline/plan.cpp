@@ -164,7 +164,9 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, co
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
   log.chosen_by_prediction(count, predicted);
-  return find_and_write({session, judging, search, evaluator, test, check, watch, progress});
+  trial::Measurer* earlier =
+      judging.rule.pools() && inputs.frames.selection != inputs.frames.test ? &selection : nullptr;
+  return find_and_write({session, judging, search, evaluator, test, earlier, check, watch, progress});
 }
 
 Outcome plan(const Settings& settings, const session::SingleFrames& single, const fs::path& out, bool force,

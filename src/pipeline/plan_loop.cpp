@@ -28,7 +28,10 @@ class BundleJudge : public planner::PlanJudge {
   }
 
   planner::Judged in_memory(ModelIndex receiver) override {
-    const planner::Judged judged = trial::judged(input_.test.agreement(receiver, trial::splices_of(planned_.shares)));
+    const std::vector<graph::Splice> splices = trial::splices_of(planned_.shares);
+    const planner::Judged judged =
+        trial::judged(input_.selection ? input_.test.agreement_with(*input_.selection, receiver, splices)
+                                       : input_.test.agreement(receiver, splices));
     input_.watch.lap("search");
     return judged;
   }

@@ -19,6 +19,7 @@ struct PlanLoopInput {
   planner::Search& search;
   const trial::Evaluator& evaluator;  ///< of the search
   trial::Measurer& test;              ///< measures in memory, on the test frames
+  trial::Measurer* selection;         ///< on selection frames that count as evidence, too; null: none do
   verify::BundleCheck& check;         ///< of the file, on the test frames; the loop sets its bundle
   Stopwatch& watch;
   Progress& progress;

@@ -95,7 +95,10 @@ class JudgedSearch {
 
   void refuse(ModelIndex receiver, const Judged& judged) {
     judge_.refused(receiver, judged);
-    search_.refuse(receiver, judged.fidelity.value_or(0), judged.detections, judging_.supported(receiver, judged));
+    search_.refuse(receiver, {.fidelity = judged.fidelity.value_or(0),
+                              .detections = judged.detections,
+                              .supported = judging_.supported(receiver, judged),
+                              .one_look_left = judgements_ + 1 == judging_.most_judgements});
   }
 
   Search& search_;

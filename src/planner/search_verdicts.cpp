@@ -31,29 +31,38 @@ double near_copy_part(double supported, double target) {
 
 }  // namespace
 
-void Search::refuse(ModelIndex receiver, double fidelity, std::int64_t detections, std::optional<double> supported) {
+void Search::refuse(ModelIndex receiver, const Refusal& refusal) {
   const Chain chain = returned_chain(receiver);
   Trial& trial = trials_.at(chain);
   if (trial.compared) {
-    const double loss = learnt_loss(trial.fidelity, fidelity, target(chain.back()), detections);
+    const double loss = learnt_loss(trial.fidelity, refusal.fidelity, target(chain.back()), refusal.detections);
     loss_[receiver] = std::max(loss_[receiver], loss);
-    // One error more on both sides: among shares without any error none is clearly better than another.
-    const double one = detections > 0 ? 1 / static_cast<double>(detections) : 0;
-    const auto saving = static_cast<double>(trial.candidate.savings.of(options_.objective));
-    const double part = near_copy_part(supported.value_or(fidelity), target(chain.back()));
-    if (options_.skip_near_copies)
-      near_copies_[receiver].push_back({part * saving, (1 - trial.fidelity + one) / 2 - one});
+    if (options_.skip_near_copies) near_copies_[receiver].push_back(near_copies_of(trial, refusal));
   }
   trial.holds = trial.accepted = false;
-  trial.fidelity = fidelity;
+  trial.fidelity = refusal.fidelity;
   CandidateRecord& record = records_[trial.record];
-  record.measured_fidelity = fidelity;
-  record.reason = {
-      .kind = Reason::Kind::kRefused, .fidelity = fidelity, .low = supported, .target = target(chain.back())};
+  record.measured_fidelity = refusal.fidelity;
+  record.reason = {.kind = Reason::Kind::kRefused,
+                   .fidelity = refusal.fidelity,
+                   .low = refusal.supported,
+                   .target = target(chain.back())};
   drop(chain);
   drop_likely_refused(receiver);
   best_ = {};  // without the share, what else it has is found again without a measurement
   reopen_untried(group(chain.back()));
+}
+
+Search::NearCopies Search::near_copies_of(const Trial& refused, const Refusal& refusal) const {
+  constexpr double kPartOfLastLook = 0.7;
+  const auto saving = static_cast<double>(refused.candidate.savings.of(options_.objective));
+  const double target = input_.targets[refused.candidate.cut.receiver];
+  const double part = near_copy_part(refusal.supported.value_or(refusal.fidelity), target);
+  // Where one look is left, what looks clearly better but saves as much counts as a near copy, too.
+  if (refusal.one_look_left) return {std::min(part, kPartOfLastLook) * saving, -1};
+  // One error more on both sides: among shares without any error none is clearly better than another.
+  const double one = refusal.detections > 0 ? 1 / static_cast<double>(refusal.detections) : 0;
+  return {part * saving, (1 - refused.fidelity + one) / 2 - one};
 }
 
 void Search::accept(ModelIndex receiver) {

@@ -20,15 +20,31 @@ Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice
   if (confidence > 0 && merged.raw && merged.fidelity)
     agreement.low = merged.raw->interval(confidence, verify::kDraws, options_.seed).low;
   // Without detections of its own there is nothing to draw from.
-  if (confidence > 0 && own.own_detections > 0) {
-    agreement.low =
-        verify::bootstrap_interval(merged.found, own.targets, confidence, verify::kDraws, options_.seed).low;
-  }
+  if (confidence > 0 && own.own_detections > 0) agreement.low = lower_end(merged.found, own.targets);
   return agreement;
 }
 
+Agreement Measurer::agreement_with(Measurer& earlier, ModelIndex receiver, std::span<const graph::Splice> splices) {
+  const verify::Reference& own = reference(receiver);
+  if (options_.confidence <= 0 || own.own_detections == 0) return agreement(receiver, splices);
+  const verify::Measured merged = measure(receiver, splices);
+  std::vector<verify::Detections> found = earlier.measure(receiver, splices).found;
+  std::vector<verify::Target> targets = earlier.reference(receiver).targets;
+  found.insert(found.end(), merged.found.begin(), merged.found.end());
+  targets.insert(targets.end(), own.targets.begin(), own.targets.end());
+  return {merged.fidelity, lower_end(found, targets), own.own_detections, false, true};
+}
+
+double Measurer::lower_end(std::span<const verify::Detections> found, std::span<const verify::Target> targets) const {
+  return verify::bootstrap_interval(found, targets, options_.confidence, verify::kDraws, options_.seed).low;
+}
+
 planner::Judged judged(const Agreement& agreement) {
-  return {agreement.fidelity, agreement.low, agreement.detections, agreement.is_raw, false};
+  return {.fidelity = agreement.fidelity,
+          .low = agreement.low,
+          .detections = agreement.detections,
+          .is_raw = agreement.is_raw,
+          .is_pooled = agreement.is_pooled};
 }
 
 verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::Splice> splices) {

@@ -210,7 +210,7 @@ inline planner::SearchResult settle(planner::Search& search, const FakeEvaluator
       complete = complete && share.max_gain == 0;
       const double fidelity = evaluator.test_fidelity(share.share);
       if (fidelity >= world.target(option_of(candidate)) - share.max_gain) continue;
-      search.refuse(candidate.cut.receiver, fidelity);
+      search.refuse(candidate.cut.receiver, {fidelity});
       again = true;
     }
     if (!again && complete) return found;

@@ -139,6 +139,20 @@ TEST(JudgedSearch, GoesOnAfterARefusalAndShowsAnAcceptedShareOnce) {
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, 2)));
 }
 
+TEST(JudgedSearch, ShowsASafeShareInTheLastLook) {
+  SearchOptions options;
+  options.skip_near_copies = true;
+  FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget + 1), share_of(1, 0, 79, 0.8, kTarget + 4),
+                                 share_of(1, 0, 50, 0.7, kTarget + 4)});
+  world.options[0].test_shift = -2 / kSteps;
+  Trial second(world, options), last(world, options);
+  last.judging.most_judgements = 2;
+  EXPECT_EQ(second.run(), 2);
+  EXPECT_THAT(second.judge.written, ElementsAre(ElementsAre(-1, 1)));
+  EXPECT_EQ(last.run(), 2);
+  EXPECT_THAT(last.judge.written, ElementsAre(ElementsAre(-1, 2)));
+}
+
 TEST(JudgedSearch, TakesTheSharesThatHeldOnceNoLookIsLeft) {
   Trial trial(world_of_refusals(3));
   EXPECT_EQ(trial.run(), 3);

@@ -32,6 +32,21 @@ TEST(JudgingRule, NeedsTheLowerEndWithinTheToleranceOfTheTarget) {
   EXPECT_TRUE((JudgingRule{.tolerance = 0}.holds(judged, kAsked, false)));
 }
 
+TEST(JudgingRule, AllowsLessBelowTheTargetWhereSelectionFramesCountToo) {
+  Judged judged = just_enough();
+  judged.fidelity = 1;
+  judged.is_pooled = true;
+  EXPECT_FALSE(JudgingRule{}.holds(judged, kAsked, false));
+  judged.low = 0.89;
+  EXPECT_TRUE(JudgingRule{}.holds(judged, kAsked, false));
+  EXPECT_DOUBLE_EQ(JudgingRule{}.supported(judged, false), 0.9);
+}
+
+TEST(JudgingRule, JudgesTheTestFramesAloneWithAnIntervalOfTheUsersChoice) {
+  EXPECT_TRUE(JudgingRule{}.pools());
+  EXPECT_FALSE((JudgingRule{.confidence = 0.9}.pools()));
+}
+
 TEST(JudgingRule, NeedsEnoughOwnDetections) {
   Judged judged = just_enough();
   judged.detections = 29;

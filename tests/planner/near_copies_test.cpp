@@ -49,7 +49,7 @@ FakeWorld equal_on_selection() {
 TEST(NearCopies, OfARefusedShareAreNotProposed) {
   ScarceLooks game(equal_on_selection());
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0));
-  game.search.refuse(1, (kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   const SearchResult second = game.search.run();
   EXPECT_THAT(taken_of(game.world, second), ElementsAre(-1, 2));
 }
@@ -57,7 +57,7 @@ TEST(NearCopies, OfARefusedShareAreNotProposed) {
 TEST(NearCopies, AreProposedWhereLooksAreNotScarce) {
   ScarceLooks game(equal_on_selection(), false);
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 1));
 }
 
@@ -66,7 +66,7 @@ TEST(NearCopies, SayInTheirReasonWhatTheyAre) {
   world.options.pop_back();
   ScarceLooks game(std::move(world));
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   const SearchResult second = game.search.run();
   EXPECT_THAT(second.shares, IsEmpty());
   EXPECT_THAT(kinds(second), ElementsAre(Kind::kRefused, Kind::kLikelyRefused));
@@ -82,7 +82,7 @@ TEST(NearCopies, AreNoneWithHalfTheErrorsOrLess) {
   ScarceLooks game(std::move(world));
   (void)game.search.run();
   // A refusal for too few detections: nothing is lost, so only nearness rules out option 1.
-  game.search.refuse(1, (kAll - missing) / kSteps, kDetections, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kAll - missing) / kSteps, kDetections, (kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 2));
 }
 
@@ -92,10 +92,22 @@ TEST(NearCopies, ReachFurtherTheMoreTheShareMissed) {
       world_of(2, {share_of(1, 0, 1000, 0.9, kAll), share_of(1, 0, 600, 0.9, kAll), share_of(1, 0, 400, 0.9, kAll)}));
   (void)game.search.run();
   // Supported errors of 1 where 1 - target are allowed.
-  game.search.refuse(1, 0.5, kDetections, 0.0);
+  game.search.refuse(1, {0.5, kDetections, 0.0});
   const double part = std::pow(1 - kTarget / kSteps, 0.25);
   const SearchResult second = game.search.run();
   EXPECT_EQ(taken_of(game.world, second).at(1), 600 > part * 1000 ? 2 : 1);
+}
+
+TEST(NearCopies, SaveMoreThanSevenTenthsBeforeTheLastLookHoweverLittleTheyErr) {
+  constexpr int kAll = static_cast<int>(kSteps);
+  const FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget), share_of(1, 0, 99, 0.9, kAll),
+                                       share_of(1, 0, 71, 0.9, kAll), share_of(1, 0, 70, 0.9, kAll)});
+  for (const bool one_look_left : {false, true}) {
+    ScarceLooks game(world);
+    ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0));
+    game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps, one_look_left});
+    EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, one_look_left ? 3 : 1));
+  }
 }
 
 TEST(NearCopies, OfOtherReceiversAreTheirOwnMatter) {
@@ -103,7 +115,7 @@ TEST(NearCopies, OfOtherReceiversAreTheirOwnMatter) {
   ScarceLooks game(
       world_of(3, {share_of(1, 0, 100, 0.9, kAll), share_of(1, 0, 99, 0.9, kAll), share_of(2, 0, 99, 0.9, kAll)}));
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, -1, 2));
 }
 

@@ -142,7 +142,7 @@ TEST(SearchEvidence, ARefusalWithoutAComparisonTellsNoLoss) {
   SearchObserver observer;
   Search search(accepting(world), {}, evaluator, observer);
   (void)search.run();
-  search.refuse(1, 0.5);
+  search.refuse(1, {0.5});
   EXPECT_THAT(kinds(search.run()), ElementsAre(Kind::kNotMeasured, Kind::kRefused, Kind::kChosenLargestSaving));
 }
 

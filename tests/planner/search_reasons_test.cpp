@@ -41,7 +41,7 @@ TEST(SearchReasons, WhatHeldButWasNotShownToTheTestFramesSaysSo) {
   Played game(world_of_a_refusal());
   (void)game.search.run();
   game.search.accept(1);
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   (void)game.search.run();
   const SearchResult found = game.search.safest();
   EXPECT_THAT(kinds(found), ElementsAre(Kind::kChosenLargestSaving, Kind::kBelow, Kind::kRefused, Kind::kLikelyRefused,
@@ -54,7 +54,7 @@ TEST(SearchReasons, WhatWasNeitherTriedNorCouldBeShownSaysSo) {
                            share_of(2, 0, 30, 0.9, kTarget), share_of(2, 0, 20, 0.5, kTarget)}));
   (void)game.search.run();
   game.search.accept(1);
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   // Option 1 saves less than the share that model 1 takes.
   EXPECT_THAT(kinds(game.search.safest()), ElementsAre(Kind::kChosenLargestSaving, Kind::kReceiverTakesAnother,
                                                        Kind::kRefused, Kind::kOutOfJudgements));
@@ -77,7 +77,7 @@ TEST(SearchReasons, WhatWasDeferredForAShareThatIsRefusedCouldNotBeShown) {
   accepted.search.accept(1);
   EXPECT_THAT(kinds(accepted.search.safest()), ElementsAre(Kind::kChosenLargestSaving, Kind::kDeferred));
   (void)refused.search.run();
-  refused.search.refuse(1, (kTarget - 1) / kSteps);
+  refused.search.refuse(1, {(kTarget - 1) / kSteps});
   EXPECT_THAT(kinds(refused.search.safest()), ElementsAre(Kind::kRefused, Kind::kDeferredNotJudged));
 }
 

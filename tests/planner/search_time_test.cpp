@@ -131,7 +131,7 @@ TEST(SearchTime, TakesTheNextOfWhatWasMeasuredWhereTheTestFramesRefuseLate) {
   ASSERT_THAT(taken_of(timed.world, timed.search->run()), ElementsAre(-1, 0, 2));
   ASSERT_EQ(timed.evaluator.asked.size(), 3);
   timed.now += minutes(200);
-  timed.search->refuse(1, (kTarget - 1) / kSteps);
+  timed.search->refuse(1, {(kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(timed.world, timed.search->run()), ElementsAre(-1, 1, 2));
   EXPECT_EQ(timed.evaluator.asked.size(), 3);
 }

@@ -58,7 +58,7 @@ TEST(SearchVerdicts, ALossIsDemandedOfTheReceiversOtherShares) {
   const SearchResult first = game.search.run();
   EXPECT_THAT(kinds(first), ElementsAre(Kind::kChosenLargestSaving, Kind::kBelow, Kind::kChosenLargestSaving,
                                         Kind::kReceiverTakesAnother, Kind::kReceiverTakesAnother));
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   const SearchResult second = game.search.run();
   EXPECT_THAT(kinds(second), ElementsAre(Kind::kChosenLargestSaving, Kind::kBelow, Kind::kRefused, Kind::kLikelyRefused,
                                          Kind::kChosenLargestSaving));
@@ -75,7 +75,7 @@ TEST(SearchVerdicts, ALossTakesOutWhatWasMeasuredBefore) {
   Game game(world);
   (void)game.search.run();
   ASSERT_THAT(game.evaluator.asked, ElementsAre(Question{{1}}, Question{{0}}));
-  game.search.refuse(1, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps});
   EXPECT_THAT(kinds(game.search.run()), ElementsAre(Kind::kRefused, Kind::kLikelyRefused, Kind::kChosenLargestSaving));
   EXPECT_EQ(game.evaluator.asked.size(), 3);
 }
@@ -85,11 +85,11 @@ TEST(SearchVerdicts, TheLargestLossCounts) {
                                  share_of(1, 0, 10, 0.7, kTarget + 3), share_of(1, 0, 5, 0.6, kTarget + 4)});
   Game game(world);
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 1) / kSteps);  // two steps
+  game.search.refuse(1, {(kTarget - 1) / kSteps});  // two steps
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 1));
-  game.search.refuse(1, (kTarget - 2) / kSteps);  // four
+  game.search.refuse(1, {(kTarget - 2) / kSteps});  // four
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 3));
-  game.search.refuse(1, (kTarget - 1) / kSteps);  // five
+  game.search.refuse(1, {(kTarget - 1) / kSteps});  // five
   EXPECT_THAT(game.search.run().shares, IsEmpty());
 }
 
@@ -101,11 +101,11 @@ TEST(SearchVerdicts, ASmallerLossOfAnAcceptedShareTakesNothingBack) {
   Game game(world);
   (void)game.search.run();
   game.search.accept(1);
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 2, -1));
-  game.search.refuse(1, (kTarget - 2) / kSteps);  // three steps
+  game.search.refuse(1, {(kTarget - 2) / kSteps});  // three steps
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, -1));
-  game.search.refuse(1, (kTarget - 1) / kSteps);  // two
+  game.search.refuse(1, {(kTarget - 1) / kSteps});  // two
   EXPECT_THAT(game.search.run().shares, IsEmpty());
 }
 
@@ -119,7 +119,7 @@ TEST(SearchVerdicts, ErrorsAreTakenToGrowAsThoseOfTheRefusedShareDid) {
   world.options[2].fidelity = 0.969;
   Game game(world);
   (void)game.search.run();
-  game.search.refuse(1, 0.89, 100);
+  game.search.refuse(1, {0.89, 100});
   const SearchResult found = game.search.run();
   EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kLikelyRefused, Kind::kChosenLargestSaving));
   EXPECT_NEAR(found.records[1].reason.loss, (1 - kTarget / kSteps) / 2, 1e-12);
@@ -129,7 +129,7 @@ TEST(SearchVerdicts, NoLossDemandsMoreThanAllFidelity) {
   FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(1, 0, 20, 0.8, kTarget + 4)});
   Game game(world);
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 20) / kSteps);
+  game.search.refuse(1, {(kTarget - 20) / kSteps});
   EXPECT_THAT(kinds(game.search.run()), ElementsAre(Kind::kRefused, Kind::kChosenLargestSaving));
 }
 
@@ -140,7 +140,7 @@ TEST(SearchVerdicts, TheFidelityHasToCoverTheLossAndItsSupportTheTarget) {
   world.options[2].low = kTarget / kSteps;
   Game game(world);
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps});
   const SearchResult found = game.search.run();
   EXPECT_THAT(kinds(found), ElementsAre(Kind::kRefused, Kind::kBelow, Kind::kChosenLargestSaving));
   EXPECT_EQ(found.records[1].reason.low, (kTarget - 1) / kSteps);
@@ -151,7 +151,7 @@ TEST(SearchVerdicts, ACompleteFitMayCoverTheLoss) {
   world.max_gain = 1 / kSteps;
   Game game(world);
   (void)game.search.run();
-  game.search.refuse(1, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 1));
   game.search.complete();
   const SearchResult found = game.search.run();
@@ -166,7 +166,7 @@ TEST(SearchVerdicts, AShareBehindAnotherOneHasToCoverTheLossToo) {
   world.penalties[{0, 1}] = 1 / kSteps;
   Game game(world);
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 2));
-  game.search.refuse(2, (kTarget - 2) / kSteps);
+  game.search.refuse(2, {(kTarget - 2) / kSteps});
   const SearchResult found = game.search.run();
   EXPECT_THAT(taken_of(game.world, found), ElementsAre(-1, 0, -1));
   EXPECT_EQ(found.records[1].reason.kind, Kind::kLikelyRefused);
@@ -177,7 +177,7 @@ TEST(SearchVerdicts, TheSafestChoiceIsTheAcceptedPartOfARefusedOne) {
   Game game(world_of_a_loss());
   (void)game.search.run();
   game.search.accept(1);
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   const std::size_t asked = game.evaluator.asked.size();
   EXPECT_THAT(taken_of(game.world, game.search.safest()), ElementsAre(-1, 0, -1));
   EXPECT_EQ(game.evaluator.asked.size(), asked);
@@ -194,9 +194,9 @@ TEST(SearchVerdicts, AnAcceptedShareThatIsRefusedLaterIsNotSafe) {
   (void)game.search.run();
   game.search.accept(1);
   game.search.accept(2);
-  game.search.refuse(1, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.safest()), ElementsAre(-1, -1, 2));
-  game.search.refuse(2, (kTarget - 1) / kSteps);  // of the safest choice
+  game.search.refuse(2, {(kTarget - 1) / kSteps});  // of the safest choice
   EXPECT_THAT(game.search.safest().shares, IsEmpty());
 }
 
@@ -233,9 +233,9 @@ TEST(SearchVerdicts, ALossOfAnotherShareLeavesAnAcceptedOne) {
   Game game(world);
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, 1));
   game.search.accept(1);
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 2, -1));
-  game.search.refuse(1, (kTarget - 1) / kSteps);
+  game.search.refuse(1, {(kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0, -1));
 }
 
@@ -257,7 +257,7 @@ TEST(SearchVerdicts, TheSafestChoiceSavesWhatItCanWhereNoneFitsIntoTheBudget) {
   Game game(world, options);
   (void)game.search.run();
   game.search.accept(1);
-  game.search.refuse(2, (kTarget - 1) / kSteps);
+  game.search.refuse(2, {(kTarget - 1) / kSteps});
   EXPECT_THAT(kinds(game.search.safest()), ElementsAre(Kind::kChosenLargestSaving, Kind::kRefused));
 }
 
@@ -297,7 +297,7 @@ class Player {
         accepted.insert({taken[receiver], test::chain_part(game.world, taken, taken[receiver])});
         accepted_shares.insert(share.share);
       } else if (fidelity < target - share.max_gain) {
-        game.search.refuse(receiver, fidelity);
+        game.search.refuse(receiver, {fidelity});
         ++refusals[receiver];
         refused = true;
       }

@@ -64,6 +64,24 @@ TEST_F(TrialEvaluator, AgreeFullyWhereNothingIsReplaced) {
   EXPECT_EQ(bench.measurer.agreement(0, {}).fidelity, 1);
 }
 
+TEST_F(TrialEvaluator, AnIntervalWithEarlierFramesIsThatOfAllOfThem) {
+  Bench bench(*session_, stores_, 0, silent_);
+  const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
+  const std::vector<graph::Splice> splices{bench.evaluator.share(measurement.share).fitted.splice};
+  const std::vector<session::FrameSet> sets{{{34, 37, 40}}, {{43, 46, 49}}, {{34, 37, 40, 43, 46, 49}}};
+  const std::vector<capture::Stores> parts = session_->decode(sets, silent_);
+  const MeasuringOptions options{0.8, 0, 0, {}};
+  Measurer earlier(*session_, parts[0], options, silent_), later(*session_, parts[1], options, silent_),
+      both(*session_, parts[2], options, silent_);
+  const Agreement pooled = later.agreement_with(earlier, 1, splices), alone = later.agreement(1, splices);
+  ASSERT_GT(alone.detections, 0);
+  EXPECT_TRUE(pooled.is_pooled);
+  EXPECT_EQ(pooled.fidelity, alone.fidelity);
+  EXPECT_EQ(pooled.detections, alone.detections);
+  EXPECT_DOUBLE_EQ(pooled.low, both.agreement(1, splices).low);
+  EXPECT_NE(pooled.low, alone.low);
+}
+
 TEST_F(TrialEvaluator, FitNoCorrectionsForACandidateThatReachesItsTarget) {
   Bench bench(*session_, stores_, 0, silent_);
   const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
