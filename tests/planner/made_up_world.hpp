@@ -36,4 +36,15 @@ inline std::vector<planner::Reason::Kind> kinds(const planner::SearchResult& fou
   return result;
 }
 
+/// A search of a made-up world.
+struct Game {
+  explicit Game(FakeWorld of, planner::SearchOptions options = {})
+      : world(std::move(of)), evaluator(world), search(world.input(), std::move(options), evaluator, observer) {}
+
+  const FakeWorld world;
+  FakeEvaluator evaluator;
+  planner::SearchObserver observer;
+  planner::Search search;
+};
+
 }  // namespace repsim::test

@@ -11,8 +11,8 @@
 namespace repsim::planner {
 namespace {
 
-using test::FakeEvaluator;
 using test::FakeWorld;
+using test::Game;
 using test::kinds;
 using test::kSteps;
 using test::kTarget;
@@ -23,20 +23,12 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using Kind = Reason::Kind;
 
-struct ScarceLooks {
-  explicit ScarceLooks(FakeWorld of, bool skip = true)
-      : world(std::move(of)), evaluator(world), search(world.input(), options(skip), evaluator, observer) {}
-  static SearchOptions options(bool skip) {
-    SearchOptions options;
-    options.skip_near_copies = skip;
-    return options;
-  }
-
-  const FakeWorld world;
-  FakeEvaluator evaluator;
-  SearchObserver observer;
-  Search search;
-};
+/// Options of a search whose looks at the test frames are scarce.
+SearchOptions scarce_looks() {
+  SearchOptions options;
+  options.skip_near_copies = true;
+  return options;
+}
 
 constexpr std::int64_t kDetections = 1'000'000;  // so many that one error more says nothing
 
@@ -47,7 +39,7 @@ FakeWorld equal_on_selection() {
 }
 
 TEST(NearCopies, OfARefusedShareAreNotProposed) {
-  ScarceLooks game(equal_on_selection());
+  Game game(equal_on_selection(), scarce_looks());
   ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0));
   game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   const SearchResult second = game.search.run();
@@ -55,7 +47,7 @@ TEST(NearCopies, OfARefusedShareAreNotProposed) {
 }
 
 TEST(NearCopies, AreProposedWhereLooksAreNotScarce) {
-  ScarceLooks game(equal_on_selection(), false);
+  Game game(equal_on_selection());
   (void)game.search.run();
   game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 1));
@@ -64,7 +56,7 @@ TEST(NearCopies, AreProposedWhereLooksAreNotScarce) {
 TEST(NearCopies, SayInTheirReasonWhatTheyAre) {
   FakeWorld world = equal_on_selection();
   world.options.pop_back();
-  ScarceLooks game(std::move(world));
+  Game game(std::move(world), scarce_looks());
   (void)game.search.run();
   game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   const SearchResult second = game.search.run();
@@ -79,7 +71,7 @@ TEST(NearCopies, AreNoneWithHalfTheErrorsOrLess) {
   FakeWorld world =
       world_of(2, {share_of(1, 0, 100, 0.9, kAll - missing), share_of(1, 0, 99, 0.9, kAll - missing / 2 - 1),
                    share_of(1, 0, 98, 0.9, kAll - missing / 2)});
-  ScarceLooks game(std::move(world));
+  Game game(std::move(world), scarce_looks());
   (void)game.search.run();
   // A refusal for too few detections: nothing is lost, so only nearness rules out option 1.
   game.search.refuse(1, {(kAll - missing) / kSteps, kDetections, (kTarget - 1) / kSteps});
@@ -88,8 +80,9 @@ TEST(NearCopies, AreNoneWithHalfTheErrorsOrLess) {
 
 TEST(NearCopies, ReachFurtherTheMoreTheShareMissed) {
   constexpr int kAll = static_cast<int>(kSteps);
-  ScarceLooks game(
-      world_of(2, {share_of(1, 0, 1000, 0.9, kAll), share_of(1, 0, 600, 0.9, kAll), share_of(1, 0, 400, 0.9, kAll)}));
+  Game game(
+      world_of(2, {share_of(1, 0, 1000, 0.9, kAll), share_of(1, 0, 600, 0.9, kAll), share_of(1, 0, 400, 0.9, kAll)}),
+      scarce_looks());
   (void)game.search.run();
   // Supported errors of 1 where 1 - target are allowed.
   game.search.refuse(1, {0.5, kDetections, 0.0});
@@ -103,7 +96,7 @@ TEST(NearCopies, SaveMoreThanSevenTenthsBeforeTheLastLookHoweverLittleTheyErr) {
   const FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget), share_of(1, 0, 99, 0.9, kAll),
                                        share_of(1, 0, 71, 0.9, kAll), share_of(1, 0, 70, 0.9, kAll)});
   for (const bool one_look_left : {false, true}) {
-    ScarceLooks game(world);
+    Game game(world, scarce_looks());
     ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0));
     game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps, one_look_left});
     EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, one_look_left ? 3 : 1));
@@ -112,8 +105,8 @@ TEST(NearCopies, SaveMoreThanSevenTenthsBeforeTheLastLookHoweverLittleTheyErr) {
 
 TEST(NearCopies, OfOtherReceiversAreTheirOwnMatter) {
   constexpr int kAll = static_cast<int>(kSteps);
-  ScarceLooks game(
-      world_of(3, {share_of(1, 0, 100, 0.9, kAll), share_of(1, 0, 99, 0.9, kAll), share_of(2, 0, 99, 0.9, kAll)}));
+  Game game(world_of(3, {share_of(1, 0, 100, 0.9, kAll), share_of(1, 0, 99, 0.9, kAll), share_of(2, 0, 99, 0.9, kAll)}),
+            scarce_looks());
   (void)game.search.run();
   game.search.refuse(1, {(kTarget - 1) / kSteps, kDetections, (kTarget - 1) / kSteps});
   EXPECT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, -1, 2));

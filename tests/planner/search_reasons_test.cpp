@@ -8,8 +8,8 @@
 namespace repsim::planner {
 namespace {
 
-using test::FakeEvaluator;
 using test::FakeWorld;
+using test::Game;
 using test::kinds;
 using test::kSteps;
 using test::kTarget;
@@ -17,16 +17,6 @@ using test::share_of;
 using test::world_of;
 using testing::ElementsAre;
 using Kind = Reason::Kind;
-
-/// A search of a made-up world.
-struct Played {
-  explicit Played(const FakeWorld& of) : world(of), evaluator(world), search(world.input(), {}, evaluator, observer) {}
-
-  const FakeWorld world;
-  FakeEvaluator evaluator;
-  SearchObserver observer;
-  Search search;
-};
 
 /// Options 0 and 2 save most. Option 2 is refused: it loses two steps, which option 3 does not cover.
 FakeWorld world_of_a_refusal() {
@@ -38,7 +28,7 @@ FakeWorld world_of_a_refusal() {
 }
 
 TEST(SearchReasons, WhatHeldButWasNotShownToTheTestFramesSaysSo) {
-  Played game(world_of_a_refusal());
+  Game game(world_of_a_refusal());
   (void)game.search.run();
   game.search.accept(1);
   game.search.refuse(2, {(kTarget - 1) / kSteps});
@@ -50,8 +40,8 @@ TEST(SearchReasons, WhatHeldButWasNotShownToTheTestFramesSaysSo) {
 }
 
 TEST(SearchReasons, WhatWasNeitherTriedNorCouldBeShownSaysSo) {
-  Played game(world_of(3, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.5, kTarget),
-                           share_of(2, 0, 30, 0.9, kTarget), share_of(2, 0, 20, 0.5, kTarget)}));
+  Game game(world_of(3, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.5, kTarget),
+                         share_of(2, 0, 30, 0.9, kTarget), share_of(2, 0, 20, 0.5, kTarget)}));
   (void)game.search.run();
   game.search.accept(1);
   game.search.refuse(2, {(kTarget - 1) / kSteps});
@@ -62,7 +52,7 @@ TEST(SearchReasons, WhatWasNeitherTriedNorCouldBeShownSaysSo) {
 
 TEST(SearchReasons, WhatAnAcceptedShareIsInTheWayOfKeepsItsReason) {
   // Model 0 gives to model 1, which saves more than model 0 would.
-  Played game(world_of(2, {share_of(1, 0, 30, 0.9, kTarget), share_of(0, 1, 20, 0.5, kTarget)}));
+  Game game(world_of(2, {share_of(1, 0, 30, 0.9, kTarget), share_of(0, 1, 20, 0.5, kTarget)}));
   (void)game.search.run();
   game.search.accept(1);
   EXPECT_THAT(kinds(game.search.safest()), ElementsAre(Kind::kChosenLargestSaving, Kind::kDonorTakes));
@@ -72,7 +62,7 @@ TEST(SearchReasons, WhatWasDeferredForAShareThatIsRefusedCouldNotBeShown) {
   FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget), share_of(1, 0, 110, 0.5, kTarget - 1)});
   world.options[1].correction_gain = 2 / kSteps;
   world.options[1].correction_bytes = 20;
-  Played accepted(world), refused(world);
+  Game accepted(world), refused(world);
   (void)accepted.search.run();
   accepted.search.accept(1);
   EXPECT_THAT(kinds(accepted.search.safest()), ElementsAre(Kind::kChosenLargestSaving, Kind::kDeferred));
@@ -82,7 +72,7 @@ TEST(SearchReasons, WhatWasDeferredForAShareThatIsRefusedCouldNotBeShown) {
 }
 
 TEST(SearchReasons, ALaterRunTellsReasonsAsBefore) {
-  Played game(world_of(2, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.5, kTarget)}));
+  Game game(world_of(2, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.5, kTarget)}));
   (void)game.search.run();
   (void)game.search.safest();
   EXPECT_THAT(kinds(game.search.run()), ElementsAre(Kind::kChosenLargestSaving, Kind::kReceiverTakesAnother));
