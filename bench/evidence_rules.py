@@ -275,7 +275,7 @@ def search(rule: Rule, world: World) -> tuple[int | None, int]:
 
 
 NO_COPIES = Rule("8: 90% >= target - 0.02, no near copies", level=0.9, margin=0.02, learn="ratio", screen=True, step=0.8)
-CHOSEN = dataclasses.replace(NO_COPIES, name="**9: 8, pooled 90% >= target - 0.01, safe last look**", pooled_margin=0.01, last=0.7)
+CHOSEN = dataclasses.replace(NO_COPIES, name="**9: 8, pooled 90% >= target - 0.01, safe last look**", pooled_margin=0.01, last=0.5)
 
 
 def rules() -> list[Rule]:
@@ -292,7 +292,7 @@ def rules() -> list[Rule]:
     found += [*screened, NO_COPIES, *(dataclasses.replace(NO_COPIES, name=f"8: 90% >= target - {margin}", margin=margin)
                                       for margin in (0.03, 0.04)), CHOSEN]  # fmt: skip
     changes = {"pooled margin 0": {"pooled_margin": 0.0}, "pooled margin 0.02": {"pooled_margin": 0.02},
-               "margin 0.01": {"margin": 0.01}, "no safe last look": {"last": 0}, "last look 0.5": {"last": 0.5},
+               "margin 0.01": {"margin": 0.01}, "no safe last look": {"last": 0}, "last look 0.7": {"last": 0.7},
                "divided": {"divide": True}, "Wilson only": {"wilson_only": True}, "not screened": {"screen": False},
                "learns the loss": {"learn": "loss"}, "learns nothing": {"learn": "nothing"},
                "part 0.9": {"step": 0.9}, "part 0.7": {"step": 0.7}, "1 look": {"looks": 1}, "2 looks": {"looks": 2}, "5 looks": {"looks": 5},

@@ -54,7 +54,7 @@ void Search::refuse(ModelIndex receiver, const Refusal& refusal) {
 }
 
 Search::NearCopies Search::near_copies_of(const Trial& refused, const Refusal& refusal) const {
-  constexpr double kPartOfLastLook = 0.7;
+  constexpr double kPartOfLastLook = 0.5;
   const auto saving = static_cast<double>(refused.candidate.savings.of(options_.objective));
   const double target = input_.targets[refused.candidate.cut.receiver];
   const double part = near_copy_part(refusal.supported.value_or(refusal.fidelity), target);

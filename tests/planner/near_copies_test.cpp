@@ -91,10 +91,10 @@ TEST(NearCopies, ReachFurtherTheMoreTheShareMissed) {
   EXPECT_EQ(taken_of(game.world, second).at(1), 600 > part * 1000 ? 2 : 1);
 }
 
-TEST(NearCopies, SaveMoreThanSevenTenthsBeforeTheLastLookHoweverLittleTheyErr) {
+TEST(NearCopies, SaveMoreThanHalfBeforeTheLastLookHoweverLittleTheyErr) {
   constexpr int kAll = static_cast<int>(kSteps);
   const FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget), share_of(1, 0, 99, 0.9, kAll),
-                                       share_of(1, 0, 71, 0.9, kAll), share_of(1, 0, 70, 0.9, kAll)});
+                                       share_of(1, 0, 51, 0.9, kAll), share_of(1, 0, 50, 0.9, kAll)});
   for (const bool one_look_left : {false, true}) {
     Game game(world, scarce_looks());
     ASSERT_THAT(taken_of(game.world, game.search.run()), ElementsAre(-1, 0));
