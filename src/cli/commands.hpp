@@ -31,6 +31,7 @@ Job setup_validate(CLI::App& app);
 Job setup_capture(CLI::App& app);
 Job setup_similarity(CLI::App& app);
 Job setup_cache(CLI::App& app);
+Job setup_doctor(CLI::App& app);
 
 /// All subcommands, in the order of the help. Help and 'did you mean' read this table.
 inline constexpr std::array kCommands{
@@ -45,6 +46,8 @@ inline constexpr std::array kCommands{
     Command{"diff", "Compare two plans", setup_diff},
     Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
     Command{"cache", "List or clear what is kept of earlier runs", setup_cache},
+    Command{"doctor", "Is this machine ready? Libraries, processor, codecs, cache, space, and what to do",
+            setup_doctor},
 };
 
 /// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)

@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace repsim::cli {
 namespace {
 
 constexpr int kUsualColumns = 80;
+
+int descriptor(Stream stream) { return stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO; }
 
 void put(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
@@ -43,9 +46,25 @@ void Terminal::clear_bar() {
 
 bool Terminal::is_tty() { return isatty(STDERR_FILENO) == 1; }
 
-int Terminal::columns() {
+int Terminal::columns() { return columns_of(Stream::kError).value_or(kUsualColumns); }
+
+std::optional<int> columns_of(Stream stream) {
   winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsualColumns;
+  if (ioctl(descriptor(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return std::nullopt;
+  return size.ws_col;
+}
+
+bool has_colours(Stream stream) {
+  const char* none = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool refused = none != nullptr && *none != '\0';
+  const bool knows = terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
+  return !refused && knows && isatty(descriptor(stream)) == 1;
+}
+
+std::string emphasised(const std::string& text, Emphasis emphasis, Stream stream) {
+  if (!has_colours(stream)) return text;
+  return (emphasis == Emphasis::kError ? "\x1b[1;31m" : "\x1b[33m") + text + "\x1b[0m";
 }
 
 }  // namespace repsim::cli
