@@ -34,7 +34,10 @@ std::string entry(const std::string& left, const std::string& text) {
 std::string flag_names(const CLI::Option& option) {
   std::string text = option.get_snames().empty() ? "    " : "-" + option.get_snames()[0] + ", ";
   text += "--" + option.get_lnames().at(0);
-  if (option.get_type_size() != 0 && !option.get_type_name().empty()) text += " " + option.get_type_name();
+  const std::string value = option.get_type_name();
+  // "[=json]" is a value that may be left out, of a flag.
+  if (value.starts_with("[=")) return text + value;
+  if (option.get_type_size() != 0 && !value.empty()) text += " " + value;
   return text;
 }
 
