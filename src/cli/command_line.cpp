@@ -23,6 +23,11 @@ std::string versions() {
   return "repsim " REPSIM_VERSION "\nLibTorch " + session::torch_version() + " (" + session::torch_devices() + ")";
 }
 
+/// --man, which --help does not show: the packages' man pages come from it.
+void add_man(CLI::App& app) {
+  app.add_flag_callback("--man", [&app] { throw CLI::CallForVersion(man_page(app), 0); })->group("");
+}
+
 }  // namespace
 
 CommandLine::CommandLine()
@@ -33,11 +38,13 @@ CommandLine::CommandLine()
   app.require_subcommand(0, 1);  // `repsim verify plan`: after one subcommand the name of another is an argument
   app.set_version_flag("--version", versions, "Print the versions of repsim and of its LibTorch")->group(kCommonGroup);
   add_common_flags(app, flags);
+  add_man(app);
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.help);
     sub->allow_extras();
     jobs.emplace_back(sub, command.setup(*sub));
     add_common_flags(*sub, flags);
+    add_man(*sub);
   }
 }
 

@@ -33,6 +33,7 @@ Job setup_similarity(CLI::App& app);
 Job setup_cache(CLI::App& app);
 Job setup_config(CLI::App& app);
 Job setup_doctor(CLI::App& app);
+Job setup_completion(CLI::App& app);
 
 /// All subcommands, in the order of the help. Help and 'did you mean' read this table.
 inline constexpr std::array kCommands{
@@ -50,6 +51,7 @@ inline constexpr std::array kCommands{
     Command{"cache", "List or clear what is kept of earlier runs", setup_cache},
     Command{"doctor", "Is this machine ready? Libraries, processor, codecs, cache, space, and what to do",
             setup_doctor},
+    Command{"completion", "Print what completes repsim's command line in bash, zsh or fish", setup_completion},
 };
 
 /// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)

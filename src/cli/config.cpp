@@ -109,8 +109,9 @@ Job setup_config(CLI::App& app) {
   auto flags = std::make_shared<ConfigFlags>();
   ConfigFlags& f = *flags;
   app.footer(kConfigFooter);
-  app.add_option("ACTION", f.action, "init");
-  app.add_option("MODEL", f.models, "TorchScript files, two or more; a model's name is the file's stem");
+  app.add_option("ACTION", f.action, "init")->type_name("init");
+  app.add_option("MODEL", f.models, "TorchScript files, two or more; a model's name is the file's stem")
+      ->type_name("FILE");
   add_repeatable(app, "--model", "NAME=PATH", f.named_models, "A model with a name of your choice")->group("Models");
   add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
                  input_help() + "; without NAME: every model; default: what the model's archive says, else a guess")

@@ -93,7 +93,7 @@ CommandProgress::Form progress_form(const CommonFlags& flags) {
   using Form = CommandProgress::Form;
   if (flags.quiet || flags.progress == "never") return Form::kSilent;
   if (flags.progress == "always") return Form::kBar;
-  return Terminal::is_tty() && !flags.log_json ? Form::kBar : Form::kLines;
+  return Terminal::can_show_bar() && !flags.log_json ? Form::kBar : Form::kLines;
 }
 
 }  // namespace repsim::cli

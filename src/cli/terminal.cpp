@@ -11,6 +11,12 @@ namespace {
 
 constexpr int kUsualColumns = 80;
 
+/// Whether the terminal, if there is one, can move its cursor and show colours.
+bool knows_escapes() {
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
+}
+
 int descriptor(Stream stream) { return stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO; }
 
 void put(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
@@ -44,7 +50,7 @@ void Terminal::clear_bar() {
   std::fflush(stderr);
 }
 
-bool Terminal::is_tty() { return isatty(STDERR_FILENO) == 1; }
+bool Terminal::can_show_bar() { return knows_escapes() && isatty(STDERR_FILENO) == 1; }
 
 int Terminal::columns() { return columns_of(Stream::kError).value_or(kUsualColumns); }
 
@@ -56,10 +62,8 @@ std::optional<int> columns_of(Stream stream) {
 
 bool has_colours(Stream stream) {
   const char* none = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
   const bool refused = none != nullptr && *none != '\0';
-  const bool knows = terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
-  return !refused && knows && isatty(descriptor(stream)) == 1;
+  return !refused && knows_escapes() && isatty(descriptor(stream)) == 1;
 }
 
 std::string emphasised(const std::string& text, Emphasis emphasis, Stream stream) {

@@ -16,7 +16,8 @@ class Terminal {
   void bar(std::string_view text);
   void clear_bar();
 
-  [[nodiscard]] static bool is_tty();
+  /// Whether stderr is a terminal on which a line can be written again.
+  [[nodiscard]] static bool can_show_bar();
   /// Columns of the terminal, 80 when unknown.
   [[nodiscard]] static int columns();
 
