@@ -33,7 +33,7 @@ struct KnownFormat {
 };
 constexpr std::array kPictureFormats{
     KnownFormat{".jpg", true},   KnownFormat{".png", true},   KnownFormat{".bmp", false}, KnownFormat{".ppm", false},
-    KnownFormat{".tiff", false}, KnownFormat{".webp", false}, KnownFormat{".jp2", false},
+    KnownFormat{".tiff", false}, KnownFormat{".webp", false},
 };
 
 bool opens(AVCodecID id) {
