@@ -25,6 +25,13 @@ namespace repsim::config {
 /// @throws Error{kInput} as read_config() does
 [[nodiscard]] Settings settings_from_json(const Json& json, const std::string& file, const std::filesystem::path& base);
 
+/// The key of comments in every object of a config. JSON itself has no comments.
+inline constexpr const char* kCommentKey = "//";
+
+/// All settings as a config file that reads back as the same settings: models with what is known of their inputs and
+/// outputs, then every row of the table that has a value. Paths stay as they are.
+[[nodiscard]] Json config_file(const Settings& settings);
+
 /// Applies one `--set key.path=value` (value parsed as JSON, else taken as a string) to the config before it is read.
 /// Array elements by number: models.0.output.score_threshold=0.5. @throws Error{kUsage}
 void apply_override(Json& config, const std::string& assignment);

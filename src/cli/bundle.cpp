@@ -70,7 +70,7 @@ void run_bundle(const BundleFlags& flags, Progress& progress) {
 Job setup_bundle(CLI::App& app) {
   auto flags = std::make_shared<BundleFlags>();
   app.footer(kBundleFooter);
-  app.add_option("PLAN", flags->plan, "A plan.json, or the folder that holds it");
+  app.add_option("PLAN", flags->plan, "A plan.json, or the folder that holds it")->type_name("PLAN");
   for (const char* key : {"libraries", "threads", "device", "memory_limit"}) flags->settings.add(app, "Settings", key);
   add_text(app, "--out", "FILE", flags->out, "The bundle to write; it appears whole or not at all")->group("Output");
   app.add_flag("--force", flags->force, "Replace FILE where it is there already")->group("Output");

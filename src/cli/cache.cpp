@@ -80,7 +80,7 @@ void run_cache(const CacheFlags& flags) {
 Job setup_cache(CLI::App& app) {
   auto flags = std::make_shared<CacheFlags>();
   app.footer(kCacheFooter);
-  app.add_option("ACTION", flags->action, "ls, gc or clear");
+  app.add_option("ACTION", flags->action, "ls, gc or clear")->type_name("ls|gc|clear");
   add_text(app, "--cache", "DIR", flags->cache, "The cache (default: $XDG_CACHE_HOME/repsim, else ~/.cache/repsim)")
       ->group("Settings");
   add_whole_number(

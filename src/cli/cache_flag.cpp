@@ -34,11 +34,16 @@ CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out) {
                   "(default: $XDG_CACHE_HOME/repsim, else ~/.cache/repsim)");
 }
 
-std::string cache_folder(const std::optional<std::string>& flag) {
+std::string named_cache_folder(const std::optional<std::string>& flag) {
   if (flag && flag->empty())
     throw Error(ErrorKind::kUsage, "the path is empty", "--cache", "--cache DIR, or --cache none");
   if (flag && *flag == kNone) return {};
-  const fs::path folder = flag ? fs::path(*flag) : default_cache_folder();
+  return (flag ? fs::path(*flag) : default_cache_folder()).string();
+}
+
+std::string cache_folder(const std::optional<std::string>& flag) {
+  const fs::path folder = named_cache_folder(flag);
+  if (flag && folder.empty()) return {};
   if (folder.empty()) {
     log::debug("no cache: neither XDG_CACHE_HOME nor HOME names a folder");
     return {};

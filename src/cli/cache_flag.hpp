@@ -17,6 +17,9 @@ CLI::Option* add_cache(CLI::App& app, std::optional<std::string>& out);
 /// Refuses what cache_folder() refuses, and makes nothing. @throws Error as it does
 void check_cache_folder(const std::optional<std::string>& flag);
 
+/// The folder of cache_folder(), which is neither made nor looked at. @throws Error{kUsage} when its path is empty
+[[nodiscard]] std::string named_cache_folder(const std::optional<std::string>& flag);
+
 /// The folder that `repsim cache` looks at; none is made. @throws Error{kUsage} where there is none to look at
 [[nodiscard]] std::string existing_cache_folder(const std::optional<std::string>& flag);
 

@@ -58,7 +58,7 @@ Job setup_capture(CLI::App& app) {
   auto flags = std::make_shared<CaptureFlags>();
   CaptureFlags& f = *flags;
   app.footer(kCaptureFooter);
-  app.add_option("MODEL", f.model, "A TorchScript file");
+  app.add_option("MODEL", f.model, "A TorchScript file")->type_name("FILE");
   add_repeatable(app, "--input", "SPEC", f.inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");
   f.settings.add(app, "Model", "libraries");

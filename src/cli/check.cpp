@@ -114,7 +114,7 @@ Job setup_check(CLI::App& app) {
   auto flags = std::make_shared<CheckFlags>();
   CheckFlags& f = *flags;
   app.footer(kCheckFooter);
-  app.add_option("PLAN", f.plan, "The folder of a plan, or its plan.json");
+  app.add_option("PLAN", f.plan, "The folder of a plan, or its plan.json")->type_name("PLAN");
   app.add_flag("--fast", f.fast, "Compare hashes and settings only; do not make the plan again")->group("Comparison");
   add_comparison(app, f.comparison, kDefaultTolerance);
   app.add_flag("--exit-zero", f.exit_zero, "End with 0 where the plan has drifted, too")->group("Comparison");

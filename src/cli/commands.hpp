@@ -31,6 +31,9 @@ Job setup_validate(CLI::App& app);
 Job setup_capture(CLI::App& app);
 Job setup_similarity(CLI::App& app);
 Job setup_cache(CLI::App& app);
+Job setup_config(CLI::App& app);
+Job setup_doctor(CLI::App& app);
+Job setup_completion(CLI::App& app);
 
 /// All subcommands, in the order of the help. Help and 'did you mean' read this table.
 inline constexpr std::array kCommands{
@@ -44,7 +47,11 @@ inline constexpr std::array kCommands{
     Command{"check", "For CI: is a plan still what its models, video and settings give?", setup_check},
     Command{"diff", "Compare two plans", setup_diff},
     Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
+    Command{"config", "Write a first config for models and a video, with what can be told of them", setup_config},
     Command{"cache", "List or clear what is kept of earlier runs", setup_cache},
+    Command{"doctor", "Is this machine ready? Libraries, processor, codecs, cache, space, and what to do",
+            setup_doctor},
+    Command{"completion", "Print what completes repsim's command line in bash, zsh or fish", setup_completion},
 };
 
 /// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)

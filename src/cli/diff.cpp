@@ -90,8 +90,8 @@ void run_diff(const DiffFlags& flags) {
 Job setup_diff(CLI::App& app) {
   auto flags = std::make_shared<DiffFlags>();
   app.footer(kDiffFooter);
-  app.add_option("OLD", flags->before, "The folder of a plan, or its plan.json");
-  app.add_option("NEW", flags->after, "Another one");
+  app.add_option("OLD", flags->before, "The folder of a plan, or its plan.json")->type_name("PLAN");
+  app.add_option("NEW", flags->after, "Another one")->type_name("PLAN");
   add_comparison(app, flags->comparison, 0);
   app.add_flag("--exit-code", flags->exit_code, "End with 5 where the plans differ")->group("Comparison");
   add_repeatable(app, "--fail-if", "LIMIT", flags->fail_if,

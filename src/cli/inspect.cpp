@@ -46,7 +46,7 @@ void run_inspect(const InspectFlags& flags, const Progress& progress) {
 Job setup_inspect(CLI::App& app) {
   auto flags = std::make_shared<InspectFlags>();
   app.footer(kInspectFooter);
-  app.add_option("MODEL", flags->model, "A TorchScript file");
+  app.add_option("MODEL", flags->model, "A TorchScript file")->type_name("FILE");
   add_repeatable(app, "--input", "SPEC", flags->inputs, input_help() + "; default: what the model's archive says")
       ->group("Model");
   add_repeatable(app, "--format", "FORMAT", flags->formats,

@@ -18,7 +18,8 @@ config::Settings settings_of_job(const JobFlags& flags) {
 
 void add_models(CLI::App& app, JobFlags& flags) {
   const char* group = "Models";
-  app.add_option("MODEL", flags.models, "TorchScript files, two or more; a model's name is the file's stem");
+  app.add_option("MODEL", flags.models, "TorchScript files, two or more; a model's name is the file's stem")
+      ->type_name("FILE");
   add_repeatable(app, "--model", "NAME=PATH", flags.named_models, "A model with a name of your choice")->group(group);
   add_repeatable(app, "--input", "[NAME=]SPEC", flags.inputs,
                  input_help() + "; without NAME: every model; default: what the model's archive says")

@@ -16,6 +16,19 @@ std::int64_t milliseconds(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+std::string word_of(spdlog::level::level_enum level) {
+  const auto view = spdlog::level::to_string_view(level);
+  return {view.data(), view.size()};
+}
+
+/// "warning: "
+std::string label(spdlog::level::level_enum level) {
+  const std::string word = word_of(level) + ":";
+  if (level < spdlog::level::warn) return word + " ";
+  const Emphasis emphasis = level == spdlog::level::warn ? Emphasis::kWarning : Emphasis::kError;
+  return emphasised(word, emphasis, Stream::kError) + " ";
+}
+
 /// One line per message: for people "repsim: warning: ...", for programs a JSON object.
 class TerminalSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -24,17 +37,16 @@ class TerminalSink : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     const std::string text(message.payload.data(), message.payload.size());
-    const auto level_view = spdlog::level::to_string_view(message.level);
-    const std::string level(level_view.data(), level_view.size());
     if (json_) {
       // Messages may quote paths in any encoding.
-      const Json line{
-          {"time", utc_text(milliseconds(message.time))}, {"level", level}, {"message", escape_bytes(text)}};
+      const Json line{{"time", utc_text(milliseconds(message.time))},
+                      {"level", word_of(message.level)},
+                      {"message", escape_bytes(text)}};
       terminal_->line(line.dump());
     } else {
       // The details of -v may have many lines.
       const std::string shown = message.level >= spdlog::level::info ? printable(text) : escape_bytes(text);
-      terminal_->line("repsim: " + (message.level == spdlog::level::info ? shown : level + ": " + shown));
+      terminal_->line("repsim: " + (message.level == spdlog::level::info ? shown : label(message.level) + shown));
     }
   }
   void flush_() override {}

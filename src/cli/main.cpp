@@ -12,6 +12,7 @@
 #include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 
+#include "command_line.hpp"
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "help.hpp"
@@ -33,19 +34,6 @@ namespace {
 using repsim::Error;
 using repsim::ErrorKind;
 namespace cli = repsim::cli;
-
-constexpr const char* kFooter = R"(Example:
-  repsim plan a.pt b.pt --input 320x240 --video street.mp4 --out plan
-
-Results go to stdout, everything else to stderr. Exit codes:
-    0  done
-    1  anything that is not below: please report it
-    2  usage: the command line is wrong
-    3  bad input: a model, video, config or path cannot be used, or memory, disk or a limit is used up
-    4  nothing can be shared at the asked fidelity (the plan is written, with no shares), or a bundle
-       that was written again keeps it no more (it is written all the same)
-    5  drift: a bundle no longer keeps what its plan says, or a plan is not what its inputs give now
-  130  interrupted: Ctrl-C, SIGTERM, SIGHUP, or the limit on CPU time)";
 
 /// Exit codes are a contract: scripts depend on them (README.md, "Exit codes").
 int exit_code(ErrorKind kind) {
@@ -91,7 +79,8 @@ int report(const Error& error, cli::Terminal& terminal, bool json) {
   }
   using repsim::printable;
   const bool interrupted = error.kind() == ErrorKind::kInterrupted;
-  terminal.line((interrupted ? "repsim: " : "repsim: error: ") + printable(error.problem()));
+  const std::string word = cli::emphasised("error:", cli::Emphasis::kError, cli::Stream::kError);
+  terminal.line("repsim: " + (interrupted ? "" : word + " ") + printable(error.problem()));
   if (!error.where().empty()) terminal.line("  where:  " + printable(error.where()));
   if (!error.remedy().empty()) terminal.line("  remedy: " + printable(error.remedy()));
   return code;
@@ -151,49 +140,29 @@ Error usage_error(const CLI::ParseError& error) {
 
 /// @returns nothing to do when help or the version was asked for, and printed
 Parsed parse(int argc, const char* const* argv) {
-  Parsed parsed;
-  CLI::App app("repsim: share layers between detection models by representation similarity", "repsim");
-  app.formatter_fn(cli::help_text);
-  app.footer(kFooter);
-  app.allow_extras();            // ours to complain about: check_leftovers
-  app.require_subcommand(0, 1);  // `repsim verify plan`: after one subcommand the name of another is an argument
-  app.set_version_flag(
-         "--version",
-         [] {
-           return "repsim " REPSIM_VERSION "\nLibTorch " + repsim::session::torch_version() + " (" +
-                  repsim::session::torch_devices() + ")";
-         },
-         "Print the versions of repsim and of its LibTorch")
-      ->group(cli::kCommonGroup);
-  cli::add_common_flags(app, parsed.flags);
-  std::vector<std::pair<CLI::App*, cli::Job>> jobs;
-  for (const cli::Command& command : cli::kCommands) {
-    CLI::App* sub = app.add_subcommand(command.name, command.help);
-    sub->allow_extras();
-    jobs.emplace_back(sub, command.setup(*sub));
-    cli::add_common_flags(*sub, parsed.flags);
-  }
+  cli::CommandLine line;
   try {
     std::vector<const char*> guarded{"repsim"};
-    const std::vector<std::string> arguments = cli::guarded_arguments(app, argc, argv);
+    const std::vector<std::string> arguments = cli::guarded_arguments(line.app, argc, argv);
     for (const std::string& argument : arguments) guarded.push_back(argument.c_str());
-    app.parse(static_cast<int>(guarded.size()), guarded.data());
+    line.app.parse(static_cast<int>(guarded.size()), guarded.data());
   } catch (const CLI::CallForHelp&) {
-    cli::print_result(app.help());
-    return parsed;
+    cli::print_result(line.app.help());
+    return {};
   } catch (const CLI::CallForVersion& version) {
     cli::print_result(version.what());
-    return parsed;
+    return {};
   } catch (const CLI::ParseError& error) {
     throw usage_error(error);
   }
-  check_subcommand(app);
-  for (const auto& [sub, job] : jobs) {
+  check_subcommand(line.app);
+  Parsed parsed{{}, line.flags};
+  for (const auto& [sub, job] : line.jobs) {
     if (!sub->parsed()) continue;
     cli::check_leftovers(*sub);
     parsed.job = job;
   }
-  cli::check_leftovers(app);
+  cli::check_leftovers(line.app);
   return parsed;
 }
 

@@ -64,9 +64,8 @@ std::string in_format(Format format, const Rendered& rendered) {
 }  // namespace
 
 void add_output_format(CLI::App& app, OutputFlags& flags) {
-  app.add_option("--output-format", flags.format,
-                 "Form of the result: " + join(all_words(kFormatWords), ", ") + " (default text; docs/ci.md)")
-      ->type_name("FORMAT")
+  app.add_option("--output-format", flags.format, "Form of the result (default text; docs/ci.md)")
+      ->type_name(join(all_words(kFormatWords), "|"))
       ->group("Output");
   add_text(app, "--output-file", "FILE", flags.file,
            "Write the result there in that form; stdout then has the text. gitlab: also metrics.txt beside it")

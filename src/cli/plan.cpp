@@ -7,6 +7,7 @@
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "job_flags.hpp"
+#include "print_config.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/spellcheck.hpp"
 #include "repsim/pipeline.hpp"
@@ -20,6 +21,7 @@ constexpr const char* kPlanFooter = R"(Examples:
   repsim plan --config merge.json --set merge.min_fidelity=0.85 --out plan --force
   repsim plan --config merge.json --share 'small<-large' --out plan   share in this direction only
   repsim plan --config merge.json --explain small --out plan   and say what was tried for this model
+  repsim plan --config merge.json --seed 7 --print-config      which value holds, and who gave it
 
 What is given twice: a flag wins over --set, --set over the config, the config over the defaults.
 Positional models replace the config's list; one whose name is in the config keeps that entry's
@@ -32,6 +34,7 @@ written, with no shares) or nothing that fits into the budget keeps it (the smal
 
 struct PlanFlags : JobFlags {
   std::vector<std::string> explain;
+  std::string print_config;  ///< empty, "text" or "json"
   bool dry_run = false;
 };
 
@@ -63,7 +66,17 @@ bool shares_nothing(const report::Plan& plan) {
   return plan.shares.empty() && 100 * plan.exact.bytes_saved < kWorthwhilePercent * plan.before.bytes;
 }
 
+void print_config(const PlanFlags& flags) {
+  static const std::vector<std::string> kForms{"text", "json"};
+  if (std::find(kForms.begin(), kForms.end(), flags.print_config) == kForms.end()) {
+    throw Error(ErrorKind::kUsage, "unknown value '" + flags.print_config + "'", "--print-config",
+                did_you_mean(flags.print_config, kForms));
+  }
+  print_result(flags.print_config == "json" ? to_text(to_config(flags)) : settings_text(effective_settings(flags)));
+}
+
 void run_plan(const PlanFlags& flags, Progress& progress) {
+  if (!flags.print_config.empty()) return print_config(flags);
   const config::Settings settings = settings_of(flags);
   const std::vector<std::string> models = explained(flags, settings);
   if (!flags.out) {
@@ -110,6 +123,11 @@ Job setup_plan(CLI::App& app) {
       ->group("Output");
   f.settings.add(app, "Output", "report_frames");
   app.add_flag("--dry-run", f.dry_run, "Check everything up to the first frame and say what would be done")
+      ->group("Output");
+  app.add_flag(
+         "--print-config{text}", f.print_config,
+         "Print all settings and where each came from, and do nothing else; json: as a config that --config reads")
+      ->type_name("[=json]")
       ->group("Output");
   add_settings(app, f);
   return [flags](Progress& progress) { run_plan(*flags, progress); };

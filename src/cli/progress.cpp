@@ -91,10 +91,9 @@ void CommandProgress::show_bar(Clock::time_point now) const {
 
 CommandProgress::Form progress_form(const CommonFlags& flags) {
   using Form = CommandProgress::Form;
-  if (flags.progress == "never") return Form::kSilent;
+  if (flags.quiet || flags.progress == "never") return Form::kSilent;
   if (flags.progress == "always") return Form::kBar;
-  if (flags.quiet) return Form::kSilent;
-  return Terminal::is_tty() && !flags.log_json ? Form::kBar : Form::kLines;
+  return Terminal::can_show_bar() && !flags.log_json ? Form::kBar : Form::kLines;
 }
 
 }  // namespace repsim::cli

@@ -46,8 +46,9 @@ Job setup_similarity(CLI::App& app) {
   SimilarityFlags& f = *flags;
   app.footer(kSimilarityFooter);
   app.add_option(
-      "MODEL", f.models,
-      "TorchScript files, or files that repsim capture wrote, two or more; a model's name is the file's stem");
+         "MODEL", f.models,
+         "TorchScript files, or files that repsim capture wrote, two or more; a model's name is the file's stem")
+      ->type_name("FILE");
   add_repeatable(app, "--model", "NAME=PATH", f.named_models, "A model with a name of your choice")->group("Models");
   add_repeatable(app, "--input", "[NAME=]SPEC", f.inputs,
                  input_help() + "; without NAME: every model; default: what the model's archive says")

@@ -4,11 +4,20 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace repsim::cli {
 namespace {
 
 constexpr int kUsualColumns = 80;
+
+/// Whether the terminal, if there is one, can move its cursor and show colours.
+bool knows_escapes() {
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && *terminal != '\0' && std::string_view(terminal) != "dumb";
+}
+
+int descriptor(Stream stream) { return stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO; }
 
 void put(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
@@ -41,11 +50,25 @@ void Terminal::clear_bar() {
   std::fflush(stderr);
 }
 
-bool Terminal::is_tty() { return isatty(STDERR_FILENO) == 1; }
+bool Terminal::can_show_bar() { return knows_escapes() && isatty(STDERR_FILENO) == 1; }
 
-int Terminal::columns() {
+int Terminal::columns() { return columns_of(Stream::kError).value_or(kUsualColumns); }
+
+std::optional<int> columns_of(Stream stream) {
   winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsualColumns;
+  if (ioctl(descriptor(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return std::nullopt;
+  return size.ws_col;
+}
+
+bool has_colours(Stream stream) {
+  const char* none = std::getenv("NO_COLOR");
+  const bool refused = none != nullptr && *none != '\0';
+  return !refused && knows_escapes() && isatty(descriptor(stream)) == 1;
+}
+
+std::string emphasised(const std::string& text, Emphasis emphasis, Stream stream) {
+  if (!has_colours(stream)) return text;
+  return (emphasis == Emphasis::kError ? "\x1b[1;31m" : "\x1b[33m") + text + "\x1b[0m";
 }
 
 }  // namespace repsim::cli

@@ -87,7 +87,7 @@ void run_verify(const VerifyFlags& flags, Progress& progress) {
 Job setup_verify(CLI::App& app) {
   auto flags = std::make_shared<VerifyFlags>();
   app.footer(kVerifyFooter);
-  app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json");
+  app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json")->type_name("PLAN");
   add_text(app, "--video", "FILE", flags->video,
            "Judge on this video (file, folder of pictures, img_%03d.png) instead of the plan's own")
       ->group("Video");

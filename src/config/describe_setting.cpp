@@ -3,6 +3,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/text.hpp"
 #include "repsim/config.hpp"
+#include "repsim/report.hpp"
 #include "setting.hpp"
 
 namespace repsim::config {
@@ -123,6 +124,27 @@ Json settings_to_json(const Settings& settings) {
     const std::string group(row.key.substr(0, dot));
     Json& place = dot == std::string_view::npos ? result[group] : result[group][std::string(row.key.substr(dot + 1))];
     place = json_of(row, settings);
+  }
+  return result;
+}
+
+Json config_file(const Settings& settings) {
+  Json result{{"models", Json::array()}};
+  for (const model::ModelSpec& spec : settings.models) {
+    Json model{{"name", spec.name}, {"path", spec.path}};
+    if (spec.input) model["input"] = report::to_json(*spec.input);
+    model["output"] = report::to_json(spec.output);
+    const auto priors = model["output"].find("priors");
+    if (priors != model["output"].end() && priors->is_null()) model["output"].erase(priors);
+    result["models"].push_back(std::move(model));
+  }
+  for (const Setting& row : kSettings) {
+    Json value = json_of(row, settings);
+    if (value.is_null()) continue;
+    const std::size_t dot = row.key.find('.');
+    const std::string group(row.key.substr(0, dot));
+    (dot == std::string_view::npos ? result[group] : result[group][std::string(row.key.substr(dot + 1))]) =
+        std::move(value);
   }
   return result;
 }

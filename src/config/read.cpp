@@ -21,17 +21,31 @@ void read_settings(const std::string& prefix, JsonReader& reader, const fs::path
 
 }  // namespace
 
+void read_comment(JsonReader& reader) {
+  const Json* comment = reader.child(kCommentKey);
+  if (comment == nullptr) return;
+  std::string line;
+  std::vector<std::string> lines;
+  if (comment->is_array()) {
+    reader.optional(kCommentKey, lines);
+  } else {
+    reader.optional(kCommentKey, line);
+  }
+}
+
 Settings settings_from_json(const Json& json, const std::string& file, const fs::path& base) {
   JsonReader reader(json, file);
   Settings settings;
   std::string ignored;
   reader.optional("$schema", ignored);  // for editors that check while one types
+  read_comment(reader);
   read_models(reader, base, settings);
   read_settings("", reader, base, settings);
   for (const std::string group : {"frames", "merge"}) {
     const Json* members = reader.child(group);
     if (members == nullptr) continue;
     JsonReader inner(*members, file, group);
+    read_comment(inner);
     read_settings(group + ".", inner, base, settings);
     inner.finish();
   }

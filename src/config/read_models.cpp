@@ -29,6 +29,7 @@ void read_channels(JsonReader& reader, const std::string& key, std::array<double
 
 model::InputSpec read_input(const Json& json, const std::string& file, const std::string& field) {
   JsonReader reader(json, file, field);
+  read_comment(reader);
   model::InputSpec spec;
   reader.required("width", spec.width);
   reader.required("height", spec.height);
@@ -48,6 +49,7 @@ model::InputSpec read_input(const Json& json, const std::string& file, const std
 
 model::OutputSpec read_output(const Json& json, const std::string& file, const std::string& field) {
   JsonReader reader(json, file, field);
+  read_comment(reader);
   model::OutputSpec spec;
   read_name(reader, "format", spec.format, model::output_format_names(), model::parse_output_format);
   read_name(reader, "boxes", spec.boxes, model::box_units_names(), model::parse_box_units);
@@ -60,6 +62,7 @@ model::OutputSpec read_output(const Json& json, const std::string& file, const s
 
 model::ModelSpec read_model(const Json& json, const std::string& file, const std::string& field, const fs::path& base) {
   JsonReader reader(json, file, field);
+  read_comment(reader);
   model::ModelSpec spec;
   reader.required("path", spec.path);
   spec.name = model::name_of(spec.path);

@@ -28,6 +28,9 @@ void check_models(const Settings& settings, const Complain& complain);
 /// Reads the list `models` of a config. @throws Error{kInput}
 void read_models(JsonReader& reader, const std::filesystem::path& base, Settings& out);
 
+/// Passes over the member "//", a comment: a text or a list of texts. @throws Error{kInput} for other values
+void read_comment(JsonReader& reader);
+
 /// What a size in bytes looks like.
 [[nodiscard]] std::string size_remedy();
 /// "models[2]"

@@ -46,8 +46,8 @@ class Place:
     def run(self, command, env=None, timeout=300, **options):
         """Exit code, stdout, stderr."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        done = subprocess.run(command, cwd=self.folder, env=self.environment(**(env or {})), timeout=timeout,
-                              **{**pipes, **options})  # fmt: skip
+        done = subprocess.run(command, env=self.environment(**(env or {})), timeout=timeout,
+                              **{"cwd": self.folder, **pipes, **options})  # fmt: skip
         return done.returncode, done.stdout or b"", done.stderr or b""
 
     def results(self, out="out"):
