@@ -4,7 +4,7 @@
 
 function(repsim_embed_templates target folder)
   file(GLOB templates CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.html ${PROJECT_SOURCE_DIR}/${folder}/*.css
-       ${PROJECT_SOURCE_DIR}/${folder}/*.xml)
+       ${PROJECT_SOURCE_DIR}/${folder}/*.xml ${PROJECT_SOURCE_DIR}/${folder}/*.js)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded_templates.cpp)
   list(JOIN templates "," joined)
   add_custom_command(OUTPUT ${out} VERBATIM

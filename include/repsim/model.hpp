@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,17 @@ void load_libraries(const std::vector<std::string>& paths);
 ///         TorchScript (weights only, ExportedProgram); when it needs operators that this Torch lacks or has no
 ///         forward, or one that takes no picture; when the input size is unknown (the remedy shows the flag)
 [[nodiscard]] Loaded load(const ModelSpec& spec, const std::string& input_source);
+
+/// A TorchScript archive as it lies on disk, for what is no single model: a bundle.
+struct OpenArchive {
+  torch::jit::Module module;  ///< in evaluation mode, on the CPU
+  std::string sha256;         ///< of the file
+  /// Contents of the extra files by name; those of more than 1 MiB are left out.
+  std::map<std::string, std::string> extra_files;
+};
+/// Opens an archive, with the checks of load() before Torch reads it, and torchvision's operators where it needs them.
+/// @param name  what it is, for messages @throws Error{kInput}
+[[nodiscard]] OpenArchive open_archive(const std::string& path, const std::string& name);
 
 /// The argument of forward for preprocessed frames, in the spec's layout and dtype, contiguous: one tensor, or a list
 /// of B tensors. Frames that are in this form already are not copied.

@@ -6,12 +6,11 @@
 #include <vector>
 
 #include "repsim/base/json_io.hpp"
-#include "repsim/frame_picture.hpp"
 #include "repsim/model_spec.hpp"
 #include "repsim/similarity.hpp"
 #include "repsim/verify_metrics.hpp"
 
-/// A plan as plain data, and its forms: plan.json, report.html, the terminal's table.
+/// A plan as plain data, and its forms: plan.json and the terminal's table. report.html: report_page.hpp.
 namespace repsim::report {
 
 inline constexpr int kPlanSchemaVersion = 1;
@@ -205,12 +204,6 @@ void read_options(JsonReader& reader, model::SsdOptions& out);
 /// opaque). At most 100 columns, final newline.
 /// @param model  a name of plan.models
 [[nodiscard]] std::string explanation(const Plan& plan, const std::string& model);
-
-/// One self-contained HTML page without scripts: totals, models, shares, similarity heatmaps, candidates, settings. A
-/// large matrix keeps every value in its picture and has tooltips for blocks of layers.
-/// @param pictures  frames on which models differ from their originals; those of one model stand together
-[[nodiscard]] std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices,
-                               const std::vector<FramePicture>& pictures = {});
 
 /// "1.2 MB", "34.5 kB", "812 B": decimal units, one decimal.
 [[nodiscard]] std::string human_bytes(std::int64_t bytes);

@@ -166,6 +166,11 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
   file.put_in_place();
 }
 
+void sync_file(const fs::path& path, const fs::path& shown) {
+  const FileDescriptor file = open_descriptor(path, O_RDONLY);
+  if (!file.valid() || ::fsync(file.get()) != 0) throw system_error("cannot be written", shown, errno);
+}
+
 std::string read_file(const fs::path& path) {
   const FileDescriptor file = open_file(path);
   // In pieces: what stat says of the size is wrong for files that are written meanwhile and for those in /proc.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 
 #include "repsim/base/error.hpp"
@@ -79,6 +80,19 @@ CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std:
     const auto [stopped, error] = std::from_chars(text.data(), end, value);
     if (text.empty() || error != std::errc{} || stopped != end)
       throw Error(ErrorKind::kUsage, "'" + text + "' is not a whole number", flag);
+    out = value;
+  };
+  return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);
+}
+
+CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
+                        std::optional<double>& out, const std::string& help) {
+  const auto read = [flag, &out](const std::string& text) {
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, value);
+    if (text.empty() || error != std::errc{} || stopped != end || !std::isfinite(value))
+      throw Error(ErrorKind::kUsage, "'" + text + "' is not a number", flag);
     out = value;
   };
   return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);

@@ -26,6 +26,9 @@ void add_common_flags(CLI::App& app, CommonFlags& out);
 /// Values that do not parse: Error{kUsage} that names the flag and the value.
 CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                               std::optional<std::int64_t>& out, const std::string& help);
+/// A flag with a number, as add_whole_number().
+CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
+                        std::optional<double>& out, const std::string& help);
 /// A flag with any text. What is not given stays empty.
 CLI::Option* add_text(CLI::App& app, const std::string& flag, const std::string& value_name,
                       std::optional<std::string>& out, const std::string& help);

@@ -24,6 +24,11 @@ std::string count_text(std::int64_t done, std::int64_t total) {
   return fmt::format("{}/{} ({} %)", done, total, 100 * done / total);
 }
 
+/// "31.2/s": steps in a second. Empty before a second has passed.
+std::string rate_text(std::int64_t done, double seconds) {
+  return seconds < 1 || done == 0 ? "" : fmt::format("  {:.1f}/s", static_cast<double>(done) / seconds);
+}
+
 }  // namespace
 
 CommandProgress::CommandProgress(Form form, std::shared_ptr<Terminal> terminal)
@@ -52,7 +57,7 @@ void CommandProgress::advance(std::int64_t steps) {
     shown_ = now;
   }
   if (form_ == Form::kLines && now - shown_ >= kLinePeriod) {
-    spdlog::info("{}: {}", task_, count_text(done_, total_));
+    spdlog::info("{}: {}{}", task_, count_text(done_, total_), rate_text(done_, seconds_since(begun_, now)));
     shown_ = now;
   }
 }
@@ -77,7 +82,8 @@ void CommandProgress::end() {
 bool CommandProgress::stop_requested() const { return stop_signal_came(); }
 
 void CommandProgress::show_bar(Clock::time_point now) const {
-  const std::string time = fmt::format("{:.0f} s", seconds_since(begun_, now));
+  const double seconds = seconds_since(begun_, now);
+  const std::string time = fmt::format("{:.0f} s{}", seconds, rate_text(done_, seconds));
   const int columns = Terminal::columns() - 1;  // a full last column wraps on some terminals
   std::string text = fmt::format("{}  {}  {}", task_, count_text(done_, total_), time);
   const int room = std::min(kLongestBar, columns - static_cast<int>(text.size()) - 4);

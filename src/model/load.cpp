@@ -83,6 +83,12 @@ std::int64_t traced_batch(const Archive& archive) {
 
 }  // namespace
 
+OpenArchive open_archive(const std::string& path, const std::string& name) {
+  Archive archive = read_archive(path, name);
+  archive.module.eval();
+  return {archive.module, std::move(archive.sha256), std::move(archive.extra_files)};
+}
+
 Loaded load(const ModelSpec& spec, const std::string& input_source) {
   Archive archive = read_archive(spec.path, spec.name);
   Loaded loaded{spec, input_source, archive.sha256, archive.file_bytes, archive.module, {}};

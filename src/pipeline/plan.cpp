@@ -9,6 +9,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/candidates.hpp"
 #include "repsim/manifest.hpp"
+#include "repsim/recorded_plan.hpp"
 #include "search_log.hpp"
 #include "signatures.hpp"
 #include "task_times.hpp"
@@ -208,9 +209,9 @@ Outcome plan(const Settings& settings, const session::SingleFrames& single, cons
   const verify::RunCost cost =
       verify::measure_run_cost(check, std::min(kLatencyFrames, stores.holdout.test.front().size()), progress);
   watch.lap("latency");
-  const std::vector<report::FramePicture> pictures =
-      pictures_of(session, planned.verdicts, settings.report_frames, progress);
-  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures), pictures});
+  const report::PageExtras page{pictures_of(session, planned.verdicts, settings.report_frames, progress),
+                                page_models(session), rebuild::recorded_config(outcome.plan)};
+  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures), page});
   watch.lap("report");
   write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
   staged.commit("plan.json");

@@ -15,7 +15,7 @@ void write_outputs(const StagedDirectory& staged, const PlanFiles& files) {
   write_file_atomically(
       staged.path("similarity.json"),
       repsim::to_text(report::to_json(files.similarity, video::kMinibatchFrames, files.similarity_frames)));
-  write_file_atomically(staged.path("report.html"), report::html(files.plan, files.similarity, files.pictures));
+  write_file_atomically(staged.path("report.html"), report::html(files.plan, files.similarity, files.page));
 }
 
 std::vector<report::FramePicture> pictures_of(const session::Session& session,
@@ -44,6 +44,17 @@ std::vector<report::FramePicture> pictures_of(const session::Session& session,
     }
   }
   return pictures;
+}
+
+std::vector<report::PageModel> page_models(const session::Session& session) {
+  std::vector<report::PageModel> models;
+  for (const session::Model& model : session.models) {
+    report::PageModel& one = models.emplace_back();
+    one.name = model.name();
+    for (const graph::Layer& layer : model.prepared.program.layers)
+      one.layers.push_back({layer.name, layer.kind, layer.bytes, layer.flops});
+  }
+  return models;
 }
 
 void write_run_json(const StagedDirectory& staged, const Settings& settings, const RunFacts& facts) {

@@ -8,6 +8,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/json_io.hpp"
 #include "repsim/pipeline.hpp"
+#include "repsim/report_page.hpp"
 #include "repsim/session.hpp"
 #include "repsim/similarity.hpp"
 #include "repsim/verify.hpp"
@@ -19,7 +20,7 @@ struct PlanFiles {
   const report::Plan& plan;
   const std::vector<similarity::Matrix>& similarity;  ///< per pair of models that have layers
   std::int64_t similarity_frames = 0;                 ///< on which S was taken; 0: on none
-  const std::vector<report::FramePicture>& pictures;  ///< for report.html
+  const report::PageExtras& page;                     ///< for report.html
 };
 /// Writes plan.json, similarity.json and report.html.
 void write_outputs(const StagedDirectory& staged, const PlanFiles& files);
@@ -31,6 +32,9 @@ void write_outputs(const StagedDirectory& staged, const PlanFiles& files);
 [[nodiscard]] std::vector<report::FramePicture> pictures_of(const session::Session& session,
                                                             const std::vector<verify::Verdict>& verdicts,
                                                             std::int64_t most, Progress& progress);
+
+/// The layers of the session's models, for the drawing of report.html.
+[[nodiscard]] std::vector<report::PageModel> page_models(const session::Session& session);
 
 /// What may differ between two equal runs.
 struct RunFacts {

@@ -2,7 +2,6 @@
 
 #include "format.hpp"
 #include "html_parts.hpp"
-#include "repsim/report.hpp"
 #include "template.hpp"
 #include "wording.hpp"
 
@@ -31,8 +30,9 @@ Json tiles(const Plan& plan) {
   }
   std::int64_t removed = 0;
   for (const Share& share : plan.shares) removed += static_cast<std::int64_t>(share.removed_layers.size());
-  list.push_back(tile(grouped(static_cast<std::int64_t>(plan.shares.size())),
-                      "shares, " + counted(removed, "layer") + " removed"));
+  list.push_back(
+      tile(grouped(static_cast<std::int64_t>(plan.shares.size())),
+           std::string(plan.shares.size() == 1 ? "share, " : "shares, ") + counted(removed, "layer") + " removed"));
   list.push_back(tile(human_bytes(plan.bundle_bytes), "bundle.pt on disk"));
   list.push_back(tile(grouped(static_cast<std::int64_t>(plan.calibration_frames.size())) + " + " +
                           grouped(static_cast<std::int64_t>(plan.holdout_frames.size())),
@@ -44,8 +44,7 @@ Json tiles(const Plan& plan) {
 
 std::string px(double value) { return fixed(value, 1); }
 
-std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices,
-                 const std::vector<FramePicture>& pictures) {
+std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matrices, const PageExtras& extras) {
   Json view;
   view["title"] = headline(plan);
   view["model_names"] = model_names(plan);
@@ -55,11 +54,14 @@ std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matric
   view["tiles"] = tiles(plan);
   view["totals"] = totals_view(plan);
   view["models"] = models_view(plan);
-  view["pictures"] = pictures.empty() ? Json() : pictures_view(pictures);
+  view["pictures"] = extras.pictures.empty() ? Json() : pictures_view(extras.pictures);
+  view["drawing"] = drawing_view(plan, extras.models);
   view["shares"] = plan.shares.empty() ? Json() : shares_view(plan);
-  view["candidates"] = plan.candidates.empty() ? Json() : candidates_view(plan);
+  view["front"] = plan.candidates.empty() ? Json() : front_view(plan);
   view["similarities"] = matrices.empty() ? Json() : similarities_view(plan, matrices);
+  view["candidates"] = plan.candidates.empty() ? Json() : candidates_view(plan);
   view["settings"] = settings_view(plan);
+  view["config"] = extras.config.is_null() ? Json() : Json(extras.config.dump(2));
   view["tool_version"] = plan.tool_version;
   return filled_in("report.html", view);
 }

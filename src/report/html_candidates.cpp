@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "format.hpp"
 #include "html_parts.hpp"
@@ -73,16 +76,68 @@ Json mark_view(const Scale& scale, const Candidate& candidate) {
     mark["measured"] = {{"value", fidelity_text(*candidate.measured_fidelity)},
                         {"y", px(scale.y(*candidate.measured_fidelity))},
                         {"kind", candidate.chosen ? "chosen" : "measured"},
+                        {"fill", candidate.chosen ? "#1d63d1" : "#b3bdc9"},
                         {"radius", candidate.chosen ? "7" : "4.5"}};
   }
   return mark;
 }
 
+/// Per receiver the measured candidates that no other measured one beats in both saving and fidelity.
+std::map<std::string, std::vector<const Candidate*>> fronts_of(const Plan& plan) {
+  std::map<std::string, std::vector<const Candidate*>> fronts;
+  for (const Candidate& candidate : plan.candidates) {
+    if (candidate.measured_fidelity) fronts[candidate.receiver].push_back(&candidate);
+  }
+  for (auto& [receiver, front] : fronts) {
+    std::sort(front.begin(), front.end(), [](const Candidate* a, const Candidate* b) {
+      return std::pair(-a->bytes_saved, -*a->measured_fidelity) < std::pair(-b->bytes_saved, -*b->measured_fidelity);
+    });
+    double best = -1;  // of those that save more
+    std::erase_if(front, [&best](const Candidate* one) {
+      if (*one->measured_fidelity <= best) return true;
+      best = *one->measured_fidelity;
+      return false;
+    });
+  }
+  return fronts;
+}
+
+Json front_lines(const Scale& scale, const Plan& plan) {
+  constexpr std::array kDashes{"", "7 4", "2 3"};
+  Json lines = Json::array();
+  const auto fronts = fronts_of(plan);
+  const bool several =
+      std::count_if(fronts.begin(), fronts.end(), [](const auto& one) { return one.second.size() > 1; }) > 1;
+  for (const auto& [receiver, front] : fronts) {
+    if (front.size() < 2) continue;
+    std::string path;
+    for (const Candidate* one : front)
+      path += (path.empty() ? "M" : "L") + px(scale.x(static_cast<double>(one->bytes_saved))) + " " +
+              px(scale.y(*one->measured_fidelity));
+    Json line{
+        {"receiver", receiver}, {"path", path}, {"dash", kDashes[lines.size() % kDashes.size()]}, {"name", nullptr}};
+    if (several) {
+      const double x = scale.x(static_cast<double>(front.back()->bytes_saved));  // its left end
+      line["name"] = {{"x", px(x)},
+                      {"y", px(scale.y(*front.back()->measured_fidelity) - 11)},
+                      {"anchor", x > kRight - 100 ? "end"
+                                 : x < kLeft + 60 ? "start"
+                                                  : "middle"},
+                      {"text", receiver}};
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
 Json chart_view(const Plan& plan) {
   const Scale scale(plan);
-  Json chart{{"fidelity_ticks", scale.fidelity_ticks()}, {"byte_ticks", scale.byte_ticks()}, {"target", nullptr}};
+  Json chart{{"fidelity_ticks", scale.fidelity_ticks()},
+             {"byte_ticks", scale.byte_ticks()},
+             {"lines", front_lines(scale, plan)},
+             {"target", nullptr}};
   if (const auto target = min_fidelity(plan)) {
-    chart["target"] = {{"y", px(scale.y(*target))}, {"text_y", px(scale.y(*target) - 5)}, {"value", shortest(*target)}};
+    chart["target"] = {{"y", px(scale.y(*target))}, {"text_y", px(scale.y(*target) + 4)}, {"value", shortest(*target)}};
   }
   chart["marks"] = Json::array();
   // Chosen candidates go last, on top.
@@ -110,10 +165,12 @@ Json row_view(const Candidate& candidate) {
 
 }  // namespace
 
+Json front_view(const Plan& plan) { return {{"chart", chart_view(plan)}}; }
+
 Json candidates_view(const Plan& plan) {
   Json list = Json::array();
   for (const Candidate& candidate : plan.candidates) list.push_back(row_view(candidate));
-  return {{"search", search_in_words(plan)}, {"chart", chart_view(plan)}, {"list", list}};
+  return {{"search", search_in_words(plan)}, {"list", list}};
 }
 
 }  // namespace repsim::report

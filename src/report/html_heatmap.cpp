@@ -10,7 +10,8 @@
 namespace repsim::report {
 namespace {
 
-constexpr std::size_t kTooltips = 3000;  ///< over all heatmaps; about 170 bytes of page each
+constexpr std::size_t kTooltips = 3000;   ///< over all heatmaps; about 170 bytes of page each
+constexpr std::size_t kValues = 400'000;  ///< that go into the page for its script; two bytes each
 constexpr double kMarginLeft = 206, kMarginTop = 12, kMarginBottom = 138, kMarginRight = 70;
 constexpr double kLongestSide = 520, kSmallestCell = 1, kLargestCell = 22, kLabelGap = 24, kShortestBar = 120;
 
@@ -25,6 +26,10 @@ std::string picture(const similarity::Matrix& matrix) {
     pixels.at<cv::Vec4b>(static_cast<int>(i) / cols, static_cast<int>(i) % cols) = {blue, green, red, 255};
   }
   return png_data_uri(pixels);
+}
+
+std::string css_colour(const Rgb& colour) {
+  return "rgb(" + std::to_string(colour[0]) + "," + std::to_string(colour[1]) + "," + std::to_string(colour[2]) + ")";
 }
 
 /// Where the cells of a heatmap lie.
@@ -78,8 +83,7 @@ void add_colour_bar(const Layout& layout, Json& view) {
     view["bar_steps"].push_back({{"x", px(x)},
                                  {"y", px(kMarginTop + height * (kSteps - 1 - step) / kSteps)},
                                  {"height", px(height / kSteps + 0.5)},
-                                 {"colour", "rgb(" + std::to_string(colour[0]) + "," + std::to_string(colour[1]) + "," +
-                                                std::to_string(colour[2]) + ")"}});
+                                 {"colour", css_colour(colour)}});
   }
   view["bar_values"] = Json::array();
   for (const double value : {0.0, 0.5, 1.0}) {
@@ -107,6 +111,37 @@ std::string values_text(const similarity::Matrix& matrix, const Block& block) {
   return "S " + fixed(low, 2) + (fixed(low, 2) == fixed(high, 2) ? "" : " to " + fixed(high, 2));
 }
 
+/// The colour of a block's mean, for viewers that show no pictures.
+std::string mean_colour(const similarity::Matrix& matrix, const Block& block) {
+  double sum = 0, count = 0;
+  for (std::size_t i = block.row; i < block.row_end; ++i) {
+    for (std::size_t j = block.col; j < block.col_end; ++j) {
+      if (std::isnan(matrix.at(i, j))) continue;
+      sum += matrix.at(i, j);
+      ++count;
+    }
+  }
+  return count == 0 ? "none" : css_colour(colour_of(sum / count));
+}
+
+/// All values for the page's script, two digits of base 32 each: 500 (S + 1). "--" where a value is undefined.
+std::string packed_values(const similarity::Matrix& matrix) {
+  constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuv";
+  std::string packed;
+  for (const double value : matrix.values) {
+    if (std::isnan(value)) {
+      packed += "--";
+      continue;
+    }
+    const auto steps = static_cast<std::size_t>(std::lround(500 * (std::clamp(value, -1.0, 1.0) + 1)));
+    packed += kDigits[steps / kDigits.size()];
+    packed += kDigits[steps % kDigits.size()];
+  }
+  return packed;
+}
+
+std::string lines_of(const std::vector<std::string>& names) { return join(names, "\n"); }
+
 std::string names_text(const std::vector<std::string>& names, std::size_t first, std::size_t end) {
   return names[first] + (end - first > 1 ? " and " + std::to_string(end - first - 1) + " more" : "");
 }
@@ -124,6 +159,7 @@ Json blocks_view(const Layout& layout, const similarity::Matrix& matrix, std::si
                         {"y", px(layout.y(row))},
                         {"width", px(layout.x(block.col_end) - layout.x(col))},
                         {"height", px(layout.y(block.row_end) - layout.y(row))},
+                        {"fill", mean_colour(matrix, block)},
                         {"row", names_text(matrix.rows, row, block.row_end)},
                         {"col", names_text(matrix.cols, col, block.col_end)},
                         {"value", values_text(matrix, block)}});
@@ -160,7 +196,9 @@ Json marks_view(const Layout& layout, const similarity::Matrix& matrix, const Pl
   return marks;
 }
 
-Json heatmap_view(const similarity::Matrix& matrix, const Plan& plan, std::size_t tooltips) {
+/// @param tooltips  blocks of layers that have one
+/// @param with_values  every value goes into the page, for its script
+Json heatmap_view(const similarity::Matrix& matrix, const Plan& plan, std::size_t tooltips, bool with_values) {
   const Layout layout(matrix);
   const Json marks = marks_view(layout, matrix, plan);
   const auto count = [](const std::vector<std::string>& layers) {
@@ -168,6 +206,9 @@ Json heatmap_view(const similarity::Matrix& matrix, const Plan& plan, std::size_
   };
   Json view{{"row_model", matrix.row_model},
             {"col_model", matrix.col_model},
+            {"row_names", lines_of(matrix.rows)},
+            {"col_names", lines_of(matrix.cols)},
+            {"values", with_values ? packed_values(matrix) : ""},
             {"rows", count(matrix.rows)},
             {"cols", count(matrix.cols)},
             {"width", px(kMarginLeft + layout.width + kMarginRight)},
@@ -191,9 +232,12 @@ Json heatmap_view(const similarity::Matrix& matrix, const Plan& plan, std::size_
 
 Json similarities_view(const Plan& plan, const std::vector<similarity::Matrix>& matrices) {
   Json list = Json::array();
+  std::size_t left = kValues;
   for (const similarity::Matrix& matrix : matrices) {
-    if (!matrix.rows.empty() && !matrix.cols.empty())
-      list.push_back(heatmap_view(matrix, plan, kTooltips / matrices.size()));
+    if (matrix.rows.empty() || matrix.cols.empty()) continue;
+    const bool with_values = matrix.values.size() <= left;
+    if (with_values) left -= matrix.values.size();
+    list.push_back(heatmap_view(matrix, plan, kTooltips / matrices.size(), with_values));
   }
   return {{"list", list}};
 }

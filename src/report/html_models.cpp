@@ -1,6 +1,7 @@
 #include <algorithm>
-#include <array>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "format.hpp"
 #include "html_parts.hpp"
@@ -40,41 +41,81 @@ class Axis {
   double start_;
 };
 
-/// Ticks of the original against itself; labels that would meet their left neighbour stand lower.
-Json baselines_view(const Axis& axis, const Fidelity& fidelity) {
-  struct Baseline {
-    std::optional<double> value;
-    const char* name;
-    const char* change;
+/// What the original keeps of its own detections on changed frames.
+struct Baseline {
+  double value = 0;
+  const char* name;
+  const char* change;
+};
+
+/// Those that were measured, by value.
+std::vector<Baseline> baselines_of(const Fidelity& fidelity) {
+  std::vector<Baseline> baselines;
+  const auto add = [&baselines](const std::optional<double>& value, const char* name, const char* change) {
+    if (value) baselines.push_back({*value, name, change});
   };
-  std::array<Baseline, 3> baselines{{{fidelity.jpeg95, "95", "after JPEG 95"},
-                                     {fidelity.jpeg80, "80", "after JPEG 80"},
-                                     {fidelity.shift_one_pixel, "1px", "shifted by one pixel"}}};
-  std::sort(baselines.begin(), baselines.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
-  constexpr double kLabelWidth = 22;
-  double last_label = -kLabelWidth;
-  bool lower = false;
+  if (fidelity.bit_identical) return baselines;
+  add(fidelity.jpeg95, "95", "after JPEG 95");
+  add(fidelity.jpeg80, "80", "after JPEG 80");
+  add(fidelity.shift_one_pixel, "1px", "shifted by one pixel");
+  std::stable_sort(baselines.begin(), baselines.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
+  return baselines;
+}
+
+Json ticks_view(const Axis& axis, const std::vector<Baseline>& baselines) {
   Json list = Json::array();
-  for (const Baseline& baseline : baselines) {
-    if (!baseline.value) continue;
-    const double x = axis.x(*baseline.value);
-    lower = !lower && x - last_label < kLabelWidth;
-    last_label = x;
-    list.push_back({{"x", px(x)},
-                    {"label_y", lower ? "48" : "36"},
-                    {"name", baseline.name},
-                    {"change", baseline.change},
-                    {"value", fixed(*baseline.value, 3)}});
-  }
+  for (const Baseline& one : baselines)
+    list.push_back({{"x", px(axis.x(one.value))}, {"change", one.change}, {"value", fixed(one.value, 3)}});
   return list;
 }
 
+/// The names below the ticks. Those of ticks that are close to each other are one text.
+Json tick_names_view(const Axis& axis, const std::vector<Baseline>& baselines) {
+  constexpr double kLetter = 6.5, kGap = 4;
+  struct Name {
+    std::string text;
+    double from = 0, to = 0;  ///< of its ticks
+    [[nodiscard]] double half_width() const { return kLetter * static_cast<double>(text.size()) / 2; }
+    [[nodiscard]] double middle() const { return std::min((from + to) / 2, kRight + 8 - half_width()); }
+  };
+  std::vector<Name> names;
+  for (const Baseline& one : baselines) {
+    const Name name{one.name, axis.x(one.value), axis.x(one.value)};
+    names.push_back(name);
+    while (names.size() > 1) {
+      Name& before = names[names.size() - 2];
+      const Name& last = names.back();
+      if (last.middle() - last.half_width() > before.middle() + before.half_width() + kGap) break;
+      before.text += " " + last.text;
+      before.to = last.to;
+      names.pop_back();
+    }
+  }
+  Json list = Json::array();
+  for (const Name& name : names) list.push_back({{"x", px(name.middle())}, {"anchor", "middle"}, {"text", name.text}});
+  return list;
+}
+
+/// What a model finds on the frames on which the figures rest. Nothing: the plan does not say.
+Json basis_view(const ModelEntry& model) {
+  if (!model.evidence) return {};
+  const ModelEvidence& evidence = *model.evidence;
+  const auto part = [](const PartEvidence& of) {
+    return counted(of.detections, "object") + " on " + counted(of.frames, "frame");
+  };
+  return part(evidence.selection) + " chose, " + part(evidence.test) + " judged (" + grouped(evidence.wanted) +
+         " wanted each)";
+}
+
 Json chart_view(const Axis& axis, const Fidelity& fidelity, std::optional<double> target) {
+  const std::vector<Baseline> baselines = baselines_of(fidelity);
   Json ends = Json::array();
   for (const double end : {axis.start(), 1.0}) ends.push_back({{"x", px(axis.x(end))}, {"value", fixed(end, 1)}});
   const double low = axis.x(fidelity.interval.low), high = axis.x(fidelity.interval.high);
   return {{"ends", ends},
-          {"baselines", fidelity.bit_identical ? Json::array() : baselines_view(axis, fidelity)},
+          {"label", "fidelity " + fidelity_text(fidelity.value) + ", 90 % interval " + interval_text(fidelity)},
+          {"baselines", ticks_view(axis, baselines)},
+          {"baseline_names", tick_names_view(axis, baselines)},
           {"target", target ? Json{{"x", px(axis.x(*target))}, {"value", shortest(*target)}} : Json()},
           {"interval",
            {{"x", px(low)},
@@ -96,6 +137,7 @@ Json model_view(const Plan& plan, const ModelEntry& model, const Axis& axis) {
           {"accuracy", text_or_null(accuracy_in_words(model))},
           {"measured", text_or_null(measured_in_words(model.fidelity))},
           {"evidence", text_or_null(evidence_in_words(model))},
+          {"basis", basis_view(model)},
           {"chart", measured && model.fidelity.value ? chart_view(axis, model.fidelity, min_fidelity(plan, model.name))
                                                      : Json()},
           {"parameters", grouped(model.parameters)},

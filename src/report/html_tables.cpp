@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "format.hpp"
 #include "html_parts.hpp"
@@ -22,7 +23,8 @@ struct Quantity {
 
 Json bar(const char* name, const char* kind, std::int64_t value, std::int64_t largest, Texts text) {
   const double percent = largest > 0 ? 100.0 * static_cast<double>(value) / static_cast<double>(largest) : 0;
-  return {{"name", name}, {"kind", kind}, {"percent", px(percent)}, {"value", text(value)}};
+  const char* fill = std::string_view(kind) == "after" ? "#1d63d1" : "#b3bdc9";
+  return {{"name", name}, {"kind", kind}, {"fill", fill}, {"percent", px(percent)}, {"value", text(value)}};
 }
 
 Json row(const char* name, const Quantity& quantity, Texts text) {

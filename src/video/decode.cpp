@@ -10,6 +10,7 @@
 #include <opencv2/imgproc.hpp>
 #include <utility>
 
+#include "input_picture.hpp"
 #include "placement.hpp"
 #include "reader.hpp"
 #include "repsim/base/error.hpp"
@@ -70,22 +71,6 @@ class PerturbedFrame {
   std::array<cv::Mat, kPerturbationWords.size()> made_;
 };
 
-/// Resizes the frame into its place in `input`, which has the size of the model's input.
-void draw(const cv::Mat& frame, const model::InputSpec& spec, const Placement& placement, cv::Mat& input) {
-  const cv::Size size(static_cast<int>(placement.width), static_cast<int>(placement.height));
-  const cv::Point corner(static_cast<int>(placement.left), static_cast<int>(placement.top));
-  if (spec.resize == model::Resize::kCrop) {
-    cv::Mat whole;
-    cv::resize(frame, whole, size, 0, 0, cv::INTER_LINEAR);
-    whole(cv::Rect(-corner, input.size())).copyTo(input);
-  } else {
-    input.setTo(cv::Scalar::all(static_cast<double>(spec.pad)));
-    cv::Mat inner = input(cv::Rect(corner, size));
-    cv::resize(frame, inner, size, 0, 0, cv::INTER_LINEAR);
-  }
-  if (spec.color == model::Color::kRgb) cv::cvtColor(input.clone(), input, cv::COLOR_BGR2RGB);
-}
-
 /// One request while its store is filled.
 class Filling {
  public:
@@ -104,10 +89,9 @@ class Filling {
   }
 
   void take(PerturbedFrame& frame) {
-    const auto& spec = store_.spec();
     // OpenCV draws straight into the store: sizes and types fit, so it allocates nothing.
-    cv::Mat input(static_cast<int>(spec.height), static_cast<int>(spec.width), CV_8UC3, store_.pixels(next_).data());
-    draw(frame.get(perturbation_), spec, placement_, input);
+    cv::Mat input = picture_in(store_, next_);
+    draw_input(frame.get(perturbation_), store_.spec(), placement_, input);
     store_.release({&next_, 1});
     ++next_;
   }

@@ -49,6 +49,7 @@ class FileReader final : public Reader {
 
   [[nodiscard]] cv::Mat frame() override;
   [[nodiscard]] std::int64_t announced_frames() const override;
+  [[nodiscard]] double frames_per_second() const override;
   void log_findings() const override;
 
   [[nodiscard]] Error frame_error(std::int64_t index, const std::string& problem) const override {
@@ -200,11 +201,16 @@ std::int64_t FileReader::announced_frames() const {
     const bool edited = std::strncmp(container_.input->iformat->name, "mov", 3) == 0 && left > 0;
     return (edited ? std::min(stream.nb_frames, left) : stream.nb_frames) - cut_off_;
   }
-  const AVRational rate = av_guess_frame_rate(container_.input.get(), const_cast<AVStream*>(&stream), nullptr);
   const std::int64_t duration = container_.input->duration;
-  if (rate.num <= 0 || rate.den <= 0 || duration <= 0) return 0;
-  const double frames = static_cast<double>(duration) / AV_TIME_BASE * av_q2d(rate);
+  if (duration <= 0) return 0;
+  const double frames = static_cast<double>(duration) / AV_TIME_BASE * frames_per_second();
   return frames < kMost ? static_cast<std::int64_t>(frames + 0.5) : 0;
+}
+
+double FileReader::frames_per_second() const {
+  const AVRational rate =
+      av_guess_frame_rate(container_.input.get(), const_cast<AVStream*>(container_.stream), nullptr);
+  return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
 }
 
 void FileReader::log_findings() const {

@@ -33,6 +33,7 @@ class PictureReader final : public Reader {
   void check() override { static_cast<void>(frame()); }
   [[nodiscard]] cv::Mat frame() override;
   [[nodiscard]] std::int64_t announced_frames() const override { return std::ssize(sequence_.pictures); }
+  [[nodiscard]] double frames_per_second() const override { return 0; }
   [[nodiscard]] Error frame_error(std::int64_t index, const std::string& problem) const override {
     return input_error(problem, path_of(index).string(), "replace this picture, or take it out of the folder");
   }

@@ -33,6 +33,8 @@ class Reader {
   [[nodiscard]] virtual cv::Mat frame() = 0;
   /// The number of frames as the container states it; 0 when it states none, or an impossible one.
   [[nodiscard]] virtual std::int64_t announced_frames() const = 0;
+  /// How many frames are shown in a second; 0 when the container does not state it.
+  [[nodiscard]] virtual double frames_per_second() const = 0;
   /// Logs how the video was read so far, where a user may want to know. To be called once, at the end.
   virtual void log_findings() const = 0;
   /// An Error{kInput} about a frame.

@@ -1,6 +1,6 @@
 #include "fuzz.hpp"
 #include "repsim/plan_diff.hpp"
-#include "repsim/report.hpp"
+#include "repsim/report_page.hpp"
 
 /// A plan.json: what can be read can be shown, explained and compared, and reads back.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "report/sample_plan.hpp"
-#include "repsim/report.hpp"
+#include "repsim/report_page.hpp"
 
 namespace repsim::report {
 namespace {
@@ -46,7 +46,7 @@ TEST(FramePicture, StandsOnThePageUnderItsModel) {
   picture.missed = 2;
   picture.false_alarms = 1;
   picture.uri = "data:image/jpeg;base64,AAAA";
-  const std::string page = html(sample_plan(), {}, {picture, picture});
+  const std::string page = html(sample_plan(), {}, {{picture, picture}, {}, {}});
   EXPECT_THAT(page, HasSubstr("<h3>pla&lt;in</h3>"));
   EXPECT_THAT(page, HasSubstr("frame 1,234: 2 missed, 1 false alarm, 0 kept"));
   EXPECT_EQ(page.find("<h3>pla&lt;in</h3>"), page.rfind("<h3>pla&lt;in</h3>")) << "one heading per model";

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "repsim/report.hpp"
+#include "repsim/report_page.hpp"
 
 namespace repsim::report {
 
@@ -185,6 +185,21 @@ inline similarity::Matrix sample_matrix(std::size_t rows, std::size_t cols) {
   }
   if (!matrix.values.empty()) matrix.values[0] = std::numeric_limits<double>::quiet_NaN();
   return matrix;
+}
+
+/// The layers of sample_plan()'s models, and a config.
+inline PageExtras sample_extras() {
+  PageExtras extras;
+  PageModel plain{"plain", {}}, mobile{"mobile", {}};
+  for (const char* name : {"backbone.stem", "backbone.stage1", "backbone.stage2", "backbone.stage3", "backbone.pool",
+                           "neck", "head.0", "head.1"})
+    plain.layers.push_back({name, "conv", 1000, 2000});
+  for (const char* name : {"backbone.body.1", "backbone.body.2.project", "backbone.body.5.project",
+                           "backbone.body.9.project", "backbone.body.9.pool", "neck", "head"})
+    mobile.layers.push_back({name, "conv", 500, 700});
+  extras.models = {plain, mobile};
+  extras.config = Json{{"video", "vtest.avi"}};
+  return extras;
 }
 
 }  // namespace repsim::report

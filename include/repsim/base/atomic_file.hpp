@@ -18,6 +18,10 @@ class Folder;
 ///         temporary file is removed then
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 
+/// Makes the content of a file durable that was written piece by piece, before it is moved into its place.
+/// @param shown  the name in errors @throws Error{kInput} when the disk fails
+void sync_file(const std::filesystem::path& path, const std::filesystem::path& shown);
+
 /// Reads a whole file, or all that comes through an inherited pipe. @throws Error{kInput} naming the path, as
 /// open_file() does
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);

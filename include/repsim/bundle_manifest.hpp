@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "repsim/model_spec.hpp"
+
+/// What a bundle says about itself: repsim.json in its archive.
+namespace repsim::report {
+
+struct ManifestModel {
+  std::string name, run_method, sha256;
+  std::int64_t input_group = 0;  ///< index in BundleManifest::inputs
+  model::OutputSpec output;      ///< format and boxes never auto
+};
+
+struct BundleManifest {
+  std::vector<model::InputSpec> inputs;  ///< per argument of forward
+  std::vector<ManifestModel> models;     ///< in the order of forward's results
+};
+
+/// @param text  of repsim.json
+/// @param file  the bundle, for errors
+/// @throws Error{kInput} naming the field
+[[nodiscard]] BundleManifest read_manifest(const std::string& text, const std::string& file);
+
+}  // namespace repsim::report

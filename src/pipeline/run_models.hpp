@@ -1,0 +1,68 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "repsim/frame_stream.hpp"
+#include "repsim/open_bundle.hpp"
+#include "repsim/run.hpp"
+#include "repsim/verify.hpp"
+
+namespace repsim::pipeline {
+
+/// A model of a bundle that runs, and its original where that runs, too.
+struct RunningModel {
+  std::string name;
+  verify::Head head;
+  double min_score = 0;
+  std::string method;              ///< of the bundle, that runs this model alone
+  std::size_t position = 0;        ///< among the results of forward
+  rebuild::BundleMethod original;  ///< empty: it does not run
+};
+
+/// The models of a job. @throws as run() does
+[[nodiscard]] std::vector<RunningModel> running_models(const RunSettings& settings, const rebuild::OpenBundle& bundle,
+                                                       const video::FrameStream& video, at::Device device);
+
+/// Runs models on the frames of a video.
+class FrameRunner {
+ public:
+  /// @param bundle, models  outlive this object
+  FrameRunner(const rebuild::OpenBundle& bundle, const std::vector<RunningModel>& models, at::Device device);
+
+  /// Whether forward computes all models in one call.
+  [[nodiscard]] bool is_one_call() const { return calls_.size() == 1 && calls_.front().method == "forward"; }
+
+  /// What the models find on the current frame of `video`: per model the bundle's detections, then, where the original
+  /// runs, the original's. All detections of score >= kMinScore.
+  /// @throws graph::ModelFailure naming model and frame
+  [[nodiscard]] std::vector<report::FrameDetections> run(video::FrameStream& video);
+
+ private:
+  /// One call of the bundle per frame.
+  struct Call {
+    std::string method;
+    std::vector<int> groups;
+    rebuild::BundleMethod compute;
+    std::vector<std::size_t> models;  ///< indices of those whose results it gives
+  };
+  struct Result {
+    c10::IValue value;
+    double milliseconds = 0;
+  };
+
+  void add_call(const std::string& method, std::vector<std::size_t> models, at::Device device);
+  [[nodiscard]] Result timed(const rebuild::BundleMethod& compute, const std::vector<int>& groups) const;
+  [[nodiscard]] Result timed(const Call& call, std::int64_t frame) const;
+  [[noreturn]] void explain(const Call& call, std::int64_t frame, const std::exception& error) const;
+  [[nodiscard]] report::FrameDetections read(const RunningModel& model, const c10::IValue& output,
+                                             std::int64_t frame) const;
+
+  const rebuild::OpenBundle& bundle_;
+  const std::vector<RunningModel>& models_;
+  capture::ModelSet set_;   ///< input specs alone
+  capture::Stores stores_;  ///< per input group the current frame
+  std::vector<Call> calls_;
+};
+
+}  // namespace repsim::pipeline
