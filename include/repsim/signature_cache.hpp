@@ -15,7 +15,7 @@ namespace repsim::capture {
 
 /// Every change of repsim that gives other layers, other names or other values, even in the last bit, has to raise this
 /// number: entries of caches with another number are not used.
-inline constexpr std::int64_t kStatisticsVersion = 1;
+inline constexpr std::int64_t kStatisticsVersion = 2;
 
 /// All that decides the bits of one model's signatures. Signatures of equal origin are equal, bit for bit.
 struct SignatureOrigin {

@@ -224,7 +224,9 @@ class SignatureCapture {
   graph::ProbeRunner layer_runner() {
     const std::span<const std::int64_t> frames = frames_to_try(minibatches_);
     const std::vector<c10::IValue> example = input_of(model_.batchable ? frames : frames.first(1));
-    graph::ProbeRunner layers = progress_.spend("optimise", [&] { return graph::layer_runner(model_, example); });
+    // With the output: a model that raises, or cannot compute its result, does so on these frames, too.
+    graph::ProbeRunner layers =
+        progress_.spend("optimise", [&] { return graph::layer_runner(model_, example, /*keep_output=*/true); });
     if (!layers.reason.empty()) log::info(model_.name + ": captured with the model as it is: " + layers.reason);
     return layers;
   }

@@ -2,7 +2,7 @@
 #include "fuzz.hpp"
 
 /// A config file; what can be read can be checked and written.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+REPSIM_FUZZ_TARGET(config) {
   using namespace repsim;
   return fuzz::accept_errors([&] {
     const Json json = parse_json(std::string(fuzz::text_of(data, size)), "c.json");

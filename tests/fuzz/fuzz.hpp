@@ -10,12 +10,25 @@
 
 #include "repsim/base/error.hpp"
 
+/// The head of a target's only function, which gets `data` and `size`. libFuzzer wants the same name in every program;
+/// the program of the short run holds all targets.
+#ifdef REPSIM_LIBFUZZER
+#define REPSIM_FUZZ_TARGET(name) extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+#else
+#define REPSIM_FUZZ_TARGET(name) extern "C" int repsim_fuzz_##name(const std::uint8_t* data, std::size_t size)
+#endif
+
 /// What fuzz targets have in common. A reader may refuse any bytes with an Error that users see; everything else that
 /// it throws, and every finding of a sanitizer, ends the run.
 namespace repsim::fuzz {
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
+}
+
+/// Ends the run where a property does not hold.
+inline void demand(bool holds) {
+  if (!holds) __builtin_trap();
 }
 
 /// Runs a reader. An Error of kind kInternal would be a mistake of ours: it is not caught.

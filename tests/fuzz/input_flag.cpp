@@ -2,11 +2,11 @@
 #include "repsim/config.hpp"
 
 /// The text of --input: what can be read can be written as a flag that reads the same.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+REPSIM_FUZZ_TARGET(input_flag) {
   using namespace repsim;
   return fuzz::accept_errors([&] {
     const auto [name, spec] = config::parse_input_flag(std::string(fuzz::text_of(data, size)));
     const auto [none, again] = config::parse_input_flag(model::input_flag(spec));
-    if (!none.empty() || model::input_flag(again) != model::input_flag(spec)) __builtin_trap();
+    fuzz::demand(none.empty() && model::input_flag(again) == model::input_flag(spec));
   });
 }

@@ -2,7 +2,7 @@
 #include "repsim/config.hpp"
 
 /// Assignments of --set, one per line, on a small config.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+REPSIM_FUZZ_TARGET(override) {
   using namespace repsim;
   return fuzz::accept_errors([&] {
     Json json = Json::parse(R"({"models": [{"path": "a.pt"}], "merge": {"min_fidelity": 0.9}})");

@@ -3,7 +3,7 @@
 #include "repsim/report_page.hpp"
 
 /// A plan.json: what can be read can be shown, explained and compared, and reads back.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+REPSIM_FUZZ_TARGET(plan_json) {
   using namespace repsim;
   return fuzz::accept_errors([&] {
     const Json json = parse_json(std::string(fuzz::text_of(data, size)), "plan.json");

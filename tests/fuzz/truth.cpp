@@ -2,7 +2,7 @@
 #include "fuzz.hpp"
 
 /// A file of ground truth.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+REPSIM_FUZZ_TARGET(truth) {
   using namespace repsim;
   video::VideoInfo video;
   video.path = "video.avi";

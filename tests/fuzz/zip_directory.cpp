@@ -2,7 +2,7 @@
 #include "fuzz.hpp"
 
 /// The directory of an archive, and the bytes of every stored record.
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+REPSIM_FUZZ_TARGET(zip_directory) {
   using namespace repsim;
   return fuzz::accept_errors([&] {
     const std::string_view bytes = fuzz::text_of(data, size);

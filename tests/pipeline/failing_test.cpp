@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <opencv2/imgproc.hpp>
 
 #include "base/error_matcher.hpp"
@@ -26,6 +27,8 @@ def forward(self, x):
   assert not (part > 0.0 and part < 0.6), "a spoiled picture"
   return torch.conv2d(x, self.weight, None, [4, 4])
 )";
+
+const std::string kConvolve = "  y = torch.conv2d(x, self.weight, None, [4, 4])\n";
 
 Settings settings_with(const test::TempFolder& folder, const std::string& forward) {
   torch::jit::Module module("__torch__.M");
@@ -69,6 +72,25 @@ def forward(self, x):
               testing::AllOf(testing::StartsWith("input: m: the model fails on frame 36 of the video: "),
                              testing::HasSubstr("no such place")));
   EXPECT_FALSE(std::filesystem::exists(folder / "plan"));
+}
+
+// No layer needs the check, nor what is computed of the last layer: capture has to run them all the same.
+TEST(FailingModel, IsNamedWithItsCalibrationFrameWhateverTheLayersNeed) {
+  const std::string place = "bool(x[0, 0, 12, 4] > 0.5) and bool(x[0, 0, 12, 3] < 0.5) and float(x.mean()) < 0.3";
+  const std::map<std::string, std::pair<std::string, std::string>> forwards{
+      {"before all layers", {"  assert not (" + place + "), \"no such place\"\n" + kConvolve, "no such place"}},
+      {"of the result", {kConvolve + "  if " + place + ":\n    y = y.view(7, -1)\n", "invalid for input of size"}}};
+  for (const auto& [kind, forward] : forwards) {
+    const test::TempFolder folder;
+    // frame 1 of the video: the rectangle at 3 + 1
+    const Settings settings = settings_with(folder, "\ndef forward(self, x):\n" + forward.first + "  return y\n");
+    SilentProgress silent;
+    EXPECT_THAT(test::error_text([&] { (void)plan(settings, folder / "plan", false, silent); }),
+                testing::AllOf(testing::StartsWith("input: m: the model fails on frame 1 of the video: "),
+                               testing::HasSubstr(forward.second)))
+        << kind;
+    EXPECT_FALSE(std::filesystem::exists(folder / "plan"));
+  }
 }
 
 }  // namespace

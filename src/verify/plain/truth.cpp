@@ -32,7 +32,8 @@ Truth read_truth(const std::filesystem::path& path, const video::VideoInfo& vide
   if (beyond.boxes > 0) {
     log::warn(file + ": " + std::to_string(beyond.boxes) + (beyond.boxes == 1 ? " box lies" : " boxes lie") +
               " beyond the video's " + std::to_string(video.frame_count) +
-              " frames and are left out; the first is in " + beyond.first);
+              (beyond.boxes == 1 ? " frames and is left out: in " : " frames and are left out; the first is in ") +
+              beyond.first);
   }
   return truth;
 }
