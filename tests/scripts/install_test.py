@@ -37,7 +37,7 @@ def check(prefix: Path, elsewhere: Path) -> list[str]:
         if code != 0 or "LibTorch" not in stdout:
             problems.append(f"{words}: exit {code}: {stderr}")
     loaded = run(["ldd", program], elsewhere)[1]
-    torch = re.search(r"libtorch_cpu\.so => (\S+)", loaded)
+    torch = re.search(r"libtorch_cpu\.so => (.*) \(", loaded)
     if torch is None or not Path(torch[1]).resolve().is_relative_to(prefix):
         problems.append(f"LibTorch is not the tree's own: {torch and torch[1]}")
     code, stdout, stderr = run([program, "inspect", ROOT / "tests/fixtures/small.pt", "--input", "48x48", "--json"], elsewhere)
