@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "libraries.hpp"
+#include "plain/code_nesting.hpp"
 #include "plain/file_kind.hpp"
 #include "plain/zip_directory.hpp"
 #include "repsim/base/atomic_file.hpp"
@@ -19,6 +20,7 @@
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
+#include "stated_tensors.hpp"
 
 namespace repsim::model {
 namespace {
@@ -202,16 +204,26 @@ std::string_view root_folder(const ZipRecord& record) {
 /// A record's name in torch's form: without the root folder.
 std::string record_name(const ZipRecord& record) { return record.name.substr(record.name.find('/') + 1); }
 
-/// Compares checksums, which Torch's reader ignores: a flipped bit would give a model with another weight.
-void check_sums(const std::string& bytes, const std::vector<ZipRecord>& declared, const std::string& path) {
+/// Checks what Torch's reader ignores. The checksum: a flipped bit would give a model with another weight. Code that
+/// lies in itself too often: Torch's parser would end the process.
+void check_content(const ZipRecord& record, std::string_view content, const std::string& path) {
+  if (crc32(content) != record.crc32) throw damaged_archive("the checksum of '" + record.name + "' differs", path);
+  const std::string name = record_name(record);
+  if (name.starts_with("code/") && name.ends_with(".py") && code_nesting(content) > kMostCodeNesting) {
+    throw input_error("the code in '" + record.name + "' has more than " + std::to_string(kMostCodeNesting) +
+                          " brackets, operators and blocks inside one another",
+                      path, "export the model again, with smaller expressions");
+  }
+}
+
+void check_contents(const std::string& bytes, const std::vector<ZipRecord>& declared, const std::string& path) {
   caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes));
   for (const ZipRecord& record : declared) {
-    const auto wrong = [&] { return damaged_archive("the checksum of '" + record.name + "' differs", path); };
     if (record.deflated) {
       const auto [data, size] = reader.getRecord(record_name(record));
-      if (crc32({static_cast<const char*>(data.get()), size}) != record.crc32) throw wrong();
-    } else if (crc32(stored_bytes(bytes, record, path)) != record.crc32) {
-      throw wrong();
+      check_content(record, {static_cast<const char*>(data.get()), size}, path);
+    } else {
+      check_content(record, stored_bytes(bytes, record, path), path);
     }
   }
 }
@@ -229,7 +241,8 @@ void check_records(const std::string& bytes, const std::string& path) {
   const bool data = std::find(names.begin(), names.end(), "data.pkl") != names.end();
   if (!code || !data) throw not_torchscript(bytes, names, path);
   try {
-    check_sums(bytes, declared, path);
+    check_contents(bytes, declared, path);
+    check_stated_tensors(bytes, declared, path);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {

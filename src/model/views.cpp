@@ -260,6 +260,23 @@ bool is_part(const at::Tensor& tensor) {
   return has_memory(tensor) && (!tensor.is_non_overlapping_and_dense() || tensor.nbytes() != tensor.storage().nbytes());
 }
 
+bool lies_in_its_memory(const at::Tensor& tensor) {
+  if (!has_memory(tensor)) return true;
+  std::int64_t last = tensor.storage_offset(), bytes = 0;
+  bool empty = false, wrong = last < 0;
+  for (std::int64_t dim = 0; dim < tensor.dim(); ++dim) {
+    std::int64_t step = 0;
+    wrong |= tensor.size(dim) < 0 || tensor.stride(dim) < 0;
+    empty |= tensor.size(dim) == 0;
+    wrong |= __builtin_mul_overflow(tensor.size(dim) - 1, tensor.stride(dim), &step);
+    wrong |= __builtin_add_overflow(last, step, &last);
+  }
+  if (wrong || empty) return !wrong;
+  wrong |= __builtin_add_overflow(last, 1, &last);
+  wrong |= __builtin_mul_overflow(last, static_cast<std::int64_t>(tensor.itemsize()), &bytes);
+  return !wrong && bytes <= static_cast<std::int64_t>(tensor.storage().nbytes());
+}
+
 std::int64_t separate(const std::vector<at::Tensor>& tensors, Steps steps) {
   std::map<const void*, std::vector<at::Tensor>> by_memory;
   for (const at::Tensor& tensor : tensors) {

@@ -22,6 +22,9 @@ enum class Steps {
 /// Whether a tensor does not show its memory as a whole, from begin to end.
 [[nodiscard]] bool is_part(const at::Tensor& tensor);
 
+/// Whether all elements of a tensor lie in its memory. Torch itself makes no other tensors; a file may state some.
+[[nodiscard]] bool lies_in_its_memory(const at::Tensor& tensor);
+
 /// Moves tensors to memory that holds no more than they show: tensors with elements in common share it as before, all
 /// others get memory of their own. The tensors stay the same objects.
 /// @return by how many bytes all memory together became smaller

@@ -254,7 +254,8 @@ def main():
     parser.add_argument("--only", help="run what has this in its name")
     parser.add_argument("--all", action="store_true", help="let every call fail, not a sample of them")
     parser.add_argument("--every", type=int, default=1, help="with --all: each so many-th call")
-    parser.add_argument("--kills", type=int, default=4, help="how many runs are killed")
+    parser.add_argument("--kills", type=int, default=int(os.environ.get("REPSIM_KILLS", "4")),
+                        help="how many runs are killed; default: the environment's REPSIM_KILLS, else 4")  # fmt: skip
     arguments = parser.parse_args()
     report = Report()
     with temporary_folder() as folder:
