@@ -1,4 +1,5 @@
-# Packages: cpack --config build/release/CPackConfig.cmake (docs/install.md). scripts/package_test.sh installs and runs them.
+# Packages: cpack --config build/release/CPackConfig.cmake (docs/install.md).
+# scripts/package_test.sh makes them, and uses them in empty roots.
 set(CPACK_GENERATOR "TGZ;DEB")
 set(CPACK_PACKAGE_NAME repsim)
 set(CPACK_PACKAGE_VENDOR repsim)

@@ -23,9 +23,15 @@ package_files() {
   python3 - "$work" "$@" <<'PYTHON'
 import os, re, subprocess, sys
 work, wanted = sys.argv[1], sys.argv[2:]
+
+
+def dpkg_query(*words):
+    return subprocess.run(["dpkg-query", *words], capture_output=True, text=True, check=True).stdout
+
+
 form = "${Package}\t${binary:Package}\t${db:Status-Status}\t${Pre-Depends}, ${Depends}\t${Provides}\n"
 packages, provided = {}, {}
-for line in subprocess.run(["dpkg-query", "-W", "-f", form], capture_output=True, text=True, check=True).stdout.splitlines():
+for line in dpkg_query("-W", "-f", form).splitlines():
     name, full, status, depends, provides = line.split("\t")
     if status != "installed":
         continue
@@ -48,22 +54,24 @@ while wanted:
             sys.exit(f"{name} depends on {group.strip()}, which is not installed here")
 files, listings = set(), []
 for name in found:
-    listing = next(path for path in (f"/var/lib/dpkg/info/{base}.list" for base in (packages[name][0], name)) if os.path.exists(path))
+    candidates = (f"/var/lib/dpkg/info/{base}.list" for base in (packages[name][0], name))
+    listing = next(path for path in candidates if os.path.exists(path))
     listings.append(listing[1:])
     for path in open(listing).read().splitlines():
-        if re.match(r"/usr/share/(doc|man|locale|info|lintian)/", path) or (os.path.isdir(path) and not os.path.islink(path)):
+        is_folder = os.path.isdir(path) and not os.path.islink(path)
+        if re.match(r"/usr/share/(doc|man|locale|info|lintian)/", path) or is_folder:
             continue
         if os.path.lexists(path):
             files.add(os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)))
 for folder in {os.path.dirname(path) for path in files if ".so" in path}:  # links that update-alternatives makes
     for entry in os.scandir(folder) if folder.count("/") < 4 else ():
-        if entry.is_symlink() and os.readlink(entry.path).startswith("/etc/alternatives/") and os.path.realpath(entry.path) in files:
-            files |= {entry.path, os.readlink(entry.path)}
+        leads_to = os.readlink(entry.path) if entry.is_symlink() else ""
+        if leads_to.startswith("/etc/alternatives/") and os.path.realpath(entry.path) in files:
+            files |= {entry.path, leads_to}
 with open(f"{work}/files", "w") as out:
     out.writelines(path + "\n" for path in sorted({path[1:] for path in files} | set(listings)))
-entries = subprocess.run(["dpkg-query", "-s", *sorted(found)], capture_output=True, text=True, check=True).stdout
 with open(f"{work}/status", "w") as out:
-    out.write(entries)
+    out.write(dpkg_query("-s", *sorted(found)))
 print(f"package_test: an empty root of {len(found)} packages, {len(files)} files")
 PYTHON
 }
@@ -86,10 +94,11 @@ make_root() {
 use() {
   in_root "$1" --version
   in_root "$1" doctor || fail "doctor of the $kind"
-  in_root sh -c "cd /job && rm -rf plan c.json && $1 config init plain.pt mobile.pt --video vtest.avi --out c.json --quiet >/dev/null" ||
+  in_root sh -c "cd /job && $1 config init plain.pt mobile.pt --video vtest.avi --quiet >/dev/null" ||
     fail "config init of the $kind"
   local ended=0
-  in_root sh -c "cd /job && $1 plan --config c.json --frames 32 --max-trials 1 --min-evidence 1 --out plan --quiet" || ended=$?
+  in_root sh -c "cd /job && $1 plan --config merge.json --frames 32 --max-trials 1 --min-evidence 1 --out plan -q" ||
+    ended=$?
   [ $ended = 0 ] || [ $ended = 4 ] || fail "plan of the $kind ends with $ended"
   has /job/plan/bundle.pt
   in_root sh -c "cd /job && $1 check plan --fast --quiet" || fail "check of the $kind"
@@ -102,11 +111,14 @@ test_deb() {
   kind="Debian package" && make_root deb
   dpkg --root="$root" --install "$deb" >/dev/null || fail "dpkg refuses $deb"
   use /usr/bin/repsim
-  [ "$(realpath -m "$(torch_of /usr/bin/repsim)")" = /usr/lib/repsim/libtorch_cpu.so ] || fail "LibTorch is at $(torch_of /usr/bin/repsim)"
-  local one
-  for one in man/man1/repsim.1 man/man1/repsim-plan.1 bash-completion/completions/repsim fish/vendor_completions.d/repsim.fish \
-    zsh/vendor-completions/_repsim repsim/repsim.schema.json doc/repsim/LICENSE doc/repsim/LICENSE.libtorch; do has "/usr/share/$one"; done
-  in_root bash -c 'source /usr/share/bash-completion/completions/repsim; complete -p repsim' | grep -q _repsim || fail "no completion"
+  local torch one
+  torch=$(torch_of /usr/bin/repsim)
+  [ "$(realpath -m "$torch")" = /usr/lib/repsim/libtorch_cpu.so ] || fail "LibTorch is at $torch"
+  for one in man/man1/repsim.1 man/man1/repsim-plan.1 bash-completion/completions/repsim \
+    fish/vendor_completions.d/repsim.fish zsh/vendor-completions/_repsim repsim/repsim.schema.json \
+    doc/repsim/LICENSE doc/repsim/LICENSE.libtorch; do has "/usr/share/$one"; done
+  in_root bash -c 'source /usr/share/bash-completion/completions/repsim; complete -p repsim' | grep -q _repsim ||
+    fail "the completion of bash does not load"
   dpkg --root="$root" --remove repsim >/dev/null
   [ -z "$(find "$root/usr" -name '*repsim*' -print -quit)" ] || fail "removing the $kind leaves files"
   say "ok: $(basename "$deb"), installed, used, removed"
@@ -146,7 +158,10 @@ build=$(realpath "${1:-build/release}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/repsim-packages-XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
 say "packages of $build"
-(cd "$work" && cpack --config "$build/CPackConfig.cmake" -B "$work/packages" >"$work/log" 2>&1) || { tail "$work/log"; fail "cpack"; }
+(cd "$work" && cpack --config "$build/CPackConfig.cmake" -B "$work/packages" >"$work/log" 2>&1) || {
+  tail "$work/log"
+  fail "cpack"
+}
 rm -rf "$work/packages/_CPack_Packages"
 ls -sh1 "$work/packages"
 user=()

@@ -41,7 +41,9 @@ function __repsim_models
             case --model
                 string split -m 1 = -- $value | head -n 1
             case ''
-                string match -q -- '*.pt' $value; and string replace -r '.*/' '' -- $value | string replace -r '\.pt$' ''
+                if string match -q -- '*.pt' $value
+                    string replace -r '.*/' '' -- $value | string replace -r '\.pt$' ''
+                end
         end
         set flag
     end | sort -u
