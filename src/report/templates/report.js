@@ -99,7 +99,7 @@
         const place_of_value = 2 * (row * cols.length + col);
         const digits = values.slice(place_of_value, place_of_value + 2);
         const value = digits === '--' ? 'undefined (constant)' : 'S ' + (parseInt(digits, 32) / 500 - 1).toFixed(2);
-        show(rows[row] + '\n' + cols[col] + '\n' + value, event);
+        show(svg.dataset.rowModel + ': ' + rows[row] + '\n' + svg.dataset.colModel + ': ' + cols[col] + '\n' + value, event);
         event.preventDefault();
       });
       svg.addEventListener('pointerleave', function () {
