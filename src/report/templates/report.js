@@ -85,7 +85,7 @@
       crosses.forEach(function (one) {
         one.style.display = 'none';
       });
-      svg.addEventListener('pointermove', function (event) {
+      const point = function (event) {
         if (event.target.closest('[data-tip]')) return;
         const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
         const col = Math.floor((at.x - left) / cell[0]);
@@ -101,7 +101,9 @@
         const value = digits === '--' ? 'undefined (constant)' : 'S ' + (parseInt(digits, 32) / 500 - 1).toFixed(2);
         show(svg.dataset.rowModel + ': ' + rows[row] + '\n' + svg.dataset.colModel + ': ' + cols[col] + '\n' + value, event);
         event.preventDefault();
-      });
+      };
+      svg.addEventListener('pointermove', point);
+      svg.addEventListener('pointerdown', point);  // a finger does not hover
       svg.addEventListener('pointerleave', function () {
         hide();
         crosses.forEach(function (one) {
