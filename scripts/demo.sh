@@ -36,6 +36,7 @@ demo: look at
   $out/plan.json         the same for programs
   $out/bundle.pt         the merged models: torch.jit.load("$out/bundle.pt")
   build/release/bin/repsim verify $out
+  build/release/bin/repsim run $out --against $out --draw $out/detections.mp4
 END
 fi
 exit $status

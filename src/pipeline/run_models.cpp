@@ -95,6 +95,7 @@ FrameRunner::FrameRunner(const rebuild::OpenBundle& bundle, const std::vector<Ru
     : bundle_(bundle), models_(models) {
   set_.specs = bundle.manifest.inputs;
   for (const model::InputSpec& spec : set_.specs) stores_.emplace_back(std::vector<std::int64_t>{0}, spec);
+  for (const RunningModel& model : models) groups_.insert(model.head.group);
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < models.size(); ++i) all.push_back(i);
   if (models.size() == bundle.manifest.models.size()) {
@@ -107,6 +108,7 @@ FrameRunner::FrameRunner(const rebuild::OpenBundle& bundle, const std::vector<Ru
 void FrameRunner::add_call(const std::string& method, std::vector<std::size_t> models, at::Device device) {
   calls_.push_back(
       {method, rebuild::groups_of(bundle_, method), rebuild::method_of(bundle_, method, device), std::move(models)});
+  groups_.insert(calls_.back().groups.begin(), calls_.back().groups.end());
 }
 
 FrameRunner::Result FrameRunner::timed(const rebuild::BundleMethod& compute, const std::vector<int>& groups) const {
@@ -157,7 +159,7 @@ report::FrameDetections FrameRunner::read(const RunningModel& model, const c10::
 std::vector<report::FrameDetections> FrameRunner::run(video::FrameStream& video) {
   const std::int64_t frame = video.index();
   const std::vector<std::int64_t> frames{frame};
-  for (video::FrameStore& store : stores_) video.fill(store, 0);
+  for (const int group : groups_) video.fill(stores_[static_cast<std::size_t>(group)], 0);
   std::vector<report::FrameDetections> merged(models_.size()), all;
   for (const Call& call : calls_) {
     const Result result = timed(call, frame);

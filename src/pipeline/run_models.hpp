@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class FrameRunner {
   const std::vector<RunningModel>& models_;
   capture::ModelSet set_;   ///< input specs alone
   capture::Stores stores_;  ///< per input group the current frame
+  std::set<int> groups_;    ///< those that a call, or an original, reads
   std::vector<Call> calls_;
 };
 

@@ -34,9 +34,16 @@ Rgb colour_of(double part) {
   return mixed;
 }
 
+std::string end_of(const std::string& text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  std::size_t begin = text.size() - bytes;
+  while (begin < text.size() && (static_cast<unsigned char>(text[begin]) & 0xC0U) == 0x80U) ++begin;
+  return text.substr(begin);
+}
+
 std::string short_name(const std::string& name) {
   if (name.size() <= kLabelLength) return name;
-  const std::string end = name.substr(name.size() - kLabelLength + 2);
+  const std::string end = end_of(name, kLabelLength - 2);
   const std::size_t dot = end.find('.');
   return ".." + (dot == std::string::npos || dot > end.size() / 2 ? end : end.substr(dot + 1));
 }

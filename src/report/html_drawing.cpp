@@ -187,7 +187,7 @@ std::string title_of_block(const Column& column, const Block& block) {
 std::string fitting(const std::string& name, double width) {
   const auto most = static_cast<std::size_t>(std::max(4.0, width / kLetter));
   const std::string shown = short_name(name);
-  return shown.size() <= most ? shown : ".." + shown.substr(shown.size() - (most - 2));
+  return shown.size() <= most ? shown : ".." + end_of(shown, most - 2);
 }
 
 std::string label_of(const Column& column, const Block& block, double width) {

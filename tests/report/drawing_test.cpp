@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "report/sample_plan.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/report_page.hpp"
 
 namespace repsim::report {
@@ -96,6 +97,20 @@ TEST(Drawing, LeavesOutModelsThatNeitherGiveNorTake) {
   const std::string drawing = drawing_of(plan, extras);
   EXPECT_EQ(count(drawing, "text class=\"strong head\""), 2U);
   EXPECT_THAT(drawing, HasSubstr("neither give nor take: loner."));
+}
+
+TEST(Drawing, CutsLongNamesBetweenCharacters) {
+  std::string name;
+  for (int i = 0; i < 40; ++i) name += "\u044f";
+  for (const char* more : {"", "a", "ab"}) {
+    Plan plan = sample_plan();
+    PageExtras extras = sample_extras();
+    plan.shares[0].receiver = plan.models[0].name = extras.models[0].name = name + more;
+    extras.models[0].layers[0].name = plan.shares[0].removed_layers[0] = name + more;
+    similarity::Matrix matrix = sample_matrix(2, 2);
+    matrix.rows[0] = name + more;
+    EXPECT_TRUE(is_utf8(html(plan, {matrix}, extras))) << more;
+  }
 }
 
 TEST(Drawing, IsLeftOutWithoutSharesOrLayers) {

@@ -162,7 +162,8 @@ def hover_problems(page):
     tip = hover(page, box["x"] + 2, box["y"] + 2)
     names = page.value(
         "(() => { const s = document.querySelector('svg.heatmap');"
-        " return [s.dataset.rows.split('\\n')[0], s.dataset.cols.split('\\n')[0]]; })()"
+        " return [s.dataset.rowModel + ': ' + s.dataset.rows.split('\\n')[0],"
+        " s.dataset.colModel + ': ' + s.dataset.cols.split('\\n')[0]]; })()"
     )
     lines = tip.split("\n")
     if lines[:2] != names or len(lines) != 3:
@@ -213,9 +214,9 @@ def page_problems(page, axe, blocked):
 
 
 def make_report(binary, folder):
-    command = [binary.resolve(), "plan", ROOT / "demo" / "plain.pt", ROOT / "demo" / "mobile.pt", "--video", VIDEO, "--out",
-               folder / "plan", "--frames", "32", "--share", "plain<-mobile", "--min-fidelity", "0", "--max-trials", "2",
-               "--quiet"]  # fmt: skip
+    command = [binary.resolve(), "plan", ROOT / "demo" / "plain.pt", ROOT / "demo" / "mobile.pt", "--video", VIDEO,
+               "--out", folder / "plan", "--frames", "32", "--share", "plain<-mobile", "--min-fidelity", "0",
+               "--max-trials", "2", "--quiet"]  # fmt: skip
     subprocess.run([str(word) for word in command], check=True, timeout=600, stdout=subprocess.DEVNULL)
     return folder / "plan" / "report.html"
 
@@ -252,7 +253,9 @@ def main():
                 problems = page_problems(page, axe, blocked)
                 page.close()
                 failed += bool(problems)
-                print(f"  {'FAILED ' if problems else 'ok     '} {form}", *problems, sep="\n      " if problems else " ")
+                print("  FAILED " if problems else "  ok     ", form, sep="")
+                for problem in problems:
+                    print("      " + problem)
         finally:
             browser.close()
     sys.exit(1 if failed else 0)

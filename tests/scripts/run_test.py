@@ -94,7 +94,8 @@ class Run(unittest.TestCase):
         cls.write_guarded_model(cls.models["guarded"])
         code, _, stderr = cls.repsim(
             "plan", *cls.models.values(), "--input", "320x240", "--video", VIDEO, "--out", "plan", "--frames", 32,
-            "--share", "plain<-mobile", "--min-fidelity", 0, "--max-trials", 1, "--format", "boxes-scores-labels")  # fmt: skip
+            "--share", "plain<-mobile", "--min-fidelity", 0, "--max-trials", 1,
+            "--format", "boxes-scores-labels")  # fmt: skip
         assert code == 0, stderr
         shares = json.loads((cls.work / "plan" / "plan.json").read_text())["shares"]
         assert shares, "the plan shares nothing: these tests would say little"
@@ -197,7 +198,8 @@ class Run(unittest.TestCase):
         import cv2
 
         height, width = self.frames[0].shape[:2]
-        self.run_repsim("plan", "--models", "plain,mobile", "--stride", STRIDE, "--frames", FRAMES, "--draw", "merged.mp4")
+        some = ["--stride", STRIDE, "--frames", FRAMES]
+        self.run_repsim("plan", "--models", "plain,mobile", *some, "--draw", "merged.mp4")
         size, rate, frames = read_video(self.work / "merged.mp4")
         self.assertEqual((len(frames), size), (FRAMES, (2 * width, height + 24)))
         self.assertAlmostEqual(rate, 10 / STRIDE, delta=0.01)
@@ -205,7 +207,7 @@ class Run(unittest.TestCase):
             changed = cv2.absdiff(frame[24:, :width], original).max(axis=2) > 60
             self.assertTrue(100 < changed.sum() < width * height / 4, "boxes are drawn on the frame itself")
         # Six tiles would be wider than the largest picture: all are made smaller by one factor.
-        self.run_repsim("plan", "--against", "plan", "--stride", STRIDE, "--frames", 2, "--draw", "both.avi", "--fps", 5)
+        self.run_repsim("plan", "--against", "plan", "--frames", 2, "--draw", "both.avi", "--fps", 5)
         size, rate, frames = read_video(self.work / "both.avi")
         self.assertEqual((len(frames), rate, max(size)), (2, 5, 1920))
 
@@ -218,7 +220,8 @@ class Run(unittest.TestCase):
         for number, level in enumerate((90, 120, 255)):
             cv2.imwrite(str(shot / f"{number}.png"), numpy.full((240, 320, 3), level, numpy.uint8))
         for more in ([], ["--models", "guarded"]):
-            code, stdout, stderr = self.repsim("run", "plan", "--video", "bright", "--draw", "x.mp4", "--json", "x.jsonl", *more)
+            files = ["--draw", "x.mp4", "--json", "x.jsonl"]
+            code, stdout, stderr = self.repsim("run", "plan", "--video", "bright", *files, *more)
             self.assertEqual(code, 3, stderr)
             for words in ("guarded", "frame 2", "the picture is too bright"):
                 self.assertIn(words, stderr)

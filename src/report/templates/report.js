@@ -85,7 +85,7 @@
       crosses.forEach(function (one) {
         one.style.display = 'none';
       });
-      svg.addEventListener('pointermove', function (event) {
+      const point = function (event) {
         if (event.target.closest('[data-tip]')) return;
         const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
         const col = Math.floor((at.x - left) / cell[0]);
@@ -99,9 +99,11 @@
         const place_of_value = 2 * (row * cols.length + col);
         const digits = values.slice(place_of_value, place_of_value + 2);
         const value = digits === '--' ? 'undefined (constant)' : 'S ' + (parseInt(digits, 32) / 500 - 1).toFixed(2);
-        show(rows[row] + '\n' + cols[col] + '\n' + value, event);
+        show(svg.dataset.rowModel + ': ' + rows[row] + '\n' + svg.dataset.colModel + ': ' + cols[col] + '\n' + value, event);
         event.preventDefault();
-      });
+      };
+      svg.addEventListener('pointermove', point);
+      svg.addEventListener('pointerdown', point);  // a finger does not hover
       svg.addEventListener('pointerleave', function () {
         hide();
         crosses.forEach(function (one) {
