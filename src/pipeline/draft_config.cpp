@@ -100,7 +100,7 @@ Json model_json(const model::ModelSpec& stated, const report::Inspection& found,
 }
 
 /// The number of frames that a plan samples by default, or fewer if the video has no more.
-std::int64_t frames_to_take(const video::VideoInfo& video, std::vector<DraftNote>& notes) {
+std::int64_t sampled_frames(const video::VideoInfo& video, std::vector<DraftNote>& notes) {
   const Settings defaults;
   const std::int64_t count = std::min(defaults.frames, video.frame_count);
   static_cast<void>(video::sample_frames(video, count, defaults.holdout));
@@ -142,7 +142,7 @@ ConfigDraft draft_config(const DraftRequest& request, Progress& progress) {
   progress.end();
   if (!request.libraries.empty()) draft.config["libraries"] = request.libraries;
   draft.config["video"] = request.video;
-  const std::int64_t count = frames_to_take(video::probe(request.video, progress), draft.notes);
+  const std::int64_t count = sampled_frames(video::probe(request.video, progress), draft.notes);
   draft.config["frames"] = {{"count", count}};
   const auto lines = uncertain_lines(draft.notes, "frames.");
   if (!lines.empty()) draft.config["frames"][config::kCommentKey] = lines;
