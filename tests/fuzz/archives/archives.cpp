@@ -120,7 +120,10 @@ std::map<std::string, std::int64_t> run_all(const std::vector<Records>& seeds, c
     if (child == 0) run_child(seeds, options, std::min(end, shared.run + kRunsPerChild), shared);
     int status = 0;
     ::waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == kDone) continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == kDone) {
+      std::cout << shared.run - options.first << " archives: " << shared.opened << " opened" << std::endl;
+      continue;
+    }
     const std::string ended = name_of_end(status);
     ++findings[ended];
     fs::copy_file(options.work / "m.pt", options.work / ("finding-" + std::to_string(shared.run) + ".pt"),
