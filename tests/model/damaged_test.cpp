@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "../../src/model/archive.hpp"
 #include "../../src/model/plain/zip_directory.hpp"
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
@@ -149,6 +150,22 @@ TEST(Damaged, DirectoriesAreReadAsTorchReadsThem) {
     }
     EXPECT_EQ(found, expected) << entry.path();
   }
+}
+
+// None of the checks before Torch's reader refuses what Torch reads.
+TEST(Damaged, WhatTorchOpensIsOpened) {
+  int opened = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(test::fixture_path("small").parent_path())) {
+    if (entry.path().extension() != ".pt") continue;
+    try {
+      (void)torch::jit::load(entry.path().string());
+    } catch (const std::exception&) {
+      continue;
+    }
+    ++opened;
+    EXPECT_NO_THROW((void)read_archive(entry.path().string(), "m")) << entry.path();
+  }
+  EXPECT_GT(opened, 60);
 }
 
 // What repsim checks has to be what Torch then reads: of archives with changed directories, too.

@@ -24,7 +24,7 @@ repsim::Json listing_of(const std::string& path) {
       records.push_back(one);
     }
   } catch (const Error& error) {
-    return {{"refused", error.problem()}};
+    return {{"refused", escape_bytes(error.problem())}};
   }
   return {{"records", records}};
 }
