@@ -20,7 +20,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   endif()
 endif()
 
-if(REPSIM_SANITIZE)
+if(REPSIM_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(REPSIM_SANITIZE)
   # vptr needs the type information of classes that LibTorch does not export (c10::DynamicType).
   add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-omit-frame-pointer
     -fno-sanitize-recover=undefined)

@@ -14,6 +14,7 @@
 #include "libraries.hpp"
 #include "plain/code_nesting.hpp"
 #include "plain/file_kind.hpp"
+#include "plain/pickle.hpp"
 #include "plain/zip_directory.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
@@ -204,11 +205,13 @@ std::string_view root_folder(const ZipRecord& record) {
 /// A record's name in torch's form: without the root folder.
 std::string record_name(const ZipRecord& record) { return record.name.substr(record.name.find('/') + 1); }
 
-/// Checks what Torch's reader ignores. The checksum: a flipped bit would give a model with another weight. Code that
-/// lies in itself too often: Torch's parser would end the process.
+/// Checks what Torch's reader ignores. The checksum: a flipped bit would give a model with another weight. Pickles that
+/// are cut short, and code that lies in itself too often: Torch would end the process.
 void check_content(const ZipRecord& record, std::string_view content, const std::string& path) {
   if (crc32(content) != record.crc32) throw damaged_archive("the checksum of '" + record.name + "' differs", path);
   const std::string name = record_name(record);
+  if (name.ends_with("pkl") && !name.starts_with("extra/") && !is_whole_pickle(content))
+    throw damaged_archive("'" + record.name + "' is no whole pickle", path);
   if (name.starts_with("code/") && name.ends_with(".py") && code_nesting(content) > kMostCodeNesting) {
     throw input_error("the code in '" + record.name + "' has more than " + std::to_string(kMostCodeNesting) +
                           " brackets, operators and blocks inside one another",

@@ -10,7 +10,9 @@
 #include <caffe2/serialize/inline_container.h>
 
 #include <map>
+#include <sstream>
 
+#include "../../src/model/archive.hpp"
 #include "../../src/model/plain/zip_directory.hpp"
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
@@ -148,6 +150,66 @@ TEST(Damaged, DirectoriesAreReadAsTorchReadsThem) {
     }
     EXPECT_EQ(found, expected) << entry.path();
   }
+}
+
+// None of the checks before Torch's reader refuses what Torch reads.
+TEST(Damaged, WhatTorchOpensIsOpened) {
+  int opened = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(test::fixture_path("small").parent_path())) {
+    if (entry.path().extension() != ".pt") continue;
+    try {
+      (void)torch::jit::load(entry.path().string());
+    } catch (const std::exception&) {
+      continue;
+    }
+    ++opened;
+    EXPECT_NO_THROW((void)read_archive(entry.path().string(), "m")) << entry.path();
+  }
+  EXPECT_GT(opened, 60);
+}
+
+// What repsim checks has to be what Torch then reads: of archives with changed directories, too.
+TEST(Damaged, ChangedDirectoriesAreReadAsTorchReadsThemOrNotAtAll) {
+  constexpr int kFiles = 4000;
+  const std::string whole = test::read_text(test::fixture_path("nan"));
+  const std::size_t directory = whole.find("PK\x01\x02");
+  int both = 0;
+  for (int i = 0; i < kFiles; ++i) {
+    test::Random random(static_cast<std::uint64_t>(i));
+    std::string bytes = whole;
+    for (std::int64_t changes = 1 + random.below(2); changes > 0; --changes) {
+      const std::size_t begin = random.below(4) == 0 ? 0 : directory;
+      const std::size_t at =
+          begin + static_cast<std::size_t>(random.below(static_cast<std::int64_t>(bytes.size() - begin)));
+      const auto byte = static_cast<char>(random.below(256));
+      switch (random.below(6)) {
+        case 0:
+          bytes.insert(at, 1, byte);
+          break;
+        case 1:
+          bytes.erase(at, 1);
+          break;
+        case 2:
+          bytes += bytes.substr(at);  // a second end
+          break;
+        default:
+          bytes[at] = byte;
+      }
+    }
+    std::map<std::string, std::uint64_t> own, torchs;
+    try {
+      for (const ZipRecord& record : read_zip_directory(bytes, "m.pt"))
+        own[record.name.substr(record.name.find('/') + 1)] = record.unpacked_bytes;
+      std::istringstream stream(bytes);
+      caffe2::serialize::PyTorchStreamReader reader(&stream);
+      for (const std::string& record : reader.getAllRecords()) torchs[record] = reader.getRecordSize(record);
+    } catch (const std::exception&) {
+      continue;  // one of them refuses
+    }
+    ++both;
+    EXPECT_EQ(own, torchs) << "file " << i;
+  }
+  EXPECT_GT(both, kFiles / 20);
 }
 
 // The directory's entry of a deflated record says that it unpacks to 2 GiB.

@@ -44,7 +44,7 @@ struct Shared {
 
 constexpr std::uintmax_t kMostSeedBytes = 30'000;  // a larger archive holds more weights, not more structure
 constexpr std::int64_t kRunsPerChild = 200;        // what one archive leaves behind is not the next thousand's
-constexpr rlim_t kMostMemory = rlim_t{12} << 30U;  // of addresses: LibTorch's own and what a model may ask for
+[[maybe_unused]] constexpr rlim_t kMostMemory = rlim_t{12} << 30U;  // of addresses: LibTorch's own and what a model may ask for
 enum ExitCode : int { kDone = 0, kOtherKind = 40, kOtherException = 41 };
 
 std::string bytes_of(const fs::path& path) {
@@ -88,9 +88,12 @@ bool inspect(const fs::path& path) {
 
 [[noreturn]] void run_child(const std::vector<Records>& seeds, const Options& options, std::int64_t end,
                             Shared& shared) {
-  const rlimit limit{kMostMemory, kMostMemory}, no_core{0, 0};
-  ::setrlimit(RLIMIT_AS, &limit);
+  const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
+#ifndef REPSIM_SANITIZED  // sanitizers take terabytes of addresses
+  const rlimit limit{kMostMemory, kMostMemory};
+  ::setrlimit(RLIMIT_AS, &limit);
+#endif
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   ::dup2(nowhere, STDOUT_FILENO);  // warnings about archives
   const fs::path path = options.work / "m.pt";
@@ -120,7 +123,10 @@ std::map<std::string, std::int64_t> run_all(const std::vector<Records>& seeds, c
     if (child == 0) run_child(seeds, options, std::min(end, shared.run + kRunsPerChild), shared);
     int status = 0;
     ::waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == kDone) continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == kDone) {
+      std::cout << shared.run - options.first << " archives: " << shared.opened << " opened" << std::endl;
+      continue;
+    }
     const std::string ended = name_of_end(status);
     ++findings[ended];
     fs::copy_file(options.work / "m.pt", options.work / ("finding-" + std::to_string(shared.run) + ".pt"),
