@@ -39,6 +39,7 @@ class ConfigFiles:
             [model.get("name") for model in models] != ["small", "wide"] and f"models: {text}",
             config.get("frames", {}).get("count") != 40 and "the frames are not those of the video",
             "CHECK  models.0.output.score_threshold = " not in stdout and f"nothing to check: {stdout}",
+            "CHECK  models.0.input.width, .height = " not in stdout and f"a guessed size is not marked: {stdout}",
             "CHECK  frames.count = 40" not in stdout and f"few frames are not marked: {stdout}",
             not any(line.startswith("CHECK ") for line in models[0].get("//", [])) and "nothing is marked in the file",
             "repsim plan --config merge.json --out plan" not in stdout and "it does not say what comes next",
@@ -136,7 +137,8 @@ class ConfigFiles:
             problems = complaint(ended, stderr.encode(), code, *patterns)
             self.check(f"PrintConfigOf{name}", [*problems, stdout])
         code, stdout, _ = self.repsim("plan", "--print-config")
-        self.check("NothingIsNeededToPrintDefaults", [code != 0 and f"exit {code}", "frames.count" not in stdout and stdout])
+        self.check("NothingIsNeededToPrintDefaults", [
+            code != 0 and f"exit {code}", "frames.count" not in stdout and stdout])  # fmt: skip
 
     def run(self):
         for part in (self.init, self.init_elsewhere, self.init_wrongly, self.print_config, self.print_config_wrongly):
