@@ -42,7 +42,9 @@ BundleManifest read_manifest(const std::string& text, const std::string& file) {
   }
   BundleManifest manifest;
   for (const Json& one : required_list(reader, "inputs")) {
-    read_spec({one, name, "inputs[" + std::to_string(manifest.inputs.size()) + "]"}, manifest.inputs.emplace_back());
+    // Before the list grows: compilers differ in which argument they evaluate first.
+    const std::string place = "inputs[" + std::to_string(manifest.inputs.size()) + "]";
+    read_spec({one, name, place}, manifest.inputs.emplace_back());
   }
   for (const Json& one : required_list(reader, "models")) {
     manifest.models.push_back(
