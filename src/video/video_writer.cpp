@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kLargestRateTerm = 60000;  // MPEG-4 Part 2 takes no larger one than 65535
-constexpr int kEncoderThreads = 2;       // the models need the other cores
+constexpr int kEncoderThreads = 1;       // the models need the cores, and equal frames give equal bytes
 constexpr int kQuality = 4;              // of MPEG-4 Part 2: 1 is best, 31 worst
 
 /// Which codecs a container usually holds, best first.
@@ -124,7 +124,8 @@ struct VideoWriter::Impl {
     frame->height = encoder->height;
     check(av_frame_get_buffer(frame.get(), 0));
     scaler.reset(sws_getContext(encoder->width, encoder->height, AV_PIX_FMT_BGR24, encoder->width, encoder->height,
-                                encoder->pix_fmt, SWS_BICUBIC, nullptr, nullptr, nullptr));
+                                encoder->pix_fmt, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_BITEXACT, nullptr, nullptr,
+                                nullptr));
     if (!scaler) throw std::bad_alloc();
   }
 
