@@ -151,7 +151,7 @@ std::string output_of(const std::vector<std::string>& command, const std::string
     text.append(buffer.data(), count);
   }
   if (const int code = child->wait(); code != 0)
-    throw input_error("it ended with exit code " + std::to_string(code), command.front(), remedy);
+    throw input_error("it ended with exit code " + std::to_string(code), command.front(), "what it says above");
   return text;
 }
 

@@ -37,6 +37,7 @@ struct Launch {
 void wait_a_moment();
 
 /// Runs a program of the system and reads what it prints. stderr is that of this process.
+/// @param remedy  where the system has no such program
 /// @throws Error{kInput} when it cannot be started, or ends with another code than 0; Error{kInterrupted}
 [[nodiscard]] std::string output_of(const std::vector<std::string>& command, const std::string& remedy,
                                     Progress& progress);

@@ -41,6 +41,19 @@ std::vector<std::size_t> add_arrays(std::vector<SlurmJob>& jobs, const std::vect
   return added;
 }
 
+/// @param ids  of jobs that were submitted before
+std::string printed_by_sbatch(const std::vector<std::string>& command, const std::vector<std::string>& ids,
+                              Progress& progress) {
+  try {
+    return output_of(command, "Slurm's client programs, or --engine local", progress);
+  } catch (const Error& error) {
+    if (ids.empty()) throw;
+    throw Error(error.kind(), error.problem(), error.where(),
+                (error.remedy().empty() ? "" : error.remedy() + "; ") + "scancel " + join(ids, " ") +
+                    " ends what was submitted before");
+  }
+}
+
 }  // namespace
 
 std::vector<SlurmJob> slurm_jobs(const fs::path& directory, const std::vector<Task>& tasks,
@@ -90,9 +103,7 @@ std::vector<std::string> submit(const fs::path& directory, const std::vector<Slu
     } else {
       command.insert(command.end(), {"task", (directory / job.list).string()});
     }
-    std::string remedy = "Slurm's client programs, or --engine local";
-    if (!ids.empty()) remedy = "scancel " + join(ids, " ") + " ends what was submitted before";
-    const std::string printed = output_of(command, remedy, progress);
+    const std::string printed = printed_by_sbatch(command, ids, progress);
     ids.push_back(printed.substr(0, printed.find_first_of(";\n")));
     progress.step();
   }

@@ -113,6 +113,16 @@ class Sweeps:
             problems.append(f"the dry run says: {text}")
         self.report.check("NothingIsDoneTwice", problems)
 
+        code, text, error = self.run("--dry-run", out="never", cache="cache-whole")
+        problems = complaint(code, error, 0)
+        if "captures: 3 to do, 0 finished, 3 of those to do are in the cache" not in text or "no basis" not in text:
+            problems.append(f"the dry run says: {text}")
+        code, text, error = self.run("--dry-run", out="never", cache="never")
+        problems += complaint(code, error, 0)
+        if "in the cache" in text or (self.folder / "never").exists():
+            problems.append(f"without a cache the dry run says: {text}")
+        self.report.check("DryRunLooksIntoTheCache", problems)
+
     def one_more_setting(self):
         """A larger sweep in the same folder: what is there counts, and gives the time of the rest."""
         self.write("larger.json", video=["v.y4m"], sets=["all-pairs", {"k_subsets": 3}])
