@@ -1,10 +1,15 @@
 # Makes a source file of the templates in a folder, so that the program needs no files beside it.
-#   repsim_embed_templates(TARGET FOLDER): adds the file to TARGET; it defines template_files() of FOLDER/../template_files.hpp
+#   repsim_embed_templates(TARGET FOLDER [FOLDER ...]): adds the file to TARGET; it defines template_files() of
+#   FOLDER/../template_files.hpp, FOLDER being the first one
 # Run as a script, this file writes the source file: cmake -DTEMPLATES=a.html,b.html -DOUT=FILE -P EmbedTemplates.cmake
 
 function(repsim_embed_templates target folder)
-  file(GLOB templates CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.html ${PROJECT_SOURCE_DIR}/${folder}/*.css
-       ${PROJECT_SOURCE_DIR}/${folder}/*.xml ${PROJECT_SOURCE_DIR}/${folder}/*.js)
+  set(templates "")
+  foreach(one IN ITEMS ${folder} ${ARGN})
+    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${one}/*.html ${PROJECT_SOURCE_DIR}/${one}/*.css
+         ${PROJECT_SOURCE_DIR}/${one}/*.xml ${PROJECT_SOURCE_DIR}/${one}/*.js)
+    list(APPEND templates ${found})
+  endforeach()
   set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded_templates.cpp)
   list(JOIN templates "," joined)
   add_custom_command(OUTPUT ${out} VERBATIM

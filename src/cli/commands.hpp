@@ -25,6 +25,7 @@ Job setup_plan(CLI::App& app);
 Job setup_inspect(CLI::App& app);
 Job setup_check(CLI::App& app);
 Job setup_diff(CLI::App& app);
+Job setup_sweep(CLI::App& app);
 Job setup_run(CLI::App& app);
 Job setup_verify(CLI::App& app);
 Job setup_bundle(CLI::App& app);
@@ -44,6 +45,7 @@ inline constexpr std::array kCommands{
     Command{"similarity", "Similarity of all layers of models with each other: JSON, NumPy, pictures",
             setup_similarity},
     Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
+    Command{"sweep", "Plan many sets of models on many videos and settings: which fit which machine", setup_sweep},
     Command{"run", "Run a bundle on a video: detections as JSON lines, as a drawn video", setup_run},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
     Command{"check", "For CI: is a plan still what its models, video and settings give?", setup_check},

@@ -282,6 +282,7 @@ class Schema : public testing::Test {
     const Json& node = resolve(reference);
     if (node.contains("default")) return node["default"];
     if (node.contains("examples")) return node["examples"][0];
+    if (node.contains("anyOf")) return sample(node["anyOf"][0]);
     const std::string type = node["type"];
     if (type == "array") return Json::array({sample(node["items"])});
     if (type == "string") return "text";
