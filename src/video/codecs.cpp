@@ -32,8 +32,8 @@ struct KnownFormat {
   bool common;
 };
 constexpr std::array kPictureFormats{
-    KnownFormat{".jpg", true},   KnownFormat{".png", true},   KnownFormat{".bmp", false}, KnownFormat{".ppm", false},
-    KnownFormat{".tiff", false}, KnownFormat{".webp", false},
+    KnownFormat{".jpg", true},  KnownFormat{".png", true},   KnownFormat{".bmp", false},
+    KnownFormat{".ppm", false}, KnownFormat{".tiff", false}, KnownFormat{".webp", false},
 };
 
 bool opens(AVCodecID id) {

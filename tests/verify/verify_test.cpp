@@ -346,9 +346,11 @@ TEST(Measure, NamesTheFrameOnWhichTheOutputChangesItsStructure) {
   const auto text = [&](const Forward& model) {
     return test::error_text([&] { (void)measure(head, {}, model, model, frames, silent); });
   };
-  EXPECT_THAT(text(lists), testing::HasSubstr("m: the model fails on frame 31 of the video: it returns 2 tensors (Float, Float) "
-                                     "there and 1 tensor (Float) before"));
-  EXPECT_THAT(text(types), testing::HasSubstr("m: the model fails on frame 32 of the video: it returns 1 tensor (Long) there"));
+  EXPECT_THAT(text(lists),
+              testing::HasSubstr("m: the model fails on frame 31 of the video: it returns 2 tensors (Float, Float) "
+                                 "there and 1 tensor (Float) before"));
+  EXPECT_THAT(text(types),
+              testing::HasSubstr("m: the model fails on frame 32 of the video: it returns 1 tensor (Long) there"));
 }
 
 TEST(Measure, TellsTheMergedModelsFailureFromTheOriginals) {

@@ -44,7 +44,8 @@ struct Shared {
 
 constexpr std::uintmax_t kMostSeedBytes = 30'000;  // a larger archive holds more weights, not more structure
 constexpr std::int64_t kRunsPerChild = 200;        // what one archive leaves behind is not the next thousand's
-[[maybe_unused]] constexpr rlim_t kMostMemory = rlim_t{12} << 30U;  // of addresses: LibTorch's own and what a model may ask for
+[[maybe_unused]] constexpr rlim_t kMostMemory = rlim_t{12}
+                                                << 30U;  // of addresses: LibTorch's own and what a model may ask for
 enum ExitCode : int { kDone = 0, kOtherKind = 40, kOtherException = 41 };
 
 std::string bytes_of(const fs::path& path) {

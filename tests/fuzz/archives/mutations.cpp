@@ -59,7 +59,7 @@ void change_bytes(std::string& bytes, Chance& chance) {
 
 constexpr std::array kNumbers{
     "0"sv,          "1"sv,     "-1"sv,  "2"sv,   "7"sv,    "65536"sv, "2147483648"sv,          "4294967296"sv,
-    "1000000000"sv, "1e400"sv,   "nan"sv, "inf"sv, "None"sv, "True"sv,  "9223372036854775807"sv, "-9223372036854775808"sv,
+    "1000000000"sv, "1e400"sv, "nan"sv, "inf"sv, "None"sv, "True"sv,  "9223372036854775807"sv, "-9223372036854775808"sv,
     "\"text\""sv,   "[1, 2]"sv};
 constexpr std::array kTypes{"Tensor"sv,
                             "int"sv,
