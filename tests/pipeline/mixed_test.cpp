@@ -138,9 +138,12 @@ TEST(MixedPlan, AddsUpItsBytesAndReadsBack) {
   EXPECT_EQ(plan.after.bytes, test::storage_bytes(test::load_bytes(bytes)));
   EXPECT_EQ(plan.after.bytes,
             plan.before.bytes - plan.exact.bytes_saved - plan.shares[0].bytes_removed + plan.shares[0].bytes_added);
-  // Refitted behind both levels, the receiver enlarges the very map that its donor enlarges too: that is done once.
+  // Cut before the coarse level is enlarged, and refitted behind both levels, the receiver enlarges the very map that
+  // its donor enlarges too: that is done once. A cut behind the enlarged map saves as many bytes; which of the two is
+  // taken depends on how a processor rounds R2.
   ASSERT_TRUE(plan.shares[0].replaced[1].refit);
-  const std::int64_t enlarged = 12 * 12 * 16;
+  const bool cut_behind = plan.shares[0].replaced[1].receiver_layer == "forward:upsample_nearest2d";
+  const std::int64_t enlarged = cut_behind ? 0 : 12 * 12 * 16;
   EXPECT_EQ(plan.before.flops - plan.after.flops,
             plan.shares[0].flops_removed - plan.shares[0].flops_added + plan.exact.flops_saved + enlarged);
   EXPECT_EQ(repsim::to_text(report::to_json(report::plan_from_json(parse_json(text, "plan.json"), "plan.json"))), text);
