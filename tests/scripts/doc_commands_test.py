@@ -20,7 +20,8 @@ PROGRAM = re.compile(r"^(?:\$ )?(?:\S*/)?repsim(?= |$)")
 INLINE = re.compile(r"`([^`]+)`")
 FLAG = re.compile(r"(?<![\w-])(--?[a-z][a-z0-9-]*)")
 MAGIC = "signatures"  # `repsim signatures 1` is the first line of a file
-GLOBAL = {"--version", "--help", "-h"}
+HIDDEN = {"--man", "-vv"}  # not in --help
+GLOBAL = {"--version", "--help", "-h"} | HIDDEN
 
 
 def lines_of(page: str) -> list[tuple[int, str]]:
@@ -71,10 +72,10 @@ class Program:
         path = words[:1]
         if len(words) > 1 and re.search(rf"^  {re.escape(words[1])}  ", self.help((words[0],)), re.MULTILINE):
             path = words[:2]
-        known = set(FLAG.findall(self.help(tuple(path))))
+        known = set(FLAG.findall(self.help(tuple(path)))) | HIDDEN
         words = words[: words.index("--")] if "--" in words else words
         flags = [word.split("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)]
-        return [f"{' '.join(path)} has no flag {flag}" for flag in flags if flag not in known and flag != "-vv"]
+        return [f"{' '.join(path)} has no flag {flag}" for flag in flags if flag not in known]
 
 
 def self_test(program: Program) -> None:
