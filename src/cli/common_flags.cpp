@@ -85,6 +85,13 @@ CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std:
   return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);
 }
 
+std::int64_t one_or_more(const std::optional<std::int64_t>& value, const char* flag, std::int64_t otherwise) {
+  if (value && *value < 1) {
+    throw Error(ErrorKind::kUsage, "the value is " + std::to_string(*value) + ", not 1 or more", flag);
+  }
+  return value.value_or(otherwise);
+}
+
 CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                         std::optional<double>& out, const std::string& help) {
   const auto read = [flag, &out](const std::string& text) {

@@ -26,6 +26,10 @@ void add_common_flags(CLI::App& app, CommonFlags& out);
 /// Values that do not parse: Error{kUsage} that names the flag and the value.
 CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                               std::optional<std::int64_t>& out, const std::string& help);
+/// What add_whole_number() found, or `otherwise` where nothing is given.
+/// @throws Error{kUsage} for a number below 1
+[[nodiscard]] std::int64_t one_or_more(const std::optional<std::int64_t>& value, const char* flag,
+                                       std::int64_t otherwise);
 /// A flag with a number, as add_whole_number().
 CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                         std::optional<double>& out, const std::string& help);

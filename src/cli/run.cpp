@@ -40,13 +40,6 @@ std::vector<std::string> list_of(const std::string& text) {
   return names;
 }
 
-std::int64_t positive(const std::optional<std::int64_t>& value, const char* flag, std::int64_t otherwise) {
-  if (value && *value < 1) {
-    throw Error(ErrorKind::kUsage, "the value is " + std::to_string(*value) + ", not 1 or more", flag);
-  }
-  return value.value_or(otherwise);
-}
-
 pipeline::RunSettings settings_of(const RunFlags& flags) {
   if (flags.bundle.empty()) throw Error(ErrorKind::kUsage, "no bundle is given", "repsim run", "repsim run DIR");
   pipeline::RunSettings settings;
@@ -58,8 +51,8 @@ pipeline::RunSettings settings_of(const RunFlags& flags) {
   if (flags.json && *flags.json == kToStdout) settings.on_line = [](const std::string& line) { print_result(line); };
   if (flags.json && *flags.json != kToStdout) settings.json = *flags.json;
   settings.force = flags.force;
-  settings.stride = positive(flags.stride, "--stride", 1);
-  settings.frames = positive(flags.frames, "--frames", 0);
+  settings.stride = one_or_more(flags.stride, "--stride", 1);
+  settings.frames = one_or_more(flags.frames, "--frames", 0);
   if (flags.min_score && !(*flags.min_score >= 0 && *flags.min_score <= 1))
     throw Error(ErrorKind::kUsage, "the value is not from 0 to 1", "--min-score");
   settings.min_score = flags.min_score;

@@ -38,10 +38,7 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
   settings.plan = flags.plan;
   settings.video = flags.video;
   settings.truth = flags.truth;
-  if (flags.frames && *flags.frames < 1) {
-    throw Error(ErrorKind::kUsage, "the value is " + std::to_string(*flags.frames) + ", not 1 or more", "--frames");
-  }
-  settings.frames = flags.frames.value_or(settings.frames);
+  settings.frames = one_or_more(flags.frames, "--frames", settings.frames);
   config::Settings given;
   flags.settings.apply(given);
   settings.libraries = given.libraries;

@@ -4,6 +4,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/median.hpp"
 #include "repsim/base/text.hpp"
 #include "repsim/session.hpp"
 #include "run_models.hpp"
@@ -11,13 +12,6 @@
 
 namespace repsim::pipeline {
 namespace {
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 std::int64_t frames_to_come(const RunSettings& settings, const video::FrameStream& video) {
   const std::int64_t all = (video.announced_frames() + settings.stride - 1) / settings.stride;

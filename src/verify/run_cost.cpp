@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "repsim/base/median.hpp"
 #include "repsim/frame_runs.hpp"
 #include "repsim/verify.hpp"
 
@@ -8,13 +9,6 @@ namespace repsim::verify {
 namespace {
 
 constexpr std::int64_t kWarmUps = 3;  // runs in which torch's graph executor specialises the graph
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 }  // namespace
 
