@@ -156,7 +156,7 @@ class Study:
     def __init__(self, args: argparse.Namespace):
         self.args, self.results, self.lock = args, Results(args.work), threading.Lock()
         self.instances = [one for one in instances() if self.can_run(one)][args.skip :][: args.instances]
-        self.rules = [rule for rule in RULES if args.base or rule.name != OLD]
+        self.rules = [rule for rule in RULES if (args.base or rule.name != OLD) and (rule.everywhere or not args.two_rules)]
 
     def can_run(self, one: Instance) -> bool:
         missing = one.is_real and not (self.args.real and self.args.referee)
@@ -390,6 +390,7 @@ def main() -> None:
     parser.add_argument("--max-trials", type=int, default=8)
     parser.add_argument("--instances", type=int, help="only so many; they come in turn from all scenes")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many of the first")
+    parser.add_argument("--two-rules", action="store_true", help="only the chosen rule and the old one")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="starts no run after this time")
     parser.add_argument("--doc", type=Path)

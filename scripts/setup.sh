@@ -4,6 +4,7 @@
 #   scripts/setup.sh            Debian packages, and a virtual environment .venv that holds LibTorch
 #   scripts/setup.sh --no-venv  Debian packages only: for those who bring a Torch of their own (CMAKE_PREFIX_PATH)
 #   scripts/setup.sh --with-runtimes  also what takes bundles to ONNX and ncnn (docs/runtimes.md)
+#   scripts/setup.sh --with-test-tools  also what some tests need and skip without: Chromium with axe-core (Debian), libzip
 #   scripts/setup.sh --torch VERSION  another Torch than the one with which repsim is tested (README.md says which others
 #                    were tried); what .venv holds is replaced
 #   scripts/setup.sh --print-packages  the names of the system's packages, one per line; installs nothing
@@ -17,23 +18,26 @@ tested_torch=2.13.0
 torch=$tested_torch
 want_venv=yes
 want_runtimes=no
+want_test_tools=no
 print_packages=no
 refuse() { echo "setup.sh: $1" >&2; exit 2; }
 while [ $# -gt 0 ]; do
   case $1 in
     --no-venv) want_venv=no ;;
     --with-runtimes) want_runtimes=yes ;;
+    --with-test-tools) want_test_tools=yes ;;
     --print-packages) print_packages=yes ;;
     --torch)
       [[ ${2:-} =~ ^[0-9]+\.[0-9]+\.[0-9]+(\+[a-z0-9.]+)?$ ]] || refuse "--torch takes a version such as $tested_torch, not '${2:-}'"
       torch=$2
       shift
       ;;
-    *) refuse "unknown argument '$1'; known: --no-venv, --with-runtimes, --torch VERSION, --print-packages" ;;
+    *) refuse "unknown argument '$1'; known: --no-venv, --with-runtimes, --with-test-tools, --torch VERSION, --print-packages" ;;
   esac
   shift
 done
 [ $want_venv = yes ] || [ $want_runtimes = no ] || refuse "--with-runtimes installs into .venv, which --no-venv leaves out"
+[ $want_venv = yes ] || [ $want_test_tools = no ] || refuse "--with-test-tools installs into .venv, which --no-venv leaves out"
 [ $want_venv = yes ] || [ "$torch" = $tested_torch ] || refuse "--torch installs into .venv, which --no-venv leaves out"
 
 packages=(
@@ -55,6 +59,10 @@ case $system in
     ;;
   debian-12 | debian-13 | ubuntu-24.04) ;; # the same names
 esac
+if [ $want_test_tools = yes ]; then
+  packages+=(libzip-dev)
+  case $system in debian-*) packages+=(chromium) ;; esac # Ubuntu has it as a snap only
+fi
 for change in "${replaced[@]}"; do
   for i in "${!packages[@]}"; do
     [ "${packages[$i]}" != "${change%%=*}" ] || packages[i]=${change#*=}
@@ -105,6 +113,16 @@ if [ "$want_runtimes" = yes ]; then
     say "installing onnx, onnxruntime, pnnx and ncnn into .venv"
     .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch" -r scripts/requirements.txt -r scripts/requirements-runtimes.txt
     printf '%s\n' "$wanted_runtimes" >.venv/.complete-runtimes
+  fi
+fi
+if [ "$want_test_tools" = yes ]; then
+  axe=axe-playwright-python==0.1.8 # carries axe.min.js of axe-core 4.12; what it would drive is not needed
+  if [ "$(cat .venv/.complete-test-tools 2>/dev/null || true)" = $axe ]; then
+    say "axe-core: all there"
+  else
+    say "installing axe-core into .venv"
+    .venv/bin/pip install --quiet --disable-pip-version-check --no-deps $axe
+    printf '%s\n' $axe >.venv/.complete-test-tools
   fi
 fi
 if [ ${#from_pypi[@]} -gt 0 ]; then

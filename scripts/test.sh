@@ -12,7 +12,7 @@ lap() {
 }
 
 if [ "${REPSIM_SETUP:-yes}" != no ]; then
-  scripts/setup.sh --with-runtimes
+  scripts/setup.sh --with-runtimes --with-test-tools
   lap setup
 fi
 cmake --preset release

@@ -65,7 +65,7 @@ struct CacheEntry {
 class SignatureCache {
  public:
   /// Makes the folder, with its parents. @throws Error{kInput} when it cannot be made or written
-  explicit SignatureCache(std::filesystem::path folder);
+  explicit SignatureCache(const std::filesystem::path& folder);
 
   [[nodiscard]] std::filesystem::path path_of(const SignatureOrigin& origin) const;
   /// The entry of this origin, or nothing. A damaged entry is removed, with a line in the log, and counts as missing.

@@ -205,7 +205,7 @@ void ParentFolders::remove() {
   made_.clear();
 }
 
-StagedDirectory::StagedDirectory(fs::path target, bool force)
+StagedDirectory::StagedDirectory(const fs::path& target, bool force)
     : target_(without_slash(target)),
       into_existing_(check_target(target_, force)),
       parents_(target_),

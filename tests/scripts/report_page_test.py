@@ -4,7 +4,8 @@
     tests/scripts/report_page_test.py --binary build/release/bin/repsim --axe axe.min.js [--screenshots DIR]
     tests/scripts/report_page_test.py --report plan/report.html --axe axe.min.js
 
-axe.min.js is a file of the package axe-core; REPSIM_AXE may name it as well. Every form is tried: wide and narrow,
+axe.min.js is a file of the package axe-core; if neither --axe nor REPSIM_AXE name it, the one that
+`scripts/setup.sh --with-test-tools` installs counts. Every form is tried: wide and narrow,
 light and dark, with and without the page's scripts and styles (as Jenkins blocks them). Python's standard library only.
 Exits with 77 (skipped) where Chromium, axe-core or the demo's video are not there.
 """
@@ -131,6 +132,11 @@ class Page:
         self.browser.call("Target.closeTarget", targetId=self.target)
 
 
+def installed_axe():
+    """The file that setup installs; None: it is not there."""
+    return next(iter(ROOT.glob(".venv/lib/python3*/site-packages/axe_playwright_python/axe.min.js")), None)
+
+
 def axe_problems(page, axe):
     page.value(axe)
     page.value("document.querySelectorAll('details').forEach(one => { one.open = true; })")
@@ -225,7 +231,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", type=Path)
     parser.add_argument("--report", type=Path)
-    parser.add_argument("--axe", type=Path, default=os.environ.get("REPSIM_AXE"))
+    parser.add_argument("--axe", type=Path, default=os.environ.get("REPSIM_AXE") or installed_axe())
     parser.add_argument("--screenshots", type=Path)
     arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -18,8 +18,8 @@ def setup(*arguments, system=("debian", "12")):
                               env={**os.environ, "REPSIM_OS_RELEASE": str(release)})  # fmt: skip
 
 
-def packages(*system):
-    done = setup("--print-packages", system=system)
+def packages(*system, more=()):
+    done = setup("--print-packages", *more, system=system)
     return done.stdout.split()
 
 
@@ -34,11 +34,19 @@ class Packages(unittest.TestCase):
         self.assertEqual(set(found) - set(packages("debian", "12")), {"g++-12"})
         self.assertEqual(set(packages("debian", "12")) - set(found), {"cmake"})
 
+    def test_only_debian_has_a_browser_as_a_package(self):
+        tools = ("--with-test-tools",)
+        added = {system: set(packages(*system, more=tools)) - set(packages(*system))
+                 for system in (("debian", "12"), ("debian", "13"), ("ubuntu", "24.04"))}  # fmt: skip
+        self.assertEqual(added, {("debian", "12"): {"libzip-dev", "chromium"}, ("debian", "13"): {"libzip-dev", "chromium"},
+                                 ("ubuntu", "24.04"): {"libzip-dev"}})  # fmt: skip
+
 
 class Arguments(unittest.TestCase):
     def test_a_wrong_command_line_ends_with_2(self):
         for arguments in (["--torch"], ["--torch", "newest"], ["--torch", "2.13"], ["--toch", "2.13.0"],
-                          ["--no-venv", "--torch", "2.14.1"], ["--no-venv", "--with-runtimes"]):  # fmt: skip
+                          ["--no-venv", "--torch", "2.14.1"], ["--no-venv", "--with-runtimes"],
+                          ["--no-venv", "--with-test-tools"]):  # fmt: skip
             done = setup(*arguments)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertTrue(done.stderr.startswith("setup.sh: "), done.stderr)

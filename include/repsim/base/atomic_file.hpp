@@ -52,7 +52,7 @@ class StagedDirectory {
   /// Checks, before any work, that `target` can be made. An empty folder may be used without `force`; missing parents
   /// are made. @throws Error{kInput} when it exists, is not empty and `force` is false (remedy: --force), when it
   /// exists and is no folder, or when it or a parent cannot be written.
-  StagedDirectory(std::filesystem::path target, bool force);
+  StagedDirectory(const std::filesystem::path& target, bool force);
   ~StagedDirectory();
   StagedDirectory(const StagedDirectory&) = delete;
   StagedDirectory& operator=(const StagedDirectory&) = delete;

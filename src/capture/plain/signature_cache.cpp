@@ -48,7 +48,7 @@ void remove_entry(const fs::path& path) {
 
 }  // namespace
 
-SignatureCache::SignatureCache(fs::path folder) : folder_(folder_below(folder)) {
+SignatureCache::SignatureCache(const fs::path& folder) : folder_(folder_below(folder)) {
   std::error_code failed;
   fs::create_directories(folder_, failed);
   if (failed) {
