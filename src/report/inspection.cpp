@@ -90,7 +90,7 @@ std::string file_text(const Inspection& model) {
                            human_bytes(model.file_bytes) + ", sha256 " + model.sha256.substr(0, 16) +
                            "...\n  parameters  " + sizes;
   if (!model.rewritable) return text + ")\n";
-  const std::string read =
+  std::string read =
       text + "; " + human_bytes(model.program.unused_parameter_bytes) + " of it never read by forward)\n";
   if (!model.size_is_known) return read;
   return read + "  work        " + fixed(static_cast<double>(graph::total_flops(model.program)) / kMillion, 1) +

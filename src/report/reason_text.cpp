@@ -42,6 +42,7 @@ std::string taking_donors_text(const planner::Reason& reason, std::span<const st
                            : " on " + all + " that take layers themselves";
 }
 
+// NOLINTNEXTLINE(readability-function-size): a sentence per kind
 std::string reason_text(const planner::CandidateRecord& record, std::span<const std::string> model_names) {
   using Kind = planner::Reason::Kind;
   const planner::Reason& reason = record.reason;

@@ -204,7 +204,7 @@ std::int64_t FileReader::announced_frames() const {
   const std::int64_t duration = container_.input->duration;
   if (duration <= 0) return 0;
   const double frames = static_cast<double>(duration) / AV_TIME_BASE * frames_per_second();
-  return frames < kMost ? static_cast<std::int64_t>(frames + 0.5) : 0;
+  return frames < kMost ? std::llround(frames) : 0;
 }
 
 double FileReader::frames_per_second() const {

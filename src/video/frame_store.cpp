@@ -124,7 +124,7 @@ struct FrameStore::Impl {
     std::iota(slots.begin(), slots.end(), std::size_t{0});
   }
 
-  static const model::InputSpec& checked(const model::InputSpec& input) {
+  static model::InputSpec checked(model::InputSpec input) {
     check_spec(input);
     return input;
   }

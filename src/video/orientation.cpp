@@ -35,7 +35,7 @@ cv::Mat turned(const cv::Mat& frame, const Orientation& orientation) {
 }
 
 std::string to_words(const Orientation& orientation) {
-  const std::string mirrored = orientation.mirrored ? "mirrored" : "";
+  std::string mirrored = orientation.mirrored ? "mirrored" : "";
   if (orientation.quarter_turns == 0) return mirrored;
   return mirrored + (mirrored.empty() ? "" : " and ") + "turned by " + std::to_string(90 * orientation.quarter_turns) +
          " degrees clockwise";
