@@ -61,10 +61,23 @@ struct MemoryBudget {
   std::int64_t rows = kUnlimited;                       ///< bytes, see capture::signatures()
 };
 
+/// What a memory budget is divided from.
+struct MemoryRoom {
+  std::int64_t bytes = 0;                 ///< that a run may take beside the loaded models
+  std::vector<std::int64_t> minibatches;  ///< per model: bytes of the values that live at a time while one runs
+  std::int64_t weights = 0;               ///< bytes of all models
+};
+/// What is left beside the minibatches that run together, optimised copies, fits and the bundle, divided among what a
+/// run keeps: everything gets its default where there is room for all, else the same part of it.
+[[nodiscard]] MemoryBudget divided(const MemoryRoom& room);
+/// The room of a run without a limit: 2 GB, or more where the models alone need that.
+/// @param models  `bytes` is not read
+[[nodiscard]] MemoryRoom unasked_room(MemoryRoom models);
+
 /// The `--memory-limit` of a run: its peak of resident memory, libraries included.
 class MemoryLimit {
  public:
-  /// @param bytes  none: no limit, and no function here does anything
+  /// @param bytes  none: no limit; then nothing here refuses or warns
   explicit MemoryLimit(std::optional<std::int64_t> bytes) : bytes_(bytes) {}
 
   [[nodiscard]] bool set() const { return bytes_.has_value(); }
@@ -73,7 +86,7 @@ class MemoryLimit {
   /// For use before the models are loaded. @throws Error{kInput} when the model files alone are too large
   void check_files(std::span<const ModelSource> models, AtOnce at_once) const;
 
-  /// Divides what is left beside the loaded models and a minibatch of the model that needs most.
+  /// Divides what is left beside the loaded models (see divided()); without a limit, unasked_room().
   /// @throws Error{kInput} when models and minibatch are too large
   [[nodiscard]] MemoryBudget memory_budget(std::span<const graph::Prepared* const> models) const;
 

@@ -14,6 +14,8 @@ constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
 constexpr std::int64_t kFitting = 384 * kMebibyte;    // rows of a fit, in float64, and the solution of its equations
 constexpr std::int64_t kSumsOfACut = 32 * kMebibyte;  // that is gathered together with others
 constexpr std::int64_t kLeastScreening = 32 * kMebibyte;
+constexpr std::int64_t kUnasked = 2'000'000'000;      // beside the loaded models, where there is no limit
+constexpr std::int64_t kLeastKept = 512 * kMebibyte;  // of it to keep values in, however large the models are
 
 /// Of values that live at a time while a minibatch runs, as predicted from the graph.
 std::int64_t minibatch_bytes(const graph::Prepared& model) {
@@ -52,47 +54,59 @@ void MemoryLimit::check_files(std::span<const ModelSource> models, AtOnce at_onc
   if (needed > *bytes_) throw too_small("repsim and the models' files", needed);
 }
 
+MemoryBudget divided(const MemoryRoom& room) {
+  MemoryBudget budget;
+  std::vector<std::int64_t> minibatches = room.minibatches;
+  minibatches.resize(std::max<std::size_t>(2, minibatches.size()));
+  std::sort(minibatches.rbegin(), minibatches.rend());
+  // Optimised copies have weights of their own.
+  std::int64_t left = room.bytes - with_scratch(minibatches[0]) - room.weights;
+  budget.rows = std::max<std::int64_t>(0, left - left / 4);  // blocks of many sizes leave gaps between them
+  // A receiver and a donor run together; a bundle is in memory as a file and as a module.
+  if (room.minibatches.size() > 1) left -= with_scratch(minibatches[1]) + kFitting + 2 * room.weights;
+  left = std::max<std::int64_t>(0, left);
+  budget.screening = std::max(left, kLeastScreening);
+  const auto cuts = static_cast<std::int64_t>(budget.together);
+  const std::int64_t wanted = budget.calibration_values + budget.sums + 2 * budget.frame_values + cuts * kSumsOfACut;
+  if (left >= wanted) return budget;
+  const double part = static_cast<double>(left) / static_cast<double>(wanted);
+  for (std::int64_t* bytes : {&budget.calibration_values, &budget.sums, &budget.frame_values})
+    *bytes = static_cast<std::int64_t>(part * static_cast<double>(*bytes));
+  budget.together = std::max<std::size_t>(1, static_cast<std::size_t>(part * static_cast<double>(cuts)));
+  return budget;
+}
+
+MemoryRoom unasked_room(MemoryRoom models) {
+  std::vector<std::int64_t> largest = models.minibatches;
+  std::sort(largest.rbegin(), largest.rend());
+  largest.resize(2);
+  const std::int64_t needed = with_scratch(largest[0]) + with_scratch(largest[1]) + kFitting + 3 * models.weights;
+  models.bytes = std::max(kUnasked, needed + kLeastKept);
+  return models;
+}
+
 MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> models) const {
-  MemoryBudget memory_budget;
-  if (!bytes_) return memory_budget;
-  memory_budget.is_limited = true;
+  MemoryRoom room;
+  for (const graph::Prepared* model : models) {
+    room.minibatches.push_back(minibatch_bytes(*model));
+    room.weights += model->model_bytes;
+  }
+  if (!bytes_) return divided(unasked_room(std::move(room)));
   release_free_memory();
   const std::int64_t now = resident_bytes();
-  std::vector<std::int64_t> minibatches{0, 0};
-  std::int64_t weights = 0;
-  for (const graph::Prepared* model : models) {
-    minibatches.push_back(minibatch_bytes(*model));
-    weights += model->model_bytes;
-  }
-  std::sort(minibatches.rbegin(), minibatches.rend());
-  const std::int64_t least = now + with_scratch(minibatches[0]);
+  const auto largest = std::max_element(room.minibatches.begin(), room.minibatches.end());
+  const std::int64_t minibatch = largest == room.minibatches.end() ? 0 : *largest;
   // Optimised copies need less than predicted, so only what is far beyond is refused.
-  if (now + minibatches[0] / 2 > *bytes_)
-    throw too_small("the models and a minibatch of " + std::to_string(video::kMinibatchFrames) + " frames", least);
-  // Optimised copies have weights of their own.
-  std::int64_t left = *bytes_ - now - with_scratch(minibatches[0]) - weights;
-  memory_budget.rows = std::max<std::int64_t>(0, left - left / 4);  // blocks of many sizes leave gaps between them
-  // A receiver and a donor run together; a bundle is in memory as a file and as a module.
-  if (models.size() > 1) left -= with_scratch(minibatches[1]) + kFitting + 2 * weights;
-  left = std::max<std::int64_t>(0, left);
-  memory_budget.screening = std::max(left, kLeastScreening);
-  const auto cuts = static_cast<std::int64_t>(memory_budget.together);
-  const std::int64_t wanted =
-      memory_budget.calibration_values + memory_budget.sums + 2 * memory_budget.frame_values + cuts * kSumsOfACut;
-  if (left < wanted) {
-    const double part = static_cast<double>(left) / static_cast<double>(wanted);
-    const auto shrink = [part](std::int64_t& bytes) {
-      bytes = static_cast<std::int64_t>(part * static_cast<double>(bytes));
-    };
-    shrink(memory_budget.calibration_values);
-    shrink(memory_budget.sums);
-    shrink(memory_budget.frame_values);
-    memory_budget.together = std::max<std::size_t>(1, static_cast<std::size_t>(part * static_cast<double>(cuts)));
-  }
+  if (now + minibatch / 2 > *bytes_)
+    throw too_small("the models and a minibatch of " + std::to_string(video::kMinibatchFrames) + " frames",
+                    now + with_scratch(minibatch));
+  room.bytes = *bytes_ - now;
+  MemoryBudget budget = divided(room);
+  budget.is_limited = true;
   log::info("memory: " + report::human_bytes(now) + " with the models loaded, a minibatch about " +
-            report::human_bytes(with_scratch(minibatches[0])) + ", " + report::human_bytes(left) + " of " +
+            report::human_bytes(with_scratch(minibatch)) + ", " + report::human_bytes(budget.screening) + " of " +
             report::human_bytes(*bytes_) + " left to keep values in");
-  return memory_budget;
+  return budget;
 }
 
 void MemoryLimit::judge() const {
