@@ -14,8 +14,9 @@ namespace repsim::config {
 template <typename Number>
 std::optional<Number> parse_number(std::string_view text) {
   Number value{};
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto [stopped, error] = std::from_chars(begin, end, value);
   if (text.empty() || error != std::errc{} || stopped != end) return std::nullopt;
   return value;
 }

@@ -183,7 +183,7 @@ std::string to_markdown(const PlanDiff& diff, DiffDetail detail) {
             markdown_cell(value_text(change, change.after) + difference_text(change)) + " | " +
             word_of(kStatusWords, change.status) + " |\n";
   }
-  const std::string counts = counts_in_words(diff) + "\n";
+  std::string counts = counts_in_words(diff) + "\n";
   if (rows.empty()) return counts;
   return "| kind | of | what | before | now | |\n| --- | --- | --- | --- | --- | --- |\n" + rows + "\n" + counts;
 }
