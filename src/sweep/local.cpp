@@ -64,7 +64,7 @@ std::vector<std::size_t> ProcessRunner::ended() {
     if (!exit_code) return false;
     const Task& task = tasks_[one->task];
     if (is_outcome(*exit_code))
-      record_outcome(directory_ / task.folder, task.key, *exit_code, seconds_since(one->begin));
+      record_outcome(directory_ / task.folder, task.key, exit_code, seconds_since(one->begin));
     log::info(ended_text(task.folder, *exit_code));
     tasks.push_back(one->task);
     return true;
@@ -101,7 +101,7 @@ void run_task(const fs::path& folder, Progress& progress) {
     wait_a_moment();
   }
   if (!is_outcome(*exit_code)) throw Error(ErrorKind::kInterrupted, "interrupted", folder.string());
-  record_outcome(folder, task.key, *exit_code, seconds_since(begin));
+  record_outcome(folder, task.key, exit_code, seconds_since(begin));
   progress.end();
   log::info(ended_text(folder.filename().string(), *exit_code));
 }
