@@ -29,7 +29,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
     string(APPEND entries "    {\"${name}\", R\"template(${text})template\"},\n")
   endforeach()
   list(LENGTH TEMPLATES count)
-  file(WRITE ${OUT} "#include <array>\n\n#include \"template_files.hpp\"\n\nnamespace repsim::report {\n\n"
-    "std::span<const TemplateFile> template_files() {\n  static constexpr std::array<TemplateFile, ${count}> kFiles{{\n"
-    "${entries}  }};\n  return kFiles;\n}\n\n}  // namespace repsim::report\n")
+  file(WRITE ${OUT} "#include <array>\n\n#include \"template_files.hpp\"\n\nnamespace repsim::report {\nnamespace {\n\n"
+    "constexpr std::array<TemplateFile, ${count}> kTemplateFiles{{\n${entries}}};\n\n}  // namespace\n\n"
+    "std::span<const TemplateFile> template_files() { return kTemplateFiles; }\n\n}  // namespace repsim::report\n")
 endif()
