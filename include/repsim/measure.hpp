@@ -128,10 +128,13 @@ struct Ratios {
 /// A model by itself: its original in a process of its own, and run_<model> of the bundle.
 struct Alone {
   std::string model;
-  bool takes_layers = false;              ///< it has a share: it computes its donors' layers as well
-  double original_ms = 0, bundle_ms = 0;  ///< per frame, medians over rounds
-  double ratio = 1;                       ///< bundle / original, median over rounds
-  double cpu_ratio = 1;                   ///< the same of the processor's time
+  double estimate_ms = 0;     ///< of the original on the nominal machine (graph::op_latencies_ns)
+  bool takes_layers = false;  ///< it has a share: run_<model> computes its donors' layers as well
+  double original_ms = 0;     ///< per frame, median over rounds, as all of these
+  double bundle_ms = 0;
+  double ratio = 1;  ///< bundle / original, within a round
+  double original_cpu_ms = 0;
+  double cpu_ratio = 1;  ///< as ratio, of the processor's time
 };
 /// @param original  the model's process, per round
 /// @param bundle  the bundle's process, per round

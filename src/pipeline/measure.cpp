@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using measure::Deployment;
 
+constexpr double kMillisecondsPerNanosecond = 1e-6;
 constexpr std::int64_t kDistinctBatches = 4;  // of input tensors: each process has them in memory all the time
 
 /// Files of the processes, which nobody needs afterwards: a staged folder that is never moved into its place.
@@ -44,6 +45,7 @@ struct OpenedPlan {
   std::vector<measure::Call> originals;  ///< per model
   measure::Call deduplicated, bundle;
   std::vector<measure::Call> alone;  ///< run_<model> of the bundle, per model
+  std::vector<double> estimates_ms;  ///< per model, of its original
   std::string inputs;
 };
 
@@ -100,6 +102,8 @@ OpenedPlan open(const MeasureSettings& settings, const StagedDirectory& folder, 
   for (const session::Model& model : session.models) {
     opened.originals.push_back({model.loaded.spec.path, "forward", {model.group}});
     const std::string method = "run_" + model.identifier;
+    opened.estimates_ms.push_back(kMillisecondsPerNanosecond *
+                                  static_cast<double>(graph::total_latency_ns(model.prepared.program)));
     opened.alone.push_back({opened.bundle_file, method, rebuild::groups_of(bundle, method)});
   }
   opened.inputs = folder.path("inputs.pt").string();
@@ -142,9 +146,8 @@ std::int64_t file_bytes(const std::vector<measure::Job>& jobs) {
 
 report::Predicted predictions_of(const report::Plan& plan, std::int64_t batch) {
   const auto milliseconds = [](const report::Totals& totals) -> std::optional<double> {
-    constexpr double kNanoseconds = 1e-6;
     if (!totals.latency_estimate_ns) return std::nullopt;
-    return kNanoseconds * static_cast<double>(*totals.latency_estimate_ns);
+    return kMillisecondsPerNanosecond * static_cast<double>(*totals.latency_estimate_ns);
   };
   return {batch * plan.before.peak_activation_bytes, batch * plan.after.peak_activation_bytes,
           milliseconds(plan.before), milliseconds(plan.after)};
@@ -179,6 +182,7 @@ report::Measurement described(const OpenedPlan& opened, const MeasureSettings& s
     std::vector<measure::Sample> original;
     for (const measure::Round& round : rounds.front()) original.push_back(round[model]);
     measure::Alone& alone = result.alone.emplace_back(measure::alone_of(original, merged, model));
+    alone.estimate_ms = opened.estimates_ms[model];
     alone.model = opened.plan.models[model].name;
     result.models.push_back(alone.model);
     alone.takes_layers = std::any_of(opened.plan.shares.begin(), opened.plan.shares.end(),

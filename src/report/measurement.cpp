@@ -91,14 +91,15 @@ MeasuredTable time_table(const Measurement& measurement) {
 }
 
 MeasuredTable savings_table(const Measurement& measurement) {
-  MeasuredTable table{{"the bundle against", "file", "running", "peak", "load", "ms/frame", "cpu ms"}, {}};
+  MeasuredTable table{{"the bundle against", "file", "running", "beyond before", "load", "ms/frame", "cpu ms"}, {}};
   const measure::Figures& bundle = measurement.bundle().figures;
   for (const MeasuredDeployment& one : measurement.deployments) {
     if (one.deployment == Deployment::kBundle) continue;
     const measure::Figures& figures = one.figures;
     table.rows.push_back({title_of(one.deployment), change_text(ratio_of(bundle.file_bytes, figures.file_bytes)),
                           change_text(ratio_of(bundle.running_bytes, figures.running_bytes)),
-                          change_text(ratio_of(bundle.peak_bytes, figures.peak_bytes)),
+                          change_text(ratio_of(bundle.running_bytes - bundle.before_bytes,
+                                               figures.running_bytes - figures.before_bytes)),
                           change_text(one.bundle.load_seconds), change_text(one.bundle.frame_ms),
                           change_text(one.bundle.cpu_ms)});
   }
@@ -131,7 +132,14 @@ MeasuredTable predictions_table(const Measurement& measurement) {
   if (!expected || bundle.frame_ms <= 0) return table;
   table.rows.push_back({"latency of the bundle, ms", fixed(*expected, 2), fixed(bundle.frame_ms, 2),
                         change_text(*expected / bundle.frame_ms)});
-  table.rows.push_back({"what the bundle saves of (b)", change_text(*expected / originals.frame_ms),
+  double estimated = 0;
+  for (const measure::Alone& alone : measurement.alone) estimated += alone.estimate_ms;
+  const double factor = estimated > 0 ? originals.frame_ms / estimated : 0;
+  for (const measure::Alone& alone : measurement.alone) {
+    table.rows.push_back({"latency of " + printable(alone.model) + " alone, ms", fixed(factor * alone.estimate_ms, 2),
+                          fixed(alone.original_ms, 2), change_text(factor * alone.estimate_ms / alone.original_ms)});
+  }
+  table.rows.push_back({"ms/frame of the bundle against (b)", change_text(*expected / originals.frame_ms),
                         change_text(measurement.baseline().bundle.frame_ms), "-"});
   return table;
 }

@@ -44,9 +44,11 @@ Json deployment_json(const MeasuredDeployment& one) {
 Json alone_json(const measure::Alone& alone) {
   return {{"model", alone.model},
           {"takes_layers", alone.takes_layers},
+          {"latency_estimate_ms", rounded_significant(alone.estimate_ms)},
           {"original_ms", rounded_significant(alone.original_ms)},
           {"bundle_ms", rounded_significant(alone.bundle_ms)},
           {"ratio", rounded_significant(alone.ratio)},
+          {"original_cpu_ms", rounded_significant(alone.original_cpu_ms)},
           {"cpu_ratio", rounded_significant(alone.cpu_ratio)}};
 }
 

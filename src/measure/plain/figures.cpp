@@ -154,18 +154,20 @@ Ratios ratios_of(const std::vector<Round>& rounds, const std::vector<Round>& bas
 }
 
 Alone alone_of(const std::vector<Sample>& original, const std::vector<Sample>& bundle, std::size_t index) {
-  std::vector<double> by_itself, in_bundle, ratios, cpu_ratios;
+  std::vector<double> by_itself, cpu, in_bundle, ratios, cpu_ratios;
   for (std::size_t i = 0; i < std::min(original.size(), bundle.size()); ++i) {
     const Times &own = original[i].frame, &run = bundle[i].alone.at(index);
     by_itself.push_back(quantile(own.wall_ms, kMiddle));
+    cpu.push_back(quantile(own.cpu_ms, kMiddle));
     in_bundle.push_back(quantile(run.wall_ms, kMiddle));
     ratios.push_back(divided(in_bundle.back(), by_itself.back()));
-    cpu_ratios.push_back(divided(quantile(run.cpu_ms, kMiddle), quantile(own.cpu_ms, kMiddle)));
+    cpu_ratios.push_back(divided(quantile(run.cpu_ms, kMiddle), cpu.back()));
   }
   Alone alone;
   alone.original_ms = quantile(by_itself, kMiddle);
   alone.bundle_ms = quantile(in_bundle, kMiddle);
   alone.ratio = quantile(ratios, kMiddle);
+  alone.original_cpu_ms = quantile(cpu, kMiddle);
   alone.cpu_ratio = quantile(cpu_ratios, kMiddle);
   return alone;
 }
