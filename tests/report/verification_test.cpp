@@ -115,7 +115,8 @@ TEST(Verification, SaysWhatTheEngineLosesAndWhatMergingDoes) {
   model.bundle_on_engine->value = 0.941;
   EXPECT_EQ(engine_in_words(model),
             "on the engine: bundle 0.941, original 0.998; merging loses 0.050, the engine 0.002, both 0.059");
-  EXPECT_THAT(to_text(verification), testing::HasSubstr("\n         on the engine: bundle 0.941"));
+  EXPECT_THAT(to_text(verification),
+              testing::HasSubstr("]; AP50 0.500 -> 0.250 (7 boxes)\n             on the engine: bundle 0.941"));
   EXPECT_EQ(to_json(verification)["models"][0]["engine"]["bundle"]["value"], 0.941);
   EXPECT_FALSE(model.is_broken());
   model.bundle_on_engine->value = 0.89;
