@@ -55,12 +55,13 @@ def constants(whole: Flat, kept: Flat, frames: Frames) -> dict[tuple[str, int], 
 
 def run_module(opened, engine: str, precision: str, arrays: dict, threads: int) -> tuple[dict, int, float]:
     """Opens a flat module, converts and runs it. @return outputs by (model, place), bytes, median milliseconds."""
-    whole = opened(True)
-    flat = whole if engine in TAKES_INTEGERS else opened(False)
+    whole, flat = opened(True), opened(engine in TAKES_INTEGERS)
     frames = frames_of(arrays, flat)
     calibration = frames_of(arrays, flat, CALIBRATION) if precision == "int8" else []
     fixed = constants(whole, flat, frames) if len(flat.places) < len(whole.places) else {}
-    shapes = [tuple(one.shape) for one in flat.run([torch.from_numpy(frames[0][one.name]) for one in flat.inputs])]
+    # `whole`, not `flat`: pnnx crashes on a module that ran before.
+    returned = dict(zip(whole.places, whole.run([torch.from_numpy(frames[0][one.name]) for one in whole.inputs])))
+    shapes = [tuple(returned[place].shape) for place in flat.places]
     with working_folder() as folder:
         runner = ENGINES[engine](flat, Path(folder), precision, calibration, threads)
         outputs: dict[tuple[str, int], list[np.ndarray]] = {place: [] for place in whole.places}
