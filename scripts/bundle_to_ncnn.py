@@ -21,14 +21,14 @@ from runtimes.bundle import Flat, compare, fail, open_bundle
 from runtimes.specialise import specialise
 
 
-def convert(flat: Flat, folder: Path) -> tuple[Path, Path]:
+def convert(flat: Flat, folder: Path, fp16: bool = False) -> tuple[Path, Path]:
     """The two files of ncnn. Specialised first: ncnn computes no sizes, and pnnx takes no tuples apart."""
     import pnnx
 
     images = flat.example(0)
     specialise(flat.module, images).save(str(folder / "bundle.pt"))
     shapes = ",".join("[" + ",".join(map(str, image.shape)) + "]" for image in images)
-    command = [pnnx.EXEC_PATH, "bundle.pt", f"inputshape={shapes}", "fp16=0", "device=cpu"]
+    command = [pnnx.EXEC_PATH, "bundle.pt", f"inputshape={shapes}", f"fp16={int(fp16)}", "device=cpu"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     param, weights = folder / "bundle.ncnn.param", folder / "bundle.ncnn.bin"
     if done.returncode != 0 or not param.is_file() or not weights.is_file():

@@ -110,7 +110,7 @@ if [ "$want_runtimes" = yes ]; then
   if [ "$(cat .venv/.complete-runtimes 2>/dev/null || true)" = "$wanted_runtimes" ]; then
     say "other runtimes: all there"
   else
-    say "installing onnx, onnxruntime, pnnx and ncnn into .venv"
+    say "installing onnx, onnxruntime, openvino, nncf, pnnx and ncnn into .venv"
     .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch" -r scripts/requirements.txt -r scripts/requirements-runtimes.txt
     printf '%s\n' "$wanted_runtimes" >.venv/.complete-runtimes
   fi

@@ -56,6 +56,9 @@ struct VerifySettings {
   int threads = 0;
   std::vector<std::string> libraries;        ///< as in Settings
   std::optional<std::int64_t> memory_limit;  ///< as in Settings
+  /// Where to write the frames as the models get them, for another engine (docs/runtimes.md); replaced where it exists.
+  std::optional<std::filesystem::path> dump_inputs = {};
+  std::optional<std::filesystem::path> engine_outputs = {};  ///< what another engine returned for these frames
 };
 
 /// Checks a bundle again. @throws Error{kInput} when plan, bundle, models or video are missing or were changed (sha256)

@@ -108,17 +108,27 @@ struct Removal {
 /// Floating point operations per frame of the ops that the results need.
 [[nodiscard]] std::int64_t total_flops(const Program& program);
 
-/// The nominal machine of latency estimates, about a small CPU of four cores. Estimates are for this machine, not for
-/// the one at hand, so that equal plans have equal estimates everywhere.
-inline constexpr std::int64_t kFlopsPerNanosecond = 100;     ///< F: 100 GFLOP/s
-inline constexpr std::int64_t kBytesPerNanosecond = 20;      ///< B: 20 GB/s
-inline constexpr std::int64_t kOverheadNanoseconds = 5'000;  ///< per op: dispatch, allocation
+/// What operations of one kind cost on the nominal machine of latency estimates: about one core of a server processor
+/// with 512-bit vectors, as measured with Torch 2.13 (docs/research/benchmarks.md). Estimates are for this machine, not
+/// for the one at hand, so that equal plans have equal estimates everywhere.
+struct OpCost {
+  std::int64_t ps_per_flop, ps_per_byte;  ///< picoseconds
+  std::int64_t overhead_ns;               ///< per op: dispatch, allocation, choice of a kernel
+  /// Picoseconds are rounded down to whole nanoseconds. @param bytes  that are moved
+  [[nodiscard]] std::int64_t nanoseconds(std::int64_t flops, std::int64_t bytes) const;
+};
+inline constexpr OpCost kConvolutionCost{12, 200, 15'000};  ///< a kernel of several cells: values change their layout
+inline constexpr OpCost kPointwiseCost{7, 125, 7'000};      ///< 1x1 convolutions
+inline constexpr OpCost kDepthwiseCost{10, 350, 65'000};    ///< one input channel per output channel
+inline constexpr OpCost kMaxPoolCost{12, 850, 10'000};
+inline constexpr OpCost kResizeCost{12, 480, 10'000};  ///< average pooling, interpolation
+inline constexpr OpCost kOtherCost{12, 60, 4'000};
 
-/// Per op an estimate of its time in nanoseconds, by the roofline model (Williams et al. 2009): the larger of FLOPs / F
-/// and bytes moved / B, plus the overhead. An op moves the outputs of other ops that it reads (of a view the whole
-/// memory that it looks at), its parameters and its output; the model's input does not count. Ops without FLOPs and
-/// without memory of their own (views, tuples) cost nothing. Estimates are whole numbers, so that a plan's saving is
-/// exactly the sum over the ops that it removes.
+/// Per op an estimate of its time in nanoseconds: FLOPs and bytes moved, each at the rate of its kind, plus the
+/// overhead. An op moves the outputs of other ops that it reads (of a view the whole memory that it looks at), its
+/// parameters and its output; the model's input does not count. Ops without FLOPs and without memory of their own
+/// (views, tuples) cost nothing. Estimates are whole numbers, so that a plan's saving is exactly the sum over the ops
+/// that it removes.
 [[nodiscard]] std::vector<std::int64_t> op_latencies_ns(const Program& program);
 /// Estimated nanoseconds per frame of the ops that the results need.
 [[nodiscard]] std::int64_t total_latency_ns(const Program& program);

@@ -150,6 +150,11 @@ struct BundleCheck {
 /// @throws Error{kInput} when the bundle cannot be loaded or returns another structure than the originals
 [[nodiscard]] std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress);
 
+/// The fidelity of anything that stands for a model, frame by frame. Without baselines.
+/// @param model  of `check`, index
+/// @param other  takes one position at a time
+[[nodiscard]] Fidelity judge(const BundleCheck& check, std::size_t model, const Forward& other, Progress& progress);
+
 /// Milliseconds per frame at batch 1, median over frames, bundle and separate models alternating.
 struct Latency {
   double separate_ms = 0, bundle_ms = 0;

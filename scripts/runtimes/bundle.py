@@ -27,6 +27,7 @@ class Flat:
     inputs: list[Input]
     outputs: list[str]  # "<model>_boxes", "<model>_<index>", "<model>_<key>"
     left_out: list[str] = field(default_factory=list)  # outputs of the bundle that are not among them
+    places: list[tuple[str, int]] = field(default_factory=list)  # per output its model and its place in what that returns
 
     def example(self, seed: int, batch: int = 1) -> list[Tensor]:
         """Noise of the range that repsim feeds by default, 0..1."""
@@ -89,6 +90,34 @@ def named(model: dict, found: list[tuple[str, str, Tensor]]) -> list[str]:
     return [name for _, name, _ in found]
 
 
+def flatten(holder: torch.nn.Module, call: str, groups: list[int], inputs: list[Input], models: list[dict], results: list[object],
+            integers: bool, path: Path) -> Flat:
+    """A function of plain tensors around `call`, whose result is that of `models[0]`, or a tuple with that of each."""
+    flat = Flat(holder, inputs, [])
+    picks = []
+    for i, model in enumerate(models):
+        expression = "result" if len(results) == 1 and not isinstance(results, tuple) else f"result[{i}]"
+        found = leaves(results[i], expression, model["attribute"])
+        for place, (name, (pick, _, tensor)) in enumerate(zip(named(model, found), found)):
+            if integers or tensor.is_floating_point():
+                picks.append(pick)
+                flat.outputs.append(name)
+                flat.places.append((model["attribute"], place))
+            else:
+                flat.left_out.append(name)
+    if not picks:
+        fail(f"{path}: no output is left to export")
+    flat.module = torch.jit.script(holder)
+    arguments = ", ".join(f"x{group}" for group in groups)
+    code = f"def forward(self, {arguments}):\n  result = {call}({arguments})\n  return ({', '.join(picks)},)\n"
+    try:
+        flat.module.define(code)
+    except RuntimeError as error:
+        fail(f"{path}: the outputs cannot be made a flat tuple: {error}")
+    flat.module.eval()
+    return flat
+
+
 def open_bundle(path: Path, model_name: str | None = None, integers: bool = True) -> Flat:
     """The whole bundle, or one of its models. integers: also outputs that are no floating point numbers."""
     bundle, manifest = read(path)
@@ -101,32 +130,28 @@ def open_bundle(path: Path, model_name: str | None = None, integers: bool = True
         models = [model for model in models if model["name"] == model_name]
         method = models[0]["run_method"]
     groups = arguments_of(getattr(bundle, method))
-    flat = Flat(bundle, inputs_of(manifest, groups), [])
+    inputs = inputs_of(manifest, groups)
     with torch.no_grad():
-        results = getattr(bundle, method)(*flat.example(0))
-    picks = []
-    for i, model in enumerate(models):
-        value, expression = (results, "result") if model_name is not None else (results[i], f"result[{i}]")
-        found = leaves(value, expression, model["attribute"])
-        for name, (pick, _, tensor) in zip(named(model, found), found):
-            if integers or tensor.is_floating_point():
-                picks.append(pick)
-                flat.outputs.append(name)
-            else:
-                flat.left_out.append(name)
-    if not picks:
-        fail(f"{path}: no output is left to export")
+        results = getattr(bundle, method)(*Flat(bundle, inputs, []).example(0))
     holder = torch.nn.Module()
     holder.bundle = bundle
-    flat.module = torch.jit.script(holder)
-    arguments = ", ".join(f"x{group}" for group in groups)
-    code = f"def forward(self, {arguments}):\n  result = self.bundle.{method}({arguments})\n  return ({', '.join(picks)},)\n"
+    return flatten(holder, f"self.bundle.{method}", groups, inputs, models, [results] if model_name is not None else results, integers, path)
+
+
+def open_original(path: Path, manifest: dict, model: dict, integers: bool = True) -> Flat:
+    """A model as it was before merging. model: its entry in the manifest of the bundle."""
     try:
-        flat.module.define(code)
-    except RuntimeError as error:
-        fail(f"{path}: the outputs cannot be made a flat tuple: {error}")
-    flat.module.eval()
-    return flat
+        original = torch.jit.load(str(path), map_location="cpu").eval()
+    except (RuntimeError, ValueError) as error:
+        fail(f"{path}: not a TorchScript file that this torch can load: {str(error).splitlines()[0]}")
+    group = model["input_group"]
+    every = inputs_of(manifest, list(range(len(manifest["inputs"]))))
+    inputs = [every[group]]
+    with torch.no_grad():
+        result = original(*Flat(original, inputs, []).example(0))
+    holder = torch.nn.Module()
+    holder.original = original
+    return flatten(holder, "self.original", [group], inputs, [model], [result], integers, path)
 
 
 def compare(flat: Flat, images: list[Tensor], found: list[Tensor], tolerance: float) -> list[str]:

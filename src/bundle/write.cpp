@@ -9,6 +9,7 @@
 #include "archive.hpp"
 #include "module_tree.hpp"
 #include "repsim/bundle.hpp"
+#include "reuse_memory.hpp"
 
 namespace repsim::bundle {
 namespace {
@@ -70,6 +71,7 @@ class Writer {
     while (!graph->outputs().empty()) graph->eraseOutput(graph->outputs().size() - 1);
     const tj::WithInsertPoint guard(graph->block());
     graph->registerOutput(all_models ? graph->insertNode(graph->createTuple(results))->output() : results.front());
+    reuse_memory(graph);
     graph->lint();
     const c10::QualifiedName qualified(*tree_.root().type()->name(), name);
     tree_.root().type()->addMethod(tree_.unit()->create_function(qualified, graph));

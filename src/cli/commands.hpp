@@ -28,6 +28,7 @@ Job setup_diff(CLI::App& app);
 Job setup_sweep(CLI::App& app);
 Job setup_run(CLI::App& app);
 Job setup_verify(CLI::App& app);
+Job setup_measure(CLI::App& app);
 Job setup_bundle(CLI::App& app);
 Job setup_validate(CLI::App& app);
 Job setup_capture(CLI::App& app);
@@ -48,6 +49,8 @@ inline constexpr std::array kCommands{
     Command{"sweep", "Plan many sets of models on many videos and settings: which fit which machine", setup_sweep},
     Command{"run", "Run a bundle on a video: detections as JSON lines, as a drawn video", setup_run},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
+    Command{"measure", "What the bundle costs where it runs, beside the originals: memory, time, loading",
+            setup_measure},
     Command{"check", "For CI: is a plan still what its models, video and settings give?", setup_check},
     Command{"diff", "Compare two plans", setup_diff},
     Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},
@@ -57,6 +60,11 @@ inline constexpr std::array kCommands{
             setup_doctor},
     Command{"completion", "Print what completes repsim's command line in bash, zsh or fish", setup_completion},
 };
+
+/// Marks a process that `repsim measure` starts.
+inline constexpr const char* kMeasureJobFlag = "--measured-job";
+/// Whether this command line is such a process: it is to behave as any program that runs TorchScript files.
+[[nodiscard]] bool is_measured_process(int argc, const char* const* argv);
 
 /// Writes a result to stdout, as whole lines. @throws Error{kInput} when stdout cannot take it (full disk, closed pipe)
 void print_result(const std::string& text);

@@ -181,7 +181,7 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
 
 int main(int argc, char** argv) {
   cli::survive_surroundings();
-  keep_freed_memory();
+  if (!cli::is_measured_process(argc, argv)) keep_freed_memory();
   const auto terminal = std::make_shared<cli::Terminal>();
   if (argc < 2) {
     std::fputs(cli::short_usage().c_str(), stderr);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
@@ -18,14 +19,18 @@ constexpr const char* kVerifyFooter = R"(Examples:
   repsim verify plan --frames 200
   repsim verify plan --video night.mp4 --frames 128
   repsim verify plan/plan.json --truth gt.txt --json
+  repsim verify plan --dump-inputs inputs.npz
+  repsim verify plan --engine-outputs outputs.npz
 
+What another engine (ONNX Runtime, TensorRT, ...) returns for the frames of --dump-inputs is judged by
+--engine-outputs: how much merging loses, how much the engine, and both (docs/runtimes.md).
 Without --video the plan's own video and hold-out frames judge.
 Exit codes: 0 every model keeps the plan's min_fidelity, 5 one does not, 2 usage, 3 bad input (also:
 a model, the video or the bundle is not the plan's), 130 interrupted, 1 anything else.)";
 
 struct VerifyFlags {
   std::string plan;
-  std::optional<std::string> video, truth;
+  std::optional<std::string> video, truth, dump_inputs, engine_outputs;
   std::optional<std::int64_t> frames;
   SettingFlags settings;
   bool json = false;
@@ -44,7 +49,15 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
   settings.libraries = given.libraries;
   settings.threads = given.threads;
   settings.memory_limit = given.memory_limit;
+  if (flags.dump_inputs) settings.dump_inputs = *flags.dump_inputs;
+  if (flags.engine_outputs) settings.engine_outputs = *flags.engine_outputs;
   return settings;
+}
+
+/// The fidelity that breaks a model's promise: in Torch, or on the engine where it is lower.
+double lowest(const report::Verification::Model& model) {
+  const double own = model.fidelity.value.value_or(0);
+  return model.bundle_on_engine ? std::min(own, model.bundle_on_engine->value.value_or(own)) : own;
 }
 
 /// The models that fell below what the plan promises.
@@ -53,7 +66,7 @@ std::string broken_models(const report::Verification& verification) {
   for (const report::Verification::Model& model : verification.models) {
     if (!model.is_broken()) continue;
     const bool own = model.min_fidelity != verification.min_fidelity;
-    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", model.name, model.fidelity.value.value_or(0),
+    text += fmt::format("{}{} ({:.3f}{})", text.empty() ? "" : ", ", model.name, lowest(model),
                         own ? fmt::format(", not {}", model.min_fidelity) : "");
   }
   return text;
@@ -96,6 +109,12 @@ Job setup_verify(CLI::App& app) {
   add_text(app, "--truth", "FILE", flags->truth,
            "Ground truth of the video (MOTChallenge text or COCO JSON): report accuracy as well")
       ->group("Video");
+  add_text(app, "--dump-inputs", "FILE", flags->dump_inputs,
+           "Write these frames, and calibration frames, as the models get them: arrays of NumPy (.npz)")
+      ->group("Engine");
+  add_text(app, "--engine-outputs", "FILE", flags->engine_outputs,
+           "Judge what another engine returned for these frames (.npz)")
+      ->group("Engine");
   for (const char* key : {"libraries", "threads", "memory_limit"}) flags->settings.add(app, "Settings", key);
   app.add_flag("--json", flags->json, "Print JSON instead of a table: --output-format json")->group("Output");
   add_output_format(app, flags->output);

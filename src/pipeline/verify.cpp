@@ -1,5 +1,6 @@
 #include "repsim/verify.hpp"
 
+#include "engine_arrays.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/open_plan.hpp"
 #include "repsim/pipeline.hpp"
@@ -27,6 +28,14 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
   return frames;
 }
 
+/// The frames that judge, and where they are dumped from the plan's own video, some that calibrated the fits.
+std::vector<session::FrameSet> sets_of(const VerifySettings& settings, const report::Plan& plan,
+                                       const std::vector<std::int64_t>& frames) {
+  std::vector<session::FrameSet> sets{{frames}};
+  if (settings.dump_inputs && !settings.video) sets.push_back({calibration_for_engines(plan.calibration_frames)});
+  return sets;
+}
+
 report::Verification verify(const VerifySettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
   session::check_files({settings.libraries, "", {}});
@@ -48,8 +57,12 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
   const session::Session session(runtime, {models, video_path, settings.truth, {}}, progress);
 
   const std::vector<std::int64_t> frames = judging_frames(settings, plan, session.video);
-  const std::vector<session::FrameSet> sets{{frames}};
+  const std::vector<session::FrameSet> sets = sets_of(settings, plan, frames);
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
+  if (settings.dump_inputs)
+    write_engine_inputs(*settings.dump_inputs, session, stores.front(), sets.size() > 1 ? &stores[1] : nullptr);
+  std::optional<EngineOutputs> engine;
+  if (settings.engine_outputs) engine.emplace(*settings.engine_outputs, session, frames);
   verify::BundleCheck check;
   check.truth = session.truth;
   check.bundle_path = bundle;
@@ -65,6 +78,7 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
     const std::string& name = plan.models[result.models.size()].name;
     result.models.push_back({name, verdict.fidelity, verdict.accuracy, report::min_fidelity(plan, name).value_or(0)});
   }
+  if (engine) engine->judge(check, result, progress);
   runtime.memory_limit().judge();
   return result;
 }

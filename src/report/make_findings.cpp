@@ -42,7 +42,9 @@ std::vector<Finding> findings_of(const Verification& verification) {
     const Level level = model.is_broken()            ? Level::kError
                         : !model.fidelity.is_known() ? Level::kWarning
                                                      : Level::kPassed;
-    findings.push_back({level, model.name + ": fidelity", model.name + ": " + verdict_in_words(model)});
+    const std::string engine = engine_in_words(model);
+    findings.push_back({level, model.name + ": fidelity",
+                        model.name + ": " + verdict_in_words(model) + (engine.empty() ? "" : "; " + engine)});
   }
   return findings;
 }

@@ -63,7 +63,24 @@ std::string verdict_in_words(const Verification::Model& model) {
                      fixed3(fidelity.interval.low) + ", " + fixed3(fidelity.interval.high) + "]";
   if (const std::string figures = figures_in_words(fidelity); !figures.empty()) text += ", " + figures;
   if (const std::string worst = worst_frames_in_words(fidelity); !worst.empty()) text += "; " + worst;
-  return text + (model.is_broken() ? ", BELOW the plan's minimum" : "");
+  return text + (model.is_below(fidelity) ? ", BELOW the plan's minimum" : "");
+}
+
+std::string engine_in_words(const Verification::Model& model) {
+  const auto &original = model.original_on_engine, &bundle = model.bundle_on_engine;
+  if (!original && !bundle) return "";
+  std::string text = "on the engine:";
+  if (bundle) text += " bundle " + fidelity_text(bundle->value);
+  if (original) text += std::string(bundle ? "," : "") + " original " + fidelity_text(original->value);
+  std::vector<std::string> losses;
+  const auto loses = [&](const std::string& what, const std::optional<double>& kept) {
+    if (kept) losses.push_back(what + " " + fixed3(1 - *kept));
+  };
+  loses("merging loses", model.fidelity.value);
+  if (original) loses("the engine", original->value);
+  if (bundle) loses("both", bundle->value);
+  if (!losses.empty()) text += "; " + join(losses, ", ");
+  return text + (bundle && model.is_below(*bundle) ? ", BELOW the plan's minimum" : "");
 }
 
 bool Verification::holds() const {
@@ -83,6 +100,13 @@ Json to_json(const Verification& verification) {
                               {"holds", model.fidelity.is_known() ? Json(!model.is_broken()) : Json()},
                               {"fidelity", fidelity_object(model.fidelity)},
                               {"accuracy", model.accuracy ? accuracy_object(*model.accuracy) : Json()}});
+    const auto engine = [](const std::optional<verify::Fidelity>& fidelity) {
+      return fidelity ? fidelity_object(*fidelity) : Json();
+    };
+    if (model.original_on_engine || model.bundle_on_engine) {
+      json["models"].back()["engine"] = {{"original", engine(model.original_on_engine)},
+                                         {"bundle", engine(model.bundle_on_engine)}};
+    }
   }
   return json;
 }
@@ -96,6 +120,8 @@ std::string to_text(const Verification& verification) {
     text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict_in_words(model);
     if (model.accuracy) text += "; " + ap_in_words(*model.accuracy);
     text += "\n";
+    if (const std::string engine = engine_in_words(model); !engine.empty())
+      text += std::string(width + 4, ' ') + engine + "\n";
   }
   return text + conclusion(verification);
 }

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include <thread>
 
 #include "repsim/base/log.hpp"
+#include "repsim/base/spawn.hpp"
 
 namespace repsim::sweep {
 namespace {
@@ -23,73 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kMoment{50};
 constexpr int kLockDescriptor = 3;  // in the child: the first one that is no stream
-constexpr int kSignalled = 128;
-
-/// The lists that posix_spawn takes, and their ends.
-class SpawnPlan {
- public:
-  SpawnPlan() {
-    posix_spawn_file_actions_init(&actions_);
-    posix_spawnattr_init(&attributes_);
-  }
-  ~SpawnPlan() {
-    posix_spawn_file_actions_destroy(&actions_);
-    posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnPlan(const SpawnPlan&) = delete;
-  SpawnPlan& operator=(const SpawnPlan&) = delete;
-
-  void open(int descriptor, const fs::path& path, int flags) {
-    posix_spawn_file_actions_addopen(&actions_, descriptor, path.c_str(), flags, 0644);
-  }
-  void duplicate(int from, int to) { posix_spawn_file_actions_adddup2(&actions_, from, to); }
-  void use_own_group() {
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP);
-    posix_spawnattr_setpgroup(&attributes_, 0);
-  }
-
-  /// @param name  of the program, for errors
-  pid_t start(const char* program, std::vector<std::string> command, const std::string& remedy) {
-    std::vector<char*> arguments;
-    for (std::string& argument : command) arguments.push_back(argument.data());
-    arguments.push_back(nullptr);
-    pid_t child = 0;
-    const int failed = posix_spawnp(&child, program, &actions_, &attributes_, arguments.data(), environ);
-    if (failed != 0)
-      throw input_error("it cannot be started: " + std::string(std::strerror(failed)), command.front(), remedy);
-    return child;
-  }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-  posix_spawnattr_t attributes_{};
-};
-
-int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : kSignalled + WTERMSIG(status); }
-
-/// Ends a child when its work is given up.
-class ChildGuard {
- public:
-  explicit ChildGuard(pid_t child) : child_(child) {}
-  ~ChildGuard() {
-    if (child_ <= 0) return;
-    ::kill(child_, SIGTERM);
-    static_cast<void>(wait());
-  }
-  ChildGuard(const ChildGuard&) = delete;
-  ChildGuard& operator=(const ChildGuard&) = delete;
-
-  int wait() {
-    int status = 0;
-    while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
-    }
-    child_ = 0;
-    return code_of(status);
-  }
-
- private:
-  pid_t child_;
-};
 
 }  // namespace
 
@@ -121,7 +53,7 @@ std::optional<int> exit_code_of(pid_t child) {
   while ((found = ::waitpid(child, &status, WNOHANG)) < 0 && errno == EINTR) {
   }
   if (found == 0) return std::nullopt;
-  return found < 0 ? 1 : code_of(status);
+  return found < 0 ? 1 : exit_code_of_status(status);
 }
 
 void wait_a_moment() { std::this_thread::sleep_for(kMoment); }

@@ -15,8 +15,8 @@ std::int64_t corrections_ns(const fit::Attachment& plain, const fit::Attachment&
   if (corrected.rank == plain.rank) return 0;
   const auto maps = static_cast<std::int64_t>(corrected.maps.size());
   const auto operations = 3 * (1 + static_cast<std::int64_t>(corrected.auxiliary_inputs.size()));
-  return (corrected.flops_added - plain.flops_added) / graph::kFlopsPerNanosecond +
-         operations * maps * graph::kOverheadNanoseconds;
+  return graph::kConvolutionCost.nanoseconds(corrected.flops_added - plain.flops_added, 0) +
+         (operations * maps - 1) * graph::kPointwiseCost.overhead_ns;
 }
 
 planner::Savings savings_with(const fit::Attachment& corrected, const fit::Attachment& plain,

@@ -229,6 +229,23 @@ torch::jit::Module load_bundle(const std::string& path) {
   }
 }
 
+Fidelity judge(const BundleCheck& check, std::size_t model, const Forward& other, Progress& progress) {
+  const std::vector<std::int64_t>& indices = check.frames->front().frames();
+  Head head = check.models[model].head;
+  head.batchable = false;
+  Verdict verdict;
+  verdict.fidelity.bit_identical = true;
+  const Forward original = original_of(check, model);
+  const Forward compared = [&](std::span<const std::int64_t> positions) {
+    const c10::IValue result = other(positions);
+    compare(original(positions), result, verdict.fidelity);
+    return result;
+  };
+  const Reference own = reference(head, original, indices, progress);
+  describe(head, own, measure(head, own, original, compared, indices, progress), check.seed, indices, verdict);
+  return verdict.fidelity;
+}
+
 std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) {
   const Forward bundle = remembered(bundle_forward(check, *check.frames));
   const std::vector<std::int64_t>& indices = check.frames->front().frames();

@@ -24,7 +24,7 @@ from small_plan import Report, temporary_folder
 TAB, HOME, ENTER = "\t", "\x01", "\r"
 OBJECTIVES = {"bytes", "flops", "latency", "peak-memory"}
 FORMATS = {"text", "json", "github", "gitlab", "junit", "markdown"}
-COMMANDS = {"plan", "inspect", "capture", "similarity", "bundle", "verify", "check", "diff", "run", "sweep", "validate", "config",
+COMMANDS = {"plan", "inspect", "capture", "similarity", "bundle", "verify", "check", "diff", "run", "sweep", "measure", "validate", "config",
             "cache", "doctor", "completion"}  # fmt: skip
 
 # The line up to the cursor -> all candidates for its last word.

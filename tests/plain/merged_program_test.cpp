@@ -51,15 +51,15 @@ Program chain(const std::string& name) {
   return program;
 }
 
-// The first is bound by FLOPs: 10^6 / 100 ns. The second by memory: it reads 40,000 bytes of the first and 20,000 of
-// its parameter and writes 20,000: 80,000 / 20 ns. Each has 5 us on top.
-TEST(Latency, IsTheLargerOfComputationAndMemoryPlusTheOverhead) {
+// Of the kind of all others: 12 ps per FLOP, 60 ps per byte, 4 us each. The first computes 10^6 FLOPs and writes 40,000
+// bytes. The second reads these and 20,000 of its parameter and writes 20,000.
+TEST(Latency, IsComputationAndMemoryAndTheOverhead) {
   Program program;
   program.ops = {op({}, {}, 40 * kKilo, kKilo * kKilo), op({0}, {0}, 20 * kKilo, 1)};
   program.parameters = {parameter(20 * kKilo, "w")};
   program.results = {1};
-  EXPECT_THAT(op_latencies_ns(program), ElementsAre(15 * kKilo, 9 * kKilo));
-  EXPECT_EQ(total_latency_ns(program), 24 * kKilo);
+  EXPECT_THAT(op_latencies_ns(program), ElementsAre(4'000 + 12'000 + 2'400, 4'000 + 4'800));
+  EXPECT_EQ(total_latency_ns(program), 27'200);
 }
 
 // A view costs nothing, and who reads it reads what it looks at; what no result needs is not counted.
@@ -67,8 +67,35 @@ TEST(Latency, LooksThroughViewsAndLeavesOutWhatNothingNeeds) {
   Program program;
   program.ops = {op({}, {}, 40 * kKilo, 0), op({0}, {}, 0, 0), op({1}, {}, 20 * kKilo, 0), op({0}, {}, 20 * kKilo, 0)};
   program.results = {2};
-  EXPECT_THAT(op_latencies_ns(program), ElementsAre(7 * kKilo, 0, 8 * kKilo, 8 * kKilo));
-  EXPECT_EQ(total_latency_ns(program), 15 * kKilo);
+  EXPECT_THAT(op_latencies_ns(program), ElementsAre(6'400, 0, 7'600, 7'600));
+  EXPECT_EQ(total_latency_ns(program), 14'000);
+}
+
+std::int64_t latency_of(const std::string& kind, const std::vector<std::int64_t>& weight) {
+  Program program;
+  program.ops = {op({}, {}, 100 * kKilo, 1000 * kKilo)};
+  program.ops[0].kind = kind;
+  if (!weight.empty()) {
+    program.parameters = {parameter(4, "bias"), parameter(400, "w")};
+    program.parameters[0].shape = {1};
+    program.parameters[1].shape = weight;
+    program.ops[0].parameters = {0, 1};
+  }
+  return op_latencies_ns(program).front();
+}
+
+// Equal arithmetic and equal memory take different times: a layer of one kernel per channel, and pooling, are slow.
+TEST(Latency, DependsOnTheKindOfTheOperation) {
+  const std::int64_t dense = latency_of("aten::conv2d", {8, 4, 3, 3});
+  const std::int64_t pointwise = latency_of("aten::_convolution", {8, 4, 1, 1});
+  const std::int64_t depthwise = latency_of("aten::convolution", {8, 1, 3, 3});
+  EXPECT_EQ(dense, 15'000 + 12'000 + (100'404 * 200) / 1000);
+  EXPECT_EQ(latency_of("aten::conv2d", {}), 7'000 + 7'000 + 12'500) << "an adapter's convolution has no known shape";
+  EXPECT_LT(pointwise, dense);
+  EXPECT_GT(depthwise, dense);
+  EXPECT_EQ(latency_of("aten::conv2d", {1, 1, 3, 3}), dense) << "one channel in and out is no depthwise convolution";
+  EXPECT_GT(latency_of("aten::max_pool2d", {}), latency_of("aten::upsample_nearest2d", {}));
+  EXPECT_GT(latency_of("aten::avg_pool2d", {}), latency_of("aten::relu", {}));
 }
 
 // What the planner adds up per op is what disappears from the whole.

@@ -102,5 +102,30 @@ TEST(Verification, SaysWhatAModelKeepsAndWhereItDiffersMost) {
   EXPECT_EQ(json["worst_frames"][1], Json::parse(R"({"frame": 8, "missed": 0, "false_alarms": 3})"));
 }
 
+TEST(Verification, SaysWhatTheEngineLosesAndWhatMergingDoes) {
+  Verification verification = sample();
+  EXPECT_FALSE(to_json(verification)["models"][0].contains("engine")) << "without an engine nothing changes";
+  EXPECT_EQ(engine_in_words(verification.models[0]), "");
+  Verification::Model& model = verification.models[0];
+  model.fidelity.value = 0.95;
+  model.min_fidelity = 0.9;
+  model.original_on_engine = model.fidelity;
+  model.original_on_engine->value = 0.998;
+  model.bundle_on_engine = model.fidelity;
+  model.bundle_on_engine->value = 0.941;
+  EXPECT_EQ(engine_in_words(model),
+            "on the engine: bundle 0.941, original 0.998; merging loses 0.050, the engine 0.002, both 0.059");
+  EXPECT_THAT(to_text(verification),
+              testing::HasSubstr("]; AP50 0.500 -> 0.250 (7 boxes)\n             on the engine: bundle 0.941"));
+  EXPECT_EQ(to_json(verification)["models"][0]["engine"]["bundle"]["value"], 0.941);
+  EXPECT_FALSE(model.is_broken());
+  model.bundle_on_engine->value = 0.89;
+  EXPECT_TRUE(model.is_broken()) << "what the box runs keeps less than the plan asks for";
+  EXPECT_THAT(engine_in_words(model), testing::HasSubstr("BELOW"));
+  EXPECT_THAT(verdict_in_words(model), testing::Not(testing::HasSubstr("BELOW"))) << "in Torch it keeps it";
+  model.bundle_on_engine.reset();
+  EXPECT_EQ(engine_in_words(model), "on the engine: original 0.998; merging loses 0.050, the engine 0.002");
+}
+
 }  // namespace
 }  // namespace repsim::report

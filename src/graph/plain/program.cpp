@@ -114,35 +114,6 @@ std::int64_t total_flops(const Program& program) {
   return total;
 }
 
-std::vector<std::int64_t> op_latencies_ns(const Program& program) {
-  std::vector<std::int64_t> held(program.ops.size(),
-                                 0);  // bytes of each op's value; of a view those of the memory that it looks at
-  std::vector<std::int64_t> latencies;
-  latencies.reserve(program.ops.size());
-  for (std::size_t i = 0; i < program.ops.size(); ++i) {
-    const Op& op = program.ops[i];
-    std::int64_t read = 0;
-    for (const int input : op.inputs) read += held[input];
-    held[i] = op.output_bytes > 0 ? op.output_bytes : read;
-    std::int64_t moved = read + op.output_bytes;
-    for (const int parameter : op.parameters) moved += program.parameters[parameter].bytes;
-    const bool works = op.flops > 0 || op.output_bytes > 0;
-    latencies.push_back(
-        works ? std::max(op.flops / kFlopsPerNanosecond, moved / kBytesPerNanosecond) + kOverheadNanoseconds : 0);
-  }
-  return latencies;
-}
-
-std::int64_t total_latency_ns(const Program& program) {
-  const std::vector<bool> live = live_ops(program, {});
-  const std::vector<std::int64_t> latencies = op_latencies_ns(program);
-  std::int64_t total = 0;
-  for (std::size_t op = 0; op < latencies.size(); ++op) {
-    if (live[op]) total += latencies[op];
-  }
-  return total;
-}
-
 std::vector<std::vector<int>> layers_read(const Program& program) {
   std::vector<std::vector<int>> result;
   result.reserve(program.ops.size());
