@@ -33,15 +33,33 @@ struct SignatureOrigin {
 /// SHA-256 of all members of an origin. A cache names its entries so.
 [[nodiscard]] std::string digest(const SignatureOrigin& origin);
 
+/// One of `count` parts of a capture. Each has consecutive minibatches, shard 1 the first ones, and their numbers
+/// differ by one at most.
+struct Shard {
+  std::int64_t index = 1;  ///< 1..count
+  std::int64_t count = 1;
+
+  friend bool operator==(const Shard&, const Shard&) = default;
+};
+/// Minibatches [begin, end) of a capture.
+struct MinibatchRange {
+  std::int64_t begin = 0, end = 0;
+};
+/// The minibatches of a shard.
+/// @param minibatches  of the whole capture
+/// @return an empty range where there are more shards than minibatches
+[[nodiscard]] MinibatchRange minibatches_of(const Shard& shard, std::int64_t minibatches);
+
 /// The content of a file of signatures.
 struct SignatureFile {
-  SignatureOrigin origin;
+  SignatureOrigin origin;              ///< of a part: that of the whole capture, with all its frames
+  std::optional<Shard> shard;          ///< `signatures` has the minibatches of this shard alone; none: all minibatches
   std::string model_path, video_path;  ///< at the time of the capture; for people
-  similarity::Signatures signatures;   ///< frames and minibatch equal the origin's
+  similarity::Signatures signatures;   ///< frames and minibatch equal the origin's; of a part: those of its minibatches
 };
 
 /// The bytes of a file of signatures: a line with the format's version, a JSON header, the values as little-endian
-/// float64, and the SHA-256 of all of these.
+/// float64, and the SHA-256 of all of these. A whole capture has version 1, a part version 2.
 [[nodiscard]] std::string to_bytes(const SignatureFile& file);
 /// Reads the bytes of a file of signatures.
 /// @param name  of the file, for errors
@@ -68,9 +86,10 @@ class SignatureCache {
   explicit SignatureCache(const std::filesystem::path& folder);
 
   [[nodiscard]] std::filesystem::path path_of(const SignatureOrigin& origin) const;
-  /// The entry of this origin, or nothing. A damaged entry is removed, with a line in the log, and counts as missing.
+  /// The entry of this origin, or nothing. A damaged entry (a part is one, too) is removed, with a line in the log, and
+  /// counts as missing.
   [[nodiscard]] std::optional<SignatureFile> find(const SignatureOrigin& origin) const;
-  /// Writes an entry. @throws Error{kInput} when it cannot be written (disk full)
+  /// Writes an entry, of a whole capture. @throws Error{kInput} when it cannot be written (disk full)
   void keep(const SignatureFile& file) const;
 
  private:

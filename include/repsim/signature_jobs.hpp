@@ -30,6 +30,21 @@ struct Captured {
 [[nodiscard]] Captured capture_to_file(const Settings& settings, const std::filesystem::path& out, bool force,
                                        Progress& progress);
 
+/// `repsim capture --shard`: the signatures of one shard's minibatches, as a file. The cache is neither read nor
+/// written.
+/// @param shard  as --shard says it: index and count are 1 or more, index <= count
+/// @throws Error{kInput} too where there are more shards than minibatches
+[[nodiscard]] Captured capture_part_to_file(const Settings& settings, const capture::Shard& shard,
+                                            const std::filesystem::path& out, bool force, Progress& progress);
+
+/// `repsim capture --merge`: puts the parts of a capture together, for the cache and as a file. Plans and similarities
+/// with this cache then take them from there.
+/// @param cache  folder; empty: none
+/// @param out  the file; empty: only into the cache. An existing one is replaced with `force` only
+/// @throws Error{kInput} as capture::merge(); too where a file is no file of signatures or cannot be written
+[[nodiscard]] capture::SignatureFile merge_parts(const std::vector<std::string>& parts, const std::string& cache,
+                                                 const std::filesystem::path& out, bool force);
+
 /// `repsim similarity`: S of all layers of all models in `settings` with each other. A model whose path is that of a
 /// file of signatures is taken from there; where all are, no video is needed. Writes similarity.json, similarity.npy
 /// and one PNG per pair of models to `out`, or nothing.

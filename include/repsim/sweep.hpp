@@ -111,6 +111,9 @@ struct Resources {
   std::string cache;                         ///< folder; empty: none
 };
 
+/// A capture's file of signatures, in its folder. Likenesses of models come from there.
+inline constexpr const char* kSignatures = "model.signatures";
+
 /// The command line of a task, without the program's name.
 /// @param directory  of the sweep, absolute
 [[nodiscard]] std::vector<std::string> command_of(const Task& task, const std::filesystem::path& directory,
@@ -118,8 +121,13 @@ struct Resources {
 
 // ---- What is there already ----
 
-enum class TaskState { kPending, kFinished, kFailed };
-[[nodiscard]] const char* to_string(TaskState state);  ///< "pending", "finished", "failed"
+enum class TaskState {
+  kPending,
+  kFinished,
+  kFailed,
+  kLeftOut,  ///< not of this run: status_of() never says this
+};
+[[nodiscard]] const char* to_string(TaskState state);  ///< "pending", "finished", "failed", "left out"
 
 struct TaskStatus {
   TaskState state = TaskState::kPending;

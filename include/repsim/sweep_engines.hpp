@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,10 +73,38 @@ void prepare_all(const std::filesystem::path& directory, const std::vector<Task>
 /// A Snakefile that runs the tasks of tasks.json beside it, then the summary.
 [[nodiscard]] std::string snakefile(const std::filesystem::path& program, const Resources& resources);
 
+/// A job that sbatch took.
+struct SubmittedJob {
+  std::string id;
+  std::string kind;  ///< "captures", "plans", "summary"
+  std::string list;  ///< file of its tasks' folders, below the sweep's folder; empty: the summary
+};
+
+/// What Slurm still has of earlier calls: jobs that wait or run.
+struct QueuedJobs {
+  std::vector<SubmittedJob> jobs;
+  std::set<std::string> folders;  ///< tasks, absolute
+
+  /// Ids of the jobs of this kind.
+  [[nodiscard]] std::vector<std::string> ids(const std::string& kind) const;
+};
+
+/// Asks squeue which of the jobs in slurm/jobs.json wait or run. Asks nothing where there are none.
+/// @throws Error{kInput} when squeue does not say; Error{kInterrupted}
+[[nodiscard]] QueuedJobs queued_jobs(const std::filesystem::path& directory, Progress& progress);
+
+/// @param submitted  jobs of earlier calls
+/// @param printed  by squeue: a line per waiting or running task, with the job's id and the task's index in its array
+/// @param folders  of the tasks in a list, by the list's name
+[[nodiscard]] QueuedJobs still_queued(const std::vector<SubmittedJob>& submitted, const std::string& printed,
+                                      const std::map<std::string, std::vector<std::string>>& folders);
+
 /// One call of sbatch.
 struct SlurmJob {
+  std::string kind;                    ///< as of a SubmittedJob
   std::vector<std::string> arguments;  ///< of sbatch, without the ids of dependencies
   std::vector<std::size_t> after;      ///< jobs (indices) that end before it
+  std::vector<std::string> after_ids;  ///< jobs of earlier calls that end before it
   std::vector<std::string> folders;    ///< tasks of the array, absolute; empty: the summary
   std::string list;                    ///< file of these folders, below the sweep's folder
 };
@@ -88,15 +118,20 @@ struct SlurmOptions {
 /// Tasks of one array: Slurm's MaxArraySize is 1001 where nobody changed it.
 inline constexpr std::size_t kLargestArray = 1000;
 
-/// The jobs of a sweep: arrays of captures, then arrays of plans, then the summary.
+/// The jobs of a sweep: arrays of captures, then arrays of plans, then the summary. Tasks that Slurm has already are
+/// left out; the new jobs wait for them where they need them.
 /// @param pending  indices of the tasks that are to run
+/// @return none where Slurm has all tasks and the summary, and nobody waits for it
 [[nodiscard]] std::vector<SlurmJob> slurm_jobs(const std::filesystem::path& directory, const std::vector<Task>& tasks,
                                                const std::vector<std::size_t>& pending, const Resources& resources,
-                                               const SlurmOptions& options);
+                                               const SlurmOptions& options, const QueuedJobs& queued);
 
-/// Writes the lists and the script of the jobs, and gives the jobs to sbatch. @return their ids
+/// Writes the lists and the script of the jobs, gives the jobs to sbatch, and records each in slurm/jobs.json as soon
+/// as Slurm has it.
+/// @param queued  stay recorded
+/// @return the ids of the new jobs
 /// @throws Error{kInput} when there is no sbatch, or it refuses a job; Error{kInterrupted}
 std::vector<std::string> submit(const std::filesystem::path& directory, const std::vector<SlurmJob>& jobs,
-                                const std::filesystem::path& program, Progress& progress);
+                                const QueuedJobs& queued, const std::filesystem::path& program, Progress& progress);
 
 }  // namespace repsim::sweep

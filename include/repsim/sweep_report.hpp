@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "repsim/base/json_io.hpp"
+#include "repsim/clustering.hpp"
 #include "repsim/report.hpp"
 
 /// The summary of a sweep, and its forms: summary.json, .csv, .md and .html. No torch.
@@ -60,11 +61,22 @@ struct SweepCapture {
   std::string folder, problem;
 };
 
+/// How alike whole models are, by their captures.
+struct ModelTree {
+  std::vector<std::string> models;
+  /// models x models, row-major: similarity::likeness(), the mean over the videos and frames of the captures; 1 on the
+  /// diagonal, 0 where no similarity is defined.
+  std::vector<double> likeness;
+  std::vector<similarity::Merge> merges;  ///< average linkage of 1 - likeness
+  std::vector<std::string> left_out;      ///< models without signatures on all videos and frames
+};
+
 struct SweepSummary {
   std::string tool_version;
   std::vector<SweepPlan> plans;
   std::vector<SweepBox> boxes;
   std::vector<SweepCapture> failed_captures;
+  std::optional<ModelTree> tree;  ///< absent: less than two models have signatures
 
   [[nodiscard]] std::int64_t count(const std::string& state) const;
 };
@@ -85,6 +97,10 @@ struct SweepSummary {
 [[nodiscard]] std::string to_text(const SweepSummary& summary);
 
 // Texts that the forms have in common.
+
+/// A line per merge and model: the merge's likeness, and below it, two columns further right, its two parts. The part
+/// whose models are more alike comes first, a model last.
+[[nodiscard]] std::vector<std::string> tree_lines(const ModelTree& tree);
 
 /// "street, merge.min_fidelity=0.9"; "default" without video and values.
 [[nodiscard]] std::string variant_text(const SweepPlan& plan, bool with_video);

@@ -22,23 +22,34 @@ void silence_opencv();
 /// other pixels.
 [[nodiscard]] std::string decoder_version();
 
+struct FrameIndex;
+
 /// What probe() finds. A video is a file, or pictures: a folder of them, or a numbered sequence ("shot/img_%03d.png").
 struct VideoInfo {
   std::string path;
   std::string sha256;                  ///< as sha256_of_video() gives it
-  std::int64_t frame_count = 0;        ///< frames that decode, counted by decoding; each once, however long it is shown
+  std::int64_t frame_count = 0;        ///< frames that decode; each once, however long it is shown
   std::int64_t width = 0, height = 0;  ///< pixels of the upright frame
   std::vector<std::string> pictures;   ///< file names in order, if the video consists of pictures
+  std::shared_ptr<const FrameIndex> index =
+      nullptr;  ///< of a long file: decode() skips what nobody asks for; none: it does not
 };
 
+/// Files that announce so many frames or more are long.
+inline constexpr std::int64_t kLongVideo = 5000;
+
 /// Opens the video, hashes it and counts its frames by decoding all of them, since containers may state a wrong number.
+/// Of a long file it reads all packets instead, and decodes the beginning and the end: the index of the frames is the
+/// same (docs/video.md says for which files). Damage between goes unnoticed until decode() comes there.
 /// Logs how the video is read where that is not plain: which of several streams, how frames are turned, what is left
 /// out. Frames are turned upright as the container asks of players; of several video streams the default one is read,
 /// else the largest; frames before the first one that decodes do not count.
-/// Cost: two reads of the file and one decoding pass.
+/// Cost: two reads of the file and, unless it is long, one decoding pass.
+/// @param long_video  announced frames from which on a file is long
 /// @throws Error{kInput} naming the path when it is missing, empty or no video, when it has no frame, when a frame is
 ///         damaged and more follow, or when a frame has another size than the first; Error{kInterrupted}
-[[nodiscard]] VideoInfo probe(const std::filesystem::path& path, Progress& progress);
+[[nodiscard]] VideoInfo probe(const std::filesystem::path& path, Progress& progress,
+                              std::int64_t long_video = kLongVideo);
 
 /// A cheap check before any work: the video exists and its first frame decodes.
 /// @throws Error{kInput} as probe() does
@@ -118,7 +129,7 @@ struct Request {
   Perturbation perturbation = Perturbation::kNone;
 };
 
-/// Fills one store per request, in one decoding pass over the video.
+/// Fills one store per request, in one decoding pass over the video; of a long file over the parts that are needed.
 /// @return the stores, in the order of the requests
 /// @throws Error{kInput} naming the frame when the video ends early or when a wanted frame does not decode or has
 /// another

@@ -147,6 +147,32 @@ std::vector<std::vector<std::int64_t>> strided_minibatches(std::int64_t frames) 
   return result;
 }
 
+CaptureFrames capture_frames(std::int64_t frames) {
+  if (frames < video::kMinibatchFrames) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
+  CaptureFrames all{strided_minibatches(frames), {}};
+  const std::span<const std::int64_t> tried = frames_to_try(all.minibatches);
+  all.tried.assign(tried.begin(), tried.end());
+  return all;
+}
+
+ShardFrames frames_of_shard(const Shard& shard, std::int64_t frames) {
+  const CaptureFrames all = capture_frames(frames);
+  const MinibatchRange range = minibatches_of(shard, static_cast<std::int64_t>(all.minibatches.size()));
+  ShardFrames part;
+  part.frames.minibatches.assign(all.minibatches.begin() + range.begin, all.minibatches.begin() + range.end);
+  part.frames.tried = all.tried;
+  std::vector<std::vector<std::int64_t>*> lists{&part.frames.tried};
+  for (auto& minibatch : part.frames.minibatches) lists.push_back(&minibatch);
+  for (const auto* list : lists) part.stored.insert(part.stored.end(), list->begin(), list->end());
+  std::sort(part.stored.begin(), part.stored.end());
+  part.stored.erase(std::unique(part.stored.begin(), part.stored.end()), part.stored.end());
+  for (auto* list : lists) {
+    for (std::int64_t& position : *list)
+      position = std::lower_bound(part.stored.begin(), part.stored.end(), position) - part.stored.begin();
+  }
+  return part;
+}
+
 void centred_gram(const at::Tensor& value, double* gram) {
   const c10::InferenceMode no_gradients;
   const std::int64_t n = value.size(0);
@@ -172,13 +198,15 @@ namespace {
 /// Captures the signatures of one model.
 class SignatureCapture {
  public:
-  SignatureCapture(const graph::Prepared& model, const video::FrameStore& store, Progress& progress)
+  SignatureCapture(const graph::Prepared& model, const video::FrameStore& store, const CaptureFrames& frames,
+                   Progress& progress)
       : model_(model),
         store_(store),
         progress_(progress),
-        minibatches_(strided_minibatches(store.size())),
+        minibatches_(frames.minibatches),
+        tried_(frames.tried),
         gram_(static_cast<std::size_t>(kFrames * kFrames)) {
-    if (minibatches_.empty()) throw Error(ErrorKind::kInternal, "fewer than 16 calibration frames");
+    if (minibatches_.empty() || tried_.empty()) throw Error(ErrorKind::kInternal, "a capture without frames");
     if (!model.rewritable) throw Error(ErrorKind::kInternal, "an opaque model has no signatures");
     result_.model = model.name;
     result_.minibatch = kFrames;
@@ -222,7 +250,7 @@ class SignatureCapture {
   }
 
   graph::ProbeRunner layer_runner() {
-    const std::span<const std::int64_t> frames = frames_to_try(minibatches_);
+    const std::span<const std::int64_t> frames = tried_;
     const std::vector<c10::IValue> example = input_of(model_.batchable ? frames : frames.first(1));
     // With the output: a model that raises, or cannot compute its result, does so on these frames, too.
     graph::ProbeRunner layers =
@@ -277,15 +305,21 @@ class SignatureCapture {
   const video::FrameStore& store_;
   Progress& progress_;
   const std::vector<std::vector<std::int64_t>> minibatches_;
+  const std::vector<std::int64_t> tried_;
   std::vector<double> gram_;  // scratch
   similarity::Signatures result_;
 };
 
 }  // namespace
 
+similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store,
+                                  const CaptureFrames& frames, Progress& progress, std::int64_t row_bytes) {
+  return SignatureCapture(model, store, frames, progress).run(row_bytes);
+}
+
 similarity::Signatures signatures(const graph::Prepared& model, const video::FrameStore& store, Progress& progress,
                                   std::int64_t row_bytes) {
-  return SignatureCapture(model, store, progress).run(row_bytes);
+  return signatures(model, store, capture_frames(store.size()), progress, row_bytes);
 }
 
 }  // namespace repsim::capture

@@ -1,5 +1,7 @@
 #include "setting_flags.hpp"
 
+#include <algorithm>
+
 #include "repsim/config.hpp"
 
 namespace repsim::cli {
@@ -31,6 +33,10 @@ void SettingFlags::add_all(CLI::App& app, const std::string& group, std::string_
 bool SettingFlags::given(std::string_view key) const {
   const auto found = texts_.find(key);
   return found != texts_.end() && !found->second.empty();
+}
+
+bool SettingFlags::none_given() const {
+  return std::all_of(texts_.begin(), texts_.end(), [](const auto& entry) { return entry.second.empty(); });
 }
 
 void SettingFlags::apply(config::Settings& settings) const {

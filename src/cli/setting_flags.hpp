@@ -24,6 +24,8 @@ class SettingFlags {
   void add_all(CLI::App& app, const std::string& group, std::string_view prefix);
 
   [[nodiscard]] bool given(std::string_view key) const;
+  /// Whether none of the flags was given.
+  [[nodiscard]] bool none_given() const;
 
   /// What was given wins over what is there. @throws Error{kUsage}
   void apply(config::Settings& settings) const;

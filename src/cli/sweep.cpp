@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSweepFooter = R"(Examples:
   repsim sweep sweep.json --out sweep --dry-run
+  repsim sweep sweep.json --out sweep --captures-only
   repsim sweep sweep.json --out sweep --jobs 4
   repsim sweep sweep.json --out sweep --engine slurm --threads 4 --sbatch-option=--mem=8G --wait
   repsim sweep sweep.json --out sweep --engine snakemake
@@ -43,7 +44,7 @@ struct SweepFlags {
   std::optional<std::int64_t> jobs;
   std::vector<std::string> sbatch_options;
   SettingFlags settings;
-  bool dry_run = false, retry_failed = false, wait = false, summary = false;
+  bool dry_run = false, retry_failed = false, wait = false, summary = false, captures_only = false;
 };
 
 Error usage_error(const std::string& problem, const std::string& where, const std::string& remedy) {
@@ -123,6 +124,13 @@ void leave_out_needless_captures(PlannedSweep& planned) {
   }
 }
 
+/// Only captures are of this run.
+void leave_out_plans(PlannedSweep& planned) {
+  for (std::size_t i = 0; i < planned.tasks.size(); ++i) {
+    if (planned.tasks[i].kind == sweep::TaskKind::kPlan) planned.statuses[i].state = sweep::TaskState::kLeftOut;
+  }
+}
+
 PlannedSweep planned_sweep(const SweepFlags& flags, bool with_captures, Progress& progress) {
   if (flags.file.empty()) throw usage_error("no sweep is given", "repsim sweep", "repsim sweep SWEEP.json --out DIR");
   PlannedSweep planned{directory_of(flags), sweep::read_sweep(flags.file), {}, {}};
@@ -137,14 +145,22 @@ PlannedSweep planned_sweep(const SweepFlags& flags, bool with_captures, Progress
     }
   }
   leave_out_needless_captures(planned);
+  if (flags.captures_only) leave_out_plans(planned);
   return planned;
 }
 
-/// @throws Error{kInput} where not every plan is finished
-void finish(const fs::path& directory, const std::string& shown, Progress& progress) {
+/// @throws Error{kInput} where not every plan is finished, or, of captures alone, where one failed
+void finish(const fs::path& directory, const SweepFlags& flags, Progress& progress) {
+  const std::string& shown = *flags.out;
   const report::SweepSummary summary = sweep::summarise(directory, progress);
   sweep::write_summary(directory, summary);
   print_result(report::to_text(summary) + "\n" + (fs::path(shown) / "summary.html").string() + "\n");
+  if (flags.captures_only) {
+    if (summary.failed_captures.empty()) return;
+    throw input_error(fmt::format("{} captures failed", summary.failed_captures.size()),
+                      (fs::path(shown) / "summary.md").string(),
+                      "the logs that the summary names; then --retry-failed");
+  }
   const std::int64_t failed = summary.count("failed"), pending = summary.count("pending");
   if (failed + pending == 0) return;
   throw input_error(
@@ -160,19 +176,22 @@ void run_on_slurm(const SweepFlags& flags, const PlannedSweep& planned, const sw
   options.at_once = flags.jobs.value_or(0);
   options.options = flags.sbatch_options;
   options.wait = flags.wait;
+  const sweep::QueuedJobs queued = sweep::queued_jobs(planned.directory, progress);
   const std::vector<sweep::SlurmJob> jobs =
-      sweep::slurm_jobs(planned.directory, planned.tasks, planned.pending(), resources, options);
+      sweep::slurm_jobs(planned.directory, planned.tasks, planned.pending(), resources, options, queued);
+  if (!queued.folders.empty())
+    log::info(fmt::format("{} tasks wait or run already, submitted earlier", queued.folders.size()));
   std::vector<std::string> ids;
   try {
-    ids = sweep::submit(planned.directory, jobs, sweep::program_path(), progress);
+    ids = sweep::submit(planned.directory, jobs, queued, sweep::program_path(), progress);
   } catch (const Error&) {
     // With --wait sbatch ends as the summary does, which says more itself.
     std::error_code failed;
     if (!flags.wait || !fs::exists(planned.directory / "summary.json", failed)) throw;
   }
-  if (flags.wait) return finish(planned.directory, *flags.out, progress);
-  print_result("submitted: " + join(ids, " ") + "\nThe last job writes " +
-               (fs::path(*flags.out) / "summary.html").string() + "\n");
+  if (flags.wait) return finish(planned.directory, flags, progress);
+  print_result((ids.empty() ? "nothing to submit: Slurm has all tasks already" : "submitted: " + join(ids, " ")) +
+               "\nThe last job writes " + (fs::path(*flags.out) / "summary.html").string() + "\n");
 }
 
 void run_sweep_file(const SweepFlags& flags, Progress& progress) {
@@ -188,7 +207,7 @@ void run_sweep_file(const SweepFlags& flags, Progress& progress) {
     sweep::ProcessRunner runner(planned.directory, planned.tasks, resources);
     sweep::Schedule schedule(planned.tasks, planned.statuses);
     sweep::run_all(schedule, jobs, runner, progress);
-    return finish(planned.directory, *flags.out, progress);
+    return finish(planned.directory, flags, progress);
   }
   sweep::prepare_all(planned.directory, planned.tasks, planned.statuses, resources);
   std::error_code ignored;
@@ -196,8 +215,8 @@ void run_sweep_file(const SweepFlags& flags, Progress& progress) {
   if (engine == "slurm") return run_on_slurm(flags, planned, resources, progress);
   const fs::path path = planned.directory / "Snakefile";
   write_file_atomically(path, sweep::snakefile(sweep::program_path(), resources));
-  print_result(fmt::format("snakemake --snakefile {} --cores {}\n", (fs::path(*flags.out) / "Snakefile").string(),
-                           resources.threads * jobs));
+  print_result(fmt::format("snakemake --snakefile {} --cores {}{}\n", (fs::path(*flags.out) / "Snakefile").string(),
+                           resources.threads * jobs, flags.captures_only ? " captures" : ""));
 }
 
 void run_sweep(const SweepFlags& flags, Progress& progress) {
@@ -207,7 +226,7 @@ void run_sweep(const SweepFlags& flags, Progress& progress) {
     throw usage_error("this flag needs no sweep beside it: the folder says all", flag,
                       flags.task ? "repsim sweep --task FOLDER" : "repsim sweep --summary --out DIR");
   if (flags.task) return sweep::run_task(sweep::absolute_path(*flags.task), progress);
-  finish(directory_of(flags), *flags.out, progress);
+  finish(directory_of(flags), flags, progress);
 }
 
 }  // namespace
@@ -223,6 +242,9 @@ Job setup_sweep(CLI::App& app) {
   app.add_flag("--dry-run", f.dry_run, "List the tasks, what is there already, and about how long the others take")
       ->group("Output");
   app.add_flag("--summary", f.summary, "Write the summary of what is in DIR, and run nothing")->group("Output");
+  app.add_flag("--captures-only", f.captures_only,
+               "Capture, and say in the summary how alike the models are; make no plans")
+      ->group("Output");
   app.add_flag("--retry-failed", f.retry_failed, "Run failed tasks again")->group("Output");
   add_text(app, "--engine", "local|slurm|snakemake", f.engine,
            "What runs the tasks: processes of this machine (default), arrays of Slurm, or a Snakefile for Snakemake 9")

@@ -4,6 +4,7 @@
 #include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/shards.hpp"
 #include "signatures.hpp"
 
 namespace repsim::pipeline {
@@ -31,15 +32,41 @@ std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, s
   return video::decode(video, requests, progress);
 }
 
-std::vector<Captured> capture(const Settings& settings, const session::SingleFrames& single, Progress& progress) {
+/// The frames to decode for a capture, and those of them that it takes.
+struct CapturePlan {
+  std::vector<std::int64_t> frames;  ///< indices in the video, ascending
+  capture::CaptureFrames taken;
+};
+
+/// @param calibration  frames of the whole capture
+CapturePlan plan_capture(const std::vector<std::int64_t>& calibration, const std::optional<capture::Shard>& shard) {
+  const auto count = static_cast<std::int64_t>(calibration.size());
+  if (!shard) return {calibration, capture::capture_frames(count)};
+  const std::int64_t minibatches = count / video::kMinibatchFrames;
+  if (shard->count > minibatches) {
+    throw Error(ErrorKind::kUsage,
+                std::to_string(count) + " frames are " + std::to_string(minibatches) +
+                    " minibatches of 16, too few for " + std::to_string(shard->count) + " shards",
+                "--shard", "at most " + std::to_string(minibatches) + " shards, or more --frames");
+  }
+  capture::ShardFrames part = capture::frames_of_shard(*shard, count);
+  CapturePlan plan{{}, std::move(part.frames)};
+  for (const std::int64_t position : part.stored) plan.frames.push_back(calibration[position]);
+  return plan;
+}
+
+std::vector<Captured> capture(const Settings& settings, const std::optional<capture::Shard>& shard,
+                              const session::SingleFrames& single, Progress& progress) {
   config::check_to_capture(settings);
   const session::Runtime runtime(runtime_options(settings));
   session::check_files({settings.libraries, settings.video, {}});
   const std::vector<session::ModelSource> sources = session::marked(model_sources(settings), single);
   runtime.memory_limit().check_files(sources, session::MemoryLimit::AtOnce::kOne);
-  const std::optional<capture::SignatureCache> cache = open_cache(settings);
+  std::optional<capture::SignatureCache> cache;
+  if (!shard) cache = open_cache(settings);
   const video::VideoInfo video = video::probe(settings.video, progress);
   const std::vector<std::int64_t> frames = video::sample_frames(video, settings.frames, settings.holdout).calibration;
+  const CapturePlan plan = plan_capture(frames, shard);
 
   std::vector<Captured> result(settings.models.size());
   std::vector<Missing> missing;
@@ -53,7 +80,7 @@ std::vector<Captured> capture(const Settings& settings, const session::SingleFra
     }
   }
   std::vector<model::InputSpec> specs;
-  const std::vector<video::FrameStore> stores = decode_for(missing, specs, frames, video, progress);
+  const std::vector<video::FrameStore> stores = decode_for(missing, specs, plan.frames, video, progress);
   for (const Missing& one : missing) {
     const model::Loaded loaded = session::load(sources[one.index]);
     const graph::Prepared prepared = session::prepare(loaded, runtime.device());
@@ -61,23 +88,25 @@ std::vector<Captured> capture(const Settings& settings, const session::SingleFra
     const session::MemoryBudget memory_budget = runtime.memory_limit().memory_budget(alone);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
     result[one.index] = capture_signatures(
-        {loaded, prepared, one.source, video.path, stores[store], memory_budget.rows}, cache, progress);
+        {loaded, prepared, one.source, video.path, stores[store], plan.taken, memory_budget.rows, shard}, cache,
+        progress);
   }
   runtime.memory_limit().judge();
   return result;
 }
 
-}  // namespace
-
-std::vector<Captured> capture(const Settings& settings, Progress& progress) {
+std::vector<Captured> capture(const Settings& settings, const std::optional<capture::Shard>& shard,
+                              Progress& progress) {
   return session::with_single_frames(
-      [&](const session::SingleFrames& single) { return capture(settings, single, progress); });
+      [&](const session::SingleFrames& single) { return capture(settings, shard, single, progress); });
 }
 
-Captured capture_to_file(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
+/// Captures the only model of the settings, and writes the file unless `out` is empty.
+Captured capture_one(const Settings& settings, const std::optional<capture::Shard>& shard, const fs::path& out,
+                     bool force, Progress& progress) {
   std::optional<StagedFile> staged;
   if (!out.empty()) staged.emplace(out, force);
-  Captured captured = std::move(capture(settings, progress).at(0));
+  Captured captured = std::move(capture(settings, shard, progress).at(0));
   if (captured.origin == "none") {
     throw input_error("the model has no layers that could be captured: it " + captured.opaque_reason,
                       settings.models.at(0).path);
@@ -87,6 +116,36 @@ Captured capture_to_file(const Settings& settings, const fs::path& out, bool for
     staged->commit();
   }
   return captured;
+}
+
+}  // namespace
+
+std::vector<Captured> capture(const Settings& settings, Progress& progress) {
+  return capture(settings, std::nullopt, progress);
+}
+
+Captured capture_to_file(const Settings& settings, const fs::path& out, bool force, Progress& progress) {
+  return capture_one(settings, std::nullopt, out, force, progress);
+}
+
+Captured capture_part_to_file(const Settings& settings, const capture::Shard& shard, const fs::path& out, bool force,
+                              Progress& progress) {
+  return capture_one(settings, shard, out, force, progress);
+}
+
+capture::SignatureFile merge_parts(const std::vector<std::string>& parts, const std::string& cache, const fs::path& out,
+                                   bool force) {
+  std::optional<StagedFile> staged;
+  if (!out.empty()) staged.emplace(out, force);
+  std::vector<capture::NamedPart> read;
+  for (const std::string& part : parts) read.push_back({part, capture::signatures_from_bytes(read_file(part), part)});
+  capture::SignatureFile whole = capture::merge(std::move(read));
+  if (!cache.empty()) capture::SignatureCache(cache).keep(whole);
+  if (staged) {
+    write_file_atomically(staged->path(), capture::to_bytes(whole));
+    staged->commit();
+  }
+  return whole;
 }
 
 }  // namespace repsim::pipeline

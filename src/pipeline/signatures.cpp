@@ -105,11 +105,12 @@ Captured capture_signatures(const CaptureRequest& request, const std::optional<c
     captured.opaque_reason = prepared.opaque_reason;
     return captured;
   }
-  captured.file.signatures = capture::signatures(prepared, request.store, progress, request.row_bytes);
+  captured.file.shard = request.shard;
+  captured.file.signatures = capture::signatures(prepared, request.store, request.frames, progress, request.row_bytes);
   release_free_memory();  // models differ in what they allocate
   captured.origin = "captured";
   log::info(prepared.name + ": signatures captured");
-  if (!cache) return captured;
+  if (!cache || request.shard) return captured;
   try {
     cache->keep(captured.file);
   } catch (const Error& error) {
@@ -133,8 +134,10 @@ SessionSignatures signatures_of(const Settings& settings, const session::Session
       found.reset();
     }
     if (!found) {
+      const capture::CaptureFrames frames = capture::capture_frames(store.size());
       found = capture_signatures(
-          {model.loaded, prepared, source, session.video.path, store, session.memory_budget.rows}, cache, progress);
+          {model.loaded, prepared, source, session.video.path, store, frames, session.memory_budget.rows}, cache,
+          progress);
     }
     result.origins[found->file.signatures.model] = found->origin;
     result.signatures.push_back(std::move(found->file.signatures));

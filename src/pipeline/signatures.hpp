@@ -29,10 +29,13 @@ struct CaptureRequest {
   const graph::Prepared& prepared;
   const capture::SignatureOrigin& origin;
   const std::string& video_path;
-  const video::FrameStore& store;  ///< calibration frames
-  std::int64_t row_bytes = 0;      ///< see capture::signatures()
+  const video::FrameStore& store;                      ///< calibration frames, or those that a shard needs
+  const capture::CaptureFrames& frames;                ///< positions in `store`
+  std::int64_t row_bytes = 0;                          ///< see capture::signatures()
+  std::optional<capture::Shard> shard = std::nullopt;  ///< whose frames these are; none: those of the whole capture
 };
-/// Captures a model and keeps its signatures in the cache. That they cannot be kept is no reason to stop: a warning.
+/// Captures a model and keeps its signatures in the cache, unless they are a part. That they cannot be kept is no
+/// reason to stop: a warning.
 Captured capture_signatures(const CaptureRequest& request, const std::optional<capture::SignatureCache>& cache,
                             Progress& progress);
 

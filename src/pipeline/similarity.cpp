@@ -25,6 +25,11 @@ std::vector<Captured> gather(const Settings& settings, Progress& progress) {
     given.emplace_back();
     if (capture::is_signature_file(spec.path)) {
       given.back() = Captured{capture::signatures_from_bytes(read_file(spec.path), spec.path), "file", ""};
+      if (const auto& shard = given.back()->file.shard) {
+        throw input_error("this is a part of a capture: shard " + std::to_string(shard->index) + " of " +
+                              std::to_string(shard->count),
+                          spec.path, "repsim capture --merge with all parts first");
+      }
       given.back()->file.signatures.model = spec.name;
       continue;
     }

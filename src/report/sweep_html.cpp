@@ -1,4 +1,5 @@
 #include "format.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/sweep_report.hpp"
 #include "template.hpp"
 
@@ -39,6 +40,11 @@ Json boxes_view(const SweepSummary& summary, bool with_video) {
   return boxes;
 }
 
+Json tree_view(const std::optional<ModelTree>& tree) {
+  if (!tree) return {};
+  return {{"lines", join(tree_lines(*tree), "\n")}, {"left_out", text_or_null(join(tree->left_out, ", "))}};
+}
+
 }  // namespace
 
 std::string html(const SweepSummary& summary) {
@@ -57,6 +63,7 @@ std::string html(const SweepSummary& summary) {
                                   {"failed_count", std::to_string(summary.count("failed"))},
                                   {"pending", std::to_string(summary.count("pending"))},
                                   {"boxes", boxes_view(summary, with_video)},
+                                  {"tree", tree_view(summary.tree)},
                                   {"plans", plans},
                                   {"failed", failed.empty() ? Json() : Json{{"rows", failed}}},
                                   {"captures", captures.empty() ? Json() : Json{{"rows", captures}}},

@@ -3,6 +3,7 @@
 #include "format.hpp"
 #include "repsim/base/text.hpp"
 #include "repsim/sweep_report.hpp"
+#include "sweep_tree.hpp"
 
 namespace repsim::report {
 namespace {
@@ -196,6 +197,7 @@ Json to_json(const SweepSummary& summary) {
   json["failed_captures"] = Json::array();
   for (const SweepCapture& capture : summary.failed_captures)
     json["failed_captures"].push_back({{"folder", capture.folder}, {"problem", capture.problem}});
+  json["model_tree"] = summary.tree ? tree_json(*summary.tree) : Json();
   return json;
 }
 

@@ -54,12 +54,25 @@ std::string boxes_markdown(const SweepSummary& summary, bool with_video) {
   return text;
 }
 
+constexpr const char* kTreeHelp =
+    "The number above models says how alike they are, from 0 to 1: on average over their layers, the largest "
+    "similarity "
+    "to a layer of the other model.";
+
+std::string tree_markdown(const ModelTree& tree) {
+  std::string text = std::string("\n## How alike the models are\n\n") + kTreeHelp + "\n\n```\n" +
+                     join(tree_lines(tree), "\n") + "\n```\n";
+  if (!tree.left_out.empty()) text += "\nWithout signatures: " + markdown_cell(join(tree.left_out, ", ")) + ".\n";
+  return text;
+}
+
 }  // namespace
 
 std::string to_markdown(const SweepSummary& summary) {
   const bool with_video = has_several_videos(summary);
   std::string text = "# Sweep\n\n" + counts_text(summary) + ".\n";
   text += boxes_markdown(summary, with_video);
+  if (summary.tree) text += tree_markdown(*summary.tree);
   text +=
       "\n## Plans\n\n" + markdown_head({"set", "settings", "state", "saved", "change", "worst fidelity", "of", "time"});
   for (const SweepPlan& plan : summary.plans) {
@@ -108,6 +121,10 @@ std::string to_text(const SweepSummary& summary) {
                      human_bytes(plan.figures->bytes_needed()), worst_fidelity_text(*plan.figures)});
     }
     text += table.text();
+  }
+  if (summary.tree) {
+    text += "\nhow alike the models are:\n";
+    for (const std::string& line : tree_lines(*summary.tree)) text += "  " + line + "\n";
   }
   return text;
 }

@@ -50,6 +50,16 @@ rule summary:
         repsim=REPSIM,
     shell:
         "{params.repsim:q} sweep --summary --out . || [ $? -eq 3 ]"
+
+
+# The captures alone, then how alike the models are: snakemake --snakefile Snakefile --cores N captures
+rule captures:
+    input:
+        ancient([f"{folder}/outcome.json" for folder, task in TASKS.items() if task["kind"] == "capture"]),
+    params:
+        repsim=REPSIM,
+    shell:
+        "{params.repsim:q} sweep --summary --out . || [ $? -eq 3 ]"
 )";
 
 void put(std::string& text, const std::string& place, const std::string& value) {

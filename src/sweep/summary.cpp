@@ -1,5 +1,6 @@
 #include "repsim/sweep_summary.hpp"
 
+#include "model_tree.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/report.hpp"
@@ -51,6 +52,7 @@ report::SweepSummary summarise(const fs::path& directory, Progress& progress) {
     progress.step();
   }
   progress.end();
+  summary.tree = model_tree(directory, list.tasks, progress);
   return summary;
 }
 

@@ -94,6 +94,8 @@ const char* to_string(TaskState state) {
       return "finished";
     case TaskState::kFailed:
       return "failed";
+    case TaskState::kLeftOut:
+      return "left out";
     case TaskState::kPending:
       break;
   }

@@ -185,11 +185,13 @@ std::vector<Task> tasks_of(const Sweep& sweep, const Hashes& hashes, bool with_c
 
 std::vector<std::string> command_of(const Task& task, const fs::path& directory, const Resources& resources) {
   std::vector<std::string> command = task.arguments;
+  const fs::path folder = directory / task.folder;
   if (task.kind == TaskKind::kPlan) {
-    const fs::path folder = directory / task.folder;
-    command.insert(command.end(),
-                   {"--config", (folder / "config.json").string(), "--out", (folder / "plan").string(), "--force"});
+    command.insert(command.end(), {"--config", (folder / "config.json").string(), "--out", (folder / "plan").string()});
+  } else {
+    command.insert(command.end(), {"--out", (folder / kSignatures).string()});
   }
+  command.emplace_back("--force");
   command.insert(command.end(), {"--cache", resources.cache.empty() ? "none" : resources.cache});
   command.insert(command.end(), {"--threads", std::to_string(resources.threads)});
   if (resources.memory_limit)

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <limits>
 #include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -88,6 +89,12 @@ class Filling {
     return next_ < store_.size() && store_.frames()[static_cast<std::size_t>(next_)] == index;
   }
 
+  /// The frame that is wanted next; none: the largest number.
+  [[nodiscard]] std::int64_t next() const {
+    return next_ < store_.size() ? store_.frames()[static_cast<std::size_t>(next_)]
+                                 : std::numeric_limits<std::int64_t>::max();
+  }
+
   void take(PerturbedFrame& frame) {
     // OpenCV draws straight into the store: sizes and types fit, so it allocates nothing.
     cv::Mat input = picture_in(store_, next_);
@@ -129,6 +136,7 @@ std::vector<FrameStore> decode(const VideoInfo& video, std::span<const Request> 
 struct DecodeBehind::Impl {
   Impl(const VideoInfo& of, std::span<const Request> of_first, std::span<const Request> of_later)
       : video(of), reader(open_reader(of.path)) {
+    reader->use(of.index);
     first.reserve(of_first.size());
     later.reserve(of_later.size());
     for (const Request& request : of_first) first.emplace_back(video, request);
@@ -144,8 +152,14 @@ struct DecodeBehind::Impl {
     return last;
   }
 
-  void decode_to(std::int64_t last, const std::vector<Filling*>& fillings, const std::function<void()>& step) {
+  /// @param step  is called after each frame, with how many frames it is further than before
+  void decode_to(std::int64_t last, const std::vector<Filling*>& fillings,
+                 const std::function<void(std::int64_t)>& step) {
     while (reader->index() < last) {
+      const std::int64_t before = reader->index();
+      std::int64_t wanted = last;
+      for (const Filling* filling : fillings) wanted = std::min(wanted, filling->next());
+      reader->go_near(wanted);
       if (!reader->next()) {
         throw input_error("the video ends after " + std::to_string(reader->index() + 1) + " frames, but frame " +
                               std::to_string(last) + " was asked for",
@@ -162,7 +176,7 @@ struct DecodeBehind::Impl {
           throw reader->frame_error(index, "cannot be resized or recompressed: " + error.err);
         }
       }
-      step();
+      step(std::max<std::int64_t>(0, index - before));
     }
   }
 
@@ -189,11 +203,11 @@ DecodeBehind::DecodeBehind(const VideoInfo& video, std::span<const Request> firs
   std::vector<Filling*> all = open;
   for (Filling& filling : impl_->first) all.push_back(&filling);
   progress.begin("decode frames", last + 1);
-  impl_->decode_to(last, all, [&] { progress.step(); });
+  impl_->decode_to(last, all, [&](std::int64_t frames) { progress.step(frames); });
   progress.end();
   if (later.empty()) return;
   impl_->rest = std::async(std::launch::async, [impl = impl_.get(), last_of_all, open] {
-    impl->decode_to(last_of_all, open, [impl] {
+    impl->decode_to(last_of_all, open, [impl](std::int64_t /*frames*/) {
       if (impl->given_up) throw Error(ErrorKind::kInterrupted, "decoding is given up");
     });
   });

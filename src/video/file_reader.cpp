@@ -9,9 +9,11 @@ extern "C" {
 #include <cstring>
 #include <new>
 #include <opencv2/core.hpp>
+#include <utility>
 #include <vector>
 
 #include "container.hpp"
+#include "frame_index.hpp"
 #include "reader.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/posix.hpp"
@@ -47,6 +49,9 @@ class FileReader final : public Reader {
     if (container_.display) orientation_ = container_.display->orientation;
   }
 
+  void go_near(std::int64_t frame) override;
+  void use(std::shared_ptr<const FrameIndex> index) override { index_of_file_ = std::move(index); }
+  [[nodiscard]] std::int64_t time() const override { return frame_->pts == AV_NOPTS_VALUE ? kNoTime : frame_->pts; }
   [[nodiscard]] cv::Mat frame() override;
   [[nodiscard]] std::int64_t announced_frames() const override;
   [[nodiscard]] double frames_per_second() const override;
@@ -63,8 +68,15 @@ class FileReader final : public Reader {
   void send();
   void begin(const AVFrame& first);
   void check_size(const AVFrame& frame) const;
+  [[nodiscard]] bool find_packet(const AccessPoint& point);
+  [[nodiscard]] bool find_frame(const AccessPoint& point);
+  void begin_again();
+  void check_time();
 
   std::string path_;
+  std::shared_ptr<const FrameIndex> index_of_file_;  ///< none: go_near() does nothing
+  std::size_t next_point_ = 0;                       ///< in the index: the first one behind the current frame
+  bool has_ahead_ = false;                           ///< `ahead_` is the next frame already
   Container container_;
   Owned<AVPacket> packet_;
   Owned<AVFrame> frame_;  ///< the current one
@@ -161,13 +173,91 @@ void FileReader::check_size(const AVFrame& frame) const {
 }
 
 bool FileReader::advance() {
-  if (!receive()) return false;
+  if (!std::exchange(has_ahead_, false) && !receive()) return false;
   if (!begun_) begin(*ahead_);
   if (damaged_ > 0) throw frame_error(index() + 1, "cannot be decoded, but frames after it can");
   check_size(*ahead_);
+  check_time();
   std::swap(frame_, ahead_);
   av_frame_unref(ahead_.get());
   return true;
+}
+
+/// Counts are right at every access point: a frame that is missing before it shows here.
+void FileReader::check_time() {
+  if (!index_of_file_) return;
+  const std::vector<AccessPoint>& points = index_of_file_->points;
+  const std::int64_t next = index() + 1;
+  while (next_point_ < points.size() && points[next_point_].frame < next) ++next_point_;
+  if (next_point_ == points.size() || points[next_point_].frame > next) return;
+  if (ahead_->pts != points[next_point_].pts)
+    throw frame_error(next, "is not the one that the file's times promise: frames before it are damaged");
+}
+
+void FileReader::go_near(std::int64_t frame) {
+  if (!index_of_file_) return;
+  const std::vector<AccessPoint>& points = index_of_file_->points;
+  const auto behind =
+      std::upper_bound(points.begin(), points.end(), frame,
+                       [](std::int64_t wanted, const AccessPoint& point) { return wanted < point.frame; });
+  if (behind == points.begin()) return;
+  const AccessPoint& point = *std::prev(behind);
+  if (point.frame < index() + kLeastGap) return;
+  if (find_packet(point) && find_frame(point)) {
+    set_index(point.frame - 1);
+    return;
+  }
+  log::debug(path_ + ": the way to frame " + std::to_string(frame) +
+             " is not in the file, all frames before it are decoded");
+  begin_again();
+}
+
+/// Goes to the packet of an access point, and gives it to the decoder. False where the file does not lead there.
+bool FileReader::find_packet(const AccessPoint& point) {
+  AVFormatContext* input = container_.input.get();
+  // MP4, MOV and AVI list when packets are decoded, Matroska lists when frames are shown.
+  const bool lists_pts = std::strncmp(input->iformat->name, "matroska", 8) == 0 || point.dts == AV_NOPTS_VALUE;
+  const std::int64_t time = lists_pts ? point.pts : point.dts;
+  if (av_seek_frame(input, container_.stream->index, time, AVSEEK_FLAG_BACKWARD) < 0) return false;
+  avcodec_flush_buffers(container_.decoder.get());
+  flushed_ = false;
+  while (true) {
+    const int read = av_read_frame(input, packet_.get());
+    if (read == AVERROR(EAGAIN)) continue;
+    if (read < 0) {
+      check_resources(read);
+      return false;
+    }
+    const AVPacket& packet = *packet_;
+    const bool ours = packet.stream_index == container_.stream->index && packet.size > 0;
+    const bool is_there = ours && packet.pts == point.pts;
+    const bool is_beyond = ours && packet.pts > point.pts;  // all that comes before the packet is shown before it
+    if (is_there) static_cast<void>(avcodec_send_packet(container_.decoder.get(), packet_.get()));
+    av_packet_unref(packet_.get());
+    if (is_there || is_beyond) return is_there;
+  }
+}
+
+/// Decodes the frame of an access point into `ahead_`. Frames that are shown before it, but come after it in the file,
+/// may need what was not decoded.
+bool FileReader::find_frame(const AccessPoint& point) {
+  while (receive()) {
+    if (ahead_->pts < point.pts) continue;
+    has_ahead_ = ahead_->pts == point.pts;
+    damaged_ = 0;
+    return has_ahead_;
+  }
+  return false;
+}
+
+void FileReader::begin_again() {
+  index_of_file_.reset();
+  Container fresh = open_container(path_);
+  std::swap(container_, fresh);  // the old one goes as a whole: its parts point to each other
+  begun_ = flushed_ = has_ahead_ = false;
+  damaged_ = lost_ = cut_off_ = 0;
+  early_.clear();
+  set_index(-1);
 }
 
 cv::Mat FileReader::frame() {

@@ -7,6 +7,7 @@ extern "C" {
 
 #include <opencv2/core/utility.hpp>
 
+#include "frame_index.hpp"
 #include "pictures.hpp"
 #include "reader.hpp"
 #include "repsim/base/error.hpp"
@@ -21,6 +22,40 @@ namespace {
 cv::Mat first_frame(Reader& reader, const std::filesystem::path& path) {
   if (!reader.next()) throw input_error("no frame of the video can be decoded", path.string(), "name another video");
   return reader.frame();
+}
+
+/// Counts the frames by decoding those that `reader` has not read yet.
+void count_by_decoding(Reader& reader, Progress& progress) {
+  do {
+    reader.check();
+    progress.step();
+  } while (reader.next());
+}
+
+/// Counts the frames of a long file by its packets, and decodes its end, which may be cut off.
+/// @param reader  at the first frame; afterwards at the end, or, where there is no index, where the rest can be counted
+/// @return the index, with the number of frames; none: the frames have to be decoded to count them
+std::shared_ptr<const FrameIndex> count_by_packets(const std::filesystem::path& path, std::unique_ptr<Reader>& reader,
+                                                   Progress& progress) {
+  IndexOrReason found = read_frame_index(path, reader->time(), progress);
+  if (found.index) {
+    reader->use(found.index);
+    reader->go_near(found.index->frame_count - 1);
+    if (reader->index() >= 0) {
+      while (reader->next()) progress.step(0);
+      if (reader->index() < found.index->frame_count) {
+        found.index->frame_count = reader->index() + 1;
+        return found.index;
+      }
+      reader = open_reader(path);
+      static_cast<void>(reader->next());
+      found.reason = "its end has more frames than packets";
+    } else {
+      found.reason = "the way to its end is not in the file";
+    }
+  }
+  log::debug(path.string() + ": all frames are decoded: " + found.reason);
+  return nullptr;
 }
 
 }  // namespace
@@ -42,8 +77,8 @@ std::string sha256_of_video(const std::filesystem::path& path, Progress& progres
   return pictures ? sha256_of_pictures(*pictures, progress) : sha256_of_file(path, progress);
 }
 
-VideoInfo probe(const std::filesystem::path& path, Progress& progress) {
-  const std::unique_ptr<Reader> reader = open_reader(path);
+VideoInfo probe(const std::filesystem::path& path, Progress& progress, std::int64_t long_video) {
+  std::unique_ptr<Reader> reader = open_reader(path);
   progress.begin("count frames", reader->announced_frames());
   const cv::Mat first = first_frame(*reader, path);
   VideoInfo info;
@@ -56,12 +91,15 @@ VideoInfo probe(const std::filesystem::path& path, Progress& progress) {
       info.pictures.push_back(picture.filename().string());
     }
   }
-  do {
-    reader->check();
-    progress.step();
-  } while (reader->next());
+  if (info.pictures.empty() && reader->announced_frames() >= long_video)
+    info.index = count_by_packets(path, reader, progress);
+  if (info.index) {
+    info.frame_count = info.index->frame_count;
+  } else {
+    count_by_decoding(*reader, progress);
+    info.frame_count = reader->index() + 1;
+  }
   progress.end();
-  info.frame_count = reader->index() + 1;
   reader->log_findings();
   // Estimates from duration and rate are off by a frame or two; a larger difference means that the file is cut short.
   const std::int64_t announced = reader->announced_frames();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <opencv2/core/mat.hpp>
 #include <string>
@@ -9,6 +10,8 @@
 #include "repsim/base/error.hpp"
 
 namespace repsim::video {
+
+struct FrameIndex;
 
 /// A video, frame after frame: a file, or pictures in a folder.
 class Reader {
@@ -27,6 +30,15 @@ class Reader {
   }
   /// Index of the frame that next() went to, from 0; -1 before the first.
   [[nodiscard]] std::int64_t index() const { return index_; }
+  /// Gives up the frames up to one before `frame` where that is cheaper than decoding them: next() may then go to a
+  /// frame between the current one and this one. The frames that come are those of reading from the start. If the file
+  /// turns out to have no way there, the reader begins again, at -1.
+  virtual void go_near(std::int64_t /*frame*/) {}
+  /// What go_near() needs; without it, it does nothing. Before the first frame, or at it.
+  virtual void use(std::shared_ptr<const FrameIndex> /*index*/) {}
+  /// The time of the current frame, in units of the file. kNoTime: it has none.
+  [[nodiscard]] virtual std::int64_t time() const { return kNoTime; }
+  static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();
   /// Throws what frame() would throw, without the cost of converting pixels where that shows nothing.
   virtual void check() {}
   /// The frame that next() went to, upright: 8 bits, BGR. @throws Error{kInput} naming the frame
@@ -39,6 +51,10 @@ class Reader {
   virtual void log_findings() const = 0;
   /// An Error{kInput} about a frame.
   [[nodiscard]] virtual Error frame_error(std::int64_t index, const std::string& problem) const = 0;
+
+ protected:
+  /// next() will go to the frame behind this one.
+  void set_index(std::int64_t index) { index_ = index; }
 
  private:
   [[nodiscard]] virtual bool advance() = 0;

@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -122,6 +123,56 @@ class Sweeps:
         if "in the cache" in text or (self.folder / "never").exists():
             problems.append(f"without a cache the dry run says: {text}")
         self.report.check("DryRunLooksIntoTheCache", problems)
+
+    def captures_only(self):
+        """How alike the models are, before any plan; the plans then go on from there."""
+        code, text, error = self.run("--captures-only", "--jobs", "2", out="captures", cache="cache-whole")
+        problems = complaint(code, error, 0)
+        summary = self.summary("captures")
+        if summary["totals"] != {"plans": 3, "finished": 0, "failed": 0, "pending": 3}:
+            problems.append(f"totals are {summary['totals']}")
+        if list((self.folder / "captures").rglob("plan.json")):
+            problems.append("there are plans")
+        tree = summary["model_tree"]
+        if sorted(tree["models"]) != sorted(MODELS) or len(tree["merges"]) != 2 or tree["left_out"]:
+            problems.append(f"the tree is {tree}")
+        if "how alike the models are" not in text:
+            problems.append(f"printed: {text}")
+        problems += self.likeness_problems(tree)
+        logs = [path.read_text() for path in (self.folder / "captures").rglob("log.txt")]
+        if len(logs) != 3 or not all("from the cache" in log for log in logs):
+            problems.append(f"models were captured again: {logs}")
+        code, _, error = self.run(out="captures", cache="cache-whole")
+        problems += complaint(code, error, 0)
+        if self.plans("captures") != self.plans("whole"):
+            problems.append("the plans after it are not those of a whole run")
+        if self.summary("captures")["model_tree"] != self.summary("whole")["model_tree"]:
+            problems.append("the tree is not that of a whole run")
+        self.report.check("CapturesOnlySayHowAlikeModelsAre", problems)
+
+    def likeness_problems(self, tree):
+        """The likeness of two models from the matrix that repsim similarity writes."""
+        done = subprocess.run([self.binary, "similarity", "plain.pt", "mobile.pt", "--video", "v.y4m", "--frames", "32",
+                               "--threads", "1", "--cache", "cache-whole", "--out", "s"], cwd=self.folder, timeout=120,
+                              env=self.environment, stdin=subprocess.DEVNULL, capture_output=True)  # fmt: skip
+        about = json.loads((self.folder / "s/similarity.json").read_text())
+        data = (self.folder / "s/similarity.npy").read_bytes()
+        size = about["matrix"]["shape"][0]
+        values = struct.unpack(f"<{size * size}d", data[-size * size * 8 :])
+        a, b = ([*range(one["first"], one["first"] + len(one["layers"]))] for one in about["models"])
+
+        def best(rows, cols):
+            found = [[max(0, values[row * size + col]) for col in cols if values[row * size + col] == values[row * size + col]]
+                     for row in rows]  # fmt: skip
+            found = [max(row) for row in found if row]
+            return sum(found) / len(found)
+
+        expected = (best(a, b) + best(b, a)) / 2
+        row, col = tree["models"].index("plain"), tree["models"].index("mobile")
+        problems = complaint(done.returncode, done.stderr, 0)
+        if abs(tree["likeness"][row][col] - expected) > 1e-5:  # the summary is rounded
+            problems.append(f"the likeness is {tree['likeness'][row][col]}, not {expected}")
+        return problems
 
     def one_more_setting(self):
         """A larger sweep in the same folder: what is there counts, and gives the time of the rest."""
@@ -286,6 +337,44 @@ class Sweeps:
         if self.finished("slurm") != before:
             problems.append("finished plans were made again")
         self.report.check("Slurm", problems)
+        self.slurm_twice()
+
+    def slurm_twice(self):
+        """Two calls while all jobs wait: the second one submits nothing, and each task runs once."""
+        hold = ["--sbatch-option=--hold"]
+        code, text, error = self.run("--engine", "slurm", *hold, out="twice", cache="cache-twice")
+        problems = complaint(code, error, 0)
+        ids = text.splitlines()[0].removeprefix("submitted: ").split()
+        queue = ["squeue", "--noheader", "--array", "--format=%i", "--jobs=" + ",".join(ids)]
+        waiting = subprocess.run(queue, capture_output=True, text=True).stdout.split()
+        if len(waiting) != 7:  # three captures, three plans, the summary
+            problems.append(f"these wait: {waiting}")
+        recorded = (self.folder / "twice/slurm/jobs.json").read_text()
+        code, text, error = self.run("--engine", "slurm", *hold, out="twice", cache="cache-twice")
+        problems += complaint(code, error, 0)
+        if "nothing to submit" not in text:
+            problems.append(f"the second call printed {text!r}")
+        if (self.folder / "twice/slurm/jobs.json").read_text() != recorded:
+            problems.append("the second call submitted something")
+        # One task more, and one job that Slurm ended early.
+        subprocess.run(["scancel", ids[1]])
+        self.write("larger.json", video=["v.y4m"], sets=["all-pairs", {"k_subsets": 3}])
+        code, text, error = self.run("--engine", "slurm", *hold, out="twice", file="larger.json", cache="cache-twice")
+        problems += complaint(code, error, 0)
+        lists = json.loads((self.folder / "twice/slurm/jobs.json").read_text())["jobs"]
+        tasks = [line for job in lists if job["list"] for line in (self.folder / "twice" / job["list"]).read_text().splitlines()]
+        if len(tasks) != 7 or len(set(tasks)) != 7:
+            problems.append(f"jobs.json has the tasks {tasks}")
+        for job in lists:
+            subprocess.run(["scontrol", "release", job["id"]])
+        code, text, error = self.run("--engine", "slurm", "--wait", out="twice", file="larger.json", cache="cache-twice")
+        problems += complaint(code, error, 0)
+        if self.summary("twice")["totals"] != {"plans": 4, "finished": 4, "failed": 0, "pending": 0}:
+            problems.append(f"totals are {self.summary('twice')['totals']}")
+        whole, twice = self.plans("whole"), self.plans("twice")
+        if any(twice.get(plan) != content for plan, content in whole.items()):
+            problems.append("the plans are not those of the local engine")
+        self.report.check("SlurmIsGivenNoTaskTwice", problems)
 
 
 def main():
@@ -297,7 +386,7 @@ def main():
     report = Report()
     with temporary_folder() as folder:
         sweeps = Sweeps(arguments, folder, report)
-        for part in ("refused", "undisturbed", "again", "one_more_setting", "killed", "interrupted", "failing", "snakemake", "slurm"):
+        for part in ("refused", "undisturbed", "again", "captures_only", "one_more_setting", "killed", "interrupted", "failing", "snakemake", "slurm"):
             if part == "undisturbed" or sweeps.wanted(part):
                 getattr(sweeps, part)()
     report.end()

@@ -141,5 +141,41 @@ TEST(SweepForms, LinesOfCsvHaveTheColumnsOfTheHead) {
 
 TEST(SweepForms, ThePageNeedsNoScript) { EXPECT_THAT(html(sample()), Not(HasSubstr("<script"))); }
 
+/// Of four models: b and c are alike, d is nearer to them than a.
+ModelTree sample_tree() {
+  ModelTree tree;
+  tree.models = {"a", "b", "c", "d"};
+  tree.likeness = {1, 0.2, 0.2, 0.3, 0.2, 1, 0.9, 0.6, 0.2, 0.9, 1, 0.7, 0.3, 0.6, 0.7, 1};
+  tree.merges = {{1, 2, 0.1}, {3, 4, 0.35}, {0, 5, 0.75}};
+  tree.left_out = {"e"};
+  return tree;
+}
+
+TEST(ModelTrees, ListTheMoreAlikePartFirst) {
+  EXPECT_THAT(tree_lines(sample_tree()),
+              ElementsAre("0.250", "  0.650", "    0.900", "      b", "      c", "    d", "  a"));
+}
+
+TEST(ModelTrees, AreInEveryForm) {
+  SweepSummary summary = sample();
+  summary.tree = sample_tree();
+  const Json json = to_json(summary)["model_tree"];
+  EXPECT_EQ(json["models"], Json({"a", "b", "c", "d"}));
+  EXPECT_EQ(json["likeness"][1], Json({0.2, 1.0, 0.9, 0.6}));
+  EXPECT_EQ(json["merges"][1], Json({{"first", 3}, {"second", 4}, {"likeness", 0.65}, {"models", {"b", "c", "d"}}}));
+  EXPECT_EQ(json["left_out"], Json({"e"}));
+  EXPECT_THAT(to_markdown(summary), HasSubstr("```\n0.250\n  0.650\n"));
+  EXPECT_THAT(to_markdown(summary), HasSubstr("Without signatures: e."));
+  EXPECT_THAT(html(summary), HasSubstr("<pre>0.250\n  0.650\n"));
+  EXPECT_THAT(to_text(summary), HasSubstr("how alike the models are:\n  0.250\n"));
+}
+
+TEST(ModelTrees, AreLeftOutWhereThereIsNone) {
+  const SweepSummary summary = sample();
+  EXPECT_TRUE(to_json(summary)["model_tree"].is_null());
+  EXPECT_THAT(html(summary), Not(HasSubstr("alike")));
+  EXPECT_THAT(to_markdown(summary), Not(HasSubstr("alike")));
+}
+
 }  // namespace
 }  // namespace repsim::report

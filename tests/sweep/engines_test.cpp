@@ -204,10 +204,11 @@ class SlurmJobs : public testing::Test {
     }
     return tasks;
   }
-  static std::vector<SlurmJob> jobs(const std::vector<Task>& tasks, const SlurmOptions& options = {}) {
+  static std::vector<SlurmJob> jobs(const std::vector<Task>& tasks, const SlurmOptions& options = {},
+                                    const QueuedJobs& queued = {}) {
     std::vector<std::size_t> pending(tasks.size());
     for (std::size_t i = 0; i < tasks.size(); ++i) pending[i] = i;
-    return slurm_jobs("/s", tasks, pending, {4, {}, "/cache"}, options);
+    return slurm_jobs("/s", tasks, pending, {4, {}, "/cache"}, options, queued);
   }
 };
 
@@ -246,6 +247,61 @@ TEST_F(SlurmJobs, TakeOptionsAndALimit) {
   EXPECT_THAT(found[0].arguments,
               AllOf(Contains("--array=0-1%7"), Contains("--partition=cpu"), Not(Contains("--wait"))));
   EXPECT_THAT(found[1].arguments, AllOf(Contains("--partition=cpu"), Contains("--wait")));
+}
+
+// Captures 0 and 1 and the summary of an earlier call wait or run.
+const std::vector<SubmittedJob> kSubmitted{
+    {"12", "captures", "slurm/c.txt"}, {"13", "plans", "slurm/p.txt"}, {"14", "summary", ""}};
+const std::map<std::string, std::vector<std::string>> kLists{{"slurm/c.txt", {"/s/t0", "/s/t1"}},
+                                                             {"slurm/p.txt", {"/s/t2", "/s/t3"}}};
+
+TEST_F(SlurmJobs, ThatWaitAreNotSubmittedAgain) {
+  const QueuedJobs queued = still_queued(kSubmitted, "12 1\n13 0\n13 1\n14 N/A\n99 0\n", kLists);
+  EXPECT_EQ(queued.folders, (std::set<std::string>{"/s/t1", "/s/t2", "/s/t3"}));
+  const auto found = jobs(many(2, 3), {}, queued);
+  ASSERT_THAT(found, SizeIs(3));
+  EXPECT_THAT(found[0].folders, ElementsAre("/s/t0"));
+  EXPECT_THAT(found[1].folders, ElementsAre("/s/t4"));
+  EXPECT_THAT(found[1].after, ElementsAre(0));
+  EXPECT_THAT(found[1].after_ids, ElementsAre("12"));  // it may need the capture that waits there
+  EXPECT_THAT(found[2].after_ids, testing::UnorderedElementsAre("12", "13"));
+}
+
+TEST_F(SlurmJobs, AreNoneWhereSlurmHasAll) {
+  const QueuedJobs queued = still_queued(kSubmitted, "12 0\n12 1\n13 0\n13 1\n14 N/A\n", kLists);
+  EXPECT_THAT(jobs(many(2, 2), {}, queued), IsEmpty());
+  SlurmOptions options;
+  options.wait = true;
+  EXPECT_THAT(jobs(many(2, 2), options, queued), SizeIs(1));  // a summary to wait for
+}
+
+TEST_F(SlurmJobs, WithoutASummaryGetOne) {
+  const QueuedJobs queued = still_queued(kSubmitted, "12 0\n12 1\n13 0\n13 1\n", kLists);
+  const auto found = jobs(many(2, 2), {}, queued);
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].kind, "summary");
+  EXPECT_THAT(found[0].after_ids, testing::UnorderedElementsAre("12", "13"));
+}
+
+TEST_F(SlurmJobs, ThatHaveEndedAreForgotten) {
+  for (const char* printed : {"", "120 0\n", "x\n"}) {
+    const QueuedJobs queued = still_queued(kSubmitted, printed, kLists);
+    EXPECT_THAT(queued.jobs, IsEmpty()) << printed;
+    EXPECT_THAT(queued.folders, IsEmpty()) << printed;
+  }
+}
+
+// Jobs that wait read their list when they begin.
+TEST_F(SlurmJobs, OfOtherTasksHaveOtherLists) {
+  const auto all = jobs(many(0, 3)), fewer = jobs(many(0, 2));
+  EXPECT_NE(all[0].list, fewer[0].list);
+  EXPECT_EQ(all[0].list, jobs(many(0, 3))[0].list);
+}
+
+TEST_F(SlurmJobs, AreAskedForOnlyWhereSomeWereSubmitted) {
+  const SweepFolder folder;
+  SilentProgress progress;
+  EXPECT_THAT(queued_jobs(folder / "out", progress).jobs, IsEmpty());
 }
 
 // ---- Engines that run later ----

@@ -198,7 +198,8 @@ TEST(SweepCommand, SharesTheMachineAsTold) {
                                 "--memory-limit", "1000", "--progress", "never"));
   EXPECT_THAT(command_of(tasks.front(), "/sweep", {3, {}, "/cache"}),
               ElementsAre("capture", folder / "a.pt", "--video", folder / "v.mp4", "--frames", "256", "--holdout",
-                          "0.3", "--device", "cpu", "--cache", "/cache", "--threads", "3", "--progress", "never"));
+                          "0.3", "--device", "cpu", "--out", "/sweep/" + tasks.front().folder + "/model.signatures",
+                          "--force", "--cache", "/cache", "--threads", "3", "--progress", "never"));
 }
 
 TEST(SweepCommand, GivesCapturesTheInputOfTheModel) {

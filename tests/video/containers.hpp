@@ -11,6 +11,7 @@ extern "C" {
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/temp_folder.hpp"
@@ -27,6 +28,8 @@ struct EncodedStream {
   int disposition = 0;                                               ///< AV_DISPOSITION_...
   std::function<void(AVFrame&, std::int64_t index)> draw = nullptr;  ///< fills the planes; none: grey
   std::function<std::int64_t(std::int64_t index)> time = nullptr;    ///< in units of 1/25 s; none: the index
+  std::string encoder = {};                                          ///< by name; none: the codec's usual one
+  std::vector<std::pair<std::string, std::string>> options = {};     ///< of the encoder
 };
 
 inline void require(bool good, const std::string& what) {
@@ -37,7 +40,8 @@ inline void require(bool good, const std::string& what) {
 class StreamWriter {
  public:
   StreamWriter(AVFormatContext* file, const EncodedStream& stream) : file_(file), stream_(stream) {
-    const AVCodec* codec = avcodec_find_encoder(stream.codec);
+    const AVCodec* codec = stream.encoder.empty() ? avcodec_find_encoder(stream.codec)
+                                                  : avcodec_find_encoder_by_name(stream.encoder.c_str());
     require(codec != nullptr, "no encoder");
     encoder_ = avcodec_alloc_context3(codec);
     encoder_->width = stream.width;
@@ -48,7 +52,11 @@ class StreamWriter {
     encoder_->max_b_frames = 0;
     encoder_->thread_count = 1;
     if ((file->oformat->flags & AVFMT_GLOBALHEADER) != 0) encoder_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    require(avcodec_open2(encoder_, codec, nullptr) >= 0, "the encoder does not open");
+    AVDictionary* options = nullptr;
+    for (const auto& [key, value] : stream.options) av_dict_set(&options, key.c_str(), value.c_str(), 0);
+    const int opened = avcodec_open2(encoder_, codec, &options);
+    av_dict_free(&options);
+    require(opened >= 0, "the encoder does not open");
     out_ = avformat_new_stream(file, nullptr);
     out_->time_base = encoder_->time_base;
     out_->disposition = stream.disposition;

@@ -74,6 +74,7 @@ std::optional<SignatureFile> SignatureCache::find(const SignatureOrigin& origin)
   }
   try {
     SignatureFile file = signatures_from_bytes(bytes, path.string());
+    if (file.shard) throw input_error("the entry is a part of a capture", path.string());
     if (file.origin != origin) throw input_error("the entry has another origin than its name says", path.string());
     fs::last_write_time(path, fs::file_time_type::clock::now(), failed);  // a cache may be there for reading only
     return file;

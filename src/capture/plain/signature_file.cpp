@@ -16,7 +16,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "values are written as they lie in memory");
 
 constexpr std::string_view kMagic = "repsim signatures ";
-constexpr std::string_view kVersion = "1";
+constexpr std::string_view kVersion = "1", kVersionOfParts = "2";
 constexpr std::size_t kDigestLength = 64;
 constexpr const char* kRemedy = "capture it again: repsim capture MODEL.pt --video V --out FILE --force";
 
@@ -75,12 +75,25 @@ class Pieces {
   std::string name_;
 };
 
-void read_header(const std::string& text, const std::string& name, SignatureFile& file) {
+void read_shard(const Json& json, const std::string& name, Shard& shard) {
+  JsonReader reader(json, name, "shard");
+  reader.required("index", shard.index);
+  reader.required("count", shard.count);
+  reader.finish();
+}
+
+/// @param is_part  by the version of the format
+void read_header(const std::string& text, const std::string& name, bool is_part, SignatureFile& file) {
   const Json header = parse_json(text, name);
   JsonReader reader(header, name);
   const Json* source = reader.child("source");
   if (source == nullptr) reader.fail("source", "the key is missing");
   file.origin = read_origin(*source, name);
+  if (is_part) {
+    const Json* shard = reader.child("shard");
+    if (shard == nullptr) reader.fail("shard", "the key is missing");
+    read_shard(*shard, name, file.shard.emplace());
+  }
   reader.required("model", file.signatures.model);
   reader.required("model_path", file.model_path);
   reader.required("video_path", file.video_path);
@@ -88,19 +101,46 @@ void read_header(const std::string& text, const std::string& name, SignatureFile
   reader.finish();
 }
 
+/// Takes frames and sizes of the signatures from the origin and the shard.
+void set_sizes(const Pieces& pieces, SignatureFile& file) {
+  const SignatureOrigin& origin = file.origin;
+  const auto frames = static_cast<std::int64_t>(origin.frames.size());
+  constexpr std::int64_t kMostPerMinibatch = 1 << 16;  // keeps the products below far from overflow
+  if (origin.minibatch < 4 || origin.minibatch > kMostPerMinibatch || frames % origin.minibatch != 0)
+    pieces.damaged("its minibatches are not whole");
+  MinibatchRange range{0, frames / origin.minibatch};
+  if (file.shard) {
+    const Shard& shard = *file.shard;
+    if (shard.index < 1 || shard.index > shard.count || shard.count > range.end)
+      pieces.damaged("there is no such shard");
+    range = minibatches_of(shard, range.end);
+  }
+  similarity::Signatures& signatures = file.signatures;
+  signatures.minibatch = origin.minibatch;
+  signatures.length = (range.end - range.begin) * (origin.minibatch * (origin.minibatch - 1) / 2);
+  signatures.frames.assign(origin.frames.begin() + range.begin * origin.minibatch,
+                           origin.frames.begin() + range.end * origin.minibatch);
+}
+
 }  // namespace
+
+MinibatchRange minibatches_of(const Shard& shard, std::int64_t minibatches) {
+  return {(shard.index - 1) * minibatches / shard.count, shard.index * minibatches / shard.count};
+}
 
 std::string digest(const SignatureOrigin& origin) { return sha256(to_text(origin_json(origin))); }
 
 std::string to_bytes(const SignatureFile& file) {
   Json header;
   header["source"] = origin_json(file.origin);
+  if (file.shard) header["shard"] = {{"index", file.shard->index}, {"count", file.shard->count}};
   header["model"] = file.signatures.model;
   header["model_path"] = file.model_path;
   header["video_path"] = file.video_path;
   header["layers"] = file.signatures.layers;
   const std::string text = to_text(header);
-  std::string bytes = std::string(kMagic) + std::string(kVersion) + "\n" + std::to_string(text.size()) + "\n" + text;
+  const std::string version(file.shard ? kVersionOfParts : kVersion);
+  std::string bytes = std::string(kMagic) + version + "\n" + std::to_string(text.size()) + "\n" + text;
   const std::size_t begin = bytes.size(), size = file.signatures.values.size() * sizeof(double);
   bytes.resize(begin + size);
   if (size > 0) std::memcpy(bytes.data() + begin, file.signatures.values.data(), size);
@@ -113,9 +153,9 @@ SignatureFile signatures_from_bytes(std::string_view bytes, const std::string& n
   }
   Pieces pieces(bytes.substr(kMagic.size()), name);
   const std::string_view version = pieces.line();
-  if (version != kVersion) {
+  if (version != kVersion && version != kVersionOfParts) {
     throw input_error("the file of signatures has format version '" + std::string(version.substr(0, 20)) +
-                          "', this repsim reads " + std::string(kVersion),
+                          "', this repsim reads " + std::string(kVersion) + " and " + std::string(kVersionOfParts),
                       name, kRemedy);
   }
   if (pieces.rest().size() < kDigestLength) pieces.damaged("it is too short");
@@ -128,15 +168,9 @@ SignatureFile signatures_from_bytes(std::string_view bytes, const std::string& n
   if (error != std::errc{} || end != digits.data() + digits.size()) pieces.damaged("the header's length is no number");
 
   SignatureFile file;
-  read_header(std::string(pieces.take(header_size)), name, file);
+  read_header(std::string(pieces.take(header_size)), name, version == kVersionOfParts, file);
+  set_sizes(pieces, file);
   similarity::Signatures& signatures = file.signatures;
-  signatures.frames = file.origin.frames;
-  signatures.minibatch = file.origin.minibatch;
-  const auto frames = static_cast<std::int64_t>(signatures.frames.size());
-  constexpr std::int64_t kMostPerMinibatch = 1 << 16;  // keeps the products below far from overflow
-  if (signatures.minibatch < 4 || signatures.minibatch > kMostPerMinibatch || frames % signatures.minibatch != 0)
-    pieces.damaged("its minibatches are not whole");
-  signatures.length = frames / signatures.minibatch * (signatures.minibatch * (signatures.minibatch - 1) / 2);
   const std::size_t values = (pieces.rest().size() - kDigestLength) / sizeof(double);
   if ((pieces.rest().size() - kDigestLength) % sizeof(double) != 0 ||
       values != signatures.layers.size() * static_cast<std::size_t>(signatures.length)) {
