@@ -25,8 +25,8 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct CaptureFlags {
   std::string model;
-  std::vector<std::string> inputs;
-  std::optional<std::string> out, cache;
+  std::vector<std::string> inputs, set;
+  std::optional<std::string> config, out, cache;
   SettingFlags settings;
   bool force = false;
 };
@@ -35,7 +35,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
   if (flags.model.empty()) {
     throw Error(ErrorKind::kUsage, "no model is given", "repsim capture", "repsim capture MODEL.pt --video V");
   }
-  config::Settings settings;
+  config::Settings settings = settings_from_files(flags.config, flags.set);
   apply_models({flags.model}, {}, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   flags.settings.apply(settings);
@@ -67,6 +67,11 @@ Job setup_capture(CLI::App& app) {
   f.settings.add(app, "Video", "frames.holdout", "Last part of these frames, which is left out (default {})");
   add_text(app, "--out", "FILE", f.out, "Write the signatures to this file, too")->group("Output");
   app.add_flag("--force", f.force, "Replace FILE where it is there already")->group("Output");
+  add_text(app, "--config", "FILE", f.config,
+           "The model's input, videos and frames from a plan's config (docs/config.md)")
+      ->group("Settings");
+  add_repeatable(app, "--set", "KEY=VALUE", f.set, "Change one setting of the config: frames.count=512")
+      ->group("Settings");
   add_cache(app, f.cache)->group("Settings");
   for (const char* key : {"threads", "device", "memory_limit"}) f.settings.add(app, "Settings", key);
   return [flags](Progress& progress) { run_capture(*flags, progress); };
