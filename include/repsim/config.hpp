@@ -46,6 +46,11 @@ void apply_override(Json& config, const std::string& assignment);
 /// @throws Error{kUsage} that names the flag
 void apply_flag(const Setting& setting, const std::vector<std::string>& texts, Settings& settings);
 
+/// Videos that a flag names, one or several: paths, and patterns of the shell that no file has as its name. Several get
+/// names. Empty when all that is given is one empty text.
+/// @throws Error{kInput} that names the flag, when nothing matches a pattern
+[[nodiscard]] std::vector<video::VideoSource> videos_of(const std::vector<std::string>& paths, const std::string& flag);
+
 /// Whether the flag may be given several times.
 [[nodiscard]] bool is_repeatable(const Setting& setting);
 

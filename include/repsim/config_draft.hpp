@@ -7,6 +7,7 @@
 #include "repsim/base/progress.hpp"
 #include "repsim/inspection.hpp"
 #include "repsim/model_spec.hpp"
+#include "repsim/video_source.hpp"
 
 /// `repsim config init`: the settings of a plan as far as models and video tell them. No torch in this header.
 namespace repsim::pipeline {
@@ -22,7 +23,7 @@ struct DraftNote {
 struct DraftRequest {
   std::vector<model::ModelSpec> models;  ///< input and format may be open
   std::vector<std::string> libraries;    ///< as in Settings
-  std::string video;                     ///< path
+  std::vector<video::VideoSource> videos;
 };
 
 struct ConfigDraft {
@@ -31,7 +32,8 @@ struct ConfigDraft {
   Json config;                   ///< of the draft; the paths are those of the request
 };
 
-/// Opens every model and counts the video's frames. A size that nothing states becomes one at which the model runs.
+/// Opens every model and counts the frames of the videos. A size that nothing states becomes one at which the model
+/// runs.
 /// @throws Error{kInput} as inspect() and probe() do, and when the video has too few frames for a plan
 [[nodiscard]] ConfigDraft draft_config(const DraftRequest& request, Progress& progress);
 

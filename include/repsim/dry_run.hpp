@@ -22,10 +22,17 @@ struct DryRun {
     std::string receiver;
     std::vector<std::string> donors;  ///< several: cuts whose layers come from different donors
   };
+  /// One of several videos.
+  struct Video {
+    std::string name, path;
+    std::int64_t frames = 0;       ///< that it would sample
+    std::int64_t frame_count = 0;  ///< that the video has
+  };
   std::vector<Model> models;          ///< in plan order
   std::vector<Direction> directions;  ///< that a plan would consider
   std::int64_t frames = 0;            ///< that it would sample
-  std::int64_t video_frames = 0;      ///< that the video has
+  std::int64_t video_frames = 0;      ///< that the video has, or all videos together
+  std::vector<Video> videos;          ///< empty where there is one
   std::string video_path, out;        ///< out: the folder it would write
 };
 

@@ -19,6 +19,7 @@ struct PictureSize {
 struct FramePicture {
   std::string model;
   std::int64_t frame = 0;  ///< index in the video
+  std::string video = {};  ///< its name, where there are several
   PictureSize size;
   std::int64_t kept = 0, missed = 0, false_alarms = 0;  ///< boxes
   std::string uri;                                      ///< "data:image/jpeg;base64,..."

@@ -16,7 +16,7 @@ namespace repsim::capture {
 /// A model, and the frames that it runs on.
 struct FrameRun {
   const std::string& model;                 ///< name
-  const std::vector<std::int64_t>& frames;  ///< per position the index in the video
+  const std::vector<std::int64_t>& frames;  ///< per position the number in the playlist
 };
 
 /// Finds out on which frame a model fails, by running the frames one by one. For use in a handler of `error`.

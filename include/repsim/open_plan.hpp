@@ -13,9 +13,9 @@ namespace repsim::rebuild {
 /// @throws Error{kInput} where the file is missing or has another SHA-256
 void check_unchanged(const std::string& path, const std::string& expected, const std::string& what);
 
-/// Checks the plan's video, which may be a folder of pictures or a numbered sequence of them.
+/// Checks the plan's videos; each may be a folder of pictures or a numbered sequence of them.
 /// @throws Error{kInput} as check_unchanged() does; Error{kInterrupted}
-void check_video_unchanged(const report::Plan& plan, Progress& progress);
+void check_videos_unchanged(const report::Plan& plan, Progress& progress);
 
 /// The plan's models with the specs that the plan resolved; checks that each is the model of the plan.
 /// @throws Error{kInput}

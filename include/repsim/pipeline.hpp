@@ -15,6 +15,7 @@
 #include "repsim/rebuild.hpp"
 #include "repsim/report.hpp"
 #include "repsim/verification.hpp"
+#include "repsim/video_source.hpp"
 
 /// The chain of stages that plan, verify and bundle (later: check and sweep) share. No flags, no printing, no exit.
 namespace repsim::pipeline {
@@ -47,12 +48,12 @@ struct Outcome {
                                          const Progress& asked = SilentProgress());
 
 struct VerifySettings {
-  std::filesystem::path plan;        ///< plan.json, or the folder that holds it
-  std::optional<std::string> video;  ///< else the plan's own video and hold-out frames
-  /// Frames to sample evenly, over another video or over the part of the plan's own that begins with its hold-out (what
-  /// comes before calibrated). 0: as many as the hold-out, on the plan's own video those very frames.
+  std::filesystem::path plan;              ///< plan.json, or the folder that holds it
+  std::vector<video::VideoSource> videos;  ///< else the plan's own videos and hold-out frames
+  /// Frames to sample evenly, over other videos or over the part of the plan's own that begins with its hold-out (what
+  /// comes before calibrated). 0: as many as the hold-out, on the plan's own videos those very frames.
   std::int64_t frames = 0;
-  std::optional<std::string> truth;  ///< MOTChallenge text or COCO JSON
+  std::optional<std::string> truth;  ///< MOTChallenge text or COCO JSON of a single video
   int threads = 0;
   std::vector<std::string> libraries;        ///< as in Settings
   std::optional<std::int64_t> memory_limit;  ///< as in Settings

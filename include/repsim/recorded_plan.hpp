@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "repsim/base/json_io.hpp"
 #include "repsim/report.hpp"
+#include "repsim/video_source.hpp"
 
 /// A plan that lies on disk, without torch: where it is, and what it records of how it was made.
 namespace repsim::rebuild {
@@ -21,5 +23,8 @@ namespace repsim::rebuild {
 /// What repsim plan was told, as a config file: recorded settings, models and video. Inputs that came from an archive
 /// are left to the archive. Not recorded, and so absent: libraries, truth, threads, device, memory limit.
 [[nodiscard]] Json recorded_config(const report::Plan& plan);
+
+/// The plan's videos, without ground truth.
+[[nodiscard]] std::vector<video::VideoSource> videos_of(const report::Plan& plan);
 
 }  // namespace repsim::rebuild

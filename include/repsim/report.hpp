@@ -9,6 +9,7 @@
 #include "repsim/model_spec.hpp"
 #include "repsim/similarity.hpp"
 #include "repsim/verify_metrics.hpp"
+#include "repsim/video_list.hpp"
 
 /// A plan as plain data, and its forms: plan.json and the terminal's table. report.html: report_page.hpp.
 namespace repsim::report {
@@ -130,8 +131,12 @@ struct Plan {
   std::string settings_sha256;
   Json settings = Json::object();  ///< every setting that decides the outcome, resolved, laid out as
                                    ///< a config file: the reports read settings.merge.min_fidelity where it is there
+  /// Of the video; of several, their paths with ", " between them, and what stands for their hashes
+  /// (video::sha256_of_hashes()).
   std::string video_path, video_sha256;
-  std::int64_t video_frames = 0;
+  std::int64_t video_frames = 0;    ///< of all videos together
+  std::vector<ListedVideo> videos;  ///< empty where there is one
+  // Frame numbers count through all videos.
   std::vector<std::int64_t> calibration_frames;
   std::vector<std::int64_t> selection_frames;  ///< candidates were measured on these; empty: on holdout_frames
   std::vector<std::int64_t> holdout_frames;    ///< test frames: every fidelity of a model was measured on these
@@ -147,6 +152,9 @@ struct Plan {
   std::int64_t bundle_bytes = 0;       ///< of bundle.pt
   std::string bundle_sha256;
 };
+
+/// The frames of a plan by what they did, as its JSON names them.
+[[nodiscard]] std::vector<NamedFrames> frames_of(const Plan& plan);
 
 /// What `repsim bundle` found on a bundle that it wrote again from a plan.
 struct Rebuilt {

@@ -125,11 +125,12 @@ class Runtime {
 
 /// The files of a job beside its models.
 struct InputFiles {
-  std::vector<std::string> libraries;  ///< of operators that models need beside Torch: paths, loaded in this order
-  std::string video;                   ///< path; empty: the job needs none
-  std::optional<std::string> truth;    ///< ground truth
+  std::vector<std::string> libraries;      ///< of operators that models need beside Torch: paths, loaded in this order
+  std::vector<video::VideoSource> videos;  ///< with their ground truth; empty: the job needs none
+  std::optional<std::string> truth;        ///< ground truth of a single video
 };
-/// Cheap checks before any model is loaded: loads the libraries, decodes the video's first frame, reads the truth.
+/// Cheap checks before any model is loaded: loads the libraries, decodes the first frame of each video, reads the
+/// truth.
 /// @throws Error{kInput}
 void check_files(const InputFiles& files);
 
@@ -143,7 +144,7 @@ struct Model {
   std::string identifier;        ///< of the model in a bundle
   int group = 0;                 ///< input group: index in capture::ModelSet::specs
   std::string output_structure;  ///< of forward on one frame, with types and shapes: "tuple(Float[1,484,4], ...)"
-  verify::Head head;             ///< how its output is read on frames of the video; without one, on its own input
+  verify::Head head;             ///< how its output is read on frames of the videos; without one, on its own input
 
   [[nodiscard]] const std::string& name() const { return loaded.spec.name; }
 };
@@ -155,31 +156,32 @@ struct Model {
 
 struct SessionOptions {
   std::vector<ModelSource> models;
-  std::optional<std::string> video;  ///< path; none: no video is opened
-  std::optional<std::string> truth;  ///< ground truth for that video
+  std::vector<video::VideoSource> videos;  ///< none: no video is opened
+  std::optional<std::string> truth;        ///< ground truth for a single video; several have theirs in `videos`
   /// Called with the loaded models before the video is read: a job's own check of them. May throw, may be empty.
   std::function<void(std::span<const Model>)> check_models;
 };
 
-/// Frames of a video, as they are or changed in a known way.
+/// Frames of the videos, as they are or changed in a known way.
 struct FrameSet {
-  std::vector<std::int64_t> frames;  ///< ascending indices in the video
+  std::vector<std::int64_t> frames;  ///< ascending numbers in the playlist
   video::Perturbation perturbation = video::Perturbation::kNone;
 };
 
-/// The models of one job and its video.
+/// The models of one job and its videos.
 struct Session {
-  /// Loads, runs once, prepares and groups the models, divides the memory, probes the video.
+  /// Loads, runs once, prepares and groups the models, divides the memory, probes the videos.
   /// @param runtime  outlives the session
-  /// @throws Error{kInput} naming model or video; Error{kInterrupted}
+  /// @throws Error{kInput} naming model or video, also when an input shows different parts of the frames of two videos;
+  ///         Error{kInterrupted}
   Session(const Runtime& runtime, const SessionOptions& options, Progress& progress);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  std::vector<Model> models;   ///< in the job's order
-  MemoryBudget memory_budget;  ///< beside these models
-  video::VideoInfo video;      ///< empty without a video
-  std::optional<verify::Truth> truth;
+  std::vector<Model> models;           ///< in the job's order
+  MemoryBudget memory_budget;          ///< beside these models
+  video::Playlist playlist;            ///< empty without a video
+  std::optional<verify::Truth> truth;  ///< of all videos
   /// The models and what feeds them; points into `models`. Its views are set when there is a video.
   capture::ModelSet set;
 

@@ -15,6 +15,7 @@
 #include "repsim/base/words.hpp"
 #include "repsim/model_spec.hpp"
 #include "repsim/objective.hpp"
+#include "repsim/video_source.hpp"
 
 /// What a job may be told, and the table of it: a member of `Settings` and a row of `kSettings` are all that a new
 /// setting needs beside the code that uses it. The config reader, --set, the checks, the JSON of a plan, the command
@@ -49,7 +50,7 @@ struct Settings {
   std::vector<model::ModelSpec> models;    ///< in plan order; two or more for plan
   std::vector<std::string> input_sources;  ///< per model where its input comes from: "flags", "config", "": its archive
   std::vector<std::string> libraries;      ///< paths, loaded in this order
-  std::string video;                       ///< path
+  std::vector<video::VideoSource> videos;  ///< one, or several that are taken together; names are set for several
   std::int64_t frames = 256;
   double holdout = 0.3;
   double min_fidelity = 0.9;
@@ -75,7 +76,7 @@ struct Settings {
   std::vector<std::string> accept_unmeasured;  ///< models that may take layers with less evidence
   double max_minutes = 0;                      ///< of the whole run; 0: no limit
   std::int64_t report_frames = 4;              ///< pictures per model in report.html
-  std::optional<std::string> truth;            ///< path
+  std::optional<std::string> truth;            ///< path; of one video: several have theirs in `videos`
   int threads = 0;                             ///< 0: as many as the machine has cores
   Device device;
   std::optional<std::int64_t> memory_limit;  ///< bytes; decides nothing but how long a run takes
@@ -146,12 +147,14 @@ struct Texts {
   Of of;
 };
 
+struct OneVideo {};       ///< Settings::videos where it holds one, as a path; its flag may be given several times
+struct SeveralVideos {};  ///< Settings::videos where it holds several, as a list
 struct MinFidelities {};  ///< Settings::min_fidelity and min_fidelity_of
 struct Directions {};     ///< Settings::share
 struct DeviceName {};     ///< Settings::device
 
-using SettingKind =
-    std::variant<WholeNumber, Bytes, Number, OnOff, OneWord, Path, Texts, MinFidelities, Directions, DeviceName>;
+using SettingKind = std::variant<WholeNumber, Bytes, Number, OnOff, OneWord, Path, Texts, OneVideo, SeveralVideos,
+                                 MinFidelities, Directions, DeviceName>;
 
 /// Makes the accessors of a member.
 template <auto kMember>
@@ -227,10 +230,16 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "beside Torch)",
      "libraries of operators that models need beside Torch, libNAME.so: "
      "[outputs.md](outputs.md#operators-that-torch-does-not-have)"},
-    {"video", "--video", "FILE", false, path<&Settings::video>(),
-     "The video that decides what is shared: a file, a folder of pictures, or img_%03d.png",
+    {"video", "--video", "FILE", false, OneVideo{},
+     "The video that decides what is shared: a file, a folder of pictures, img_%03d.png, or a pattern such as "
+     "'north_*.mp4'. Given several times: all of these videos together",
      "the unlabelled video on which repsim fits and measures: a file, a folder of pictures, or a numbered sequence of "
-     "them such as `shot/img_%03d.png` ([video.md](video.md))"},
+     "them such as `shot/img_%03d.png` ([video.md](video.md)). On the command line it may be given several times, or "
+     "as a pattern: see `videos`"},
+    {"videos", "--video", "FILE", false, SeveralVideos{}, "Several videos that decide together",
+     "several videos in place of `video`: a list of paths and patterns (`\"north_*.mp4\"`), or of objects such as "
+     "`{\"path\": \"street.mp4\", \"name\": \"street\", \"weight\": 2, \"truth\": \"gt.txt\"}`. Only `path` is "
+     "required; a list of one is the same as `video` ([video.md](video.md#several-videos))"},
     {"frames.count", "--frames", "N", true, whole_number<&Settings::frames>(1, 1'000'000),
      "Frames sampled evenly over the video (default {})", "frames sampled evenly over the whole video"},
     {"frames.holdout", "--holdout", "F", true,
@@ -326,7 +335,8 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "limit. Equal runs may then differ"},
     {"truth", "--truth", "FILE", false, path<&Settings::truth>(),
      "Ground truth (MOTChallenge text or COCO JSON): report accuracy beside fidelity",
-     "ground truth of the video (MOTChallenge text or COCO JSON): repsim then reports accuracy beside fidelity "
+     "ground truth of the video (MOTChallenge text or COCO JSON): repsim then reports accuracy beside fidelity. Of "
+     "several videos each has its own, in `videos` "
      "([video.md](video.md#ground-truth))"},
     {"report_frames", "--report-frames", "N", false, whole_number<&Settings::report_frames>(0, 8),
      "Pictures in report.html per model: the frames on which it differs most from its original (default {})",

@@ -13,6 +13,7 @@
 #include "repsim/base/json_io.hpp"
 #include "repsim/base/progress.hpp"
 #include "repsim/model_spec.hpp"
+#include "repsim/video_source.hpp"
 
 /// Sweeps: plans of many model sets, on several videos, over a grid of settings. This header decides: which tasks there
 /// are, in what order, which of them are finished. sweep_engines.hpp runs them. No torch.
@@ -20,9 +21,11 @@ namespace repsim::sweep {
 
 // ---- What is asked for ----
 
+/// What one plan is made on: a video, or several together.
 struct Video {
-  std::string name, path;
-  std::optional<std::string> truth;  ///< ground truth of this video
+  std::string name;
+  std::vector<video::VideoSource> sources;  ///< as Settings::videos
+  std::optional<std::string> truth = {};    ///< ground truth of a single video
 };
 
 /// A setting that takes several values.

@@ -115,8 +115,8 @@ class Measurer {
 
  private:
   [[nodiscard]] verify::Forward original(ModelIndex receiver) const;
-  [[nodiscard]] double lower_end(std::span<const verify::Detections> found,
-                                 std::span<const verify::Target> targets) const;
+  [[nodiscard]] double lower_end(std::span<const verify::Detections> found, std::span<const verify::Target> targets,
+                                 std::span<const std::int64_t> per_video) const;
 
   const session::Session& session_;
   const capture::Stores& frames_;

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,9 +14,9 @@
 /// Ground truth of a video, from files that others made; no torch.
 namespace repsim::verify {
 
-/// Ground truth of a video.
+/// Ground truth of a video, or of several.
 struct Truth {
-  std::map<std::int64_t, Target> frames;  ///< by index in the video, from 0; boxes relative to the frame
+  std::map<std::int64_t, Target> frames;  ///< by number in the playlist, from 0; boxes relative to the frame
   std::vector<std::string> classes;       ///< what the boxes' labels mean
   std::string format;                     ///< "motchallenge" or "coco"
 };
@@ -42,5 +44,10 @@ struct Truth {
 ///         frame is no whole number or below 1, a box has no area, an annotation names no image or category, two images
 ///         are one frame; or when the file has no row or is no UTF-8 text
 [[nodiscard]] Truth read_truth(const std::filesystem::path& path, const video::VideoInfo& video);
+
+/// Reads the ground truth of several videos as one.
+/// @param paths  per video
+/// @throws Error{kInput} as the other read_truth() does, and when two files have different formats or classes
+[[nodiscard]] Truth read_truth(std::span<const std::optional<std::string>> paths, const video::Playlist& videos);
 
 }  // namespace repsim::verify

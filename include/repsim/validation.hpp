@@ -8,6 +8,7 @@
 #include "repsim/base/json_io.hpp"
 #include "repsim/predictor.hpp"
 #include "repsim/settings.hpp"
+#include "repsim/video_list.hpp"
 
 /// What `repsim validate` found, as plain data, and its forms: validation.json, validation.csv, validation.html, the
 /// terminal's tables.
@@ -69,7 +70,8 @@ struct Validation {
   std::string tool_version;
   std::vector<StudiedModel> models;
   std::string video_path, video_sha256;
-  std::int64_t frame_count = 0;
+  std::int64_t frame_count = 0;     ///< of all videos together
+  std::vector<ListedVideo> videos;  ///< empty where there is one
   std::vector<std::int64_t> calibration_frames, trial_frames, holdout_frames;
   config::Adapters adapters = config::Adapters::kLinear;
   bool refit = false;

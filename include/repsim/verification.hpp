@@ -7,6 +7,7 @@
 
 #include "repsim/base/json_io.hpp"
 #include "repsim/verify_metrics.hpp"
+#include "repsim/video_list.hpp"
 
 namespace repsim::report {
 
@@ -28,8 +29,9 @@ struct Verification {
       return measured.is_known() && !measured.keeps(min_fidelity);
     }
   };
-  std::string video_path;
-  std::vector<std::int64_t> frames;  ///< indices in the video, ascending
+  std::string video_path;            ///< of several videos all paths, with ", " between them
+  std::vector<ListedVideo> videos;   ///< empty where there is one
+  std::vector<std::int64_t> frames;  ///< numbers in the playlist, ascending
   std::vector<Model> models;         ///< in the order of the plan
   double min_fidelity = 0;           ///< of models of which the plan asks no other, 0..1
   [[nodiscard]] bool holds() const;  ///< no model is broken

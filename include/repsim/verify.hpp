@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "repsim/base/progress.hpp"
@@ -77,19 +78,30 @@ struct Reference {
 [[nodiscard]] Reference reference(const Head& head, const Forward& original, const std::vector<std::int64_t>& frames,
                                   Progress& progress);
 
+/// The frames that a measurement runs over, in their order.
+struct FrameList {
+  // NOLINTNEXTLINE(google-explicit-constructor): frames of one video are such a list
+  FrameList(const std::vector<std::int64_t>& of, std::vector<std::int64_t> counts = {})
+      : numbers(of), per_video(std::move(counts)) {}
+
+  const std::vector<std::int64_t>& numbers;  ///< per position in the store the number in the playlist
+  std::vector<std::int64_t> per_video;       ///< how many of them each video has; empty: there is one video
+};
+
 /// What measure() found.
 struct Measured {
-  std::optional<double> fidelity;       ///< 0..1; nothing: nothing could be compared
-  std::int64_t boxes_without_area = 0;  ///< of the merged model, of score >= kMinScore, left out
-  std::optional<TensorAgreement> raw;   ///< of the format tensor; its frames are runs
+  std::optional<double> fidelity;                   ///< 0..1; nothing: nothing could be compared
+  std::int64_t boxes_without_area = 0;              ///< of the merged model, of score >= kMinScore, left out
+  std::optional<TensorAgreement> raw;               ///< of the format tensor; its frames are runs
+  std::vector<TensorAgreement> raw_of_videos = {};  ///< of the format tensor, per video where there are several
   std::vector<Detections> found;  ///< the merged model's, per frame, after suppress(); empty for the format tensor
+  std::vector<std::int64_t> per_video = {};  ///< as in the FrameList
 };
 /// Runs a merged model over stored frames and computes its fidelity (docs/internals/contracts.md).
-/// @param frames  per position in the store the index in the video
 /// @throws graph::ModelFailure as reference() does; of scope kMerged where the merged model fails and the original does
 ///         not
 [[nodiscard]] Measured measure(const Head& head, const Reference& reference, const Forward& original,
-                               const Forward& merged, const std::vector<std::int64_t>& frames, Progress& progress);
+                               const Forward& merged, const FrameList& frames, Progress& progress);
 
 /// Frames that were changed in a known way, for the baselines of fidelity.
 struct Perturbed {
@@ -135,8 +147,9 @@ struct BundleCheck {
   std::optional<torch::jit::Module> bundle = {};  ///< the file, if it is loaded already
   std::vector<CheckedModel> models;               ///< in plan order
   const capture::ModelSet* set = nullptr;
-  const capture::Stores* frames = nullptr;  ///< unchanged frames, per input group
-  std::vector<Perturbed> perturbed;         ///< for the baselines, which optimised copies compute; may be empty
+  const capture::Stores* frames = nullptr;    ///< unchanged frames, per input group
+  std::vector<Perturbed> perturbed;           ///< for the baselines, which optimised copies compute; may be empty
+  const video::Playlist* playlist = nullptr;  ///< the videos that the frames are from; null: one video
   std::optional<Truth> truth;
   std::int64_t truth_label = 0;  ///< the label of persons where a model has no class "person"
   std::uint64_t seed = 0;        ///< of the bootstrap

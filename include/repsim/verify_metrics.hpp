@@ -45,9 +45,22 @@ struct Interval {
 
 /// A frame on which a merged model and its original differ.
 struct DifferingFrame {
-  std::int64_t frame = 0;         ///< index in the video
+  std::int64_t frame = 0;         ///< number in the playlist
   std::int64_t missed = 0;        ///< the original's detections that the merged model has not
   std::int64_t false_alarms = 0;  ///< detections of the merged model that the original has not
+  std::string video = {};         ///< name of the frame's video, where there are several
+  std::int64_t video_frame = 0;   ///< its index there
+};
+
+/// How well a merged model agrees with its own original on the frames of one of several videos.
+struct VideoFidelity {
+  std::string video;            ///< name
+  std::optional<double> value;  ///< as in Fidelity, of the video's frames alone
+  Interval interval;
+  std::int64_t frames = 0;
+  std::int64_t own_detections = 0;
+  std::optional<std::int64_t> kept;
+  std::int64_t false_alarms = 0;
 };
 
 /// How well a merged model agrees with its own original (docs/internals/contracts.md, fidelity).
@@ -64,8 +77,9 @@ struct Fidelity {
   std::int64_t false_alarms = 0;        ///< the merged model's detections of score >= threshold that the original lacks
   std::int64_t boxes_without_area = 0;  ///< of original and merged model, left out: no area, NaN or infinite corners
   std::vector<DifferingFrame> worst_frames;  ///< most missed and false detections first; at most 8
-  bool bit_identical = false;     ///< every output tensor equals the original's, bit for bit, on these frames
-  double max_abs_difference = 0;  ///< over all floating outputs and frames; 6 significant digits in plan.json
+  bool bit_identical = false;              ///< every output tensor equals the original's, bit for bit, on these frames
+  double max_abs_difference = 0;           ///< over all floating outputs and frames; 6 significant digits in plan.json
+  std::vector<VideoFidelity> videos = {};  ///< per video, where there are several
 
   /// Whether the model is known to reach this fidelity. Without a value only identical outputs do.
   [[nodiscard]] bool keeps(double target) const { return bit_identical || (value && *value >= target); }
@@ -108,8 +122,10 @@ inline constexpr int kDraws = 1000;  ///< default number of a bootstrap's resamp
 /// @param confidence  of the interval, in (0, 1)
 /// @param draws  number of resamples
 /// @param seed  of a generator that gives equal numbers on every machine
+/// @param parts  numbers of frames of parts that no run crosses (the videos that the frames are from); empty: one part
 [[nodiscard]] Interval bootstrap_interval(std::span<const Detections> found, std::span<const Target> targets,
-                                          double confidence = 0.9, int draws = kDraws, std::uint64_t seed = 0);
+                                          double confidence = 0.9, int draws = kDraws, std::uint64_t seed = 0,
+                                          std::span<const std::int64_t> parts = {});
 
 /// What a merged model keeps of its original's detections, in numbers of boxes.
 struct DetectionFigures {
@@ -131,6 +147,20 @@ struct DetectionFigures {
 /// @throws Error{kInternal} when the sizes differ
 [[nodiscard]] DetectionFigures detection_figures(std::span<const Detections> found, std::span<const Target> targets,
                                                  double threshold, std::size_t worst_frames = 8);
+
+/// Whether there is a detection of score >= threshold. @param found  per frame
+[[nodiscard]] bool finds_anything(std::span<const Detections> found, double threshold);
+
+/// Fidelity, figures and interval on the frames of each video alone.
+/// @param found, targets  per frame, video after video
+/// @param counts  frames per video
+/// @param threshold  of detection_figures()
+/// @param seed  of the intervals
+/// @return per video, without names
+[[nodiscard]] std::vector<VideoFidelity> fidelity_per_video(std::span<const Detections> found,
+                                                            std::span<const Target> targets,
+                                                            std::span<const std::int64_t> counts, double threshold,
+                                                            std::uint64_t seed);
 
 /// The boxes of one frame, as a merged model and its original find them.
 struct FrameBoxes {
@@ -194,6 +224,8 @@ class TensorAgreement {
   /// Ends a frame for interval(): values that are added from now on belong to the next one. Frames without values do
   /// not count, so a call before each frame does as well as one after it.
   void next_frame();
+  /// Ends a video for interval(), and with it a frame: no run of frames is drawn over this border.
+  void next_video();
 
   /// The fidelity of all values that were added; nothing if no output counts, since nothing was compared then.
   [[nodiscard]] std::optional<double> fidelity() const;
@@ -228,6 +260,7 @@ class TensorAgreement {
   [[nodiscard]] std::vector<Tally> tallies() const;
 
   std::vector<OutputSums> outputs_;
+  std::vector<std::size_t> videos_;  ///< per ended video the number of frames with values until its end
   std::size_t frame_ = 0;
   bool frame_has_values_ = false;
 };

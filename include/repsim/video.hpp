@@ -9,6 +9,7 @@
 
 #include "repsim/base/progress.hpp"
 #include "repsim/model_spec.hpp"
+#include "repsim/video_source.hpp"
 
 /// Frames of a video: counting, sampling, decoding and preprocessing.
 namespace repsim::video {
@@ -38,6 +39,52 @@ struct VideoInfo {
 /// Files that announce so many frames or more are long.
 inline constexpr std::int64_t kLongVideo = 5000;
 
+/// One of the videos of a playlist.
+struct PlaylistVideo {
+  VideoInfo info;
+  std::string name = {};   ///< unique in the playlist
+  double weight = 1;       ///< see VideoSource
+  std::int64_t first = 0;  ///< number of its first frame in the playlist; Playlist sets it
+};
+
+/// The videos of a job, one after the other. Frame numbers count through all of them; with one video they are the
+/// indices in that video.
+class Playlist {
+ public:
+  Playlist() = default;
+  /// @param only  a video is a playlist of one; a video without a path is no video
+  Playlist(VideoInfo only);  // NOLINT(google-explicit-constructor): so that a single video can stand for a playlist
+  explicit Playlist(std::vector<PlaylistVideo> videos);
+
+  [[nodiscard]] const std::vector<PlaylistVideo>& videos() const { return videos_; }
+  [[nodiscard]] bool empty() const { return videos_.empty(); }
+  [[nodiscard]] bool has_several() const { return videos_.size() > 1; }
+  [[nodiscard]] std::int64_t frame_count() const;  ///< of all videos together
+
+  /// A frame of a playlist as the video that it belongs to, and its index there.
+  struct Place {
+    std::size_t video = 0;
+    std::int64_t frame = 0;
+  };
+  /// @param frame  0 to frame_count() - 1
+  [[nodiscard]] Place place_of(std::int64_t frame) const;
+  /// How many of these frames each video has: one number per video.
+  /// @param frames  ascending
+  [[nodiscard]] std::vector<std::int64_t> counts_of(std::span<const std::int64_t> frames) const;
+
+  /// The path of a single video; of several, their paths with ", " between them. Empty without a video.
+  [[nodiscard]] std::string path() const;
+  /// The SHA-256 of a single video; of several, sha256_of_hashes(). Empty without a video.
+  [[nodiscard]] std::string sha256() const;
+
+ private:
+  std::vector<PlaylistVideo> videos_;
+};
+
+/// What stands for several videos: the SHA-256 of their SHA-256 in their order, a line each, under a line "videos". Of
+/// one: that one itself.
+[[nodiscard]] std::string sha256_of_hashes(std::span<const std::string> hashes);
+
 /// Opens the video, hashes it and counts its frames by decoding all of them, since containers may state a wrong number.
 /// Of a long file it reads all packets instead, and decodes the beginning and the end: the index of the frames is the
 /// same (docs/video.md says for which files). Damage between goes unnoticed until decode() comes there.
@@ -51,6 +98,9 @@ inline constexpr std::int64_t kLongVideo = 5000;
 [[nodiscard]] VideoInfo probe(const std::filesystem::path& path, Progress& progress,
                               std::int64_t long_video = kLongVideo);
 
+/// Probes the videos of a job. @throws Error{kInput} as probe() does, and when two videos have the same content
+[[nodiscard]] Playlist open_playlist(std::span<const VideoSource> sources, Progress& progress);
+
 /// A cheap check before any work: the video exists and its first frame decodes.
 /// @throws Error{kInput} as probe() does
 void check_readable(const std::filesystem::path& path);
@@ -61,8 +111,8 @@ void check_readable(const std::filesystem::path& path);
 
 /// The frames of a run.
 struct Sampling {
-  std::vector<std::int64_t> calibration;  ///< ascending frame indices, from 0
-  std::vector<std::int64_t> holdout;      ///< ascending, all later than the last calibration frame
+  std::vector<std::int64_t> calibration;  ///< ascending frame numbers, from 0
+  std::vector<std::int64_t> holdout;      ///< ascending, in each video later than its last calibration frame
 };
 
 /// Frames of one minibatch of a signature.
@@ -74,6 +124,16 @@ inline constexpr std::int64_t kMinibatchFrames = 16;
 /// @throws Error{kInput} when the video has fewer than `count` frames, or when fewer than 16 calibration frames (one
 ///         minibatch) would be left; the remedy names a --frames that works, where there is one
 [[nodiscard]] Sampling sample_frames(const VideoInfo& video, std::int64_t count, double holdout);
+
+/// The fewest frames that sample_frames() draws from one of several videos, so that each has some for every part.
+inline constexpr std::int64_t kFewestPerVideo = 4;
+
+/// Divides `count` frames among the videos of a playlist by their numbers of frames times their weights, and samples
+/// each video for itself as the other sample_frames() does. So each video has its own calibration frames and, later in
+/// time, its own hold-out frames. No video gives more frames than it has, none fewer than kFewestPerVideo; what
+/// rounding leaves goes frame by frame to the video that is furthest below its part.
+/// @throws Error{kInput} as the other sample_frames() does, and when there are too few frames for so many videos
+[[nodiscard]] Sampling sample_frames(const Playlist& videos, std::int64_t count, double holdout);
 
 /// Small known changes of the decoded frame, before it is resized. Fidelity under them is its baseline.
 enum class Perturbation {
@@ -97,7 +157,7 @@ class FrameStore {
   FrameStore(FrameStore&&) noexcept;
   FrameStore& operator=(FrameStore&&) noexcept;
 
-  /// Indices in the video of the stored frames.
+  /// Numbers of the stored frames in the playlist: of one video, indices in it.
   [[nodiscard]] const std::vector<std::int64_t>& frames() const;
   /// The number of stored frames.
   [[nodiscard]] std::int64_t size() const;
@@ -124,17 +184,17 @@ class FrameStore {
 
 /// The content of one store.
 struct Request {
-  std::vector<std::int64_t> frames;  ///< ascending, from 0
+  std::vector<std::int64_t> frames;  ///< ascending numbers in the playlist, from 0
   model::InputSpec spec;
   Perturbation perturbation = Perturbation::kNone;
 };
 
-/// Fills one store per request, in one decoding pass over the video; of a long file over the parts that are needed.
+/// Fills one store per request, in one decoding pass over each video that a request wants frames of; of a long file over
+/// the parts that are needed.
 /// @return the stores, in the order of the requests
 /// @throws Error{kInput} naming the frame when the video ends early or when a wanted frame does not decode or has
-/// another
-///         size than the first; Error{kInterrupted}
-[[nodiscard]] std::vector<FrameStore> decode(const VideoInfo& video, std::span<const Request> requests,
+///         another size than the first; Error{kInterrupted}
+[[nodiscard]] std::vector<FrameStore> decode(const Playlist& videos, std::span<const Request> requests,
                                              Progress& progress);
 
 /// Decodes in two steps: the constructor fills the stores of some requests, then a background thread fills the others
@@ -142,9 +202,10 @@ struct Request {
 class DecodeBehind {
  public:
   /// Decodes until the stores of `first` are full. There is one decoding pass for both lists, so `later` may ask for
-  /// frames that `first` asks for, too.
+  /// frames that `first` asks for, too. Videos are decoded one after the other: of several, the background thread has
+  /// only frames behind the last one of `first` left.
   /// @throws as decode() does
-  DecodeBehind(const VideoInfo& video, std::span<const Request> first, std::span<const Request> later,
+  DecodeBehind(const Playlist& videos, std::span<const Request> first, std::span<const Request> later,
                Progress& progress);
   /// Stops the background thread; frames that are not decoded yet are given up.
   ~DecodeBehind();
@@ -171,5 +232,10 @@ struct AffineMap {
 };
 [[nodiscard]] AffineMap input_to_frame(const model::InputSpec& spec, std::int64_t frame_width,
                                        std::int64_t frame_height);
+
+/// The map of all videos of a playlist; the identity without a video.
+/// @throws Error{kInput} when the input shows another part of the frames of one video than of another, by half a pixel
+///         of the input or more: letterboxed and cropped inputs need videos of one aspect ratio
+[[nodiscard]] AffineMap input_to_frame(const model::InputSpec& spec, const Playlist& videos);
 
 }  // namespace repsim::video

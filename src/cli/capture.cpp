@@ -30,8 +30,8 @@ Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct CaptureFlags {
   std::vector<std::string> files;  ///< one model, or the parts to merge
-  std::vector<std::string> inputs;
-  std::optional<std::string> out, cache, shard;
+  std::vector<std::string> inputs, set;
+  std::optional<std::string> config, out, cache, shard;
   SettingFlags settings;
   bool force = false, merge = false;
 };
@@ -66,7 +66,7 @@ void run_merge(const CaptureFlags& flags) {
   const std::string cache = cache_folder(flags.cache);
   if (flags.files.empty())
     throw usage_error("no parts are given", "--merge", "repsim capture --merge front-*.signatures");
-  if (flags.shard || !flags.inputs.empty() || !flags.settings.none_given()) {
+  if (flags.shard || flags.config || !flags.set.empty() || !flags.inputs.empty() || !flags.settings.none_given()) {
     throw usage_error("it takes files of signatures alone: they say the rest", "--merge",
                       "repsim capture --merge FILE... [--out FILE] [--cache DIR]");
   }
@@ -88,7 +88,7 @@ void run_capture(const CaptureFlags& flags, Progress& progress) {
   }
   const std::optional<capture::Shard> shard =
       flags.shard ? std::optional(shard_of(*flags.shard)) : std::optional<capture::Shard>();
-  config::Settings settings;
+  config::Settings settings = settings_from_files(flags.config, flags.set);
   apply_models(flags.files, {}, settings);
   apply_inputs(flags.inputs, settings.models, settings.input_sources);
   flags.settings.apply(settings);
@@ -128,6 +128,11 @@ Job setup_capture(CLI::App& app) {
   app.add_flag("--merge", f.merge, "Put the files of all N parts together, in any order")->group("Shards");
   add_text(app, "--out", "FILE", f.out, "Write the signatures to this file, too")->group("Output");
   app.add_flag("--force", f.force, "Replace FILE where it is there already")->group("Output");
+  add_text(app, "--config", "FILE", f.config,
+           "The model's input, videos and frames from a plan's config (docs/config.md)")
+      ->group("Settings");
+  add_repeatable(app, "--set", "KEY=VALUE", f.set, "Change one setting of the config: frames.count=512")
+      ->group("Settings");
   add_cache(app, f.cache)->group("Settings");
   for (const char* key : {"threads", "device", "memory_limit"}) f.settings.add(app, "Settings", key);
   return [flags](Progress& progress) { run_capture(*flags, progress); };

@@ -32,6 +32,8 @@ ValueHint hint(const config::Number& /*kind*/) { return {}; }
 ValueHint hint(const config::OnOff& /*kind*/) { return words({"on", "off"}); }
 ValueHint hint(const config::OneWord& kind) { return words(kind.words()); }
 ValueHint hint(const config::Path& /*kind*/) { return of_kind(Kind::kFile); }
+ValueHint hint(const config::OneVideo& /*kind*/) { return of_kind(Kind::kFile); }
+ValueHint hint(const config::SeveralVideos& /*kind*/) { return of_kind(Kind::kFile); }
 ValueHint hint(const config::Texts& kind) {
   switch (kind.of) {
     case config::Texts::Of::kPaths:

@@ -66,7 +66,7 @@ pipeline::DraftRequest request_of(const ConfigFlags& flags) {
   apply_formats(flags.formats, settings.models);
   flags.settings.apply(settings);
   config::check(settings);
-  return {settings.models, settings.libraries, settings.video};
+  return {settings.models, settings.libraries, settings.videos};
 }
 
 /// The notes below each other: what has to be checked stands out.
@@ -92,7 +92,10 @@ void run_config(const ConfigFlags& flags, Progress& progress) {
   if (draft.config.contains("libraries")) {
     for (Json& path : draft.config["libraries"]) path = seen_from(path, out.parent_path());
   }
-  draft.config["video"] = seen_from(draft.config["video"], out.parent_path());
+  if (draft.config.contains("video")) draft.config["video"] = seen_from(draft.config["video"], out.parent_path());
+  if (draft.config.contains("videos")) {
+    for (Json& video : draft.config["videos"]) video["path"] = seen_from(video["path"], out.parent_path());
+  }
   // What is written has to be a config, whatever the names are.
   config::check(config::settings_from_json(draft.config, out.string(), out.parent_path()));
   write_file_atomically(staged.path(), to_text(draft.config));

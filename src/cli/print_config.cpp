@@ -123,6 +123,24 @@ std::string absolute(const std::string& path) {
   return failed || path.empty() ? path : whole.lexically_normal().string();
 }
 
+// Two rows stand for the videos, of which one has a value: `video` for one video, `videos` for several. A list of one
+// becomes one video, and the flag of both is that of `video`.
+
+bool is_shown(const config::Setting& row, const config::Settings& settings) {
+  if (std::holds_alternative<config::OneVideo>(row.kind)) return settings.videos.size() < 2;
+  return !std::holds_alternative<config::SeveralVideos>(row.kind) || settings.videos.size() > 1;
+}
+
+std::string_view flag_key(const config::Setting& row) {
+  return std::holds_alternative<config::SeveralVideos>(row.kind) ? "video" : row.key;
+}
+
+std::string origin_before_flags(const config::Setting& row, const Sources& sources) {
+  const std::string origin = sources.origin_of(std::string(row.key));
+  const bool may_be_a_list = std::holds_alternative<config::OneVideo>(row.kind) && origin == kDefault;
+  return may_be_a_list ? sources.origin_of("videos") : origin;
+}
+
 }  // namespace
 
 std::vector<EffectiveSetting> effective_settings(const JobFlags& flags) {
@@ -131,10 +149,11 @@ std::vector<EffectiveSetting> effective_settings(const JobFlags& flags) {
   std::vector<EffectiveSetting> result;
   for (std::size_t i = 0; i < settings.models.size(); ++i) add_model(flags, sources, settings, i, result);
   for (const config::Setting& row : config::kSettings) {
-    const std::string key(row.key), before = sources.origin_of(key), flag(row.flag);
+    if (!is_shown(row, settings)) continue;
+    const std::string key(row.key), before = origin_before_flags(row, sources), flag(row.flag);
     // Fidelities of the command line are added to those that are there.
     const bool adds = std::holds_alternative<config::MinFidelities>(row.kind) && before != kDefault;
-    const std::string origin = !flags.settings.given(key) ? before : adds ? before + ", " + flag : flag;
+    const std::string origin = !flags.settings.given(flag_key(row)) ? before : adds ? before + ", " + flag : flag;
     result.push_back({key, config::json_of(row, settings), origin});
   }
   const std::string cache = named_cache_folder(flags.cache);
@@ -163,7 +182,10 @@ Json to_config(const JobFlags& flags) {
   config::Settings settings = settings_of_job(flags);
   for (model::ModelSpec& spec : settings.models) spec.path = absolute(spec.path);
   for (std::string& path : settings.libraries) path = absolute(path);
-  settings.video = absolute(settings.video);
+  for (video::VideoSource& video : settings.videos) {
+    video.path = absolute(video.path);
+    if (video.truth) video.truth = absolute(*video.truth);
+  }
   if (settings.truth) settings.truth = absolute(*settings.truth);
   std::vector<std::string> comment{"Effective settings, and where each value came from:"};
   for (const EffectiveSetting& one : effective_settings(flags)) {

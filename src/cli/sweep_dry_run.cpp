@@ -20,6 +20,13 @@ struct CaptureGroup {
   std::vector<std::size_t> tasks;  ///< of its models
 };
 
+/// What tells apart videos of which captures take different frames.
+std::string videos_text(const config::Settings& settings) {
+  std::string text;
+  for (const video::VideoSource& video : settings.videos) text += video.path + "\n" + shortest(video.weight) + "\n";
+  return text;
+}
+
 std::vector<CaptureGroup> capture_groups(const std::vector<sweep::Task>& tasks,
                                          const std::vector<sweep::TaskStatus>& statuses) {
   std::map<std::string, std::size_t> known;
@@ -32,7 +39,7 @@ std::vector<CaptureGroup> capture_groups(const std::vector<sweep::Task>& tasks,
       const std::size_t capture = tasks[i].after[model];
       if (is_listed[capture] || statuses[capture].state != TaskState::kPending) continue;
       is_listed[capture] = true;
-      const std::string name = plan.video + "\n" + std::to_string(plan.frames) + "\n" + shortest(plan.holdout);
+      const std::string name = videos_text(plan) + std::to_string(plan.frames) + "\n" + shortest(plan.holdout);
       const auto [found, is_new] = known.emplace(name, groups.size());
       if (is_new) {
         groups.push_back({plan, {}});

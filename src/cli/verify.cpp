@@ -7,6 +7,7 @@
 #include "common_flags.hpp"
 #include "output_format.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/config.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/recorded_plan.hpp"
 #include "setting_flags.hpp"
@@ -30,7 +31,8 @@ a model, the video or the bundle is not the plan's), 130 interrupted, 1 anything
 
 struct VerifyFlags {
   std::string plan;
-  std::optional<std::string> video, truth, dump_inputs, engine_outputs;
+  std::vector<std::string> videos;
+  std::optional<std::string> truth, dump_inputs, engine_outputs;
   std::optional<std::int64_t> frames;
   SettingFlags settings;
   bool json = false;
@@ -41,7 +43,7 @@ pipeline::VerifySettings settings_of(const VerifyFlags& flags) {
   if (flags.plan.empty()) throw Error(ErrorKind::kUsage, "no plan is given", "repsim verify", "repsim verify DIR");
   pipeline::VerifySettings settings;
   settings.plan = flags.plan;
-  settings.video = flags.video;
+  settings.videos = config::videos_of(flags.videos, "--video");
   settings.truth = flags.truth;
   settings.frames = one_or_more(flags.frames, "--frames", settings.frames);
   config::Settings given;
@@ -72,6 +74,13 @@ std::string broken_models(const report::Verification& verification) {
   return text;
 }
 
+std::string video_flags(const report::Verification& verification) {
+  if (verification.videos.empty()) return " --video " + verification.video_path;
+  std::string flags;
+  for (const report::ListedVideo& video : verification.videos) flags += " --video " + video.path;
+  return flags;
+}
+
 void run_verify(const VerifyFlags& flags, Progress& progress) {
   const pipeline::VerifySettings settings = settings_of(flags);
   OutputFlags output = flags.output;
@@ -87,8 +96,7 @@ void run_verify(const VerifyFlags& flags, Progress& progress) {
     throw Error(ErrorKind::kDrift,
                 fmt::format("models below the plan's min_fidelity of {}: {}", verification.min_fidelity,
                             broken_models(verification)),
-                settings.plan.string(),
-                "plan again on video like this one: repsim plan --video " + verification.video_path);
+                settings.plan.string(), "plan again on video like this one: repsim plan" + video_flags(verification));
   }
 }
 
@@ -98,8 +106,9 @@ Job setup_verify(CLI::App& app) {
   auto flags = std::make_shared<VerifyFlags>();
   app.footer(kVerifyFooter);
   app.add_option("PLAN", flags->plan, "The folder of a plan, or its plan.json")->type_name("PLAN");
-  add_text(app, "--video", "FILE", flags->video,
-           "Judge on this video (file, folder of pictures, img_%03d.png) instead of the plan's own")
+  add_repeatable(app, "--video", "FILE", flags->videos,
+                 "Judge on this video (file, folder of pictures, img_%03d.png, pattern), or on several, instead of the "
+                 "plan's own")
       ->group("Video");
   add_whole_number(
       app, "--frames", "N", flags->frames,

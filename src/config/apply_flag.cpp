@@ -54,6 +54,13 @@ void apply(const OneWord& kind, const Flag& flag, Settings& out) {
 
 void apply(const Path& kind, const Flag& flag, Settings& out) { kind.set(out, flag.text()); }
 
+void apply(const OneVideo& /*kind*/, const Flag& flag, Settings& out) { out.videos = videos_of(flag.texts, flag.name); }
+
+/// Its flag is that of `video`.
+void apply(const SeveralVideos& /*kind*/, const Flag& flag, Settings& out) {
+  out.videos = videos_of(flag.texts, flag.name);
+}
+
 void apply(const Texts& kind, const Flag& flag, Settings& out) { out.*kind.member = flag.texts; }
 
 /// "0.9" for all models, "NAME=0.9" or "NAME:0.9" for one.
@@ -99,7 +106,8 @@ void apply_flag(const Setting& setting, const std::vector<std::string>& texts, S
 }
 
 bool is_repeatable(const Setting& setting) {
-  return std::holds_alternative<Texts>(setting.kind) || std::holds_alternative<MinFidelities>(setting.kind) ||
+  return std::holds_alternative<Texts>(setting.kind) || std::holds_alternative<OneVideo>(setting.kind) ||
+         std::holds_alternative<SeveralVideos>(setting.kind) || std::holds_alternative<MinFidelities>(setting.kind) ||
          std::holds_alternative<Directions>(setting.kind);
 }
 

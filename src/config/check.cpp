@@ -8,6 +8,7 @@
 #include "repsim/video.hpp"
 #include "setting.hpp"
 #include "values.hpp"
+#include "videos.hpp"
 
 namespace repsim::config {
 namespace {
@@ -63,15 +64,17 @@ void check_directions(const Settings& settings) {
 }
 
 void check_video(const Settings& settings) {
-  if (settings.video.empty()) {
+  if (settings.videos.empty()) {
     throw Error(ErrorKind::kUsage, "no video is given", "", R"(--video FILE, or "video" in the config)");
   }
-  // The sampler knows how many frames are too few. A long video stands in for the real one, which nobody has opened
-  // yet.
-  video::VideoInfo assumed;
-  assumed.path = settings.video;
-  assumed.frame_count = std::get<WholeNumber>(setting("frames.count").kind).most;
-  static_cast<void>(video::sample_frames(assumed, settings.frames, settings.holdout));
+  // The sampler knows how many frames are too few. Long videos stand in for the real ones, which nobody has opened yet.
+  std::vector<video::PlaylistVideo> assumed;
+  for (const video::VideoSource& source : settings.videos) {
+    video::PlaylistVideo& one = assumed.emplace_back();
+    one.info.path = source.path;
+    one.info.frame_count = std::get<WholeNumber>(setting("frames.count").kind).most;
+  }
+  static_cast<void>(video::sample_frames(video::Playlist(std::move(assumed)), settings.frames, settings.holdout));
 }
 
 }  // namespace
@@ -80,6 +83,7 @@ std::string size_remedy() { return "bytes: 1500000, or 1500K, 1.5M, 2G"; }
 
 void check_values(const Settings& settings, const Complain& complain) {
   check_models(settings, complain);
+  check_videos(settings, complain);
   for (const Setting& row : kSettings) {
     if (const auto found = problem_of(row, settings)) complain(std::string(row.key), found->problem, found->remedy);
   }

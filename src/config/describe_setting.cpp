@@ -27,6 +27,18 @@ Json json(const Path& kind, const Settings& settings) {
   return path.empty() ? Json() : Json(path);
 }
 Json json(const Texts& kind, const Settings& settings) { return settings.*kind.member; }
+Json json(const OneVideo& /*kind*/, const Settings& settings) {
+  return settings.videos.size() == 1 ? Json(settings.videos.front().path) : Json();
+}
+Json json(const SeveralVideos& /*kind*/, const Settings& settings) {
+  if (settings.videos.size() < 2) return {};
+  Json list = Json::array();
+  for (const video::VideoSource& video : settings.videos) {
+    Json& one = list.emplace_back(Json{{"path", video.path}, {"name", video.name}, {"weight", video.weight}});
+    if (video.truth) one["truth"] = *video.truth;
+  }
+  return list;
+}
 Json json(const MinFidelities& /*kind*/, const Settings& settings) {
   if (settings.min_fidelity_of.empty()) return settings.min_fidelity;
   Json fidelities = {{"default", settings.min_fidelity}};
@@ -61,6 +73,20 @@ Json schema(const OnOff& /*kind*/) { return {{"type", "boolean"}}; }
 Json schema(const OneWord& kind) { return {{"enum", kind.words()}}; }
 Json schema(const Path& /*kind*/) { return {{"type", "string"}}; }
 Json schema(const Texts& /*kind*/) { return {{"type", "array"}, {"items", {{"type", "string"}, {"minLength", 1}}}}; }
+Json schema(const OneVideo& /*kind*/) { return {{"type", "string"}}; }
+Json schema(const SeveralVideos& /*kind*/) {
+  const Json path{{"type", "string"}, {"minLength", 1}}, comment{{"$ref", "#/definitions/comment"}};
+  const Json video{{"type", "object"},
+                   {"properties",
+                    {{"//", comment},
+                     {"path", path},
+                     {"name", path},
+                     {"weight", {{"type", "number"}, {"exclusiveMinimum", 0}, {"default", 1}}},
+                     {"truth", path}}},
+                   {"required", {"path"}},
+                   {"additionalProperties", false}};
+  return {{"type", "array"}, {"minItems", 1}, {"items", {{"anyOf", {path, video}}}}};
+}
 Json schema(const MinFidelities& /*kind*/) {
   const Json fidelity{{"type", "number"}, {"minimum", 0}, {"maximum", 1}};
   return {{"anyOf", {fidelity, {{"type", "object"}, {"additionalProperties", fidelity}}}},
@@ -91,6 +117,8 @@ std::string values(const Texts& kind) {
   }
   return "list of patterns";
 }
+std::string values(const OneVideo& /*kind*/) { return "path"; }
+std::string values(const SeveralVideos& /*kind*/) { return "list of paths, patterns and objects"; }
 std::string values(const MinFidelities& /*kind*/) { return "0 to 1"; }
 std::string values(const Directions& /*kind*/) { return "list of `R<-D`"; }
 std::string values(const DeviceName& /*kind*/) { return "`cpu`, `cuda`, `cuda:N`"; }

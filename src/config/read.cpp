@@ -4,6 +4,7 @@
 #include "repsim/config.hpp"
 #include "setting.hpp"
 #include "values.hpp"
+#include "videos.hpp"
 
 namespace repsim::config {
 namespace {
@@ -50,6 +51,7 @@ Settings settings_from_json(const Json& json, const std::string& file, const fs:
     inner.finish();
   }
   reader.finish();
+  settle_videos(file, settings);
   check_values(settings, [&](const std::string& field, const std::string& problem, const std::string& remedy) {
     throw input_error(problem, file + ": " + field, remedy);
   });

@@ -3,6 +3,7 @@
 #include "repsim/config.hpp"
 #include "setting.hpp"
 #include "values.hpp"
+#include "videos.hpp"
 
 namespace repsim::config {
 namespace {
@@ -54,6 +55,22 @@ void read(const Path& kind, const Member& from, Settings& out) {
   std::string path;
   from.reader.optional(from.name, path);
   kind.set(out, resolve(path, from.base));
+}
+
+/// A path as it is: no pattern.
+void read(const OneVideo& /*kind*/, const Member& from, Settings& out) {
+  const Json* value = from.reader.child(from.name);
+  if (value == nullptr) return;
+  if (value->is_array())
+    from.reader.fail(from.name, "expected a string, got a list", R"(for several videos: "videos": [...])");
+  std::string path;
+  from.reader.optional(from.name, path);
+  out.videos.clear();
+  if (!path.empty()) out.videos.push_back({resolve(path, from.base)});
+}
+
+void read(const SeveralVideos& /*kind*/, const Member& from, Settings& out) {
+  read_videos(from.reader, from.name, from.base, out);
 }
 
 void read(const Texts& kind, const Member& from, Settings& out) {

@@ -20,7 +20,7 @@ struct Missing {
 };
 
 std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, std::vector<model::InputSpec>& specs,
-                                          const std::vector<std::int64_t>& frames, const video::VideoInfo& video,
+                                          const std::vector<std::int64_t>& frames, const video::Playlist& videos,
                                           Progress& progress) {
   std::vector<video::Request> requests;
   for (const Missing& one : missing) {
@@ -29,7 +29,7 @@ std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, s
     requests.push_back({frames, specs.back(), video::Perturbation::kNone});
   }
   if (requests.empty()) return {};
-  return video::decode(video, requests, progress);
+  return video::decode(videos, requests, progress);
 }
 
 /// The frames to decode for a capture, and those of them that it takes.
@@ -59,20 +59,20 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
                               const session::SingleFrames& single, Progress& progress) {
   config::check_to_capture(settings);
   const session::Runtime runtime(runtime_options(settings));
-  session::check_files({settings.libraries, settings.video, {}});
+  session::check_files({settings.libraries, settings.videos, {}});
   const std::vector<session::ModelSource> sources = session::marked(model_sources(settings), single);
   runtime.memory_limit().check_files(sources, session::MemoryLimit::AtOnce::kOne);
   std::optional<capture::SignatureCache> cache;
   if (!shard) cache = open_cache(settings);
-  const video::VideoInfo video = video::probe(settings.video, progress);
-  const std::vector<std::int64_t> frames = video::sample_frames(video, settings.frames, settings.holdout).calibration;
+  const video::Playlist videos = video::open_playlist(settings.videos, progress);
+  const std::vector<std::int64_t> frames = video::sample_frames(videos, settings.frames, settings.holdout).calibration;
   const CapturePlan plan = plan_capture(frames, shard);
 
   std::vector<Captured> result(settings.models.size());
   std::vector<Missing> missing;
   for (std::size_t i = 0; i < settings.models.size(); ++i) {
     const model::Loaded loaded = session::load(sources[i]);
-    const capture::SignatureOrigin source = source_of(loaded, video, frames, runtime.device());
+    const capture::SignatureOrigin source = source_of(loaded, videos, frames, runtime.device());
     if (auto found = find_signatures(cache, source, loaded.spec.name)) {
       result[i] = std::move(*found);
     } else {
@@ -80,7 +80,7 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
     }
   }
   std::vector<model::InputSpec> specs;
-  const std::vector<video::FrameStore> stores = decode_for(missing, specs, plan.frames, video, progress);
+  const std::vector<video::FrameStore> stores = decode_for(missing, specs, plan.frames, videos, progress);
   for (const Missing& one : missing) {
     const model::Loaded loaded = session::load(sources[one.index]);
     const graph::Prepared prepared = session::prepare(loaded, runtime.device());
@@ -88,7 +88,7 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
     const session::MemoryBudget memory_budget = runtime.memory_limit().memory_budget(alone);
     const auto store = std::find(specs.begin(), specs.end(), *loaded.spec.input) - specs.begin();
     result[one.index] = capture_signatures(
-        {loaded, prepared, one.source, video.path, stores[store], plan.taken, memory_budget.rows, shard}, cache,
+        {loaded, prepared, one.source, videos.path(), stores[store], plan.taken, memory_budget.rows, shard}, cache,
         progress);
   }
   runtime.memory_limit().judge();

@@ -20,6 +20,24 @@ std::string hash_of(const model::ModelSpec& spec) {
   return sha256_of_file(spec.path);
 }
 
+/// Paths and hashes of the videos as they are now. How many frames they have stays as recorded: nothing compares it.
+void set_videos(const Settings& settings, report::Plan& plan, Progress& progress) {
+  const std::vector<report::ListedVideo> recorded = std::move(plan.videos);
+  std::vector<std::string> hashes;
+  plan.videos.clear();
+  plan.video_path.clear();
+  for (const video::VideoSource& source : settings.videos) {
+    hashes.push_back(video::sha256_of_video(source.path, progress));
+    plan.video_path += (plan.video_path.empty() ? "" : ", ") + source.path;
+    if (settings.videos.size() == 1) break;
+    const auto known = std::find_if(recorded.begin(), recorded.end(),
+                                    [&](const report::ListedVideo& one) { return one.name == source.name; });
+    const std::int64_t frames = known == recorded.end() ? 0 : known->frame_count;
+    plan.videos.push_back({source.name, source.path, hashes.back(), source.weight, frames});
+  }
+  plan.video_sha256 = video::sha256_of_hashes(hashes);
+}
+
 /// The recorded plan with models, video, settings and version as they are now.
 report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settings, Progress& progress) {
   report::Plan now = recorded;
@@ -34,8 +52,7 @@ report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settin
     if (spec.input) entry.input = *spec.input;
     now.models.push_back(std::move(entry));
   }
-  now.video_path = settings.video;
-  now.video_sha256 = video::sha256_of_video(settings.video, progress);
+  set_videos(settings, now, progress);
   now.settings = config::settings_to_json(settings);
   now.tool_version = REPSIM_VERSION;
   return now;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "listed_videos.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/candidates.hpp"
 #include "repsim/reason_text.hpp"
@@ -186,9 +187,10 @@ report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, c
   plan.tool_version = REPSIM_VERSION;
   plan.settings = config::settings_to_json(settings);
   plan.settings_sha256 = sha256(repsim::to_text(plan.settings));
-  plan.video_path = settings.video;
-  plan.video_sha256 = session.video.sha256;
-  plan.video_frames = session.video.frame_count;
+  plan.video_path = session.playlist.path();
+  plan.video_sha256 = session.playlist.sha256();
+  plan.video_frames = session.playlist.frame_count();
+  plan.videos = listed_videos(session.playlist);
   plan.calibration_frames = inputs.frames.calibration;
   plan.selection_frames = inputs.frames.selection;
   plan.holdout_frames = inputs.frames.test;

@@ -99,17 +99,21 @@ Json model_json(const model::ModelSpec& stated, const report::Inspection& found,
   return model;
 }
 
-/// The number of frames that a plan samples by default, or fewer if the video has no more.
-std::int64_t sampled_frames(const video::VideoInfo& video, std::vector<DraftNote>& notes) {
+/// The number of frames that a plan samples by default, or fewer if the videos have no more.
+std::int64_t sampled_frames(const video::Playlist& videos, std::vector<DraftNote>& notes) {
   const Settings defaults;
-  const std::int64_t count = std::min(defaults.frames, video.frame_count);
-  static_cast<void>(video::sample_frames(video, count, defaults.holdout));
-  notes.push_back({"video", video.path, false,
-                   std::to_string(video.frame_count) + " frames of " + std::to_string(video.width) + "x" +
-                       std::to_string(video.height)});
+  const std::int64_t count = std::min(defaults.frames, videos.frame_count());
+  static_cast<void>(video::sample_frames(videos, count, defaults.holdout));
+  for (std::size_t i = 0; i < videos.videos().size(); ++i) {
+    const video::PlaylistVideo& one = videos.videos()[i];
+    notes.push_back({videos.has_several() ? "videos." + std::to_string(i) : "video", one.info.path, false,
+                     std::to_string(one.info.frame_count) + " frames of " + std::to_string(one.info.width) + "x" +
+                         std::to_string(one.info.height)});
+  }
   if (count < defaults.frames) {
     notes.push_back({"frames.count", std::to_string(count), true,
-                     "the video has no more frames; a longer one, with what the models see in use, supports more"});
+                     std::string(videos.has_several() ? "the videos have" : "the video has") +
+                         " no more frames; a longer one, with what the models see in use, supports more"});
   } else {
     notes.push_back({"frames.count", std::to_string(count), false, "the default"});
   }
@@ -127,7 +131,7 @@ std::vector<DraftNote> notes_of(const model::ModelSpec& stated, const report::In
 }
 
 ConfigDraft draft_config(const DraftRequest& request, Progress& progress) {
-  session::check_files({request.libraries, request.video, {}});
+  session::check_files({request.libraries, request.videos, {}});
   ConfigDraft draft;
   draft.config = {{"models", Json::array()}};
   progress.begin("open models", static_cast<std::int64_t>(request.models.size()));
@@ -141,8 +145,13 @@ ConfigDraft draft_config(const DraftRequest& request, Progress& progress) {
   }
   progress.end();
   if (!request.libraries.empty()) draft.config["libraries"] = request.libraries;
-  draft.config["video"] = request.video;
-  const std::int64_t count = sampled_frames(video::probe(request.video, progress), draft.notes);
+  if (request.videos.size() == 1) {
+    draft.config["video"] = request.videos.front().path;
+  } else {
+    for (const video::VideoSource& one : request.videos)
+      draft.config["videos"].push_back({{"path", one.path}, {"name", one.name}, {"weight", one.weight}});
+  }
+  const std::int64_t count = sampled_frames(video::open_playlist(request.videos, progress), draft.notes);
   draft.config["frames"] = {{"count", count}};
   const auto lines = uncertain_lines(draft.notes, "frames.");
   if (!lines.empty()) draft.config["frames"][config::kCommentKey] = lines;

@@ -6,6 +6,20 @@
 #include "repsim/candidates.hpp"
 
 namespace repsim::pipeline {
+namespace {
+
+/// How the frames are divided among several videos.
+void add_videos(const video::Playlist& playlist, const video::Sampling& sampled, report::DryRun& would) {
+  if (!playlist.has_several()) return;
+  const std::vector<std::int64_t> calibration = playlist.counts_of(sampled.calibration),
+                                  holdout = playlist.counts_of(sampled.holdout);
+  for (std::size_t i = 0; i < playlist.videos().size(); ++i) {
+    const video::PlaylistVideo& video = playlist.videos()[i];
+    would.videos.push_back({video.name, video.info.path, calibration[i] + holdout[i], video.info.frame_count});
+  }
+}
+
+}  // namespace
 
 report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress) {
   const session::Runtime runtime(runtime_options(settings));
@@ -13,7 +27,7 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
   session::check_files(input_files(settings));
   const StagedDirectory staged(out, force);
   const session::Session session(runtime, session_options(settings, {}), progress);
-  static_cast<void>(video::sample_frames(session.video, settings.frames, settings.holdout));
+  const video::Sampling sampled = video::sample_frames(session.playlist, settings.frames, settings.holdout);
   report::DryRun would;
   for (std::size_t i = 0; i < session.models.size(); ++i) {
     const session::Model& model = session.models[i];
@@ -31,8 +45,9 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
     if (mixed.donors.size() > 1) would.directions.push_back(std::move(mixed));
   }
   would.frames = settings.frames;
-  would.video_frames = session.video.frame_count;
-  would.video_path = settings.video;
+  would.video_frames = session.playlist.frame_count();
+  would.video_path = session.playlist.path();
+  add_videos(session.playlist, sampled, would);
   would.out = out.string();
   return would;
 }

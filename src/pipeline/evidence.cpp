@@ -10,12 +10,37 @@
 namespace repsim::pipeline {
 namespace {
 
-/// A part of the video: the frames of the plan in it, and all that the plan may add.
+/// A part of the videos: the frames of the plan in it, and all that the plan may add.
 struct Part {
   std::vector<std::int64_t> frames;  ///< ascending
   const capture::Stores& stores;     ///< of `frames`
-  std::int64_t first, last;          ///< the part is [first, last)
+  std::vector<FrameRange> ranges;    ///< that the part consists of: one per video
 };
+
+/// Where the parts of each video begin and end. A part ends with its last frame: the gap to the next part stays, since
+/// neighbouring frames are near-copies.
+struct PartRanges {
+  std::vector<FrameRange> calibration, selection, test;
+};
+
+PartRanges ranges_of(const video::Playlist& videos, const PlanFrames& frames) {
+  const bool apart = frames.selection != frames.test;  // else the same frames select and judge
+  const std::vector<std::int64_t> calibration = videos.counts_of(frames.calibration),
+                                  selection = videos.counts_of(frames.selection), test = videos.counts_of(frames.test);
+  PartRanges ranges;
+  auto fits = frames.calibration.begin(), selects = frames.selection.begin(), judges = frames.test.begin();
+  for (std::size_t i = 0; i < videos.videos().size(); ++i) {
+    const video::PlaylistVideo& video = videos.videos()[i];
+    const std::int64_t end = video.first + video.info.frame_count;
+    fits += calibration[i];
+    if (calibration[i] > 0) ranges.calibration.push_back({video.first, *(fits - 1) + 1});
+    if (selection[i] > 0) ranges.selection.push_back({*selects, apart ? *(selects + selection[i] - 1) + 1 : end});
+    if (test[i] > 0) ranges.test.push_back({*judges, end});
+    selects += selection[i];
+    judges += test[i];
+  }
+  return ranges;
+}
 
 std::vector<std::int64_t> merged(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b) {
   std::set<std::int64_t> all(a.begin(), a.end());
@@ -43,7 +68,7 @@ std::int64_t detections_of(const std::vector<Sighting>& found) {
   return all;
 }
 
-/// The search through one part of the video.
+/// The search through one part of the videos.
 class PartScan {
  public:
   PartScan(const session::Session& session, Part part, const EvidenceOptions& options, Progress& progress)
@@ -70,7 +95,7 @@ class PartScan {
       }
       if (open.empty()) break;
       const std::vector<std::int64_t> frames =
-          frames_between(part_.first, part_.last, seen, std::min(step, options_.scan_frames - looked_at));
+          frames_between(part_.ranges, seen, std::min(step, options_.scan_frames - looked_at));
       if (frames.empty()) break;
       look_at(frames, open);
       seen = merged(seen, frames);
@@ -147,11 +172,13 @@ class PartScan {
 
 }  // namespace
 
-std::vector<std::int64_t> frames_between(std::int64_t first, std::int64_t last, const std::vector<std::int64_t>& seen,
+std::vector<std::int64_t> frames_between(const std::vector<FrameRange>& ranges, const std::vector<std::int64_t>& seen,
                                          std::int64_t count) {
   std::vector<std::int64_t> left;
-  for (std::int64_t frame = first; frame < last; ++frame) {
-    if (!std::binary_search(seen.begin(), seen.end(), frame)) left.push_back(frame);
+  for (const FrameRange& range : ranges) {
+    for (std::int64_t frame = range.first; frame < range.last; ++frame) {
+      if (!std::binary_search(seen.begin(), seen.end(), frame)) left.push_back(frame);
+    }
   }
   const auto available = static_cast<std::int64_t>(left.size());
   if (available <= count) return left;
@@ -181,15 +208,10 @@ std::vector<std::int64_t> spread_over(const std::vector<Sighting>& sightings, st
 EvidentFrames find_evidence(const session::Session& session, const PlanFrames& frames,
                             const capture::Stores& calibration, const HoldoutStores& holdout,
                             const EvidenceOptions& options, Progress& progress) {
-  const std::int64_t selection_begins = frames.selection.front(), test_begins = frames.test.front();
-  const bool apart = selection_begins != test_begins;  // else the same frames select and judge
-  // A part ends with its last frame: the gap to the next part stays, since neighbouring frames are near-copies.
-  PartScan fits(session, {frames.calibration, calibration, 0, frames.calibration.back() + 1}, options, progress);
-  PartScan selects(session,
-                   {frames.selection, holdout.selection, selection_begins,
-                    apart ? frames.selection.back() + 1 : session.video.frame_count},
-                   options, progress);
-  PartScan judges(session, {frames.test, holdout.test, test_begins, session.video.frame_count}, options, progress);
+  const PartRanges ranges = ranges_of(session.playlist, frames);
+  PartScan fits(session, {frames.calibration, calibration, ranges.calibration}, options, progress);
+  PartScan selects(session, {frames.selection, holdout.selection, ranges.selection}, options, progress);
+  PartScan judges(session, {frames.test, holdout.test, ranges.test}, options, progress);
   std::set<ModelIndex> short_to_select, short_to_judge;
   for (const ModelIndex model : options.models) {
     if (selects.count(model) < selects.wanted(model)) short_to_select.insert(model);

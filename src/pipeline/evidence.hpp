@@ -15,7 +15,7 @@ namespace repsim::pipeline {
 struct EvidenceOptions {
   /// Detections of a receiver that a part with so many frames needs. Called for `models` only.
   std::function<std::int64_t(ModelIndex, std::int64_t frames)> wanted;
-  std::int64_t scan_frames = 512;     ///< further frames that a model is run on, per part of the video
+  std::int64_t scan_frames = 512;     ///< further frames that a model is run on, per part of the videos
   std::vector<ModelIndex> models;     ///< that may receive, and have detections
   std::vector<std::string> accepted;  ///< names of models that may share on less
 };
@@ -40,10 +40,15 @@ struct EvidentFrames {
                                           const capture::Stores& calibration, const HoldoutStores& holdout,
                                           const EvidenceOptions& options, Progress& progress);
 
-/// Frames of [first, last) to look at next: `count` of those that are not in `seen`, evenly spaced, ascending; all that
-/// are left if there are fewer.
+/// Frames of [first, last).
+struct FrameRange {
+  std::int64_t first = 0, last = 0;
+};
+/// Frames of some ranges to look at next: `count` of those that are not in `seen`, evenly spaced over what is left of
+/// all ranges, ascending; all that are left if there are fewer.
+/// @param ranges  ascending
 /// @param seen  ascending
-[[nodiscard]] std::vector<std::int64_t> frames_between(std::int64_t first, std::int64_t last,
+[[nodiscard]] std::vector<std::int64_t> frames_between(const std::vector<FrameRange>& ranges,
                                                        const std::vector<std::int64_t>& seen, std::int64_t count);
 
 /// A frame on which a model finds something.

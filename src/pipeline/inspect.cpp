@@ -8,7 +8,7 @@ namespace repsim::pipeline {
 report::Inspection inspect(const model::ModelSpec& spec, const std::vector<std::string>& libraries,
                            const Progress& asked) {
   const session::Runtime runtime({});
-  session::check_files({libraries, "", {}});
+  session::check_files({libraries, {}, {}});
   QuietProgress silent(asked);
   // A model of unknown size still has layers: it is opened at a size at which it runs, and no size is shown.
   const std::optional<model::InputSpec> stand_in = model::stand_in_input(spec);

@@ -24,7 +24,7 @@ session::RuntimeOptions runtime_options(const Settings& settings) {
 }
 
 session::InputFiles input_files(const Settings& settings) {
-  return {settings.libraries, settings.video, settings.truth};
+  return {settings.libraries, settings.videos, settings.truth};
 }
 
 std::vector<session::ModelSource> model_sources(const Settings& settings) {
@@ -39,7 +39,7 @@ std::vector<session::ModelSource> model_sources(const Settings& settings) {
 session::SessionOptions session_options(const Settings& settings, const session::SingleFrames& single) {
   session::SessionOptions options;
   options.models = session::marked(model_sources(settings), single);
-  options.video = settings.video;
+  options.videos = settings.videos;
   options.truth = settings.truth;
   options.check_models = [&settings](std::span<const session::Model> models) { check_directions(settings, models); };
   return options;

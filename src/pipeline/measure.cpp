@@ -86,9 +86,10 @@ OpenedPlan open(const MeasureSettings& settings, const StagedDirectory& folder, 
                       "run repsim plan again");
   const rebuild::BundlePlace place = rebuild::find_bundle(opened.plan_file);
   opened.bundle_file = place.path;
-  rebuild::check_video_unchanged(opened.plan, progress);
+  rebuild::check_videos_unchanged(opened.plan, progress);
   const session::Runtime runtime({settings.threads, config::Device{}, {}});
-  const session::Session session(runtime, {rebuild::models_of(opened.plan), opened.plan.video_path, {}, {}}, progress);
+  const session::Session session(runtime, {rebuild::models_of(opened.plan), rebuild::videos_of(opened.plan), {}, {}},
+                                 progress);
   check_batch(session, settings.batch);
 
   std::vector<int> all(session.set.specs.size());

@@ -60,6 +60,7 @@ verify::BundleCheck bundle_check(const Settings& settings, const session::Sessio
   check.set = &session.set;
   check.frames = &holdout.test;
   check.perturbed = std::move(holdout.perturbed);
+  check.playlist = &session.playlist;
   check.truth = session.truth;
   check.seed = settings.seed;
   // The loop judges on the frames of the check: where there is memory, the originals run once for both.
@@ -181,7 +182,7 @@ Outcome plan(const Settings& settings, const session::SingleFrames& single, cons
   const session::Session session(runtime, session_options(settings, single), progress);
   watch.lap("load");
 
-  const PlanFrames sampled = split_frames(session.video, settings.frames, settings.holdout);
+  const PlanFrames sampled = split_frames(session.playlist, settings.frames, settings.holdout);
   PlanDecoding decoding(session, sampled, progress);
   PlanStores stores{decoding.calibration(), {}};
   watch.lap("decode");

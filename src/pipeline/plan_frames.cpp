@@ -23,17 +23,26 @@ HoldoutStores holdout_stores(std::vector<capture::Stores> stores, std::size_t fi
 
 }  // namespace
 
-PlanFrames split_frames(const video::VideoInfo& video, std::int64_t frames, double holdout) {
+PlanFrames split_frames(const video::Playlist& videos, std::int64_t frames, double holdout) {
   constexpr std::size_t kMinFrames = 8;  // of selection and test frames each
-  const video::Sampling sampling = video::sample_frames(video, frames, holdout);
+  const video::Sampling sampling = video::sample_frames(videos, frames, holdout);
   if (sampling.holdout.size() < 2 * kMinFrames) return {sampling.calibration, sampling.holdout, sampling.holdout};
-  const auto middle = sampling.holdout.begin() + static_cast<std::ptrdiff_t>(sampling.holdout.size() / 2);
-  return {sampling.calibration, {sampling.holdout.begin(), middle}, {middle, sampling.holdout.end()}};
+  PlanFrames parts{sampling.calibration, {}, {}};
+  auto begin = sampling.holdout.begin();
+  for (const std::int64_t count : videos.counts_of(sampling.holdout)) {
+    const auto middle = begin + count / 2, end = begin + count;
+    parts.selection.insert(parts.selection.end(), begin, middle);
+    parts.test.insert(parts.test.end(), middle, end);
+    begin = end;
+  }
+  // Videos of one hold-out frame each leave none to choose on.
+  if (parts.selection.size() < kMinFrames) return {sampling.calibration, sampling.holdout, sampling.holdout};
+  return parts;
 }
 
 PlanDecoding::PlanDecoding(const session::Session& session, const PlanFrames& frames, Progress& progress)
     : session_(session),
-      decoding_(session.video, session.requests(calibration_set(frames)), session.requests(holdout_sets(frames)),
+      decoding_(session.playlist, session.requests(calibration_set(frames)), session.requests(holdout_sets(frames)),
                 progress) {}
 
 HoldoutStores PlanDecoding::holdout(Progress& progress) {

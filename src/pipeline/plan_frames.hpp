@@ -7,17 +7,17 @@
 
 namespace repsim::pipeline {
 
-/// Which frames of the video do what: the first part fits, the middle part chooses among candidates, the last part
+/// Which frames do what: the first part of each video fits, the middle part chooses among candidates, the last part
 /// tests the plan. Parts of the video rather than every third frame, since neighbouring frames are near-copies.
 struct PlanFrames {
-  std::vector<std::int64_t> calibration, selection, test;  ///< ascending indices in the video
+  std::vector<std::int64_t> calibration, selection, test;  ///< ascending numbers in the playlist
 };
 
-/// @param frames  sampled over the whole video
-/// @param holdout  the part of them that fits nothing, in (0, 1): selection and test frames, half each. If there are
-///                 too few for two parts, all of them are both
+/// @param frames  sampled over all videos, see video::sample_frames()
+/// @param holdout  the part of them that fits nothing, in (0, 1): selection and test frames, half each in each video.
+///                 If there are too few for two parts, all of them are both
 /// @throws Error{kInput} as video::sample_frames()
-[[nodiscard]] PlanFrames split_frames(const video::VideoInfo& video, std::int64_t frames, double holdout);
+[[nodiscard]] PlanFrames split_frames(const video::Playlist& videos, std::int64_t frames, double holdout);
 
 /// The test frames, changed in known ways: baselines of fidelity.
 inline constexpr video::Perturbation kBaselines[] = {video::Perturbation::kJpeg95, video::Perturbation::kJpeg80,

@@ -24,23 +24,38 @@ std::vector<report::FramePicture> pictures_of(const session::Session& session,
   const auto shown = [&](const verify::Verdict& verdict) {
     return std::span(verdict.differing).first(std::min(verdict.differing.size(), static_cast<std::size_t>(most)));
   };
-  std::set<std::int64_t> indices;
+  std::set<std::int64_t> wanted;
   for (const verify::Verdict& verdict : verdicts) {
-    for (const verify::FrameBoxes& boxes : shown(verdict)) indices.insert(boxes.frame);
+    for (const verify::FrameBoxes& boxes : shown(verdict)) wanted.insert(boxes.frame);
   }
-  if (indices.empty()) return {};
-  const report::PictureSize size = report::picture_size(session.video.width, session.video.height);
-  video::Request request;
-  request.frames.assign(indices.begin(), indices.end());
-  request.spec.width = size.width;
-  request.spec.height = size.height;
-  const std::vector<video::Request> requests{request};
-  const std::vector<video::FrameStore> stores = video::decode(session.video, requests, progress);
+  if (wanted.empty()) return {};
+  const std::vector<std::int64_t> numbers(wanted.begin(), wanted.end());
+  // A request per video: their frames may have different sizes.
+  std::vector<video::Request> requests;
+  std::vector<report::PictureSize> sizes;
+  auto begin = numbers.begin();
+  const std::vector<std::int64_t> counts = session.playlist.counts_of(numbers);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const video::VideoInfo& video = session.playlist.videos()[i].info;
+    sizes.push_back(report::picture_size(video.width, video.height));
+    video::Request& request = requests.emplace_back();
+    request.frames.assign(begin, begin + counts[i]);
+    request.spec.width = sizes.back().width;
+    request.spec.height = sizes.back().height;
+    begin += counts[i];
+  }
+  const std::vector<video::FrameStore> stores = video::decode(session.playlist, requests, progress);
   std::vector<report::FramePicture> pictures;
   for (std::size_t i = 0; i < verdicts.size(); ++i) {
     for (const verify::FrameBoxes& boxes : shown(verdicts[i])) {
-      const auto position = std::distance(indices.begin(), indices.find(boxes.frame));
-      pictures.push_back(report::frame_picture(session.models[i].name(), stores.front().pixels(position), size, boxes));
+      const video::Playlist::Place place = session.playlist.place_of(boxes.frame);
+      const std::vector<std::int64_t>& frames = requests[place.video].frames;
+      const auto position = std::lower_bound(frames.begin(), frames.end(), boxes.frame) - frames.begin();
+      pictures.push_back(report::frame_picture(session.models[i].name(), stores[place.video].pixels(position),
+                                               sizes[place.video], boxes));
+      if (!session.playlist.has_several()) continue;
+      pictures.back().video = session.playlist.videos()[place.video].name;
+      pictures.back().frame = place.frame;
     }
   }
   return pictures;

@@ -65,6 +65,14 @@ class Tally {
 
 std::string video_of(const RunSettings& settings, const rebuild::BundlePlace& place) {
   if (settings.video) return *settings.video;
+  if (place.plan && !place.plan->videos.empty()) {
+    std::vector<std::string> paths;
+    for (const report::ListedVideo& video : place.plan->videos) paths.push_back(video.path);
+    throw Error(
+        ErrorKind::kUsage,
+        "the plan is made on " + std::to_string(paths.size()) + " videos, and this runs on one: " + join(paths, ", "),
+        "repsim run", "--video " + paths.front());
+  }
   if (place.plan) return place.plan->video_path;
   throw Error(ErrorKind::kUsage, "no video is given, and a bundle alone names none", "repsim run", "--video FILE");
 }
@@ -83,7 +91,7 @@ void check_drawable(const RunSettings& settings, const std::vector<RunningModel>
 
 report::RunSummary run(const RunSettings& settings, Progress& progress) {
   const session::Runtime runtime({settings.threads, settings.device, {}});
-  session::check_files({settings.libraries, "", {}});
+  session::check_files({settings.libraries, {}, {}});
   const rebuild::BundlePlace place = rebuild::find_bundle(settings.bundle);
   report::RunSummary summary;
   summary.video_path = video_of(settings, place);

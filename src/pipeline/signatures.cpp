@@ -67,11 +67,11 @@ std::optional<capture::SignatureCache> open_cache(const Settings& settings) {
   return capture::SignatureCache(settings.cache);
 }
 
-capture::SignatureOrigin source_of(const model::Loaded& model, const video::VideoInfo& video,
+capture::SignatureOrigin source_of(const model::Loaded& model, const video::Playlist& videos,
                                    const std::vector<std::int64_t>& frames, at::Device device) {
   capture::SignatureOrigin source;
   source.model_sha256 = model.sha256;
-  source.video_sha256 = video.sha256;
+  source.video_sha256 = videos.sha256();
   source.input = model::input_flag(*model.spec.input);
   for (const auto& minibatch : capture::strided_minibatches(static_cast<std::int64_t>(frames.size()))) {
     for (const std::int64_t position : minibatch) source.frames.push_back(frames[position]);
@@ -126,7 +126,7 @@ SessionSignatures signatures_of(const Settings& settings, const session::Session
   for (const session::Model& model : session.models) {
     const graph::Prepared& prepared = model.prepared;
     const video::FrameStore& store = stores[model.group];
-    const capture::SignatureOrigin source = source_of(model.loaded, session.video, store.frames(), prepared.device);
+    const capture::SignatureOrigin source = source_of(model.loaded, session.playlist, store.frames(), prepared.device);
     std::optional<Captured> found;
     if (prepared.rewritable) found = find_signatures(cache, source, prepared.name);
     if (found && found->file.signatures.layers != layer_names(prepared)) {
@@ -136,7 +136,7 @@ SessionSignatures signatures_of(const Settings& settings, const session::Session
     if (!found) {
       const capture::CaptureFrames frames = capture::capture_frames(store.size());
       found = capture_signatures(
-          {model.loaded, prepared, source, session.video.path, store, frames, session.memory_budget.rows}, cache,
+          {model.loaded, prepared, source, session.playlist.path(), store, frames, session.memory_budget.rows}, cache,
           progress);
     }
     result.origins[found->file.signatures.model] = found->origin;

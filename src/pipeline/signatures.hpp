@@ -16,7 +16,7 @@ std::optional<capture::SignatureCache> open_cache(const Settings& settings);
 /// What the signatures of a model on such frames are made from. Call it with the number of threads that will capture.
 /// @param frames  calibration frames, ascending
 /// @param device  that will capture
-capture::SignatureOrigin source_of(const model::Loaded& model, const video::VideoInfo& video,
+capture::SignatureOrigin source_of(const model::Loaded& model, const video::Playlist& videos,
                                    const std::vector<std::int64_t>& frames, at::Device device);
 
 /// From the cache, or nothing.
@@ -28,7 +28,7 @@ struct CaptureRequest {
   const model::Loaded& model;
   const graph::Prepared& prepared;
   const capture::SignatureOrigin& origin;
-  const std::string& video_path;
+  std::string video_path;
   const video::FrameStore& store;                      ///< calibration frames, or those that a shard needs
   const capture::CaptureFrames& frames;                ///< positions in `store`
   std::int64_t row_bytes = 0;                          ///< see capture::signatures()

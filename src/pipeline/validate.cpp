@@ -2,6 +2,7 @@
 
 #include "../study/direction_study.hpp"
 #include "job.hpp"
+#include "listed_videos.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/candidates.hpp"
@@ -13,14 +14,14 @@ namespace {
 
 constexpr std::int64_t kPilotFrames = 24;  // of the calibration frames, at most: those of a cheap trial
 
-/// Which frames of the video do what in a study.
+/// Which frames do what in a study.
 struct StudyFrames {
-  std::vector<std::int64_t> calibration, pilot, holdout;  ///< indices in the video
+  std::vector<std::int64_t> calibration, pilot, holdout;  ///< numbers in the playlist
   std::vector<std::int64_t> pilot_positions;              ///< of the pilot frames among the calibration frames
 };
 
-StudyFrames split_frames(const video::VideoInfo& video, const Settings& settings) {
-  const video::Sampling sampling = video::sample_frames(video, settings.frames, settings.holdout);
+StudyFrames split_frames(const video::Playlist& videos, const Settings& settings) {
+  const video::Sampling sampling = video::sample_frames(videos, settings.frames, settings.holdout);
   StudyFrames frames{sampling.calibration, {}, sampling.holdout, {}};
   const auto all = static_cast<std::int64_t>(sampling.calibration.size()), count = std::min(all, kPilotFrames);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -37,9 +38,10 @@ report::Validation describe(const StudySettings& settings, const session::Sessio
   validation.tool_version = REPSIM_VERSION;
   for (const session::Model& model : session.models)
     validation.models.push_back({model.name(), model.loaded.spec.path, model.loaded.sha256});
-  validation.video_path = job.video;
-  validation.video_sha256 = session.video.sha256;
-  validation.frame_count = session.video.frame_count;
+  validation.video_path = session.playlist.path();
+  validation.video_sha256 = session.playlist.sha256();
+  validation.frame_count = session.playlist.frame_count();
+  validation.videos = listed_videos(session.playlist);
   validation.calibration_frames = frames.calibration;
   validation.trial_frames = frames.pilot;
   validation.holdout_frames = frames.holdout;
@@ -91,7 +93,7 @@ report::Validation validate(const StudySettings& settings, const session::Single
   session::check_files(input_files(job));
   StagedDirectory staged(out, force);
   const session::Session session(runtime, session_options(job, single), progress);
-  const StudyFrames frames = split_frames(session.video, job);
+  const StudyFrames frames = split_frames(session.playlist, job);
   const std::vector<session::FrameSet> sets{{frames.calibration}, {frames.pilot}, {frames.holdout}};
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
   const SessionSignatures captured = signatures_of(job, session, stores[0], progress);

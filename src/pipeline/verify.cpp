@@ -1,6 +1,7 @@
 #include "repsim/verify.hpp"
 
 #include "engine_arrays.hpp"
+#include "listed_videos.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/open_plan.hpp"
 #include "repsim/pipeline.hpp"
@@ -11,20 +12,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The frames of `video` on which to judge.
+/// Frames that no fit has seen: all of other videos; of the plan's own those of each video from its hold-out on.
+std::vector<std::int64_t> unseen_frames(const VerifySettings& settings, const report::Plan& plan,
+                                        const video::Playlist& videos) {
+  std::vector<std::int64_t> unseen;
+  auto holdout = plan.holdout_frames.begin();
+  const std::vector<std::int64_t> counts = videos.counts_of(plan.holdout_frames);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const video::PlaylistVideo& video = videos.videos()[i];
+    const std::int64_t end = video.first + video.info.frame_count;
+    const bool is_own = settings.videos.empty();
+    const std::int64_t first = !is_own ? video.first : counts[i] > 0 ? *holdout : end;
+    for (std::int64_t frame = first; frame < end; ++frame) unseen.push_back(frame);
+    holdout += counts[i];
+  }
+  return unseen;
+}
+
+/// The frames on which to judge.
 std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const report::Plan& plan,
-                                         const video::VideoInfo& video) {
-  if (!settings.video && settings.frames == 0) return plan.holdout_frames;
-  // On the plan's own video only what no fit has seen; another video was never seen at all.
-  const std::int64_t first = settings.video ? 0 : plan.holdout_frames.front(), most = video.frame_count - first;
+                                         const video::Playlist& videos) {
+  const bool is_own = settings.videos.empty();
+  if (is_own && settings.frames == 0) return plan.holdout_frames;
+  const std::vector<std::int64_t> unseen = unseen_frames(settings, plan, videos);
+  const std::int64_t most = std::ssize(unseen);
   const auto count = settings.frames > 0 ? settings.frames : static_cast<std::int64_t>(plan.holdout_frames.size());
   if (count > most) {
-    throw input_error("the video has " + std::to_string(most) + " frames" +
-                          (settings.video ? "" : " from the plan's hold-out on") + ", not " + std::to_string(count),
-                      video.path, "--frames " + std::to_string(most) + " or fewer");
+    throw input_error(std::string(videos.has_several() ? "the videos have " : "the video has ") + std::to_string(most) +
+                          " frames" + (is_own ? " from the plan's hold-out on" : "") + ", not " + std::to_string(count),
+                      videos.path(), "--frames " + std::to_string(most) + " or fewer");
   }
   std::vector<std::int64_t> frames;
-  for (std::int64_t i = 0; i < count; ++i) frames.push_back(first + i * most / count);
+  for (std::int64_t i = 0; i < count; ++i) frames.push_back(unseen[static_cast<std::size_t>(i * most / count)]);
   return frames;
 }
 
@@ -32,31 +51,39 @@ std::vector<std::int64_t> judging_frames(const VerifySettings& settings, const r
 std::vector<session::FrameSet> sets_of(const VerifySettings& settings, const report::Plan& plan,
                                        const std::vector<std::int64_t>& frames) {
   std::vector<session::FrameSet> sets{{frames}};
-  if (settings.dump_inputs && !settings.video) sets.push_back({calibration_for_engines(plan.calibration_frames)});
+  if (settings.dump_inputs && settings.videos.empty())
+    sets.push_back({calibration_for_engines(plan.calibration_frames)});
   return sets;
+}
+
+void check_truth(const VerifySettings& settings, std::size_t videos) {
+  if (!settings.truth || videos < 2) return;
+  throw Error(ErrorKind::kUsage, "there are " + std::to_string(videos) + " videos, and this says not of which it is",
+              "--truth", "one video with its ground truth at a time: --video V --truth FILE");
 }
 
 report::Verification verify(const VerifySettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
-  session::check_files({settings.libraries, "", {}});
+  session::check_files({settings.libraries, {}, {}});
   const fs::path file = rebuild::plan_file(settings.plan);
   const report::Plan plan = rebuild::read_plan(file);
-  session::check_files({{}, "", settings.truth});
+  const std::vector<video::VideoSource> videos = settings.videos.empty() ? rebuild::videos_of(plan) : settings.videos;
+  check_truth(settings, videos.size());
+  session::check_files({{}, {}, settings.truth});
   if (plan.holdout_frames.empty()) {
     throw input_error("the plan has no hold-out frames", file.string() + ": frames.holdout", "run repsim plan again");
   }
   const std::string bundle = (file.parent_path() / "bundle.pt").string();
   rebuild::check_unchanged(bundle, plan.bundle_sha256, "bundle");
-  const std::string video_path = settings.video.value_or(plan.video_path);
-  if (settings.video) {
-    video::check_readable(video_path);
+  if (settings.videos.empty()) {
+    rebuild::check_videos_unchanged(plan, progress);
   } else {
-    rebuild::check_video_unchanged(plan, progress);
+    session::check_files({{}, videos, {}});
   }
   const std::vector<session::ModelSource> models = session::marked(rebuild::models_of(plan), single);
-  const session::Session session(runtime, {models, video_path, settings.truth, {}}, progress);
+  const session::Session session(runtime, {models, videos, settings.truth, {}}, progress);
 
-  const std::vector<std::int64_t> frames = judging_frames(settings, plan, session.video);
+  const std::vector<std::int64_t> frames = judging_frames(settings, plan, session.playlist);
   const std::vector<session::FrameSet> sets = sets_of(settings, plan, frames);
   const std::vector<capture::Stores> stores = session.decode(sets, progress);
   if (settings.dump_inputs)
@@ -69,9 +96,11 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
   check.models = session.checked_models();
   check.set = &session.set;
   check.frames = &stores.front();
+  check.playlist = &session.playlist;
 
   report::Verification result;
-  result.video_path = video_path;
+  result.video_path = session.playlist.path();
+  result.videos = listed_videos(session.playlist);
   result.frames = frames;
   result.min_fidelity = report::min_fidelity(plan).value_or(0);
   for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {

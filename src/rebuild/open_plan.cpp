@@ -25,15 +25,7 @@ void check_hash(const std::string& path, const std::string& found, const std::st
                     "run repsim plan again");
 }
 
-}  // namespace
-
-void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
-  if (is_missing(path)) throw missing(path, what);
-  check_hash(path, sha256_of_file(path), expected, what);
-}
-
-void check_video_unchanged(const report::Plan& plan, Progress& progress) {
-  const std::string& path = plan.video_path;
+void check_video(const std::string& path, const std::string& expected, Progress& progress) {
   std::string found;
   try {
     found = video::sha256_of_video(path, progress);
@@ -41,7 +33,19 @@ void check_video_unchanged(const report::Plan& plan, Progress& progress) {
     if (error.kind() == ErrorKind::kInput && is_missing(path)) throw missing(path, "video");
     throw;
   }
-  check_hash(path, found, plan.video_sha256, "video");
+  check_hash(path, found, expected, "video");
+}
+
+}  // namespace
+
+void check_unchanged(const std::string& path, const std::string& expected, const std::string& what) {
+  if (is_missing(path)) throw missing(path, what);
+  check_hash(path, sha256_of_file(path), expected, what);
+}
+
+void check_videos_unchanged(const report::Plan& plan, Progress& progress) {
+  if (plan.videos.empty()) return check_video(plan.video_path, plan.video_sha256, progress);
+  for (const report::ListedVideo& video : plan.videos) check_video(video.path, video.sha256, progress);
 }
 
 std::vector<session::ModelSource> models_of(const report::Plan& plan) {

@@ -58,13 +58,13 @@ std::vector<trial::FittedShare> refit(const session::Session& session, const std
 
 report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, settings.device, settings.memory_limit});
-  session::check_files({settings.libraries, "", {}});
+  session::check_files({settings.libraries, {}, {}});
   const EditedPlan edited = read_edited_plan(settings.plan);
   const report::Plan& plan = edited.plan;
   check_shares(edited);
   StagedFile staged(settings.out, settings.force);
-  check_video_unchanged(plan, progress);
-  const session::Session session(runtime, {session::marked(models_of(plan), single), plan.video_path, {}, {}},
+  check_videos_unchanged(plan, progress);
+  const session::Session session(runtime, {session::marked(models_of(plan), single), videos_of(plan), {}, {}},
                                  progress);
   const std::vector<PlannedShare> shares = planned_shares(edited, session);
 
@@ -78,6 +78,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFr
   check.set = &session.set;
   check.frames = &stores[1];
   check.seed = edited.settings.seed;
+  check.playlist = &session.playlist;
   const bundle::Written written =
       bundle::write(session.set, session.loaded(), trial::splices_of(fitted), manifest_of(session, fitted));
   write_file_atomically(check.bundle_path, written.bytes);

@@ -39,9 +39,22 @@ Json recorded_config(const report::Plan& plan) {
     model["output"] = report::to_json(entry.output);
     config["models"].push_back(std::move(model));
   }
-  config["video"] = plan.video_path;
+  if (plan.videos.empty()) {
+    config["video"] = plan.video_path;
+  } else {
+    config["videos"] = Json::array();
+    for (const report::ListedVideo& video : plan.videos)
+      config["videos"].push_back({{"path", video.path}, {"name", video.name}, {"weight", video.weight}});
+  }
   config.update(recorded_settings(plan));
   return config;
+}
+
+std::vector<video::VideoSource> videos_of(const report::Plan& plan) {
+  if (plan.videos.empty()) return {{plan.video_path}};
+  std::vector<video::VideoSource> videos;
+  for (const report::ListedVideo& video : plan.videos) videos.push_back({video.path, video.name, video.weight, {}});
+  return videos;
 }
 
 }  // namespace repsim::rebuild

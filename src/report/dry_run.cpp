@@ -16,8 +16,14 @@ std::string to_text(const DryRun& dry_run) {
     text += "would consider " + direction.receiver + "<-" + join(direction.donors, "+") +
             (direction.donors.size() > 1 ? " mixed" : "") + "\n";
   }
+  for (const DryRun::Video& video : dry_run.videos) {
+    text += "would sample " + std::to_string(video.frames) + " of the " + std::to_string(video.frame_count) +
+            " frames of '" + printable(video.name) + "': " + printable(video.path) + "\n";
+  }
+  const std::string of = dry_run.videos.empty() ? " frames of " + printable(dry_run.video_path)
+                                                : " frames of " + std::to_string(dry_run.videos.size()) + " videos";
   return text + "would sample " + std::to_string(dry_run.frames) + " of the " + std::to_string(dry_run.video_frames) +
-         " frames of " + printable(dry_run.video_path) + " and write to " + printable(dry_run.out) + "\n";
+         of + " and write to " + printable(dry_run.out) + "\n";
 }
 
 }  // namespace repsim::report

@@ -36,8 +36,12 @@ double rounded_significant(double value) {
 
 Json to_json(const std::vector<verify::DifferingFrame>& frames) {
   Json list = Json::array();
-  for (const verify::DifferingFrame& one : frames)
+  for (const verify::DifferingFrame& one : frames) {
     list.push_back({{"frame", one.frame}, {"missed", one.missed}, {"false_alarms", one.false_alarms}});
+    if (one.video.empty()) continue;
+    list.back()["video"] = one.video;
+    list.back()["video_frame"] = one.video_frame;
+  }
   return list;
 }
 

@@ -21,7 +21,7 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 
 /// Null where nothing was compared.
 [[nodiscard]] Json rounded(const std::optional<double>& value);
-/// A list of objects: frame, missed, false_alarms.
+/// A list of objects: frame, missed, false_alarms; of several videos also video and video_frame.
 [[nodiscard]] Json to_json(const std::vector<verify::DifferingFrame>& frames);
 /// rounded(value), null for NaN.
 [[nodiscard]] Json rounded_or_null(double value);

@@ -136,6 +136,7 @@ Json model_view(const Plan& plan, const ModelEntry& model, const Axis& axis) {
           {"agreement", agreement_in_words(model)},
           {"accuracy", text_or_null(accuracy_in_words(model))},
           {"measured", text_or_null(measured_in_words(model.fidelity))},
+          {"videos", videos_in_words(model.fidelity, min_fidelity(plan, model.name))},
           {"evidence", text_or_null(evidence_in_words(model))},
           {"basis", basis_view(model)},
           {"chart", measured && model.fidelity.value ? chart_view(axis, model.fidelity, min_fidelity(plan, model.name))

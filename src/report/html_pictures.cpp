@@ -5,7 +5,8 @@ namespace repsim::report {
 namespace {
 
 std::string caption(const FramePicture& picture) {
-  return "frame " + grouped(picture.frame) + ": " + std::to_string(picture.missed) + " missed, " +
+  const std::string of = picture.video.empty() ? "" : " of " + picture.video;
+  return "frame " + grouped(picture.frame) + of + ": " + std::to_string(picture.missed) + " missed, " +
          counted(picture.false_alarms, "false alarm") + ", " + std::to_string(picture.kept) + " kept";
 }
 

@@ -14,6 +14,14 @@ std::string frames_text(const std::vector<std::int64_t>& frames) {
   return text + " (" + counted(static_cast<std::int64_t>(frames.size()), "frame") + ")";
 }
 
+/// "The video has 795 frames", "Frames count through all videos: north 500, south 300".
+std::string video_frames_text(const Plan& plan) {
+  if (plan.videos.empty()) return "The video has " + counted(plan.video_frames, "frame");
+  std::vector<std::string> videos;
+  for (const ListedVideo& video : plan.videos) videos.push_back(video.name + " " + grouped(video.frame_count));
+  return "Frame numbers count through all videos, one after the other: " + join(videos, ", ");
+}
+
 std::string channels(const std::array<double, 3>& values) {
   return shortest(values[0]) + " " + shortest(values[1]) + " " + shortest(values[2]);
 }
@@ -45,7 +53,9 @@ Json output_view(const ModelEntry& model) {
 Json settings_view(const Plan& plan) {
   Json files = Json::array(), inputs = Json::array(), outputs = Json::array();
   for (const ModelEntry& model : plan.models) files.push_back(file_view(model.name, model.path, model.sha256));
-  files.push_back(file_view("video", plan.video_path, plan.video_sha256));
+  if (plan.videos.empty()) files.push_back(file_view("video", plan.video_path, plan.video_sha256));
+  for (const ListedVideo& video : plan.videos)
+    files.push_back(file_view("video " + video.name, video.path, video.sha256));
   files.push_back(file_view("bundle", "bundle.pt", plan.bundle_sha256));
   files.push_back(file_view("settings", "below", plan.settings_sha256));
   for (const InputGroup& group : plan.inputs) inputs.push_back(input_view(group));
@@ -56,7 +66,7 @@ Json settings_view(const Plan& plan) {
           {"calibration_frames", frames_text(plan.calibration_frames)},
           {"selection_frames", plan.selection_frames.empty() ? Json() : Json(frames_text(plan.selection_frames))},
           {"holdout_frames", frames_text(plan.holdout_frames)},
-          {"video_frames", counted(plan.video_frames, "frame")},
+          {"video_frames", video_frames_text(plan)},
           {"settings", plan.settings.dump(2)}};
 }
 

@@ -171,6 +171,13 @@ void compare_figures(const Plan& before, const Plan& after, Comparison& comparis
                          is.fidelity.bit_identical);
     if (was->accuracy && is.accuracy)
       comparison.figure(Kind::kAccuracy, is.name, "AP50", was->accuracy->merged, is.accuracy->merged, {});
+    for (const verify::VideoFidelity& video : is.fidelity.videos) {
+      const auto same = [&](const verify::VideoFidelity& other) { return other.video == video.video; };
+      const auto found = std::find_if(was->fidelity.videos.begin(), was->fidelity.videos.end(), same);
+      const auto number = [](const std::optional<double>& value) { return value ? Json(rounded(*value)) : Json(); };
+      comparison.note(Kind::kFidelity, is.name, "fidelity on " + video.video,
+                      found == was->fidelity.videos.end() ? Json() : number(found->value), number(video.value));
+    }
     compare_evidence(is.name, *was, is, comparison);
   }
 }
@@ -187,6 +194,21 @@ void compare_totals(const Plan& before, const Plan& after, Comparison& compariso
   // Estimates: another version of repsim may make them in another way.
   comparison.note(Kind::kTotal, "peak_activation_bytes", "", was.peak_activation_bytes, is.peak_activation_bytes);
   comparison.note(Kind::kTotal, "latency_estimate_ms", "", milliseconds(was), milliseconds(is));
+}
+
+std::string name_of_video(const ListedVideo& video) { return video.name; }
+
+/// Of plans with several videos, one by one.
+void compare_videos(const Plan& before, const Plan& after, Comparison& comparison) {
+  const auto content = [](const ListedVideo* video) {
+    return video ? Json{{"sha256", video->sha256}, {"weight", video->weight}} : Json();
+  };
+  for (const std::string& name :
+       all_keys(keys_of(before.videos, name_of_video), keys_of(after.videos, name_of_video))) {
+    const ListedVideo* was = find(before.videos, name_of_video, name);
+    const ListedVideo* is = find(after.videos, name_of_video, name);
+    comparison.structure(Kind::kVideo, name, "content and weight", content(was), content(is));
+  }
 }
 
 }  // namespace
@@ -210,6 +232,7 @@ PlanDiff compare(const Plan& before, const Plan& after, const DiffTolerances& to
   compare_models(before, after, comparison);
   comparison.structure(Kind::kVideo, "video", "sha256", before.video_sha256, after.video_sha256);
   comparison.note(Kind::kVideo, "video", "path", before.video_path, after.video_path);
+  compare_videos(before, after, comparison);
   comparison.structure(Kind::kFrames, "calibration", "frames", before.calibration_frames, after.calibration_frames);
   comparison.structure(Kind::kFrames, "selection", "frames", before.selection_frames, after.selection_frames);
   comparison.structure(Kind::kFrames, "test", "frames", before.holdout_frames, after.holdout_frames);

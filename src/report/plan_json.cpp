@@ -23,20 +23,32 @@ Json interval_json(const verify::Interval& interval) {
 
 Json group_json(const InputGroup& group) { return {{"spec", to_json(group.spec)}, {"models", group.models}}; }
 
+Json video_fidelity_json(const verify::VideoFidelity& video) {
+  return {{"video", video.video},
+          {"value", rounded(video.value)},
+          {"interval", video.value ? interval_json(video.interval) : Json()},
+          {"frames", video.frames},
+          {"own_detections", video.own_detections},
+          {"kept", video.kept ? Json(*video.kept) : Json()},
+          {"false_alarms", video.false_alarms}};
+}
+
 Json fidelity_json(const Fidelity& fidelity) {
-  return {{"value", rounded(fidelity.value)},
-          {"interval", fidelity.value ? interval_json(fidelity.interval) : Json()},
-          {"jpeg95", rounded(fidelity.jpeg95)},
-          {"jpeg80", rounded(fidelity.jpeg80)},
-          {"shift_one_pixel", rounded(fidelity.shift_one_pixel)},
-          {"frames", fidelity.frames},
-          {"own_detections", fidelity.own_detections},
-          {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
-          {"false_alarms", fidelity.false_alarms},
-          {"boxes_without_area", fidelity.boxes_without_area},
-          {"worst_frames", to_json(fidelity.worst_frames)},
-          {"bit_identical", fidelity.bit_identical},
-          {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+  Json json{{"value", rounded(fidelity.value)},
+            {"interval", fidelity.value ? interval_json(fidelity.interval) : Json()},
+            {"jpeg95", rounded(fidelity.jpeg95)},
+            {"jpeg80", rounded(fidelity.jpeg80)},
+            {"shift_one_pixel", rounded(fidelity.shift_one_pixel)},
+            {"frames", fidelity.frames},
+            {"own_detections", fidelity.own_detections},
+            {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
+            {"false_alarms", fidelity.false_alarms},
+            {"boxes_without_area", fidelity.boxes_without_area},
+            {"worst_frames", to_json(fidelity.worst_frames)},
+            {"bit_identical", fidelity.bit_identical},
+            {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+  if (!fidelity.videos.empty()) json["videos"] = list_json(fidelity.videos, video_fidelity_json);
+  return json;
 }
 
 Json part_json(const PartEvidence& part) {
@@ -157,6 +169,11 @@ Json totals_json(const Plan& plan) {
 
 }  // namespace
 
+std::vector<NamedFrames> frames_of(const Plan& plan) {
+  return {
+      {"calibration", plan.calibration_frames}, {"selection", plan.selection_frames}, {"holdout", plan.holdout_frames}};
+}
+
 Json to_json(const Plan& plan) {
   Json json;
   json["schema_version"] = kPlanSchemaVersion;
@@ -164,6 +181,7 @@ Json to_json(const Plan& plan) {
   json["settings_sha256"] = plan.settings_sha256;
   json["settings"] = plan.settings;
   json["video"] = {{"path", plan.video_path}, {"sha256", plan.video_sha256}, {"frame_count", plan.video_frames}};
+  if (!plan.videos.empty()) json["videos"] = to_json(plan.videos, frames_of(plan));
   json["frames"] = {{"calibration", plan.calibration_frames},
                     {"selection", plan.selection_frames},
                     {"holdout", plan.holdout_frames},

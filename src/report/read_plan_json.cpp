@@ -79,8 +79,25 @@ verify::DifferingFrame read_worst_frame(JsonReader reader) {
   read_size(reader, "frame", frame.frame);
   read_size(reader, "missed", frame.missed);
   read_size(reader, "false_alarms", frame.false_alarms);
+  if (reader.has("video")) {  // where there are several
+    reader.required("video", frame.video);
+    read_size(reader, "video_frame", frame.video_frame);
+  }
   reader.finish();
   return frame;
+}
+
+verify::VideoFidelity read_video_fidelity(JsonReader reader) {
+  verify::VideoFidelity video;
+  reader.required("video", video.video);
+  read_optional(reader, "value", video.value);
+  if (!required_child(reader, "interval").is_null()) video.interval = read_interval(child_reader(reader, "interval"));
+  read_size(reader, "frames", video.frames);
+  read_size(reader, "own_detections", video.own_detections);
+  if (!required_child(reader, "kept").is_null()) read_size(reader, "kept", video.kept.emplace());
+  read_size(reader, "false_alarms", video.false_alarms);
+  reader.finish();
+  return video;
 }
 
 PartEvidence read_part(JsonReader reader) {
@@ -120,6 +137,7 @@ Fidelity read_fidelity(JsonReader reader) {
   if (reader.has("false_alarms")) read_size(reader, "false_alarms", fidelity.false_alarms);
   if (reader.has("boxes_without_area")) read_size(reader, "boxes_without_area", fidelity.boxes_without_area);
   if (reader.has("worst_frames")) read_list(reader, "worst_frames", fidelity.worst_frames, read_worst_frame);
+  if (reader.has("videos")) read_list(reader, "videos", fidelity.videos, read_video_fidelity);
   reader.optional(required(reader, "bit_identical"), fidelity.bit_identical);
   reader.required("max_abs_difference", fidelity.max_abs_difference);
   reader.finish();
@@ -302,6 +320,13 @@ Plan plan_from_json(const Json& json, const std::string& file) {
   if (frames.has("selection")) read_sizes(frames, "selection", plan.selection_frames);
   if (frames.has("judgements")) read_size(frames, "judgements", plan.judgements);
   frames.finish();
+  plan.videos = read_videos(reader, "videos", frames_of(plan));
+  std::int64_t of_videos = 0;
+  for (const ListedVideo& one : plan.videos) of_videos += one.frame_count;
+  if (!plan.videos.empty() && of_videos != plan.video_frames) {
+    reader.fail("video.frame_count",
+                "is " + std::to_string(plan.video_frames) + ", but 'videos' has " + std::to_string(of_videos));
+  }
   read_list(reader, "inputs", plan.inputs, read_group);
   read_list(reader, "models", plan.models, read_model);
   plan.exact = read_exact(child_reader(reader, "exact_sharing"));

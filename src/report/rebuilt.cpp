@@ -65,6 +65,7 @@ std::string summary(const Rebuilt& rebuilt) {
                     : model.fidelity.is_known() ? "yes"
                                                 : "?"});
     if (model.fidelity.bit_identical) models.add_note("every output equals the original's, bit for bit");
+    for (const std::string& video : videos_in_words(model.fidelity, model.min_fidelity)) models.add_note(video);
     if (const std::string figures = measured_in_words(model.fidelity); !figures.empty()) models.add_note(figures);
     if (!model.fidelity.is_known()) models.add_note("not measured: " + why_undefined(model.fidelity));
   }

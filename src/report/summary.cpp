@@ -12,11 +12,40 @@ namespace {
 
 constexpr std::size_t kReplacedShown = 6;  ///< replaced layers listed per share; the page lists all
 
+/// Of several videos: what all of them give, then a line for each.
+std::string heading_of_several(const Plan& plan, bool chosen_apart) {
+  const auto size = [](const std::vector<std::int64_t>& frames) { return std::ssize(frames); };
+  const auto parts = [&](std::int64_t fit, std::int64_t choose, std::int64_t judge) {
+    return grouped(fit) + " fit, " + (chosen_apart ? grouped(choose) + " choose, " : "") + grouped(judge) + " judge";
+  };
+  const std::int64_t fit = size(plan.calibration_frames), judge = size(plan.holdout_frames),
+                     choose = chosen_apart ? size(plan.selection_frames) : 0;
+  std::string text = wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " +
+                                 grouped(std::ssize(plan.videos)) + " videos",
+                             "") +
+                     wrapped(counted(fit + choose + judge, "frame") + " of " + grouped(plan.video_frames) +
+                                 ", of each video one part after the other: " + parts(fit, choose, judge),
+                             "");
+  for (std::size_t i = 0; i < plan.videos.size(); ++i) {
+    const ListedVideo& video = plan.videos[i];
+    const auto inside = [&](const std::vector<std::int64_t>& frames) {
+      return size(frames_in_video(plan.videos, i, frames));
+    };
+    text +=
+        wrapped("  " + printable(video.name) + ": of " + counted(video.frame_count, "frame") + " " +
+                    parts(inside(plan.calibration_frames), inside(plan.selection_frames), inside(plan.holdout_frames)) +
+                    " (" + printable(video.path) + ")",
+                "    ");
+  }
+  return text;
+}
+
 std::string heading(const Plan& plan) {
   const auto fit = static_cast<std::int64_t>(plan.calibration_frames.size());
   const auto judge = static_cast<std::int64_t>(plan.holdout_frames.size());
   const bool chosen_apart = !plan.selection_frames.empty() && plan.selection_frames != plan.holdout_frames;
   const auto choose = chosen_apart ? static_cast<std::int64_t>(plan.selection_frames.size()) : 0;
+  if (!plan.videos.empty()) return heading_of_several(plan, chosen_apart);
   return wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " + printable(plan.video_path), "") +
          wrapped(counted(fit + choose + judge, "frame") + " of " + grouped(plan.video_frames) + ": the first " +
                      grouped(fit) + " fit, " + (chosen_apart ? grouped(choose) + " after them choose, " : "") +
@@ -32,6 +61,8 @@ std::string models_table(const Plan& plan) {
                    measured ? interval_text(model.fidelity) : "-", grouped(model.parameters), human_bytes(model.bytes),
                    human_bytes(bytes_after(plan, model))});
     table.add_note(agreement_in_words(model));
+    for (const std::string& note : videos_in_words(model.fidelity, min_fidelity(plan, model.name)))
+      table.add_note(note);
     for (const std::string& note : {measured_in_words(model.fidelity), evidence_in_words(model),
                                     baselines_in_words(model), accuracy_in_words(model)}) {
       if (!note.empty()) table.add_note(note);

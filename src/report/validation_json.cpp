@@ -102,6 +102,11 @@ Json to_json(const Validation& validation) {
     json["models"].push_back({{"name", model.name}, {"path", model.path}, {"sha256", model.sha256}});
   json["video"] = {
       {"path", validation.video_path}, {"sha256", validation.video_sha256}, {"frame_count", validation.frame_count}};
+  if (!validation.videos.empty()) {
+    json["videos"] = to_json(validation.videos, {{"calibration", validation.calibration_frames},
+                                                 {"trial", validation.trial_frames},
+                                                 {"holdout", validation.holdout_frames}});
+  }
   json["frames"] = {{"calibration", validation.calibration_frames},
                     {"trial", validation.trial_frames},
                     {"holdout", validation.holdout_frames}};

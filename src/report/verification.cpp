@@ -11,17 +11,33 @@ namespace {
 
 Json interval_list(const verify::Interval& interval) { return {interval.low, interval.high}; }
 
+Json videos_list(const std::vector<verify::VideoFidelity>& videos) {
+  Json list = Json::array();
+  for (const verify::VideoFidelity& video : videos) {
+    list.push_back({{"video", video.video},
+                    {"value", video.value ? Json(*video.value) : Json()},
+                    {"interval", video.value ? interval_list(video.interval) : Json()},
+                    {"frames", video.frames},
+                    {"own_detections", video.own_detections},
+                    {"kept", video.kept ? Json(*video.kept) : Json()},
+                    {"false_alarms", video.false_alarms}});
+  }
+  return list;
+}
+
 Json fidelity_object(const verify::Fidelity& fidelity) {
-  return {{"value", fidelity.value ? Json(*fidelity.value) : Json()},
-          {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()},
-          {"frames", fidelity.frames},
-          {"own_detections", fidelity.own_detections},
-          {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
-          {"false_alarms", fidelity.false_alarms},
-          {"boxes_without_area", fidelity.boxes_without_area},
-          {"worst_frames", to_json(fidelity.worst_frames)},
-          {"bit_identical", fidelity.bit_identical},
-          {"max_abs_difference", fidelity.max_abs_difference}};
+  Json json{{"value", fidelity.value ? Json(*fidelity.value) : Json()},
+            {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()},
+            {"frames", fidelity.frames},
+            {"own_detections", fidelity.own_detections},
+            {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
+            {"false_alarms", fidelity.false_alarms},
+            {"boxes_without_area", fidelity.boxes_without_area},
+            {"worst_frames", to_json(fidelity.worst_frames)},
+            {"bit_identical", fidelity.bit_identical},
+            {"max_abs_difference", fidelity.max_abs_difference}};
+  if (!fidelity.videos.empty()) json["videos"] = videos_list(fidelity.videos);
+  return json;
 }
 
 Json accuracy_object(const verify::Accuracy& accuracy) {
@@ -90,6 +106,7 @@ bool Verification::holds() const {
 Json to_json(const Verification& verification) {
   Json json;
   json["video"] = verification.video_path;
+  if (!verification.videos.empty()) json["videos"] = to_json(verification.videos, {{"judging", verification.frames}});
   json["frames"] = verification.frames;
   json["min_fidelity"] = verification.min_fidelity;
   json["holds"] = verification.holds();
@@ -122,6 +139,8 @@ std::string to_text(const Verification& verification) {
     text += "\n";
     if (const std::string engine = engine_in_words(model); !engine.empty())
       text += std::string(width + 4, ' ') + engine + "\n";
+    for (const std::string& video : videos_in_words(model.fidelity, model.min_fidelity))
+      text += std::string(width + 4, ' ') + video + "\n";
   }
   return text + conclusion(verification);
 }
@@ -137,6 +156,12 @@ std::string to_markdown(const Verification& verification) {
              : fidelity.is_known() ? "kept"
                                    : "unknown") +
             " |\n";
+    for (const verify::VideoFidelity& video : fidelity.videos) {
+      const std::string interval =
+          video.value ? fixed(video.interval.low, 3) + " to " + fixed(video.interval.high, 3) : "-";
+      text += "| " + markdown_cell(model.name + " on " + video.video) + " | " +
+              (video.value ? fidelity_text(video.value) : "not measured") + " | " + interval + " | | |\n";
+    }
   }
   return text + "\n" + conclusion(verification);
 }

@@ -130,13 +130,37 @@ std::string why_undefined(const Fidelity& fidelity) {
   return fidelity.is_raw ? "its outputs are empty or constant on these frames" : "finds nothing on these frames";
 }
 
-std::string figures_in_words(const Fidelity& fidelity) {
+/// @param fidelity  a Fidelity or a VideoFidelity
+template <typename Figures>
+std::string kept_in_words(const Figures& fidelity) {
   if (!fidelity.kept || (fidelity.own_detections == 0 && fidelity.false_alarms == 0)) return {};
   const double per_100 = fidelity.frames > 0
                              ? 100.0 * static_cast<double>(fidelity.false_alarms) / static_cast<double>(fidelity.frames)
                              : 0;
   return "keeps " + grouped(*fidelity.kept) + " of " + counted(fidelity.own_detections, "detection") + ", " +
          fixed(per_100, 1) + " false alarms per 100 frames";
+}
+
+std::string figures_in_words(const Fidelity& fidelity) { return kept_in_words(fidelity); }
+
+std::vector<std::string> videos_in_words(const Fidelity& fidelity, std::optional<double> target) {
+  std::vector<std::string> texts;
+  if (fidelity.bit_identical) return texts;
+  for (const verify::VideoFidelity& video : fidelity.videos) {
+    std::string text = video.video + ": ";
+    if (video.value) {
+      text += fidelity_text(*video.value);
+      if (video.interval.low != video.interval.high)
+        text += " (" + fixed(video.interval.low, 3) + " to " + fixed(video.interval.high, 3) + ")";
+    } else {
+      text += fidelity.is_raw ? "not measured: its outputs are empty or constant there" : "finds nothing there";
+    }
+    if (const std::string figures = kept_in_words(video); !figures.empty()) text += ", " + figures;
+    text += ", on " + counted(video.frames, "frame");
+    if (target && video.value && *video.value < *target) text += "; below the " + shortest(*target) + " asked for";
+    texts.push_back(std::move(text));
+  }
+  return texts;
 }
 
 std::string worst_frames_in_words(const Fidelity& fidelity) {
@@ -147,7 +171,9 @@ std::string worst_frames_in_words(const Fidelity& fidelity) {
     std::vector<std::string> parts;
     if (one.missed > 0) parts.push_back(grouped(one.missed) + " missed");
     if (one.false_alarms > 0) parts.push_back(grouped(one.false_alarms) + " false");
-    frames.push_back(std::to_string(one.frame) + " (" + join(parts, ", ") + ")");
+    const std::string frame =
+        one.video.empty() ? std::to_string(one.frame) : std::to_string(one.video_frame) + " of " + one.video;
+    frames.push_back(frame + " (" + join(parts, ", ") + ")");
   }
   return frames.empty() ? "" : "differs most on frames " + join(frames, ", ");
 }

@@ -32,6 +32,11 @@ namespace repsim::report {
 /// figures_in_words() and on how many frames they rest; empty for identical outputs.
 [[nodiscard]] std::string measured_in_words(const Fidelity& fidelity);
 
+/// Per video, where there are several: "north: 0.951 (0.930 to 0.970), keeps 9 of 10 detections, ..., on 12 frames".
+/// Empty for identical outputs.
+/// @param target  the fidelity that was asked for on all videos together: a video below it says so
+[[nodiscard]] std::vector<std::string> videos_in_words(const Fidelity& fidelity, std::optional<double> target = {});
+
 /// What a model with too little evidence finds, and what would help; empty where the evidence is enough.
 [[nodiscard]] std::string evidence_in_words(const ModelEntry& model);
 

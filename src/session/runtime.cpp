@@ -93,11 +93,14 @@ Runtime::Runtime(const RuntimeOptions& options)
 
 void check_files(const InputFiles& files) {
   model::load_libraries(files.libraries);
-  if (!files.video.empty()) video::check_readable(files.video);
+  for (const video::VideoSource& video : files.videos) video::check_readable(video.path);
   // The video's size and frames are not known yet; to see that the file can be read, any size will do.
   video::VideoInfo unknown;
   unknown.width = unknown.height = 1;
   if (files.truth) static_cast<void>(verify::read_truth(*files.truth, unknown));
+  for (const video::VideoSource& video : files.videos) {
+    if (video.truth) static_cast<void>(verify::read_truth(*video.truth, unknown));
+  }
 }
 
 void log_torch_output() {

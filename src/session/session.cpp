@@ -24,12 +24,6 @@ Model open_model(const ModelSource& source, at::Device device) {
   return model;
 }
 
-/// Where a model's input shows the frames of a video; all of the frame without one.
-video::AffineMap input_to_frame(const model::InputSpec& input, const video::VideoInfo& video) {
-  if (video.path.empty()) return {};
-  return video::input_to_frame(input, video.width, video.height);
-}
-
 std::vector<Model> open_models(const Runtime& runtime, const SessionOptions& options, Progress& progress) {
   runtime.memory_limit().check_files(options.models, MemoryLimit::AtOnce::kAll);
   const std::vector<std::string> identifiers = bundle::identifiers(names_of(options.models));
@@ -52,7 +46,7 @@ MemoryBudget memory_budget_beside(std::span<const Model> models, const MemoryLim
 }
 
 /// Sets what models have of their places in the set, too: group and head.
-capture::ModelSet grouped(std::vector<Model>& models, const video::VideoInfo& video) {
+capture::ModelSet grouped(std::vector<Model>& models, const video::Playlist& videos) {
   capture::ModelSet set;
   for (Model& model : models) {
     const model::InputSpec& input = *model.loaded.spec.input;
@@ -60,11 +54,11 @@ capture::ModelSet grouped(std::vector<Model>& models, const video::VideoInfo& vi
     model.group = static_cast<int>(found - set.specs.begin());
     if (found == set.specs.end()) {
       set.specs.push_back(input);
-      if (!video.path.empty()) set.views.push_back(input_to_frame(input, video));
+      if (!videos.empty()) set.views.push_back(video::input_to_frame(input, videos));
     }
     set.groups.push_back(model.group);
     set.models.push_back(&model.prepared);
-    model.head = {model.name(), model.output.spec,       input, input_to_frame(input, video),
+    model.head = {model.name(), model.output.spec,       input, video::input_to_frame(input, videos),
                   model.group,  model.prepared.batchable};
   }
   return set;
@@ -85,9 +79,11 @@ graph::Prepared prepare(const model::Loaded& loaded, at::Device device) {
 Session::Session(const Runtime& runtime, const SessionOptions& options, Progress& progress)
     : models(open_models(runtime, options, progress)),
       memory_budget(memory_budget_beside(models, runtime.memory_limit())),
-      video(options.video ? video::probe(*options.video, progress) : video::VideoInfo{}),
-      set(grouped(models, video)) {
-  if (options.truth) truth = verify::read_truth(*options.truth, video);
+      playlist(video::open_playlist(options.videos, progress)),
+      set(grouped(models, playlist)) {
+  std::vector<std::optional<std::string>> paths;
+  for (const video::VideoSource& source : options.videos) paths.push_back(source.truth ? source.truth : options.truth);
+  if (!paths.empty() && paths.front()) truth = verify::read_truth(paths, playlist);
 }
 
 std::vector<const model::Loaded*> Session::loaded() const {
@@ -120,7 +116,7 @@ std::vector<capture::Stores> Session::split(std::vector<video::FrameStore> store
 }
 
 std::vector<capture::Stores> Session::decode(std::span<const FrameSet> sets, Progress& progress) const {
-  return split(video::decode(video, requests(sets), progress));
+  return split(video::decode(playlist, requests(sets), progress));
 }
 
 ModelIndex find_model(std::span<const Model> models, const std::string& name) {

@@ -1,9 +1,9 @@
-#include <glob.h>
-
 #include <algorithm>
 #include <filesystem>
 
+#include "repsim/base/path_pattern.hpp"
 #include "repsim/base/spellcheck.hpp"
+#include "repsim/base/text.hpp"
 #include "repsim/config.hpp"
 #include "repsim/model_name.hpp"
 #include "sweep_json.hpp"
@@ -18,18 +18,6 @@ std::string anchored(const std::string& path, const fs::path& base) {
   return fs::path(path).is_absolute() ? path : (base / path).string();
 }
 
-/// The files that a pattern names, sorted; the path itself where it is no pattern, or names a file.
-std::vector<std::string> files_of(const std::string& pattern, const fs::path& base) {
-  const std::string path = anchored(pattern, base);
-  std::error_code failed;
-  if (pattern.find_first_of("*?[") == std::string::npos || fs::exists(path, failed)) return {path};
-  std::vector<std::string> files;
-  glob_t found{};
-  if (::glob(path.c_str(), 0, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  ::globfree(&found);
-  return files;
-}
-
 std::string element(const char* list, std::size_t index) { return list + ("[" + std::to_string(index) + "]"); }
 
 void skip_comment(JsonReader& reader) { static_cast<void>(reader.child(config::kCommentKey)); }
@@ -40,7 +28,7 @@ void read_model(const Json& json, std::size_t index, Sweep& out) {
   Json entry = json.is_string() ? Json{{"path", json}} : json;
   const bool has_path = entry.is_object() && entry.contains("path") && entry["path"].is_string();
   std::vector<std::string> files;
-  if (has_path) files = files_of(entry["path"].get<std::string>(), out.base);
+  if (has_path) files = paths_matching(anchored(entry["path"].get<std::string>(), out.base));
   if (has_path && files.empty())
     throw input_error("no file matches '" + entry["path"].get<std::string>() + "'", out.file + ": " + field,
                       "a pattern that names a model, or a path");
@@ -76,8 +64,31 @@ void read_models(JsonReader& reader, Sweep& out) {
   }
 }
 
+/// Several videos that each plan takes together: {"name": "all", "videos": [...]}, the list as in a config.
+void read_videos_together(const Json& json, const std::string& field, Sweep& out) {
+  JsonReader reader(json, out.file, field);
+  skip_comment(reader);
+  Video video;
+  reader.optional("name", video.name);
+  const Json config{{"videos", *reader.child("videos")}};
+  reader.finish();
+  const auto rename = [&](const std::string& inner) { return field + "." + inner; };
+  config::Settings read =
+      with_field(out.file, rename, [&] { return config::settings_from_json(config, out.file, out.base); });
+  video.sources = std::move(read.videos);
+  video.truth = std::move(read.truth);
+  if (video.name.empty()) {
+    std::vector<std::string> names;
+    for (const video::VideoSource& source : video.sources)
+      names.push_back(source.name.empty() ? model::name_of(source.path) : source.name);
+    video.name = join(names, "+");
+  }
+  out.videos.push_back(std::move(video));
+}
+
 void read_video(const Json& json, std::size_t index, Sweep& out) {
   const std::string field = element("video", index);
+  if (json.is_object() && json.contains("videos")) return read_videos_together(json, field, out);
   std::string path, name, truth;
   if (json.is_string()) {
     path = json.get<std::string>();
@@ -89,14 +100,14 @@ void read_video(const Json& json, std::size_t index, Sweep& out) {
     reader.optional("truth", truth);
     reader.finish();
   }
-  const std::vector<std::string> files = files_of(path, out.base);
+  const std::vector<std::string> files = paths_matching(anchored(path, out.base));
   if (files.empty())
     throw input_error("no file matches '" + path + "'", out.file + ": " + field, "a pattern that names a video");
   if (files.size() > 1 && !(name.empty() && truth.empty()))
     throw input_error(std::to_string(files.size()) + " files match", out.file + ": " + field,
                       "one entry for each video that has a name or ground truth");
   for (const std::string& file : files) {
-    Video& video = out.videos.emplace_back(Video{name.empty() ? model::name_of(file) : name, file, {}});
+    Video& video = out.videos.emplace_back(Video{name.empty() ? model::name_of(file) : name, {{file}}});
     if (!truth.empty()) video.truth = anchored(truth, out.base);
   }
 }
@@ -124,12 +135,13 @@ void read_settings(JsonReader& reader, Sweep& out) {
   const Json* settings = reader.child("settings");
   if (settings == nullptr) return;
   if (!settings->is_object()) reader.fail("settings", "this is no object", R"({"merge": {"min_fidelity": 0.9}})");
-  for (const char* key : {"models", "video", "truth", "threads", "memory_limit"}) {
+  for (const char* key : {"models", "video", "videos", "truth", "threads", "memory_limit"}) {
     if (!settings->contains(key)) continue;
     const std::string name = key;
     reader.fail("settings", "'" + name + "' cannot be here",
                 name == "threads"        ? "--threads N"
                 : name == "memory_limit" ? "--memory-limit BYTES"
+                : name == "videos"       ? R"("video": [{"name": "all", "videos": ["north.mp4", "south.mp4"]}])"
                 : name == "truth"        ? R"("video": [{"path": "v.mp4", "truth": "gt.txt"}])"
                                          : "\"" + name + "\" of the sweep, one level up");
   }

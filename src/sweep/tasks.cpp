@@ -38,6 +38,15 @@ void leave_out_absent_models(const Sweep& sweep, Settings& settings) {
   }
 }
 
+/// What names the videos on a command line. Flags state no weights.
+std::vector<std::string> video_arguments(const Settings& settings) {
+  if (settings.videos.size() == 1) return {"--video", settings.videos.front().path};
+  Json list = Json::array();
+  for (const video::VideoSource& video : settings.videos)
+    list.push_back({{"path", video.path}, {"name", video.name}, {"weight", video.weight}});
+  return {"--set", "videos=" + list.dump()};
+}
+
 /// The tasks of a sweep, while they are made.
 class TaskMaker {
  public:
@@ -61,7 +70,7 @@ class TaskMaker {
     for (std::size_t i = 0; i < values.size(); ++i) put_setting(json, sweep_.grid[i].key, values[i]);
     Settings settings = config::settings_from_json(json, sweep_.file, sweep_.base);
     for (const std::size_t model : set) settings.models.push_back(sweep_.models[model]);
-    settings.video = video.path;
+    settings.videos = video.sources;
     settings.truth = video.truth;
     leave_out_absent_models(sweep_, settings);
     config::check(settings);
@@ -101,7 +110,10 @@ class TaskMaker {
   std::string key_of(const char* command, const Json& settings, const Settings& files, bool has_truth) const {
     Json all{{"version", REPSIM_VERSION}, {"command", command}, {"settings", settings}, {"sha256", Json::array()}};
     for (const model::ModelSpec& model : files.models) all["sha256"].push_back(hashes_.at(model.path));
-    all["sha256"].push_back(hashes_.at(files.video));
+    for (const video::VideoSource& video : files.videos) all["sha256"].push_back(hashes_.at(video.path));
+    for (const video::VideoSource& video : files.videos) {
+      if (has_truth && video.truth) all["sha256"].push_back(hashes_.at(*video.truth));
+    }
     if (has_truth && files.truth) all["sha256"].push_back(hashes_.at(*files.truth));
     for (const std::string& library : files.libraries) all["sha256"].push_back(hashes_.at(library));
     return sha256(all.dump());
@@ -119,11 +131,11 @@ class TaskMaker {
                   folder_name(video.name + "," + task.values[0].second + "," + task.values[1].second);
     const auto [known, is_new] = captures_.emplace(task.folder, tasks_.size());
     if (!is_new) return known->second;
-    task.arguments = {"capture",   model.path,
-                      "--video",   plan.video,
-                      "--frames",  task.values[0].second,
-                      "--holdout", task.values[1].second,
-                      "--device",  config::to_string(plan.device)};
+    task.arguments = {"capture", model.path};
+    const std::vector<std::string> videos = video_arguments(plan);
+    task.arguments.insert(task.arguments.end(), videos.begin(), videos.end());
+    task.arguments.insert(task.arguments.end(), {"--frames", task.values[0].second, "--holdout", task.values[1].second,
+                                                 "--device", config::to_string(plan.device)});
     for (const std::string& library : plan.libraries)
       task.arguments.insert(task.arguments.end(), {"--library", library});
     if (model.input) task.arguments.insert(task.arguments.end(), {"--input", model::input_flag(*model.input)});
@@ -170,7 +182,10 @@ Hashes hashes_of(const Sweep& sweep, Progress& progress) {
     progress.step();
   }
   for (const Video& video : sweep.videos) {
-    hashes[video.path] = video::sha256_of_video(video.path, progress);
+    for (const video::VideoSource& source : video.sources) {
+      if (!hashes.contains(source.path)) hashes[source.path] = video::sha256_of_video(source.path, progress);
+      if (source.truth) hashes[*source.truth] = sha256_of_file(*source.truth, progress);
+    }
     if (video.truth) hashes[*video.truth] = sha256_of_file(*video.truth, progress);
     progress.step();
   }

@@ -20,7 +20,7 @@ Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice
   if (confidence > 0 && merged.raw && merged.fidelity)
     agreement.low = merged.raw->interval(confidence, verify::kDraws, options_.seed).low;
   // Without detections of its own there is nothing to draw from.
-  if (confidence > 0 && own.own_detections > 0) agreement.low = lower_end(merged.found, own.targets);
+  if (confidence > 0 && own.own_detections > 0) agreement.low = lower_end(merged.found, own.targets, merged.per_video);
   return agreement;
 }
 
@@ -28,15 +28,20 @@ Agreement Measurer::agreement_with(Measurer& earlier, ModelIndex receiver, std::
   const verify::Reference& own = reference(receiver);
   if (options_.confidence <= 0 || own.own_detections == 0) return agreement(receiver, splices);
   const verify::Measured merged = measure(receiver, splices);
-  std::vector<verify::Detections> found = earlier.measure(receiver, splices).found;
+  const verify::Measured before = earlier.measure(receiver, splices);
+  std::vector<verify::Detections> found = before.found;
   std::vector<verify::Target> targets = earlier.reference(receiver).targets;
   found.insert(found.end(), merged.found.begin(), merged.found.end());
   targets.insert(targets.end(), own.targets.begin(), own.targets.end());
-  return {merged.fidelity, lower_end(found, targets), own.own_detections, false, true};
+  // Of several videos, each has a part before and one of its own here.
+  std::vector<std::int64_t> per_video = before.per_video;
+  per_video.insert(per_video.end(), merged.per_video.begin(), merged.per_video.end());
+  return {merged.fidelity, lower_end(found, targets, per_video), own.own_detections, false, true};
 }
 
-double Measurer::lower_end(std::span<const verify::Detections> found, std::span<const verify::Target> targets) const {
-  return verify::bootstrap_interval(found, targets, options_.confidence, verify::kDraws, options_.seed).low;
+double Measurer::lower_end(std::span<const verify::Detections> found, std::span<const verify::Target> targets,
+                           std::span<const std::int64_t> per_video) const {
+  return verify::bootstrap_interval(found, targets, options_.confidence, verify::kDraws, options_.seed, per_video).low;
 }
 
 planner::Judged judged(const Agreement& agreement) {
@@ -62,14 +67,18 @@ verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::S
     return progress_.spend("forward", [&] { return pass.results(); });
   };
   const verify::Reference& own = reference(receiver);
+  const std::vector<std::int64_t>& numbers = frames_.front().frames();
+  const video::Playlist& videos = session_.playlist;
+  const verify::FrameList list(numbers, videos.has_several() ? videos.counts_of(numbers) : std::vector<std::int64_t>{});
   try {
-    return verify::measure(head, own, original(receiver), merged, frames_.front().frames(), progress_);
+    return verify::measure(head, own, original(receiver), merged, list, progress_);
   } catch (const graph::ModelFailure& failure) {
     if (failure.scope() != graph::ModelFailure::Scope::kMerged) throw;
     // A model that raises an exception where its original does not keeps nothing.
     log::debug(head.name + ": " + failure.problem());
     verify::Measured nothing;
     nothing.fidelity = 0;
+    nothing.per_video = list.per_video;
     if (!own.targets.empty()) nothing.found.resize(static_cast<std::size_t>(frames));
     return nothing;
   }

@@ -80,9 +80,34 @@ void compare(const c10::IValue& own, const c10::IValue& merged, Fidelity& fideli
   }
 }
 
-/// What the measurement says of one model. @param frames  indices in the video; the verdict knows bit identity already
-void describe(const Head& head, const Reference& own, const Measured& merged, std::uint64_t seed,
-              const std::vector<std::int64_t>& frames, Verdict& verdict) {
+FrameList frames_of(const BundleCheck& check) {
+  const std::vector<std::int64_t>& frames = check.frames->front().frames();
+  if (check.playlist == nullptr || !check.playlist->has_several()) return {frames};
+  return {frames, check.playlist->counts_of(frames)};
+}
+
+/// Fidelity per video; empty where there is one video.
+std::vector<VideoFidelity> video_fidelities(const BundleCheck& check, const Head& head, const Reference& own,
+                                            const Measured& merged) {
+  std::vector<VideoFidelity> videos;
+  if (merged.per_video.size() < 2) return videos;
+  if (!own.targets.empty()) {
+    videos = fidelity_per_video(merged.found, own.targets, merged.per_video, head.output.score_threshold, check.seed);
+  } else {
+    for (std::size_t i = 0; i < merged.raw_of_videos.size(); ++i) {
+      const TensorAgreement& raw = merged.raw_of_videos[i];
+      videos.push_back({{}, raw.fidelity(), {}, merged.per_video[i], 0, {}, 0});
+      if (videos.back().value) videos.back().interval = raw.interval(0.9, kDraws, check.seed);
+    }
+  }
+  for (std::size_t i = 0; i < videos.size(); ++i) videos[i].video = check.playlist->videos()[i].name;
+  return videos;
+}
+
+/// What the measurement says of one model. The verdict knows bit identity already.
+void describe(const BundleCheck& check, const Head& head, const Reference& own, const Measured& merged,
+              Verdict& verdict) {
+  const std::vector<std::int64_t>& frames = check.frames->front().frames();
   Fidelity& fidelity = verdict.fidelity;
   fidelity.value = merged.fidelity;
   fidelity.frames = static_cast<std::int64_t>(frames.size());
@@ -90,17 +115,26 @@ void describe(const Head& head, const Reference& own, const Measured& merged, st
   fidelity.boxes_without_area = own.boxes_without_area + merged.boxes_without_area;
   fidelity.interval = {merged.fidelity.value_or(0), merged.fidelity.value_or(0)};
   if (merged.raw && merged.fidelity && !fidelity.bit_identical)
-    fidelity.interval = merged.raw->interval(0.9, kDraws, seed);
+    fidelity.interval = merged.raw->interval(0.9, kDraws, check.seed);
+  fidelity.videos = video_fidelities(check, head, own, merged);
+  for (VideoFidelity& video : fidelity.videos) {
+    if (fidelity.bit_identical) video.interval = {video.value.value_or(0), video.value.value_or(0)};
+  }
   fidelity.is_raw = own.targets.empty();
   if (fidelity.is_raw) return;
   // Identical outputs are identical in every resample: the interval is the value itself.
   if (own.own_detections > 0 && !fidelity.bit_identical)
-    fidelity.interval = bootstrap_interval(merged.found, own.targets, 0.9, kDraws, seed);
+    fidelity.interval = bootstrap_interval(merged.found, own.targets, 0.9, kDraws, check.seed, merged.per_video);
   const DetectionFigures figures = detection_figures(merged.found, own.targets, head.output.score_threshold);
   fidelity.kept = figures.kept;
   fidelity.false_alarms = figures.false_alarms;
   for (const DetectionFigures::Frame& one : figures.worst) {
     fidelity.worst_frames.push_back({frames[one.position], one.missed, one.false_alarms});
+    if (!merged.per_video.empty()) {
+      const video::Playlist::Place place = check.playlist->place_of(frames[one.position]);
+      fidelity.worst_frames.back().video = check.playlist->videos()[place.video].name;
+      fidelity.worst_frames.back().video_frame = place.frame;
+    }
     verdict.differing.push_back(
         frame_boxes(merged.found[one.position], own.targets[one.position], head.output.score_threshold));
     verdict.differing.back().frame = frames[one.position];
@@ -149,7 +183,8 @@ Accuracy accuracy_of(const BundleCheck& check, const Head& head, const Reference
   accuracy.truth_boxes = truth.boxes;
   accuracy.frames = static_cast<std::int64_t>(frames.size());
   const auto interval = [&](const std::vector<Detections>& found) {
-    return bootstrap_interval(only_labels(found, truth.labels), truth.targets, 0.9, kDraws, check.seed);
+    return bootstrap_interval(only_labels(found, truth.labels), truth.targets, 0.9, kDraws, check.seed,
+                              merged.per_video);
   };
   if (truth.boxes == 0) {
     log::warn(head.name + ": no ground-truth boxes on these " + std::to_string(frames.size()) +
@@ -268,8 +303,8 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
       return result;
     };
     const Reference own = reference(head, original, indices, progress);
-    const Measured found = measure(head, own, original, merged, indices, progress);
-    describe(head, own, found, check.seed, indices, verdict);
+    const Measured found = measure(head, own, original, merged, frames_of(check), progress);
+    describe(check, head, own, found, verdict);
     add_baselines(check, i, head, own, original, progress, verdict.fidelity);
     if (check.truth && head.output.format != model::OutputFormat::kTensor) {
       verdict.accuracy = accuracy_of(check, head, own, found, indices);

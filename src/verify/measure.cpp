@@ -17,13 +17,6 @@ std::span<const Value> values_of(const at::Tensor& tensor) {
   return {tensor.const_data_ptr<Value>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-bool finds_anything(const std::vector<Detections>& frames, double threshold) {
-  return std::any_of(frames.begin(), frames.end(), [&](const Detections& detections) {
-    return std::any_of(detections.begin(), detections.end(),
-                       [&](const Detection& one) { return one.score >= threshold; });
-  });
-}
-
 /// What a model finds on some frames.
 struct Found {
   std::vector<Detections> frames;
@@ -72,23 +65,44 @@ std::string tensors_text(const std::vector<at::Tensor>& tensors) {
 /// Compares raw outputs run by run.
 class RawComparison {
  public:
-  RawComparison(const Head& head, const std::vector<std::int64_t>& frames) : head_(head), frames_(frames) {}
+  RawComparison(const Head& head, const FrameList& frames)
+      : head_(head), frames_(frames), of_videos_(frames.per_video.size() > 1 ? frames.per_video.size() : 0) {}
 
   /// Adds the outputs of one run.
   void add(const c10::IValue& own, const c10::IValue& merged, std::span<const std::int64_t> positions) {
     const std::vector<at::Tensor> left = model::tensors_of(own), right = model::tensors_of(merged);
-    check(left, right, frames_[positions.front()]);
+    check(left, right, frames_.numbers[positions.front()]);
     const auto count = static_cast<std::int64_t>(positions.size());
     for (std::int64_t frame = 0; frame < count; ++frame) {
-      for (std::size_t i = 0; i < left.size(); ++i)
-        add_output(i, of_frame(left[i], frame, count), of_frame(right[i], frame, count), agreement_);
+      go_to_video_of_next_frame();
+      for (std::size_t i = 0; i < left.size(); ++i) {
+        const at::Tensor of_own = of_frame(left[i], frame, count), of_merged = of_frame(right[i], frame, count);
+        add_output(i, of_own, of_merged, agreement_);
+        if (!of_videos_.empty()) add_output(i, of_own, of_merged, of_videos_[video_]);
+      }
       agreement_.next_frame();
+      if (!of_videos_.empty()) of_videos_[video_].next_frame();
     }
   }
 
-  TensorAgreement take() { return std::move(agreement_); }
+  void finish(Measured& out) {
+    out.fidelity = agreement_.fidelity();
+    out.raw = std::move(agreement_);
+    out.raw_of_videos = std::move(of_videos_);
+  }
 
  private:
+  /// Frames come in their order.
+  void go_to_video_of_next_frame() {
+    if (of_videos_.empty()) return;
+    while (frames_of_video_ == frames_.per_video[video_]) {
+      agreement_.next_video();
+      frames_of_video_ = 0;
+      ++video_;
+    }
+    ++frames_of_video_;
+  }
+
   /// Tensors are compared one by one, so their number and types have to be the same on all frames.
   void check(const std::vector<at::Tensor>& own, const std::vector<at::Tensor>& merged, std::int64_t frame) {
     const std::string now = tensors_text(own);
@@ -108,9 +122,12 @@ class RawComparison {
   }
 
   const Head& head_;
-  const std::vector<std::int64_t>& frames_;
+  const FrameList& frames_;
   std::string first_;  // the tensors of the original's first output
   TensorAgreement agreement_;
+  std::vector<TensorAgreement> of_videos_;  // empty: there is one video
+  std::size_t video_ = 0;                   // of the last frame that was added
+  std::int64_t frames_of_video_ = 0;        // that were added of this video
 };
 
 }  // namespace
@@ -172,13 +189,14 @@ Reference reference(const Head& head, const Forward& original, const std::vector
 }
 
 Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged,
-                 const std::vector<std::int64_t>& frames, Progress& progress) {
+                 const FrameList& frames, Progress& progress) {
   Measured result;
-  const auto count = static_cast<std::int64_t>(frames.size());
+  const auto count = static_cast<std::int64_t>(frames.numbers.size());
+  result.per_video = frames.per_video;
   progress.begin("measure " + head.name, count);
   if (head.output.format != model::OutputFormat::kTensor) {
     const ReadRun read = [&](std::span<const std::int64_t> positions, std::int64_t& without_area) {
-      return read_merged(head, merged, frames, positions, without_area);
+      return read_merged(head, merged, frames.numbers, positions, without_area);
     };
     Found found = detect(count, head.batch(), read, progress);
     result.found = std::move(found.frames);
@@ -195,8 +213,7 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
       comparison.add(own, merged(positions), positions);
       progress.step(static_cast<std::int64_t>(positions.size()));
     }
-    result.raw = comparison.take();
-    result.fidelity = result.raw->fidelity();
+    comparison.finish(result);
   }
   progress.end();
   return result;

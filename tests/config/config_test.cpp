@@ -25,7 +25,7 @@ TEST(Config, LeavesDefaultsWhereNothingIsSaid) {
   const Settings read = read_text("{}");
   const Settings defaults;
   EXPECT_THAT(read.models, IsEmpty());
-  EXPECT_EQ(read.video, "");
+  EXPECT_THAT(read.videos, testing::IsEmpty());
   EXPECT_EQ(read.frames, defaults.frames);
   EXPECT_EQ(read.holdout, defaults.holdout);
   EXPECT_EQ(read.min_fidelity, defaults.min_fidelity);
@@ -100,7 +100,7 @@ TEST(Config, ReadsEveryKeyOfAModel) {
 
 TEST(Config, ReadsEveryKeyBesideTheModels) {
   const Settings read = read_text(kEveryKey);
-  EXPECT_EQ(read.video, "v.avi");
+  EXPECT_EQ(read.videos.at(0).path, "v.avi");
   EXPECT_EQ(read.frames, 99);
   EXPECT_EQ(read.holdout, 0.25);
   EXPECT_EQ(read.min_fidelity, 0.8);
@@ -239,7 +239,7 @@ TEST_F(ConfigFile, AnchorsRelativePathsAtItsFolder) {
   const Settings read = read_config(path);
   EXPECT_EQ(read.models[0].path, (folder_ / "demo" / "a.pt").string());
   EXPECT_EQ(read.models[1].path, "/abs/b.pt");
-  EXPECT_EQ(read.video, (folder_ / "configs" / "v.avi").string());
+  EXPECT_EQ(read.videos.at(0).path, (folder_ / "configs" / "v.avi").string());
   EXPECT_EQ(read.truth, (folder_ / "configs" / "t").string());
 }
 

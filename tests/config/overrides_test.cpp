@@ -25,7 +25,7 @@ Settings good() {
     settings.models.push_back(spec);
     settings.input_sources.emplace_back();
   }
-  settings.video = "v.avi";
+  settings.videos = {{"v.avi"}};
   return settings;
 }
 
@@ -196,7 +196,7 @@ TEST_P(CheckMistake, IsUsageAndNamesTheFlag) {
 INSTANTIATE_TEST_SUITE_P(, CheckMistake,
                          testing::Values(Spoiled{"", [](Settings& s) { s.models.pop_back(); }},
                                          Spoiled{"", [](Settings& s) { s.models.clear(); }},
-                                         Spoiled{"", [](Settings& s) { s.video.clear(); }},
+                                         Spoiled{"", [](Settings& s) { s.videos.clear(); }},
                                          Spoiled{"models[1].name", [](Settings& s) { s.models[1].name = "a"; }},
                                          Spoiled{"--frames", [](Settings& s) { s.frames = 0; }},
                                          Spoiled{"--holdout", [](Settings& s) { s.holdout = 1; }},

@@ -105,7 +105,7 @@ TEST(SettingsTable, TakesDefaultsThatPassItsOwnChecks) {
   settings.models.resize(2);
   settings.models[0].name = settings.models[0].path = "a";
   settings.models[1].name = settings.models[1].path = "b";
-  settings.video = "v.avi";
+  settings.videos = {{"v.avi"}};
   EXPECT_NO_THROW(check(settings));
 }
 

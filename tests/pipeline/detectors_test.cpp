@@ -47,7 +47,7 @@ void expect_determinism(const std::vector<model::ModelSpec>& specs) {
   Settings settings;
   settings.models = specs;
   settings.input_sources.assign(specs.size(), "flags");
-  settings.video = kVideo;
+  settings.videos = {{kVideo}};
   settings.frames = 24;
   settings.max_trials = 1;
   settings.min_fidelity = 0;

@@ -41,7 +41,7 @@ TEST(Device, SaysWhatIsMissing) {
   test::write_avi(folder / "video.avi", 30, test::patches);
   Settings settings;
   settings.models = {test::fixture_spec("small"), test::fixture_spec("wide")};
-  settings.video = (folder / "video.avi").string();
+  settings.videos = {{(folder / "video.avi").string()}};
   settings.frames = 24;
   settings.device = config::parse_device("cuda").value();
   SilentProgress silent;

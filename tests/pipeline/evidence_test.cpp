@@ -24,23 +24,25 @@ using testing::Lt;
 using Frames = std::vector<std::int64_t>;
 
 TEST(FramesBetween, AreEvenlySpreadOverWhatWasNotSeen) {
-  EXPECT_THAT(frames_between(0, 10, {}, 2), ElementsAre(2, 7));
-  EXPECT_THAT(frames_between(10, 20, {}, 5), ElementsAre(11, 13, 15, 17, 19));
-  EXPECT_THAT(frames_between(0, 10, {0, 2, 4, 6, 8}, 2), ElementsAre(3, 7));
+  EXPECT_THAT(frames_between({{0, 10}}, {}, 2), ElementsAre(2, 7));
+  EXPECT_THAT(frames_between({{10, 20}}, {}, 5), ElementsAre(11, 13, 15, 17, 19));
+  EXPECT_THAT(frames_between({{0, 10}}, {0, 2, 4, 6, 8}, 2), ElementsAre(3, 7));
+  EXPECT_THAT(frames_between({{0, 5}, {10, 15}}, {}, 2), ElementsAre(2, 12));
+  EXPECT_THAT(frames_between({{0, 3}, {10, 13}}, {1, 11}, 9), ElementsAre(0, 2, 10, 12));
 }
 
 TEST(FramesBetween, AreAllThatAreLeftWhereThereAreNoMore) {
-  EXPECT_THAT(frames_between(3, 8, {4, 6}, 3), ElementsAre(3, 5, 7));
-  EXPECT_THAT(frames_between(3, 8, {4, 6}, 100), ElementsAre(3, 5, 7));
-  EXPECT_THAT(frames_between(3, 6, {3, 4, 5}, 2), IsEmpty());
-  EXPECT_THAT(frames_between(3, 3, {}, 2), IsEmpty());
-  EXPECT_THAT(frames_between(0, 10, {}, 0), IsEmpty());
+  EXPECT_THAT(frames_between({{3, 8}}, {4, 6}, 3), ElementsAre(3, 5, 7));
+  EXPECT_THAT(frames_between({{3, 8}}, {4, 6}, 100), ElementsAre(3, 5, 7));
+  EXPECT_THAT(frames_between({{3, 6}}, {3, 4, 5}, 2), IsEmpty());
+  EXPECT_THAT(frames_between({{3, 3}}, {}, 2), IsEmpty());
+  EXPECT_THAT(frames_between({{0, 10}}, {}, 0), IsEmpty());
 }
 
 TEST(FramesBetween, SeeEachFrameOnceInGrowingSteps) {
   Frames seen{5, 6, 20};
   for (std::int64_t step = 3; seen.size() < 40; step *= 2) {
-    const Frames next = frames_between(0, 40, seen, step);
+    const Frames next = frames_between({{0, 40}}, seen, step);
     ASSERT_FALSE(next.empty());
     EXPECT_TRUE(std::is_sorted(next.begin(), next.end()));
     for (const std::int64_t frame : next) EXPECT_EQ(std::count(seen.begin(), seen.end(), frame), 0) << frame;
@@ -94,17 +96,24 @@ enum Colour { kBlue = 0, kGreen = 1, kRed = 2 };
 class Evidence : public testing::Test {
  protected:
   /// Writes a video with these frames of each colour, and opens one model per colour.
-  void open(const std::vector<Colour>& colours, const std::map<Colour, std::set<std::int64_t>>& coloured) {
-    test::write_avi(folder_ / "video.avi", kVideoFrames, [&](std::int64_t index) {
-      cv::Scalar level = cv::Scalar::all(20);
-      for (const auto& [colour, frames] : coloured) {
-        if (frames.count(index) > 0) level[colour] = 230;
-      }
-      return cv::Mat(test::kVideoHeight, test::kVideoWidth, CV_8UC3, level);
-    });
+  /// @param border  the frame with which a second video begins; 0: there is one video
+  void open(const std::vector<Colour>& colours, const std::map<Colour, std::set<std::int64_t>>& coloured,
+            std::int64_t border = 0) {
+    const auto write = [&](const std::string& name, std::int64_t first, std::int64_t end) {
+      test::write_avi(folder_ / name, end - first, [&](std::int64_t index) {
+        cv::Scalar level = cv::Scalar::all(20);
+        for (const auto& [colour, frames] : coloured) {
+          if (frames.count(first + index) > 0) level[colour] = 230;
+        }
+        return cv::Mat(test::kVideoHeight, test::kVideoWidth, CV_8UC3, level);
+      });
+    };
+    write("video.avi", border, kVideoFrames);
+    if (border > 0) write("first.avi", 0, border);
     session::SessionOptions options;
     for (const Colour colour : colours) options.models.push_back({finder_of(colour), "flags"});
-    options.video = (folder_ / "video.avi").string();
+    if (border > 0) options.videos = {{(folder_ / "first.avi").string(), "first"}};
+    options.videos.push_back({(folder_ / "video.avi").string(), "video"});
     session_.emplace(runtime_, options, silent_);
     for (std::size_t i = 0; i < colours.size(); ++i) options_.models.push_back(static_cast<ModelIndex>(i));
   }
@@ -203,6 +212,27 @@ TEST_F(Evidence, KeepsThePartsApart) {
   EXPECT_EQ(found.frames.test, every(1, 120, 160));
   EXPECT_FALSE(found.evidence[0]->is_enough());
   EXPECT_EQ(found.evidence[0]->test.scanned, 36);  // the video ends before the bound
+}
+
+TEST_F(Evidence, KeepsThePartsOfEachVideoApart) {
+  // Frames 0 to 99 are one video, 100 to 159 another. Nothing on sampled frames.
+  const PlanFrames sampled{{0, 10, 20, 100, 110}, {50, 60, 130}, {80, 90, 150}};
+  const std::set<std::int64_t> all{0, 10, 20, 50, 60, 80, 90, 100, 110, 130, 150};
+  std::set<std::int64_t> seen;
+  for (std::int64_t frame = 0; frame < kVideoFrames; ++frame) {
+    if (all.count(frame) == 0) seen.insert(frame);
+  }
+  open({kBlue}, {{kBlue, seen}}, 100);
+  options_.wanted = [](ModelIndex, std::int64_t) { return 1000; };  // as many as there are
+  const EvidentFrames found = find(sampled);
+  const auto joined = [](Frames first, const Frames& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+  };
+  EXPECT_EQ(found.frames.calibration, joined(every(1, 0, 21), every(1, 100, 111)));
+  EXPECT_EQ(found.frames.selection, joined(every(1, 50, 61), {130}));
+  EXPECT_EQ(found.frames.test, joined(every(1, 80, 100), every(1, 150, 160)));
+  EXPECT_EQ(found.evidence[0]->test.detections, 27);
 }
 
 TEST_F(Evidence, LooksAtNoMoreFramesThanItMay) {

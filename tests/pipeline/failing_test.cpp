@@ -39,7 +39,7 @@ Settings settings_with(const test::TempFolder& folder, const std::string& forwar
   settings.models = {{"m", (folder / "m.pt").string(), test::fixture_input(), {}}, test::fixture_spec("small")};
   settings.input_sources = {"flags", "flags"};
   settings.keep = {"m", "small"};
-  settings.video = (folder / "video.png").string();
+  settings.videos = {{(folder / "video.png").string()}};
   settings.frames = 30;
   std::vector<cv::Mat> frames;
   for (std::int64_t i = 0; i < 40; ++i) frames.push_back(two_valued(i));

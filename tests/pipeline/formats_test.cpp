@@ -55,7 +55,7 @@ TEST_P(Formats, ArePlannedMeasuredAndVerified) {
   settings.models = {spec_of(layout), test::fixture_spec("wide")};
   settings.models[0].name = "detector";
   settings.input_sources = {layout.input_from_archive ? "" : "flags", "flags"};
-  settings.video = (folder / "video.avi").string();
+  settings.videos = {{(folder / "video.avi").string()}};
   settings.frames = 44;  // 31 calibrate: one minibatch
   settings.threads = 2;
   settings.max_trials = 1;

@@ -34,7 +34,7 @@ struct Job {
       settings.models.push_back(spec);
       settings.input_sources.push_back("flags");
     }
-    settings.video = (folder / "video.avi").string();
+    settings.videos = {{(folder / "video.avi").string()}};
     settings.frames = 44;
     settings.threads = 2;
     settings.max_trials = 1;

@@ -19,7 +19,7 @@ inline pipeline::Settings fixture_settings(const TempFolder& folder, const std::
     settings.input_sources.push_back("flags");
     settings.accept_unmeasured.push_back(settings.models.back().name);  // so short a video has little evidence
   }
-  settings.video = (folder / "video.avi").string();
+  settings.videos = {{(folder / "video.avi").string()}};
   return settings;
 }
 

@@ -83,7 +83,7 @@ struct Job {
       settings.models.push_back({name, (folder / (name + ".pt")).string(), test::fixture_input(), {}});
       settings.input_sources.push_back("flags");
     }
-    settings.video = (folder / "video.avi").string();
+    settings.videos = {{(folder / "video.avi").string()}};
     settings.frames = 44;
     settings.threads = 1;
     settings.min_fidelity = 0.99;

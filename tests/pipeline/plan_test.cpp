@@ -195,7 +195,7 @@ TEST_F(PlanWithAShare, VerifiesOnAsManyFramesOfTheHoldOutPartAsAskedFor) {
   EXPECT_THAT(verify(settings, silent).frames, testing::ElementsAre(first, first + part / 3, first + 2 * part / 3));
   settings.frames = part + 1;
   EXPECT_THAT(test::error_text([&] { (void)verify(settings, silent); }),
-              testing::AllOf(StartsWith("input: " + shared_->job.settings.video),
+              testing::AllOf(StartsWith("input: " + shared_->job.settings.videos.at(0).path),
                              HasSubstr("from the plan's hold-out on"), HasSubstr("--frames " + std::to_string(part))));
 }
 

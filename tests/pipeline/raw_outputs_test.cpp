@@ -26,7 +26,7 @@ class RawOutputs : public testing::TestWithParam<RawModel> {
   /// Plans the fixture beside a detector. @param share  only this direction
   report::Plan plan_of(const config::Direction& share) {
     Settings settings = test::fixture_settings(folder_, {GetParam().fixture, "small"});
-    test::write_avi(settings.video, 50, partly_dark_patches);
+    test::write_avi(settings.videos.at(0).path, 50, partly_dark_patches);
     settings.frames = 44;  // 31 calibrate: one minibatch
     settings.threads = 2;
     settings.max_trials = 1;

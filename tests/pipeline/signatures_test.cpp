@@ -45,7 +45,7 @@ struct Job {
   explicit Job(const std::vector<std::string>& models) {
     test::write_avi(folder / "video.avi", 50, test::patches);
     for (const std::string& name : models) add(name);
-    settings.video = (folder / "video.avi").string();
+    settings.videos = {{(folder / "video.avi").string()}};
     settings.frames = 44;  // 31 calibrate: one minibatch
     settings.threads = 1;
     settings.max_trials = 1;

@@ -75,9 +75,13 @@ double naive_fidelity(const std::vector<RandomFrame>& all, const std::vector<std
   return std::max(0.0, 1 - error / values);
 }
 
-TensorAgreement agreement_of(const std::vector<RandomFrame>& frames, bool mark = true) {
+/// @param of_first_video  frames after which a second video begins; 0: there is one video
+TensorAgreement agreement_of(const std::vector<RandomFrame>& frames, bool mark = true,
+                             std::size_t of_first_video = 0) {
   TensorAgreement agreement;
+  std::size_t index = 0;
   for (const RandomFrame& frame : frames) {
+    if (of_first_video > 0 && index++ == of_first_video) agreement.next_video();
     if (mark) agreement.next_frame();
     agreement.add(0, frame.own, frame.merged);
     agreement.add_exact(1, frame.own_labels, frame.merged_labels);
@@ -93,13 +97,17 @@ TEST(TensorInterval, EqualsPercentilesOfResampledFrames) {
     const std::vector<RandomFrame> frames = random_frames(seed, seed % 3 == 0);
     const std::size_t n = frames.size();
     const auto block = static_cast<std::size_t>(bootstrap_block(static_cast<std::int64_t>(n)));
+    // Every second case has two videos, of which a run stays in one.
+    const std::size_t border = seed % 2 == 0 ? 0 : 1 + seed % (n - 1);
     std::mt19937_64 random(seed);
     std::vector<double> values;
     for (int draw = 0; draw < kDraws; ++draw) {
       std::vector<std::size_t> drawn;
       while (drawn.size() < n) {
         const std::size_t first = (random() >> 32) * n / 4294967296ULL;
-        for (std::size_t i = 0; i < block && drawn.size() < n; ++i) drawn.push_back((first + i) % n);
+        const std::size_t begin = first < border ? 0 : border, end = first < border ? border : n;
+        for (std::size_t i = 0; i < std::min(block, end - begin) && drawn.size() < n; ++i)
+          drawn.push_back(begin + (first - begin + i) % (end - begin));
       }
       values.push_back(naive_fidelity(frames, drawn));
     }
@@ -112,7 +120,7 @@ TEST(TensorInterval, EqualsPercentilesOfResampledFrames) {
       const double low = values[static_cast<std::size_t>(below)], high = values[static_cast<std::size_t>(below) + 1];
       return low + (high - low) * (position - below);
     };
-    const TensorAgreement agreement = agreement_of(frames);
+    const TensorAgreement agreement = agreement_of(frames, true, border);
     const Interval interval = agreement.interval(0.9, kDraws, seed);
     EXPECT_NEAR(interval.low, at(tail), 1e-9);
     EXPECT_NEAR(interval.high, at(1 - tail), 1e-9);

@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 
@@ -157,6 +161,34 @@ TEST_F(MotChallenge, NeverFailsOtherwiseOnDamagedText) {
       EXPECT_THAT(error.where(), StartsWith(path_.string()));
     }
   }
+}
+
+/// Two videos of 10 and 20 frames, of different sizes.
+video::Playlist two_videos() {
+  return video::Playlist({{{"north.mp4", "a", 10, 100, 100, {}}, "north"}, {{"south.mp4", "b", 20, 200, 50, {}}, "south"}});
+}
+
+TEST(TruthOfSeveralVideos, CountsFramesThroughAllOfThem) {
+  const test::TempFolder folder;
+  test::write_text(folder / "north.txt", "1,1,10,20,30,40,1\n10,1,0,0,100,100,1\n");
+  test::write_text(folder / "south.txt", "1,1,50,10,100,25,1\n");
+  const std::vector<std::optional<std::string>> paths{(folder / "north.txt").string(), (folder / "south.txt").string()};
+  const Truth truth = read_truth(paths, two_videos());
+  ASSERT_EQ(truth.frames.size(), 3U);
+  EXPECT_THAT(truth.frames.at(0).sure, testing::ElementsAre(IsTruthBox(0.1, 0.2, 0.4, 0.6)));
+  EXPECT_THAT(truth.frames.at(9).sure, testing::ElementsAre(IsTruthBox(0, 0, 1, 1)));
+  EXPECT_THAT(truth.frames.at(10).sure, testing::ElementsAre(IsTruthBox(0.25, 0.2, 0.75, 0.7)));
+}
+
+TEST(TruthOfSeveralVideos, HasOneFormat) {
+  const test::TempFolder folder;
+  test::write_text(folder / "north.txt", "1,1,10,20,30,40,1\n");
+  test::write_text(folder / "south.json", R"({"images": [{"id": 1, "file_name": "1.png"}],
+      "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 10, 10]}],
+      "categories": [{"id": 1, "name": "person"}]})");
+  const std::vector<std::optional<std::string>> paths{(folder / "north.txt").string(), (folder / "south.json").string()};
+  EXPECT_THAT(test::error_text([&] { (void)read_truth(paths, two_videos()); }),
+              testing::AllOf(HasSubstr("'north' and 'south' has other formats"), HasSubstr("south.json")));
 }
 
 }  // namespace

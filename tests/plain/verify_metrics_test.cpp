@@ -246,53 +246,90 @@ TEST(Bootstrap, DrawsNeighboursTogether) {
   EXPECT_EQ(bootstrap_block(1000), 10);
 }
 
-TEST(Bootstrap, EqualsAveragePrecisionOfResampledFrames) {
+/// Frames of a resample: runs of neighbours that stay in the part (of `lengths`) that they begin in.
+std::vector<std::size_t> drawn_in_parts(std::mt19937_64& random, const std::vector<std::int64_t>& lengths) {
+  std::vector<std::vector<std::size_t>> parts;
+  std::vector<std::size_t> part_of;
+  for (const std::int64_t length : lengths) {
+    std::vector<std::size_t>& part = parts.emplace_back();
+    for (std::int64_t i = 0; i < length; ++i) {
+      part.push_back(part_of.size());
+      part_of.push_back(parts.size() - 1);
+    }
+  }
+  const std::size_t all = part_of.size();
+  std::vector<std::size_t> frames;
+  while (frames.size() < all) {
+    const std::size_t first = (random() >> 32) * all / 4294967296ULL;
+    const std::vector<std::size_t>& part = parts[part_of[first]];
+    std::size_t at = first - part.front();
+    const auto block = static_cast<std::size_t>(bootstrap_block(static_cast<std::int64_t>(all)));
+    for (std::size_t i = 0; i < std::min(block, part.size()) && frames.size() < all; ++i, at = (at + 1) % part.size())
+      frames.push_back(part[at]);
+  }
+  std::sort(frames.begin(), frames.end());
+  return frames;
+}
+
+/// Compares the interval of a random case with percentiles of its resamples.
+/// @param lengths  of the parts; one number: one part
+void expect_percentiles_of_resamples(std::uint64_t seed, const std::vector<Detections>& found,
+                                     const std::vector<Target>& targets, const std::vector<std::int64_t>& lengths) {
   constexpr int kDraws = 60;
+  std::mt19937_64 random(seed);
+  std::vector<double> values;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    std::vector<Detections> drawn;
+    std::vector<Target> drawn_targets;
+    for (const std::size_t frame : drawn_in_parts(random, lengths)) {
+      drawn.push_back(found[frame]);
+      drawn_targets.push_back(targets[frame]);
+    }
+    values.push_back(naive_average_precision(drawn, drawn_targets));
+  }
+  std::sort(values.begin(), values.end());
+  const Interval interval = bootstrap_interval(found, targets, 0.9, kDraws, seed,
+                                               lengths.size() > 1 ? lengths : std::vector<std::int64_t>{});
+  // Percentile of the expanded interval, by bisection on Student's t with few degrees of freedom (closed forms).
+  const double suffix = expanded_tail(found.size());
+  const double low = suffix * (kDraws - 1), high = (1 - suffix) * (kDraws - 1);
+  const auto at = [&](double position) {
+    const auto below = static_cast<std::size_t>(position);
+    return std::lerp(values[below], values[std::min<std::size_t>(below + 1, kDraws - 1)],
+                     position - std::floor(position));
+  };
+  // At least Wilson's interval: the roots of (p - value)^2 = z^2 p (1 - p) / n.
+  double objects = 0;
+  for (const Target& target : targets) objects += static_cast<double>(target.sure.size());
+  const double n =
+      std::max(1.0, objects / static_cast<double>(bootstrap_block(static_cast<std::int64_t>(found.size()))));
+  const double value = average_precision(found, targets), zz = 1.6448536269514722 * 1.6448536269514722 / n;
+  const double b = 2 * value + zz, root = std::sqrt(std::max(0.0, b * b - 4 * (1 + zz) * value * value));
+  const double least = objects > 0 ? (b - root) / (2 * (1 + zz)) : 1,
+               most = objects > 0 ? (b + root) / (2 * (1 + zz)) : 0;
+  EXPECT_NEAR(interval.low, std::min(at(low), least), 1e-9);
+  EXPECT_NEAR(interval.high, std::max(at(high), most), 1e-9);
+}
+
+TEST(Bootstrap, EqualsAveragePrecisionOfResampledFrames) {
   for (std::uint64_t seed = 1; seed <= 25; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const Case made = random_case(seed);
-    const std::vector<Detections> found = suppressed(made.found);
-    const std::vector<Target> targets = targets_from_own(suppressed(made.own), 0.36);
-    std::mt19937_64 random(seed);
-    std::vector<double> values;
-    for (int draw = 0; draw < kDraws; ++draw) {
-      std::vector<std::size_t> frames;  // runs of neighbours, the last one cut short
-      const auto block = static_cast<std::size_t>(bootstrap_block(static_cast<std::int64_t>(found.size())));
-      while (frames.size() < found.size()) {
-        const std::size_t first = (random() >> 32) * found.size() / 4294967296ULL;
-        for (std::size_t i = 0; i < block && frames.size() < found.size(); ++i)
-          frames.push_back((first + i) % found.size());
-      }
-      std::sort(frames.begin(), frames.end());
-      std::vector<Detections> drawn;
-      std::vector<Target> drawn_targets;
-      for (const std::size_t frame : frames) {
-        drawn.push_back(found[frame]);
-        drawn_targets.push_back(targets[frame]);
-      }
-      values.push_back(naive_average_precision(drawn, drawn_targets));
-    }
-    std::sort(values.begin(), values.end());
-    const Interval interval = bootstrap_interval(found, targets, 0.9, kDraws, seed);
-    // Percentile of the expanded interval, by bisection on Student's t with few degrees of freedom (closed forms).
-    const double suffix = expanded_tail(found.size());
-    const double low = suffix * (kDraws - 1), high = (1 - suffix) * (kDraws - 1);
-    const auto at = [&](double position) {
-      const auto below = static_cast<std::size_t>(position);
-      return std::lerp(values[below], values[std::min<std::size_t>(below + 1, kDraws - 1)],
-                       position - std::floor(position));
-    };
-    // At least Wilson's interval: the roots of (p - value)^2 = z^2 p (1 - p) / n.
-    double objects = 0;
-    for (const Target& target : targets) objects += static_cast<double>(target.sure.size());
-    const double n =
-        std::max(1.0, objects / static_cast<double>(bootstrap_block(static_cast<std::int64_t>(found.size()))));
-    const double value = average_precision(found, targets), zz = 1.6448536269514722 * 1.6448536269514722 / n;
-    const double b = 2 * value + zz, root = std::sqrt(std::max(0.0, b * b - 4 * (1 + zz) * value * value));
-    const double least = objects > 0 ? (b - root) / (2 * (1 + zz)) : 1,
-                 most = objects > 0 ? (b + root) / (2 * (1 + zz)) : 0;
-    EXPECT_NEAR(interval.low, std::min(at(low), least), 1e-9);
-    EXPECT_NEAR(interval.high, std::max(at(high), most), 1e-9);
+    expect_percentiles_of_resamples(seed, suppressed(made.found), targets_from_own(suppressed(made.own), 0.36),
+                                    {std::ssize(made.found)});
+  }
+}
+
+// Frames at the ends of two videos are no neighbours.
+TEST(Bootstrap, DrawsNoRunOverTheEndOfAVideo) {
+  for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Case made = random_case(seed);
+    std::vector<std::int64_t> lengths;
+    std::mt19937_64 random(seed + 100);
+    for (auto left = std::ssize(made.found); left > 0; left -= lengths.back())
+      lengths.push_back(1 + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(left)));
+    expect_percentiles_of_resamples(seed, suppressed(made.found), targets_from_own(suppressed(made.own), 0.36), lengths);
   }
 }
 

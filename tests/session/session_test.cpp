@@ -34,7 +34,7 @@ class Sessions : public testing::Test {
 
 TEST_F(Sessions, PutModelsOfEqualInputIntoOneGroup) {
   SessionOptions options = fixtures({"small", "bytes", "wide"});
-  options.video = video_;
+  options.videos = {{video_}};
   const Session session(runtime_, options, silent_);
   ASSERT_EQ(session.models.size(), 3U);
   EXPECT_EQ(session.models[0].group, 0);
@@ -56,7 +56,7 @@ TEST_F(Sessions, KnowWhereEveryInputShowsTheVideo) {
   SessionOptions options = fixtures({"small", "wide"});
   options.models[1].spec.input->resize = model::Resize::kLetterbox;
   options.models[1].spec.input->width = 96;
-  options.video = video_;
+  options.videos = {{video_}};
   const Session session(runtime_, options, silent_);
   ASSERT_EQ(session.set.views.size(), session.set.specs.size());
   for (const Model& model : session.models) {
@@ -70,13 +70,13 @@ TEST_F(Sessions, KnowWhereEveryInputShowsTheVideo) {
 TEST_F(Sessions, HaveNoViewsWithoutAVideo) {
   const Session session(runtime_, fixtures({"small", "wide"}), silent_);
   EXPECT_TRUE(session.set.views.empty());
-  EXPECT_EQ(session.video.frame_count, 0);
+  EXPECT_TRUE(session.playlist.empty());
   EXPECT_EQ(session.models[0].head.to_frame, video::AffineMap{});
 }
 
 TEST_F(Sessions, LetAJobCheckTheModelsBeforeTheVideoIsRead) {
   SessionOptions options = fixtures({"small"});
-  options.video = (folder_ / "missing.avi").string();
+  options.videos = {{(folder_ / "missing.avi").string()}};
   options.check_models = [](std::span<const Model> models) {
     throw input_error("the check of " + models[0].name(), "here");
   };
@@ -93,7 +93,7 @@ TEST_F(Sessions, RefuseModelsWhoseFilesAreBeyondTheMemoryLimit) {
 
 TEST_F(Sessions, DecodeSetsOfFramesForAllGroupsInOnePass) {
   SessionOptions options = fixtures({"small", "bytes"});
-  options.video = video_;
+  options.videos = {{video_}};
   const Session session(runtime_, options, silent_);
   const std::vector<FrameSet> sets{{{1, 4}}, {{2, 3, 5}, video::Perturbation::kShiftOnePixel}};
   const std::vector<capture::Stores> decoded = session.decode(sets, silent_);

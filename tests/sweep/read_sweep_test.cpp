@@ -190,5 +190,29 @@ TEST(SweepSchema, NamesTheKeysOfTheReader) {
   EXPECT_EQ(error.value().remedy(), expected);
 }
 
+TEST(ReadSweep, TakesSeveralVideosTogether) {
+  const SweepFolder folder;
+  const Sweep sweep = folder.read(R"("models": ["*.pt"], "video": ["v.mp4",
+      {"name": "all", "videos": ["v.mp4", {"path": "w.mp4", "name": "west", "weight": 2}]}, {"videos": ["*.mp4"]}])");
+  ASSERT_THAT(sweep.videos, SizeIs(3));
+  EXPECT_EQ(sweep.videos[0].name, "v");
+  EXPECT_EQ(sweep.videos[1].name, "all");
+  ASSERT_THAT(sweep.videos[1].sources, SizeIs(2));
+  EXPECT_EQ(sweep.videos[1].sources[1].path, folder / "w.mp4");
+  EXPECT_EQ(sweep.videos[1].sources[1].name, "west");
+  EXPECT_EQ(sweep.videos[1].sources[1].weight, 2);
+  EXPECT_EQ(sweep.videos[2].name, "v+w");
+}
+
+TEST(ReadSweep, SaysWhereSeveralVideosBelong) {
+  const SweepFolder folder;
+  EXPECT_THAT(test::error_text([&] { (void)folder.small(R"("settings": {"videos": ["v.mp4", "w.mp4"]})"); }),
+              HasSubstr(R"("videos": ["north.mp4", "south.mp4"])"));
+  EXPECT_THAT(test::error_text([&] {
+                (void)folder.read(R"("models": ["*.pt"], "video": [{"videos": ["v.mp4", "x_*.mp4"]}])");
+              }),
+              HasSubstr("video[0].videos[1]"));
+}
+
 }  // namespace
 }  // namespace repsim::sweep

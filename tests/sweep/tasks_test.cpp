@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -114,7 +115,7 @@ TEST(SweepTasks, GiveEachPlanAConfigThatReadsBack) {
   const auto settings = config::settings_from_json(tasks.back().config, "config.json", "");
   EXPECT_EQ(settings.max_trials, 3);
   EXPECT_EQ(settings.min_fidelity, 0.95);
-  EXPECT_EQ(settings.video, folder / "v.mp4");
+  EXPECT_EQ(settings.videos.at(0).path, folder / "v.mp4");
   ASSERT_THAT(settings.models, SizeIs(2));
   EXPECT_EQ(settings.models[0].path, folder / "b.pt");
 }
@@ -326,6 +327,40 @@ TEST_F(TaskFiles, TimeIsThatOfFinishedTasksOfTheSameKind) {
   statuses[4] = {TaskState::kFailed, 3, 1.0};
   EXPECT_NEAR(estimated_hours(tasks_, statuses, 1).value(), (2 * 36.0 + 360.0) / 3600, 1e-12);
   EXPECT_NEAR(estimated_hours(tasks_, statuses, 4).value(), (2 * 36.0 + 360.0) / 3600 / 4, 1e-12);
+}
+
+TEST(SweepTasks, PlanOnSeveralVideosTogether) {
+  const SweepFolder folder;
+  const auto tasks = folder.tasks(folder.read(R"("models": ["a.pt", "b.pt"],
+      "video": ["v.mp4", {"name": "all", "videos": ["v.mp4", {"path": "w.mp4", "weight": 2}]}])"));
+  ASSERT_THAT(tasks, SizeIs(6));  // two captures and a plan on one video, two captures and a plan on both
+  const Task& plan = tasks.back();
+  EXPECT_EQ(plan.video, "all");
+  const auto settings = config::settings_from_json(plan.config, "config.json", "");
+  ASSERT_THAT(settings.videos, SizeIs(2));
+  EXPECT_EQ(settings.videos[1].path, folder / "w.mp4");
+  EXPECT_EQ(settings.videos[1].weight, 2);
+  // The captures take the frames of the plan: weights included.
+  for (const std::size_t capture : plan.after) {
+    const std::vector<std::string>& arguments = tasks[capture].arguments;
+    const auto set = std::find(arguments.begin(), arguments.end(), "--set");
+    ASSERT_NE(set, arguments.end());
+    EXPECT_EQ(std::find(arguments.begin(), arguments.end(), "--video"), arguments.end());
+    Json config;
+    config::apply_override(config, *std::next(set));
+    const auto captured = config::settings_from_json(config, "config.json", "");
+    ASSERT_THAT(captured.videos, SizeIs(2));
+    EXPECT_EQ(captured.videos[1].weight, 2);
+    EXPECT_EQ(captured.videos[1].path, folder / "w.mp4");
+  }
+}
+
+TEST(SweepTasks, OfSeveralVideosDependOnTheContentOfEach) {
+  const SweepFolder folder;
+  const std::string members = R"("models": ["a.pt", "b.pt"], "video": [{"videos": ["v.mp4", "w.mp4"]}])";
+  const std::string before = folder.tasks(folder.read(members)).back().key;
+  test::write_text(folder / "w.mp4", "changed");
+  EXPECT_NE(folder.tasks(folder.read(members)).back().key, before);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ class CalibrationFramesOfADetector : public testing::Test {
     input.height = 240;
     session::SessionOptions options;
     options.models = {{{"plain", std::string(REPSIM_SOURCE_DIR) + "/demo/plain.pt", input, {}}, "flags"}};
-    options.video = kVideo;
+    options.videos = {{kVideo}};
     const std::string& path = options.models[0].spec.path;
     if (!fs::exists(path)) GTEST_SKIP() << path << " is not there: scripts/make_demo_models.py";
     if (!fs::exists(kVideo)) GTEST_SKIP() << kVideo << " is not there: scripts/setup.sh installs opencv-doc";

@@ -18,7 +18,7 @@ class TrialEvaluator : public testing::Test {
     test::write_avi(video_, 50, test::patches);
     session::SessionOptions options;
     for (const char* name : {"small", "wide"}) options.models.push_back({test::fixture_spec(name), "flags"});
-    options.video = video_;
+    options.videos = {{video_}};
     session_.emplace(runtime_, options, silent_);
     std::vector<std::int64_t> frames(32);
     for (std::size_t i = 0; i < frames.size(); ++i) frames[i] = static_cast<std::int64_t>(i);

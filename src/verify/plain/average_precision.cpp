@@ -55,11 +55,11 @@ double average_precision(std::span<const Detections> found, std::span<const Targ
 }
 
 Interval bootstrap_interval(std::span<const Detections> found, std::span<const Target> targets, double confidence,
-                            int draws, std::uint64_t seed) {
+                            int draws, std::uint64_t seed, std::span<const std::int64_t> parts) {
   const Matched matched = match(found, targets);
   const std::vector<std::int64_t> once(found.size(), 1);
   const double value = precision_area(matched, once);
-  const auto drawn = bootstrap(static_cast<std::int64_t>(found.size()), {confidence, draws, seed},
+  const auto drawn = bootstrap(static_cast<std::int64_t>(found.size()), {confidence, draws, seed, parts},
                                [&](std::span<const std::int64_t> copies) { return precision_area(matched, copies); });
   if (!drawn) return {value, value};
   Interval interval = *drawn;

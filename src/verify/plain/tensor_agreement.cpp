@@ -76,6 +76,11 @@ void TensorAgreement::next_frame() {
   frame_has_values_ = false;
 }
 
+void TensorAgreement::next_video() {
+  next_frame();
+  videos_.push_back(frame_);
+}
+
 Compared TensorAgreement::compared(const OutputSums& sums) {
   const bool differs = std::any_of(sums.frames.begin(), sums.frames.end(),
                                    [](const FrameSums& frame) { return frame.error > 0 || frame.broken; });
@@ -127,7 +132,14 @@ std::optional<double> TensorAgreement::fidelity() const {
 Interval TensorAgreement::interval(double confidence, int draws, std::uint64_t seed) const {
   const std::vector<Tally> all = tallies();
   const double value = fidelity().value_or(0);
-  const auto drawn = bootstrap(static_cast<std::int64_t>(all.size()), {confidence, draws, seed},
+  std::vector<std::int64_t> parts;
+  std::size_t begin = 0;
+  for (const std::size_t end : videos_) {
+    parts.push_back(static_cast<std::int64_t>(end - begin));
+    begin = end;
+  }
+  if (begin < all.size()) parts.push_back(static_cast<std::int64_t>(all.size() - begin));
+  const auto drawn = bootstrap(static_cast<std::int64_t>(all.size()), {confidence, draws, seed, parts},
                                [&](std::span<const std::int64_t> copies) {
                                  Tally sum;
                                  for (std::size_t i = 0; i < copies.size(); ++i) {

@@ -38,4 +38,24 @@ Truth read_truth(const std::filesystem::path& path, const video::VideoInfo& vide
   return truth;
 }
 
+Truth read_truth(std::span<const std::optional<std::string>> paths, const video::Playlist& videos) {
+  if (paths.size() != videos.videos().size())
+    throw Error(ErrorKind::kInternal, "ground truth of " + std::to_string(paths.size()) + " videos");
+  Truth all;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const video::PlaylistVideo& video = videos.videos()[i];
+    const std::string path = paths[i].value_or("");
+    Truth one = read_truth(path, video.info);
+    if (i > 0 && (one.format != all.format || one.classes != all.classes)) {
+      throw input_error("the ground truth of '" + videos.videos().front().name + "' and '" + video.name +
+                            "' has other " + (one.format != all.format ? "formats" : "classes"),
+                        path, "files of one format, with the same categories in the same order");
+    }
+    all.format = one.format;
+    all.classes = std::move(one.classes);
+    for (auto& [frame, target] : one.frames) all.frames.emplace(video.first + frame, std::move(target));
+  }
+  return all;
+}
+
 }  // namespace repsim::verify
