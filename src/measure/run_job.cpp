@@ -162,7 +162,7 @@ Sample run_job(const Job& job, Progress& progress) {
   const std::optional<config::Device> device_setting = config::parse_device(job.device);
   if (!device_setting) throw input_error(config::no_device(job.device), job.label);
   const session::Runtime runtime({job.threads, *device_setting, {}});
-  session::check_files({job.libraries, "", {}});
+  session::check_files({job.libraries, {}, {}});
   const at::Device device = runtime.device();
   const std::vector<Batch> batches = read_inputs(job, device);
   if (batches.empty()) throw input_error("there are no inputs", job.inputs);
