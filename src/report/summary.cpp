@@ -32,10 +32,10 @@ std::string heading_of_several(const Plan& plan, bool chosen_apart) {
       return size(frames_in_video(plan.videos, i, frames));
     };
     text +=
-        wrapped("  " + printable(video.name) + ": of " + counted(video.frame_count, "frame") + " " +
+        wrapped(printable(video.name) + ": of " + counted(video.frame_count, "frame") + " " +
                     parts(inside(plan.calibration_frames), inside(plan.selection_frames), inside(plan.holdout_frames)) +
                     " (" + printable(video.path) + ")",
-                "    ");
+                "  ");
   }
   return text;
 }

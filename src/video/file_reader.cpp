@@ -291,7 +291,10 @@ std::int64_t FileReader::announced_frames() const {
     const bool edited = std::strncmp(container_.input->iformat->name, "mov", 3) == 0 && left > 0;
     return (edited ? std::min(stream.nb_frames, left) : stream.nb_frames) - cut_off_;
   }
-  const std::int64_t duration = container_.input->duration;
+  std::int64_t duration = container_.input->duration;
+  // Matroska states when the last frame ends, whatever time the first one has.
+  const bool is_end = std::strncmp(container_.input->iformat->name, "matroska", 8) == 0;
+  if (is_end && container_.input->start_time != AV_NOPTS_VALUE) duration -= container_.input->start_time;
   if (duration <= 0) return 0;
   const double frames = static_cast<double>(duration) / AV_TIME_BASE * frames_per_second();
   return frames < kMost ? std::llround(frames) : 0;

@@ -33,6 +33,9 @@ const std::vector<Example>& examples() {
   static const std::vector<Example> kExamples{
       {"libraries", {"x.so", "y.so"}, R"(["x.so", "y.so"])"},
       {"video", {"v.avi"}, R"("v.avi")"},
+      {"videos",
+       {"a.avi", "b.avi"},
+       R"([{"path": "a.avi", "name": "a", "weight": 1.0}, {"path": "b.avi", "name": "b", "weight": 1.0}])"},
       {"frames.count", {"99"}, "99"},
       {"frames.holdout", {"0.25"}, "0.25"},
       {"frames.scan", {"64"}, "64"},

@@ -116,7 +116,7 @@ TEST(ReadSweep, FindsModelsByPatternsAndAnchorsPathsAtTheFile) {
   ASSERT_THAT(sweep.videos, SizeIs(2));
   EXPECT_EQ(sweep.videos[0].name, "v");
   EXPECT_EQ(sweep.videos[1].name, "night");
-  EXPECT_EQ(sweep.videos[1].path, folder / "w.mp4");
+  EXPECT_EQ(sweep.videos[1].sources.at(0).path, folder / "w.mp4");
 }
 
 TEST(ReadSweep, TakesAFileWhoseNameLooksLikeAPattern) {
@@ -208,9 +208,8 @@ TEST(ReadSweep, SaysWhereSeveralVideosBelong) {
   const SweepFolder folder;
   EXPECT_THAT(test::error_text([&] { (void)folder.small(R"("settings": {"videos": ["v.mp4", "w.mp4"]})"); }),
               HasSubstr(R"("videos": ["north.mp4", "south.mp4"])"));
-  EXPECT_THAT(test::error_text([&] {
-                (void)folder.read(R"("models": ["*.pt"], "video": [{"videos": ["v.mp4", "x_*.mp4"]}])");
-              }),
+  EXPECT_THAT(test::error_text(
+                  [&] { (void)folder.read(R"("models": ["*.pt"], "video": [{"videos": ["v.mp4", "x_*.mp4"]}])"); }),
               HasSubstr("video[0].videos[1]"));
 }
 

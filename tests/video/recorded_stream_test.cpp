@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/temp_folder.hpp"
+#include "repsim/frame_stream.hpp"
 #include "repsim/video.hpp"
 #include "video/containers.hpp"
 #include "video/small_video.hpp"
@@ -50,7 +51,7 @@ class RecordedStream : public ::testing::TestWithParam<const char*> {
   static void SetUpTestSuite() { silence_opencv(); }
 
   void SetUp() override {
-    test::write_container(folder_ / "camera.mkv", {{.codec = AV_CODEC_ID_MPEG4, .frames = 40, .draw = stripes}});
+    test::write_container(folder_ / "camera.mkv", {{.codec = AV_CODEC_ID_MPEG2VIDEO, .frames = 40, .draw = stripes}});
   }
 
   /// The bits of the index as black and white stripes, which survive any codec.
@@ -64,6 +65,7 @@ class RecordedStream : public ::testing::TestWithParam<const char*> {
 
   std::vector<std::int64_t> frames_of(const std::filesystem::path& path) {
     const VideoInfo info = probe(path, progress_);
+    EXPECT_NEAR(static_cast<double>(FrameStream(path).announced_frames()), static_cast<double>(info.frame_count), 2);
     Request request;
     request.spec.width = info.width;
     request.spec.height = info.height;
