@@ -196,7 +196,7 @@ report::Measurement described(const OpenedPlan& opened, const MeasureSettings& s
 }  // namespace
 
 report::Measurement measure(const MeasureSettings& settings, Progress& progress) {
-  session::check_files({settings.libraries, "", {}});
+  session::check_files({settings.libraries, {}, {}});
   static_cast<void>(session::Runtime({settings.threads, settings.device, {}}));  // is there such a device?
   std::optional<StagedDirectory> staged;
   if (settings.out) staged.emplace(*settings.out, settings.force);

@@ -277,7 +277,7 @@ Fidelity judge(const BundleCheck& check, std::size_t model, const Forward& other
     return result;
   };
   const Reference own = reference(head, original, indices, progress);
-  describe(head, own, measure(head, own, original, compared, indices, progress), check.seed, indices, verdict);
+  describe(check, head, own, measure(head, own, original, compared, frames_of(check), progress), verdict);
   return verdict.fidelity;
 }
 

@@ -21,7 +21,7 @@ class ShardJobs : public testing::Test {
  protected:
   ShardJobs() {
     test::write_avi(folder_ / "video.avi", 130, test::patches);
-    settings_.video = (folder_ / "video.avi").string();
+    settings_.videos = {{(folder_ / "video.avi").string()}};
     settings_.frames = 120;  // 84 calibrate: five minibatches
     settings_.threads = 1;
     settings_.input_sources = {"flags"};
@@ -118,7 +118,7 @@ TEST_F(ShardJobs, OfOtherFramesThreadsAndVideosAreRefused) {
   EXPECT_THAT(problem_with(other), HasSubstr("different models"));
   other = settings_;
   test::write_avi(folder_ / "other.avi", 130, [](std::int64_t index) { return test::patches(index + 1); });
-  other.video = (folder_ / "other.avi").string();
+  other.videos = {{(folder_ / "other.avi").string()}};
   EXPECT_THAT(problem_with(other), HasSubstr("different videos"));
   EXPECT_FALSE(fs::exists(folder_ / "merged"));
 }
