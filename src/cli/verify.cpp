@@ -23,8 +23,8 @@ constexpr const char* kVerifyFooter = R"(Examples:
   repsim verify plan --dump-inputs inputs.npz
   repsim verify plan --engine-outputs outputs.npz
 
-What another engine (ONNX Runtime, TensorRT, ...) returns for the frames of --dump-inputs is judged by
---engine-outputs: how much merging loses, how much the engine, and both (docs/runtimes.md).
+What another engine (ONNX Runtime, TensorRT, ...) returns for the frames of --dump-inputs is judged
+by --engine-outputs: how much merging loses, how much the engine, and both (docs/runtimes.md).
 Without --video the plan's own video and hold-out frames judge.
 Exit codes: 0 every model keeps the plan's min_fidelity, 5 one does not, 2 usage, 3 bad input (also:
 a model, the video or the bundle is not the plan's), 130 interrupted, 1 anything else.)";
