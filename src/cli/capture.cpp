@@ -24,8 +24,8 @@ constexpr const char* kCaptureFooter = R"(Examples:
 
 The frames are those on which a plan of the same --frames and --holdout takes similarities: what is
 in the cache then is not captured again. A file of signatures is an argument of repsim similarity.
-Shards divide the work among processes or machines. Merged, in any order, they are what one run gives,
-byte for byte; the cache then has it.
+Shards divide the work among processes or machines. Merged, in any order, they are what one run
+gives, byte for byte; the cache then has it.
 Exit codes: 0 done, 2 usage, 3 bad input, 130 interrupted, 1 anything else.)";
 
 struct CaptureFlags {
