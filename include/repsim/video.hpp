@@ -189,8 +189,8 @@ struct Request {
   Perturbation perturbation = Perturbation::kNone;
 };
 
-/// Fills one store per request, in one decoding pass over each video that a request wants frames of; of a long file over
-/// the parts that are needed.
+/// Fills one store per request, in one decoding pass over each video that a request wants frames of; of a long file
+/// over the parts that are needed.
 /// @return the stores, in the order of the requests
 /// @throws Error{kInput} naming the frame when the video ends early or when a wanted frame does not decode or has
 ///         another size than the first; Error{kInterrupted}

@@ -76,8 +76,7 @@ double naive_fidelity(const std::vector<RandomFrame>& all, const std::vector<std
 }
 
 /// @param of_first_video  frames after which a second video begins; 0: there is one video
-TensorAgreement agreement_of(const std::vector<RandomFrame>& frames, bool mark = true,
-                             std::size_t of_first_video = 0) {
+TensorAgreement agreement_of(const std::vector<RandomFrame>& frames, bool mark = true, std::size_t of_first_video = 0) {
   TensorAgreement agreement;
   std::size_t index = 0;
   for (const RandomFrame& frame : frames) {

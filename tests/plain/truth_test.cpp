@@ -165,7 +165,8 @@ TEST_F(MotChallenge, NeverFailsOtherwiseOnDamagedText) {
 
 /// Two videos of 10 and 20 frames, of different sizes.
 video::Playlist two_videos() {
-  return video::Playlist({{{"north.mp4", "a", 10, 100, 100, {}}, "north"}, {{"south.mp4", "b", 20, 200, 50, {}}, "south"}});
+  return video::Playlist(
+      {{{"north.mp4", "a", 10, 100, 100, {}}, "north"}, {{"south.mp4", "b", 20, 200, 50, {}}, "south"}});
 }
 
 TEST(TruthOfSeveralVideos, CountsFramesThroughAllOfThem) {
@@ -186,7 +187,8 @@ TEST(TruthOfSeveralVideos, HasOneFormat) {
   test::write_text(folder / "south.json", R"({"images": [{"id": 1, "file_name": "1.png"}],
       "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 10, 10]}],
       "categories": [{"id": 1, "name": "person"}]})");
-  const std::vector<std::optional<std::string>> paths{(folder / "north.txt").string(), (folder / "south.json").string()};
+  const std::vector<std::optional<std::string>> paths{(folder / "north.txt").string(),
+                                                      (folder / "south.json").string()};
   EXPECT_THAT(test::error_text([&] { (void)read_truth(paths, two_videos()); }),
               testing::AllOf(HasSubstr("'north' and 'south' has other formats"), HasSubstr("south.json")));
 }

@@ -288,8 +288,8 @@ void expect_percentiles_of_resamples(std::uint64_t seed, const std::vector<Detec
     values.push_back(naive_average_precision(drawn, drawn_targets));
   }
   std::sort(values.begin(), values.end());
-  const Interval interval = bootstrap_interval(found, targets, 0.9, kDraws, seed,
-                                               lengths.size() > 1 ? lengths : std::vector<std::int64_t>{});
+  const Interval interval =
+      bootstrap_interval(found, targets, 0.9, kDraws, seed, lengths.size() > 1 ? lengths : std::vector<std::int64_t>{});
   // Percentile of the expanded interval, by bisection on Student's t with few degrees of freedom (closed forms).
   const double suffix = expanded_tail(found.size());
   const double low = suffix * (kDraws - 1), high = (1 - suffix) * (kDraws - 1);
@@ -329,7 +329,8 @@ TEST(Bootstrap, DrawsNoRunOverTheEndOfAVideo) {
     std::mt19937_64 random(seed + 100);
     for (auto left = std::ssize(made.found); left > 0; left -= lengths.back())
       lengths.push_back(1 + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(left)));
-    expect_percentiles_of_resamples(seed, suppressed(made.found), targets_from_own(suppressed(made.own), 0.36), lengths);
+    expect_percentiles_of_resamples(seed, suppressed(made.found), targets_from_own(suppressed(made.own), 0.36),
+                                    lengths);
   }
 }
 
