@@ -25,6 +25,27 @@ std::int64_t minibatch_bytes(const graph::Prepared& model) {
 /// What convolutions take as scratch memory comes on top: a quarter, on the detectors where it was measured.
 std::int64_t with_scratch(std::int64_t bytes) { return bytes + bytes / 4; }
 
+/// The minibatches, largest first; at least two.
+std::vector<std::int64_t> by_size(const MemoryRoom& room) {
+  std::vector<std::int64_t> minibatches = room.minibatches;
+  minibatches.resize(std::max<std::size_t>(2, minibatches.size()));
+  std::sort(minibatches.rbegin(), minibatches.rend());
+  return minibatches;
+}
+
+/// What one model at a time needs. Optimised copies have weights of their own.
+std::int64_t beside_one(const MemoryRoom& room) { return with_scratch(by_size(room)[0]) + room.weights; }
+
+/// What a run needs: a receiver and a donor run together; a bundle is in memory as a file and as a module.
+std::int64_t beside_all(const MemoryRoom& room) {
+  if (room.minibatches.size() < 2) return beside_one(room);
+  return beside_one(room) + with_scratch(by_size(room)[1]) + kFitting + 2 * room.weights;
+}
+
+std::int64_t left_for_values(const MemoryRoom& room) {
+  return std::max<std::int64_t>(0, room.bytes - beside_all(room));
+}
+
 /// To the next 10 MB: what the remedy names has to be typed.
 std::string typed(std::int64_t bytes) {
   constexpr std::int64_t kStep = 10'000'000;
@@ -56,15 +77,9 @@ void MemoryLimit::check_files(std::span<const ModelSource> models, AtOnce at_onc
 
 MemoryBudget divided(const MemoryRoom& room) {
   MemoryBudget budget;
-  std::vector<std::int64_t> minibatches = room.minibatches;
-  minibatches.resize(std::max<std::size_t>(2, minibatches.size()));
-  std::sort(minibatches.rbegin(), minibatches.rend());
-  // Optimised copies have weights of their own.
-  std::int64_t left = room.bytes - with_scratch(minibatches[0]) - room.weights;
-  budget.rows = std::max<std::int64_t>(0, left - left / 4);  // blocks of many sizes leave gaps between them
-  // A receiver and a donor run together; a bundle is in memory as a file and as a module.
-  if (room.minibatches.size() > 1) left -= with_scratch(minibatches[1]) + kFitting + 2 * room.weights;
-  left = std::max<std::int64_t>(0, left);
+  const std::int64_t alone = std::max<std::int64_t>(0, room.bytes - beside_one(room));
+  budget.rows = alone - alone / 4;  // blocks of many sizes leave gaps between them
+  const std::int64_t left = left_for_values(room);
   budget.screening = std::max(left, kLeastScreening);
   const auto cuts = static_cast<std::int64_t>(budget.together);
   const std::int64_t wanted = budget.calibration_values + budget.sums + 2 * budget.frame_values + cuts * kSumsOfACut;
@@ -77,11 +92,7 @@ MemoryBudget divided(const MemoryRoom& room) {
 }
 
 MemoryRoom unasked_room(MemoryRoom models) {
-  std::vector<std::int64_t> largest = models.minibatches;
-  std::sort(largest.rbegin(), largest.rend());
-  largest.resize(2);
-  const std::int64_t needed = with_scratch(largest[0]) + with_scratch(largest[1]) + kFitting + 3 * models.weights;
-  models.bytes = std::max(kUnasked, needed + kLeastKept);
+  models.bytes = std::max(kUnasked, beside_all(models) + kLeastKept);
   return models;
 }
 
@@ -94,8 +105,7 @@ MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> 
   if (!bytes_) return divided(unasked_room(std::move(room)));
   release_free_memory();
   const std::int64_t now = resident_bytes();
-  const auto largest = std::max_element(room.minibatches.begin(), room.minibatches.end());
-  const std::int64_t minibatch = largest == room.minibatches.end() ? 0 : *largest;
+  const std::int64_t minibatch = by_size(room)[0];
   // Optimised copies need less than predicted, so only what is far beyond is refused.
   if (now + minibatch / 2 > *bytes_)
     throw too_small("the models and a minibatch of " + std::to_string(video::kMinibatchFrames) + " frames",
@@ -104,7 +114,7 @@ MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> 
   MemoryBudget budget = divided(room);
   budget.is_limited = true;
   log::info("memory: " + report::human_bytes(now) + " with the models loaded, a minibatch about " +
-            report::human_bytes(with_scratch(minibatch)) + ", " + report::human_bytes(budget.screening) + " of " +
+            report::human_bytes(with_scratch(minibatch)) + ", " + report::human_bytes(left_for_values(room)) + " of " +
             report::human_bytes(*bytes_) + " left to keep values in");
   return budget;
 }
