@@ -19,6 +19,6 @@ struct NamedPart {
 /// bit for bit, to the capture of one run with the same origin. Names and paths for people are those of shard 1.
 /// @throws Error{kInput} naming the files where a part is missing, there twice, or whole already, or where parts are of
 ///         different captures: it says what differs
-[[nodiscard]] SignatureFile merge(std::vector<NamedPart> parts);
+[[nodiscard]] SignatureFile merge(const std::vector<NamedPart>& parts);
 
 }  // namespace repsim::capture

@@ -50,7 +50,7 @@ class FileReader final : public Reader {
   }
 
   void go_near(std::int64_t frame) override;
-  void use(std::shared_ptr<const FrameIndex> index) override { index_of_file_ = std::move(index); }
+  void use(const std::shared_ptr<const FrameIndex>& index) override { index_of_file_ = index; }
   [[nodiscard]] std::int64_t time() const override { return frame_->pts == AV_NOPTS_VALUE ? kNoTime : frame_->pts; }
   [[nodiscard]] cv::Mat frame() override;
   [[nodiscard]] std::int64_t announced_frames() const override;

@@ -35,7 +35,7 @@ class Reader {
   /// turns out to have no way there, the reader begins again, at -1.
   virtual void go_near(std::int64_t /*frame*/) {}
   /// What go_near() needs; without it, it does nothing. Before the first frame, or at it.
-  virtual void use(std::shared_ptr<const FrameIndex> /*index*/) {}
+  virtual void use(const std::shared_ptr<const FrameIndex>& /*index*/) {}
   /// The time of the current frame, in units of the file. kNoTime: it has none.
   [[nodiscard]] virtual std::int64_t time() const { return kNoTime; }
   static constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();

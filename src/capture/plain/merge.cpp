@@ -73,7 +73,7 @@ std::map<std::int64_t, const NamedPart*> by_index(const std::vector<NamedPart>& 
 
 }  // namespace
 
-SignatureFile merge(std::vector<NamedPart> parts) {
+SignatureFile merge(const std::vector<NamedPart>& parts) {
   if (parts.empty()) throw Error(ErrorKind::kInternal, "there are no parts");
   const std::map<std::int64_t, const NamedPart*> ordered = by_index(parts);
   const SignatureFile& first = ordered.begin()->second->file;
