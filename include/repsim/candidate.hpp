@@ -70,6 +70,7 @@ struct Reason {
     kDeferredNotJudged,     ///< the same, and no plan with it would be shown to the test frames any more
     kNotComputable,         ///< the trial failed: `problem`
     kTooLittleEvidence,     ///< not tried: its receiver finds too little on the selection or the test frames
+    kFarBelow,              ///< not tried: even the upper end of its predicted interval is far below the target
     kOutOfTrials,           ///< not tried: its pair, or its mixed donors, have no trial left
     kOutOfJudgements,       ///< not tried: no plan with it would be shown to the test frames any more
     kOutOfTime,             ///< not tried
@@ -84,7 +85,8 @@ struct Reason {
   /// Lower end of the interval of `fidelity` where the settings ask for one; kHolds, kNear, kBelow, kLikelyRefused,
   /// kNotJudged.
   std::optional<double> low = {};
-  /// Fidelity that the receiver has to keep; kHolds, kNear, kBelow, kNotMeasured (for `r2`), kRefused, kLikelyRefused.
+  /// Fidelity that the receiver has to keep; kHolds, kNear, kBelow, kNotMeasured (for `r2`), kRefused, kLikelyRefused,
+  /// kFarBelow.
   double target = 0;
   /// Of a trial: the donors that took layers themselves, in the order of the plan.
   std::vector<ModelIndex> models = {};
@@ -95,6 +97,8 @@ struct Reason {
   bool near_copy = false;
   /// kNear, kLikelyRefused: how much less than the selection frames the test frames showed for the receiver.
   double loss = 0;
+  /// kHolds, kNear, kBelow, kLikelyRefused: `fidelity` is that of the first so many frames, which decide; 0: of all.
+  std::int64_t decided_after = 0;
   std::int64_t detections = 0;  ///< kTooLittleEvidence: of the original receiver
   std::int64_t wanted = 0;      ///< kTooLittleEvidence: so many detections are enough
 

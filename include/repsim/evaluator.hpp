@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -26,6 +27,8 @@ struct Measurement {
   /// Set where the candidate misses its target without corrections, and corrections were not worth fitting: what it
   /// would save with the smallest ones that were not fitted. The search then defers the candidate.
   std::optional<Savings> deferred_savings;
+  /// The figures are those of the first so many frames, which decide; 0: of all frames.
+  std::int64_t decided_after = 0;
   /// False if nothing can be compared: the original finds nothing on these frames, and the user accepted that.
   /// `fidelity` is then 0 and means nothing; R2 decides in its place.
   bool is_measured = true;

@@ -26,6 +26,10 @@ struct SearchOptions {
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; absent: any number
   std::size_t prepare_together = 32;       ///< candidates of one Evaluator::prepare()
 
+  /// An option is not tried once the upper end of its predicted interval lies further than this below its target. 1:
+  /// all may be tried. Corrections add less than 0.2, as measured on many cuts.
+  double far_below = 0.3;
+
   /// After a refusal, do not propose near copies of the refused share (see refuse()): for test frames that see few
   /// plans.
   bool skip_near_copies = false;
@@ -162,6 +166,7 @@ class Search {
     FittedShareId share = 0;
     std::optional<double> low;  ///< Measurement::low
     double max_gain = 0;
+    std::int64_t decided_after = 0;  ///< Measurement::decided_after
 
     [[nodiscard]] double lower() const { return low.value_or(fidelity); }
   };
@@ -200,6 +205,7 @@ class Search {
   [[nodiscard]] double loss(Option option) const;
   [[nodiscard]] double demanded(Option option) const;
   [[nodiscard]] bool was_measured(Option option) const { return measured_records_.count(option) > 0; }
+  [[nodiscard]] bool is_out(Option option) const { return status_[option] == Status::kOut || is_far_below(option); }
   [[nodiscard]] Savings savings(Option option) const;
   [[nodiscard]] double saving(Option option) const;
   [[nodiscard]] Group group(Option option) const;
@@ -235,6 +241,7 @@ class Search {
   // search_predictions.cpp: what trials say of options that were not tried
   [[nodiscard]] double chance(Option option) const;
   [[nodiscard]] double estimate(Option option) const;
+  [[nodiscard]] bool is_far_below(Option option) const;
   void predict_others(const Group& of);
 
   // search_trials.cpp: measuring

@@ -70,15 +70,25 @@ struct Agreement {
   std::int64_t detections = 0;     ///< of the original
   bool is_raw = false;             ///< raw outputs: there are no detections
   bool is_pooled = false;          ///< `low` is of earlier frames, too (Measurer::agreement_with)
+  std::int64_t decided_after = 0;  ///< all figures are of so many frames, the first ones; 0: of all
 };
 
 /// What a rule judges.
 [[nodiscard]] planner::Judged judged(const Agreement& agreement);
 
+/// When the first frames decide a measurement, so that it ends there.
+struct EarlyEnd {
+  /// Ends if no outcome on the other frames can bring the fidelity up to this (verify::best_possible_precision()).
+  double misses_below = 0;
+  /// Ends if the lower end of the interval on the first frames reaches this. Nothing: such a measurement goes on.
+  std::optional<double> holds_from = {};
+};
+
 struct MeasuringOptions {
   double confidence = 0;       ///< of the bootstrap interval, in [0, 1); 0: no interval
   std::uint64_t seed = 0;      ///< of the bootstrap
   std::int64_t max_bytes = 0;  ///< of layers' values that several measurements read
+  bool holds_early = true;     ///< EarlyEnd::holds_from counts; false where fidelities are compared with each other
   /// Outputs of the originals on these frames, per model; empty: the measurer runs them.
   std::vector<verify::Forward> originals = {};
 };
@@ -92,8 +102,10 @@ class Measurer {
            Progress& progress);
 
   /// Agreement of one receiver in the merged graph of these shares.
+  /// @param early  when it may be that of the first frames; raw outputs: always that of all. Nothing: of all
   /// @throws Error{kInput} where the merged graph cannot be computed; Error{kInterrupted}
-  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices);
+  [[nodiscard]] Agreement agreement(ModelIndex receiver, std::span<const graph::Splice> splices,
+                                    const std::optional<EarlyEnd>& early = {});
 
   /// The same, but its `low` is of these frames and those of `earlier` together. Raw outputs: of these frames alone.
   /// @param earlier  measures the receiver too, on frames that lie before these in the video
@@ -101,7 +113,8 @@ class Measurer {
                                          std::span<const graph::Splice> splices);
 
   /// Fidelity of one receiver in that graph, and its detections.
-  [[nodiscard]] verify::Measured measure(ModelIndex receiver, std::span<const graph::Splice> splices);
+  [[nodiscard]] verify::Measured measure(ModelIndex receiver, std::span<const graph::Splice> splices,
+                                         const std::optional<EarlyEnd>& early = {});
 
   /// What the original of a receiver returns. The first call per receiver runs it.
   [[nodiscard]] const verify::Reference& reference(ModelIndex receiver);
@@ -115,6 +128,8 @@ class Measurer {
 
  private:
   [[nodiscard]] verify::Forward original(ModelIndex receiver) const;
+  [[nodiscard]] bool is_decided(std::span<const verify::Detections> found, const verify::Reference& own,
+                                const EarlyEnd& early) const;
   [[nodiscard]] double lower_end(std::span<const verify::Detections> found, std::span<const verify::Target> targets,
                                  std::span<const std::int64_t> per_video) const;
 
@@ -221,7 +236,8 @@ class Evaluator : public planner::Evaluator {
     Agreement agreement;
     double supported = 0;
   };
-  [[nodiscard]] Result measured(const Attempt& attempt, FittedShare share);
+  [[nodiscard]] Result measured(const Attempt& attempt, FittedShare share, const std::optional<EarlyEnd>& early = {});
+  [[nodiscard]] EarlyEnd early_end(const FittedShare& share) const;
   [[nodiscard]] std::vector<graph::Splice> splices(std::span<const planner::FittedShareId> ids) const;
   [[nodiscard]] planner::Measurement measurement_of(const Result& result) const;
   [[nodiscard]] planner::Measurement keep(Result result);

@@ -86,6 +86,10 @@ struct FrameList {
 
   const std::vector<std::int64_t>& numbers;  ///< per position in the store the number in the playlist
   std::vector<std::int64_t> per_video;       ///< how many of them each video has; empty: there is one video
+  /// Asked after each run that more runs follow, with the merged model's detections so far, per frame. Whether these
+  /// frames are enough: then the measurement is one of these alone. Empty: all frames are run. For the format tensor it
+  /// is not asked.
+  std::function<bool(std::span<const Detections> found)> is_enough = {};
 };
 
 /// What measure() found.

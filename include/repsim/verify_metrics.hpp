@@ -103,6 +103,13 @@ struct Accuracy {
 /// @throws Error{kInternal} when the sizes differ
 [[nodiscard]] double average_precision(std::span<const Detections> found, std::span<const Target> targets);
 
+/// The largest average_precision() that frames may still have, of which the first ones were seen: that of a model which
+/// finds the targets of all other frames, nothing else there, and all of these before anything that was seen.
+/// @param seen  per frame that was seen, after suppress(); at most as many as targets
+/// @param targets  of all frames
+/// @throws Error{kInternal} when more frames were seen than there are
+[[nodiscard]] double best_possible_precision(std::span<const Detections> seen, std::span<const Target> targets);
+
 /// How many neighbouring frames a bootstrap draws together: the cube root of `frames`, as a whole number (Hall,
 /// Horowitz and Jing 1995). Neighbours are near-copies; drawn one by one they would make intervals too narrow.
 [[nodiscard]] std::int64_t bootstrap_block(std::int64_t frames);

@@ -134,15 +134,17 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, co
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
   const std::int64_t kept = session.memory_budget.frame_values;
   trial::CalibrationFrames calibration(session, inputs.calibration, progress);
-  trial::Measurer selection(session, inputs.holdout.selection, {judging.rule.interval(), settings.seed, kept, {}},
-                            progress);
+  trial::MeasuringOptions measuring{judging.rule.interval(), settings.seed, kept};
+  measuring.holds_early = !settings.budget;  // a budget asks for the best fidelity that fits
+  trial::Measurer selection(session, inputs.holdout.selection, measuring, progress);
   std::vector<verify::Forward> originals;
   for (const verify::CheckedModel& model : check.models) {
     if (model.original) originals.push_back(model.original);
   }
   // Few shares come as far as the test frames.
-  trial::Measurer test(session, inputs.holdout.test,
-                       {judging.rule.interval(), settings.seed, kept / 4, std::move(originals)}, progress);
+  measuring.max_bytes = kept / 4;
+  measuring.originals = std::move(originals);
+  trial::Measurer test(session, inputs.holdout.test, std::move(measuring), progress);
   const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
     return candidates::offered_auxiliary_inputs(candidate_options, session, inputs.similarity, attachment,
                                                 donor_splices);

@@ -100,8 +100,8 @@ report::Validation validate(const StudySettings& settings, const session::Single
   const similarity::ModelPairs similarity(captured.signatures);
   trial::CalibrationFrames calibration(session, stores[0], progress);
   const std::int64_t kept = session.memory_budget.frame_values;
-  trial::Measurer pilot(session, stores[1], {0, job.seed, kept, {}}, progress);
-  trial::Measurer holdout(session, stores[2], {0, job.seed, kept, {}}, progress);
+  trial::Measurer pilot(session, stores[1], {0, job.seed, kept}, progress);
+  trial::Measurer holdout(session, stores[2], {0, job.seed, kept}, progress);
   const study::Options options{candidates::options_of(job).attachment, settings.cuts, job.seed};
 
   report::Validation validation = describe(settings, session, frames);

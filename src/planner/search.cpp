@@ -154,7 +154,7 @@ void Search::keep_most_fidelity() {
     std::set<double> levels;
     for (Option i = 0; i < input_.options.size(); ++i) {
       estimates.push_back(estimate(i));
-      if (status_[i] != Status::kOut) levels.insert(estimates.back());
+      if (!is_out(i)) levels.insert(estimates.back());
     }
     const std::vector<double> ascending(levels.begin(), levels.end());
     const auto at_level = [&](double level) {

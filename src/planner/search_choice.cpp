@@ -66,7 +66,7 @@ class VersionedChoice {
 /// to save there, and beside these shares it may not be chosen at more.
 Chosen Search::choose(const ValueOf& value) const {
   std::vector<ShareOption> options = input_.options;
-  for (Option i = 0; i < options.size(); ++i) options[i].value = status_[i] == Status::kOut ? 0 : value(i, savings(i));
+  for (Option i = 0; i < options.size(); ++i) options[i].value = is_out(i) ? 0 : value(i, savings(i));
   VersionedChoice versions(std::move(options));
   std::vector<std::pair<const Chain*, double>> less;  // chains whose last option is worth less than alone
   for (const auto& [chain, trial] : trials_) {

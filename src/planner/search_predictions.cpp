@@ -29,7 +29,7 @@ PredictorValues predictors_of(const Candidate& candidate) {
 
 /// How likely an option keeps its target: by its prediction where its group has one with an interval. Before that, the
 /// chance is lowest at the best R2 that missed its target and highest at the worst that held, linear between. The
-/// chance orders trials and is never 0: a prediction rules nothing out.
+/// chance orders trials and is never 0: is_far_below() alone rules out.
 double Search::chance(Option option) const {
   if (const auto& interval = candidate(option).predicted_interval) {
     const double predicted = candidate(option).predicted_fidelity, margin = predicted - demanded(option);
@@ -54,6 +54,13 @@ double Search::chance(Option option) const {
   if (held && r2 >= worst_hold) return kMostChance;
   if (r2 <= best_miss) return kLeastChance * (1 + r2) / 2;
   return kLeastChance + (kMostChance - kLeastChance) * (r2 - best_miss) / std::max(kEqual, worst_hold - best_miss);
+}
+
+/// Whether the option was not tried, and even a lucky trial would miss what is asked for by far.
+bool Search::is_far_below(Option option) const {
+  if (status_[option] != Status::kOpen || was_measured(option) || deferred_.count(option) > 0) return false;
+  const auto& interval = candidate(option).predicted_interval;
+  return interval && interval->high < target(option) - options_.far_below;
 }
 
 /// The fidelity of an option: measured, predicted, or from the loss per 1 - R2 of the trial of its group that is

@@ -23,8 +23,13 @@ SearchResult Search::result() const {
                                                                      : Reason::Kind::kChosenLargestSaving};
     found.shares.push_back({trial.record, trial.share, trial.max_gain});
   }
-  for (CandidateRecord& one : found.records) {
+  for (std::size_t i = 0; i < found.records.size(); ++i) {
+    CandidateRecord& one = found.records[i];
     if (one.reason.kind != Reason::Kind::kNone) continue;
+    if (i < status_.size() && is_far_below(i)) {
+      one.reason = {.kind = Reason::Kind::kFarBelow, .target = target(i)};
+      continue;
+    }
     one.reason = timed_out_ ? Reason{.kind = Reason::Kind::kOutOfTime} : reason_not_tried(one.candidate, found.shares);
   }
   if (is_settled_) tell_not_judged(found);
@@ -54,7 +59,8 @@ void Search::tell_not_judged(SearchResult& found) const {
   for (Option option = 0; option < status_.size(); ++option) {
     Reason& reason = found.records[option].reason;
     const bool is_deferred = reason.kind == Kind::kDeferred;
-    const bool is_untried = records_[option].reason.kind == Kind::kNone && reason.kind != Kind::kOutOfTime;
+    const bool is_untried = records_[option].reason.kind == Kind::kNone && reason.kind != Kind::kOutOfTime &&
+                            reason.kind != Kind::kFarBelow;
     if ((is_deferred || is_untried) && would_be_better(option, saving(option)))
       reason.kind = is_deferred ? Kind::kDeferredNotJudged : Kind::kOutOfJudgements;
   }

@@ -19,6 +19,7 @@ void Search::measure(const std::vector<Option>& options) {
   Combination combination;
   for (const Chain& chain : chains) {
     if (!std::all_of(chain.begin(), chain.end() - 1, [&](Option donor) { return holding.count(donor) > 0; })) continue;
+    if (chain.size() == 1 && is_far_below(chain.back())) continue;  // as a trial just before showed
     if (trials_.count(chain) == 0 && !out_of_time(expected_trial(chain))) try_chain(chain);
     const auto trial = trials_.find(chain);
     if (trial == trials_.end() || !trial->second.holds) continue;
@@ -93,7 +94,7 @@ void Search::report_progress() const {
   for (const auto& [of, trials] : trials_of_) progress.trials += trials;
   std::map<Group, std::int64_t> open;
   for (Option i = 0; i < input_.options.size(); ++i) {
-    if (status_[i] == Status::kOpen && deferred_.count(i) == 0 && saving(i) > 0) ++open[group(i)];
+    if (status_[i] == Status::kOpen && !is_far_below(i) && deferred_.count(i) == 0 && saving(i) > 0) ++open[group(i)];
   }
   for (const auto& [of, options] : open) progress.left_at_most += std::min(options, trials_left(of));
   observer_.progress(progress);
@@ -161,8 +162,8 @@ std::vector<Search::Option> Search::preparable_with(Option option) const {
   std::vector<std::pair<double, Option>> next;  // by promise, negative
   for (Option i = 0; i < input_.options.size(); ++i) {
     const bool related = input_.options[i].receiver == input_.options[option].receiver || models_of(i) == models;
-    const bool open =
-        i != option && related && status_[i] == Status::kOpen && !was_measured(i) && trials_left(group(i)) > 0;
+    const bool open = i != option && related && !is_out(i) && status_[i] == Status::kOpen && !was_measured(i) &&
+                      trials_left(group(i)) > 0;
     if (open && !evaluator_.prepared(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
   }
   std::sort(next.begin(), next.end());
@@ -244,6 +245,7 @@ void Search::note(const Chain& chain, const Measurement& measurement, Trial& tri
   trial.low = trial.compared ? measurement.low : std::nullopt;
   trial.share = measurement.share;
   trial.max_gain = measurement.max_gain;
+  trial.decided_after = measurement.decided_after;
   trial.candidate.savings = measurement.savings;
   trial.holds = holds(chain, trial);
   measured_records_.insert(trial.record);
@@ -274,6 +276,7 @@ Reason Search::reason_of_trial(const Chain& chain, const Trial& trial) const {
   }
   reason.fidelity = trial.fidelity;
   reason.low = trial.low;
+  reason.decided_after = trial.decided_after;
   if (trial.holds) {
     const bool reaches = trial.fidelity >= demanded(option) && trial.lower() >= target(option);
     reason.kind = reaches ? Kind::kHolds : Kind::kNear;

@@ -29,6 +29,7 @@ std::string not_measured_text(const planner::Reason& reason, const std::string& 
 
 std::string measured_text(const planner::Reason& reason) {
   std::string text = fixed3(reason.fidelity);
+  if (reason.decided_after > 0) text += " on the first " + std::to_string(reason.decided_after) + " frames";
   if (reason.low && *reason.low < reason.fidelity) text += " (its frames support " + fixed3(*reason.low) + ")";
   return text;
 }
@@ -85,6 +86,9 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
       return "cannot be computed: " + reason.problem;
     case Kind::kTooLittleEvidence:
       return too_little_evidence_text(reason, receiver);
+    case Kind::kFarBelow:
+      return "not tried: predicted at most " + fixed3(record.candidate.predicted_interval->high) + ", far below " +
+             fixed3(reason.target);
     case Kind::kOutOfTrials:
       return "not tried: --max-trials " + std::to_string(reason.max_trials) + " reached for " +
              (record.candidate.cut.donors().size() > 1 ? "these donors mixed" : "this pair");

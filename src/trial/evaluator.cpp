@@ -43,7 +43,9 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
   if (fitter_.session().memory_budget.is_limited) release_free_memory();
   const Attempt attempt(fitter_, candidate, splices(donor_shares), Effort::kTrial);
   const double target = targets_[candidate.cut.receiver];
-  Result best = measured(attempt, attempt.fit(attempt.attach(0)));
+  FittedShare plain = attempt.fit(attempt.attach(0));
+  const EarlyEnd early = early_end(plain);
+  Result best = measured(attempt, std::move(plain), early);
   std::map<int, FittedShare> corrected;
   for (int rank = kMinRank; rank <= fitter_.options().max_rank && corrections_may_help(best.supported, target);
        rank *= 2) {
@@ -90,10 +92,19 @@ void Evaluator::prepare(std::span<const planner::Candidate> candidates) {
   measurer_.compute_ahead(fitter_.gather(candidates));
 }
 
-Evaluator::Result Evaluator::measured(const Attempt& attempt, FittedShare share) {
+/// A fit without corrections is out where these cannot help. One that holds may be told from the first frames if its
+/// complete fit is measured on all of them before the share is kept.
+EarlyEnd Evaluator::early_end(const FittedShare& share) const {
+  const double target = targets_[share.candidate.cut.receiver];
+  const double gain = fitter_.options().max_rank >= kMinRank ? kMaxGainOfCorrections : 0;
+  return {.misses_below = target - std::max(gain, share.max_gain),
+          .holds_from = share.max_gain > 0 ? std::optional(target) : std::nullopt};
+}
+
+Evaluator::Result Evaluator::measured(const Attempt& attempt, FittedShare share, const std::optional<EarlyEnd>& early) {
   std::vector<graph::Splice> splices = attempt.donor_splices();
   splices.push_back(share.fitted.splice);
-  const Agreement agreement = measurer_.agreement(share.candidate.cut.receiver, splices);
+  const Agreement agreement = measurer_.agreement(share.candidate.cut.receiver, splices, early);
   log::debug("with " + described(fitter_.session(), share.attachment) + ": " +
              (agreement.fidelity ? fixed3(*agreement.fidelity) : "not measured") + ", R2 " +
              fixed3(1 - share.fitted.residuals.front()) + "; " +
@@ -114,6 +125,7 @@ planner::Measurement Evaluator::measurement_of(const Result& result) const {
   measurement.savings = result.share.savings;
   measurement.fidelity = result.agreement.fidelity.value_or(0);
   measurement.is_measured = result.agreement.fidelity.has_value();
+  measurement.decided_after = result.agreement.decided_after;
   if (measurer_.has_interval()) measurement.low = result.supported;
   measurement.max_gain = result.share.max_gain;
   return measurement;

@@ -3,6 +3,15 @@
 #include "repsim/trial.hpp"
 
 namespace repsim::trial {
+namespace {
+
+std::int64_t sure_targets(std::span<const verify::Target> targets) {
+  std::int64_t count = 0;
+  for (const verify::Target& target : targets) count += static_cast<std::int64_t>(target.sure.size());
+  return count;
+}
+
+}  // namespace
 
 Measurer::Measurer(const session::Session& session, const capture::Stores& frames, MeasuringOptions options,
                    Progress& progress)
@@ -12,16 +21,31 @@ Measurer::Measurer(const session::Session& session, const capture::Stores& frame
       progress_(progress),
       values_(options_.max_bytes) {}
 
-Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices) {
-  const verify::Measured merged = measure(receiver, splices);
+Agreement Measurer::agreement(ModelIndex receiver, std::span<const graph::Splice> splices,
+                              const std::optional<EarlyEnd>& early) {
+  const verify::Measured merged = measure(receiver, splices, early);
   const verify::Reference& own = reference(receiver);
   const double confidence = options_.confidence;
   Agreement agreement{merged.fidelity, merged.fidelity.value_or(0), own.own_detections, own.targets.empty()};
+  const std::span<const verify::Target> targets(own.targets.data(), std::min(merged.found.size(), own.targets.size()));
+  if (targets.size() < own.targets.size()) {
+    agreement.detections = sure_targets(targets);
+    agreement.decided_after = static_cast<std::int64_t>(targets.size());
+  }
   if (confidence > 0 && merged.raw && merged.fidelity)
     agreement.low = merged.raw->interval(confidence, verify::kDraws, options_.seed).low;
   // Without detections of its own there is nothing to draw from.
-  if (confidence > 0 && own.own_detections > 0) agreement.low = lower_end(merged.found, own.targets, merged.per_video);
+  if (confidence > 0 && own.own_detections > 0) agreement.low = lower_end(merged.found, targets, merged.per_video);
   return agreement;
+}
+
+bool Measurer::is_decided(std::span<const verify::Detections> found, const verify::Reference& own,
+                          const EarlyEnd& early) const {
+  if (verify::best_possible_precision(found, own.targets) < early.misses_below) return true;
+  if (!early.holds_from || !options_.holds_early || options_.confidence <= 0) return false;
+  const std::span<const verify::Target> targets = std::span(own.targets).first(found.size());
+  constexpr std::int64_t kFewestDetections = 30;  // as many as a judgement wants by default
+  return sure_targets(targets) >= kFewestDetections && lower_end(found, targets, {}) >= *early.holds_from;
 }
 
 Agreement Measurer::agreement_with(Measurer& earlier, ModelIndex receiver, std::span<const graph::Splice> splices) {
@@ -52,7 +76,8 @@ planner::Judged judged(const Agreement& agreement) {
           .is_pooled = agreement.is_pooled};
 }
 
-verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::Splice> splices) {
+verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::Splice> splices,
+                                   const std::optional<EarlyEnd>& early) {
   std::vector<ModelIndex> involved{receiver};
   for (const graph::Splice& splice : splices) {
     for (const graph::DonorLayer& layer : splice.donor_layers()) involved.push_back(layer.donor);
@@ -69,7 +94,9 @@ verify::Measured Measurer::measure(ModelIndex receiver, std::span<const graph::S
   const verify::Reference& own = reference(receiver);
   const std::vector<std::int64_t>& numbers = frames_.front().frames();
   const video::Playlist& videos = session_.playlist;
-  const verify::FrameList list(numbers, videos.has_several() ? videos.counts_of(numbers) : std::vector<std::int64_t>{});
+  verify::FrameList list(numbers, videos.has_several() ? videos.counts_of(numbers) : std::vector<std::int64_t>{});
+  if (early && own.own_detections > 0)
+    list.is_enough = [&](std::span<const verify::Detections> found) { return is_decided(found, own, *early); };
   try {
     return verify::measure(head, own, original(receiver), merged, list, progress_);
   } catch (const graph::ModelFailure& failure) {

@@ -26,9 +26,11 @@ struct Found {
 /// Reads the detections of one run: per frame. Adds to the second argument how many boxes have no area.
 using ReadRun = std::function<std::vector<Detections>(std::span<const std::int64_t>, std::int64_t&)>;
 
-Found detect(std::int64_t frames, std::int64_t batch, const ReadRun& read, Progress& progress) {
+Found detect(std::int64_t frames, std::int64_t batch, const ReadRun& read, Progress& progress,
+             const decltype(FrameList::is_enough)& is_enough = {}) {
   Found found;
   for (const auto& positions : capture::batches(frames, batch)) {
+    if (is_enough && !found.frames.empty() && is_enough(found.frames)) break;
     std::int64_t without_area = 0;
     for (Detections& one : read(positions, without_area)) found.frames.push_back(std::move(one));
     found.boxes_without_area += without_area;
@@ -188,6 +190,19 @@ Reference reference(const Head& head, const Forward& original, const std::vector
   return result;
 }
 
+namespace {
+
+/// Leaves the first frames of several videos, of which each has so many.
+void keep_first(std::vector<std::int64_t>& per_video, std::size_t frames) {
+  auto left = static_cast<std::int64_t>(frames);
+  for (std::int64_t& count : per_video) {
+    count = std::min(count, left);
+    left -= count;
+  }
+}
+
+}  // namespace
+
 Measured measure(const Head& head, const Reference& reference, const Forward& original, const Forward& merged,
                  const FrameList& frames, Progress& progress) {
   Measured result;
@@ -198,11 +213,12 @@ Measured measure(const Head& head, const Reference& reference, const Forward& or
     const ReadRun read = [&](std::span<const std::int64_t> positions, std::int64_t& without_area) {
       return read_merged(head, merged, frames.numbers, positions, without_area);
     };
-    Found found = detect(count, head.batch(), read, progress);
+    Found found = detect(count, head.batch(), read, progress, frames.is_enough);
     result.found = std::move(found.frames);
     result.boxes_without_area = found.boxes_without_area;
     if (reference.own_detections > 0) {
-      result.fidelity = average_precision(result.found, reference.targets);
+      keep_first(result.per_video, result.found.size());
+      result.fidelity = average_precision(result.found, std::span(reference.targets).first(result.found.size()));
     } else if (finds_anything(result.found, head.output.score_threshold)) {
       result.fidelity = 0;  // all that it finds are false alarms
     }

@@ -70,7 +70,7 @@ TEST_F(TrialEvaluator, AnIntervalWithEarlierFramesIsThatOfAllOfThem) {
   const std::vector<graph::Splice> splices{bench.evaluator.share(measurement.share).fitted.splice};
   const std::vector<session::FrameSet> sets{{{34, 37, 40}}, {{43, 46, 49}}, {{34, 37, 40, 43, 46, 49}}};
   const std::vector<capture::Stores> parts = session_->decode(sets, silent_);
-  const MeasuringOptions options{0.8, 0, 0, {}};
+  const MeasuringOptions options{0.8, 0, 0};
   Measurer earlier(*session_, parts[0], options, silent_), later(*session_, parts[1], options, silent_),
       both(*session_, parts[2], options, silent_);
   const Agreement pooled = later.agreement_with(earlier, 1, splices), alone = later.agreement(1, splices);

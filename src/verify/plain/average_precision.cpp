@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <boost/math/distributions/normal.hpp>
 #include <cmath>
+#include <limits>
 
 #include "bootstrap.hpp"
 #include "matching.hpp"
@@ -52,6 +53,15 @@ Interval wilson(double share, double count, double confidence) {
 double average_precision(std::span<const Detections> found, std::span<const Target> targets) {
   const std::vector<std::int64_t> once(found.size(), 1);
   return precision_area(match(found, targets), once);
+}
+
+double best_possible_precision(std::span<const Detections> seen, std::span<const Target> targets) {
+  std::vector<Detections> found(seen.begin(), seen.end());
+  for (std::size_t frame = seen.size(); frame < targets.size(); ++frame) {
+    found.push_back(targets[frame].sure);
+    for (Detection& one : found.back()) one.score = std::numeric_limits<double>::infinity();
+  }
+  return average_precision(found, targets);
 }
 
 Interval bootstrap_interval(std::span<const Detections> found, std::span<const Target> targets, double confidence,
