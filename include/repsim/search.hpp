@@ -239,7 +239,8 @@ class Search {
   [[nodiscard]] Combination best_known(bool by_fidelity, const MayBeTaken& may_be_taken) const;
 
   // search_predictions.cpp: what trials say of options that were not tried
-  [[nodiscard]] double chance(Option option) const;
+  /// @param missed  an R2 that is taken to have missed the target, too; 0: none
+  [[nodiscard]] double chance(Option option, double missed = 0) const;
   [[nodiscard]] double estimate(Option option) const;
   [[nodiscard]] bool is_far_below(Option option) const;
   void predict_others(const Group& of);
@@ -254,6 +255,7 @@ class Search {
   void report_progress() const;
   void prepare_ahead(Option option);
   [[nodiscard]] std::vector<Option> preparable_with(Option option) const;
+  [[nodiscard]] std::vector<Option> next_if_all_miss(std::vector<Option> options, Option first) const;
   [[nodiscard]] bool could_beat_the_best(Option option, double saving_then) const;
   [[nodiscard]] bool defer(Option option, const Measurement& measurement);
   [[nodiscard]] bool complete(const Chain& chain);

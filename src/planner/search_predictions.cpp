@@ -30,7 +30,7 @@ PredictorValues predictors_of(const Candidate& candidate) {
 /// How likely an option keeps its target: by its prediction where its group has one with an interval. Before that, the
 /// chance is lowest at the best R2 that missed its target and highest at the worst that held, linear between. The
 /// chance orders trials and is never 0: is_far_below() alone rules out.
-double Search::chance(Option option) const {
+double Search::chance(Option option, double missed) const {
   if (const auto& interval = candidate(option).predicted_interval) {
     const double predicted = candidate(option).predicted_fidelity, margin = predicted - demanded(option);
     const double half_width =
@@ -38,7 +38,7 @@ double Search::chance(Option option) const {
     const double normal = std::erfc(-margin / half_width * kDeviations / std::numbers::sqrt2) / 2;
     return std::clamp(normal, kLeastChance, kMostChance);
   }
-  double best_miss = 0, worst_hold = 1;
+  double best_miss = missed, worst_hold = 1;
   bool held = false;
   for (const auto& [chain, trial] : trials_) {
     if (chain.size() != 1 || group(chain.front()) != group(option)) continue;

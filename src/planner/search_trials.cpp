@@ -150,8 +150,8 @@ void Search::prepare_ahead(Option option) {
 }
 
 /// Options that may be tried next for the same receiver, or between the same models in the other direction, and that
-/// are not prepared. The most promising come first, receivers in turn: what one receiver may save says nothing about
-/// another one.
+/// are not prepared. Each receiver's come in the order in which they are tried if all miss: then most of them are
+/// needed. Receivers take turns: what one may save says nothing about another one.
 std::vector<Search::Option> Search::preparable_with(Option option) const {
   const auto models_of = [&](Option i) {
     std::set<ModelIndex> models{input_.options[i].receiver};
@@ -159,21 +159,38 @@ std::vector<Search::Option> Search::preparable_with(Option option) const {
     return models;
   };
   const std::set<ModelIndex> models = models_of(option);
-  std::vector<std::pair<double, Option>> next;  // by promise, negative
+  const ModelIndex receiver = input_.options[option].receiver;
+  std::map<ModelIndex, std::vector<Option>> open_of;
   for (Option i = 0; i < input_.options.size(); ++i) {
-    const bool related = input_.options[i].receiver == input_.options[option].receiver || models_of(i) == models;
+    const bool related = input_.options[i].receiver == receiver || models_of(i) == models;
     const bool open = i != option && related && !is_out(i) && status_[i] == Status::kOpen && !was_measured(i) &&
                       trials_left(group(i)) > 0;
-    if (open && !evaluator_.prepared(candidate(i))) next.emplace_back(-chance(i) * saving(i), i);
+    if (open && !evaluator_.prepared(candidate(i))) open_of[input_.options[i].receiver].push_back(i);
   }
-  std::sort(next.begin(), next.end());
-  std::map<ModelIndex, std::size_t> taken{{input_.options[option].receiver, 1}};
   std::vector<std::pair<std::size_t, Option>> in_turns;
-  for (const auto& [promise, i] : next) in_turns.emplace_back(taken[input_.options[i].receiver]++, i);
+  for (auto& [other, open] : open_of) {
+    std::size_t turn = other == receiver ? 1 : 0;  // the option itself had the receiver's first turn
+    for (const Option i : next_if_all_miss(std::move(open), option)) in_turns.emplace_back(turn++, i);
+  }
   std::stable_sort(in_turns.begin(), in_turns.end(), [](auto& a, auto& b) { return a.first < b.first; });
   std::vector<Option> result;
   for (const auto& [turn, i] : in_turns) result.push_back(i);
   return result;
+}
+
+/// One receiver's options, each the most promising one if `first` and those before it missed their target.
+std::vector<Search::Option> Search::next_if_all_miss(std::vector<Option> options, Option first) const {
+  std::map<Group, double> missed{{group(first), candidate(first).r2}};
+  std::vector<Option> order;
+  while (!options.empty() && order.size() < options_.prepare_together) {
+    const auto promise = [&](Option i) { return chance(i, missed[group(i)]) * saving(i); };
+    const auto best =
+        std::max_element(options.begin(), options.end(), [&](Option a, Option b) { return promise(a) < promise(b); });
+    order.push_back(*best);
+    missed[group(*best)] = std::max(missed[group(*best)], candidate(*best).r2);
+    options.erase(best);
+  }
+  return order;
 }
 
 /// Whether any choice with this option, at this saving, could save more than the best that held, if all other options

@@ -32,6 +32,12 @@ FakeWorld twenty(const Steps& steps) {
   return world_of(2, std::move(options));
 }
 
+SearchOptions trying_all() {
+  SearchOptions options;
+  options.far_below = 1;
+  return options;
+}
+
 std::int64_t count(const std::vector<Kind>& kinds, Kind kind) { return std::count(kinds.begin(), kinds.end(), kind); }
 
 TEST(FarBelow, EndsAPairOfWhichNothingComesNear) {
@@ -50,7 +56,7 @@ TEST(FarBelow, EndsAPairOfWhichNothingComesNear) {
 }
 
 TEST(FarBelow, LeavesNothingOutIfItIsTurnedOff) {
-  Game game(twenty([](double r2) { return static_cast<int>(10 * r2); }), {.far_below = 1});
+  Game game(twenty([](double r2) { return static_cast<int>(10 * r2); }), trying_all());
   const SearchResult found = game.search.run();
   EXPECT_EQ(game.evaluator.asked.size(), 20U);
   EXPECT_EQ(count(test::kinds(found), Kind::kFarBelow), 0);
@@ -74,7 +80,7 @@ TEST(FarBelow, LosesNoSavingWhereFidelityRisesWithR2) {
       const int noise = static_cast<int>(random() % 7) - 3;
       return static_cast<int>(kSteps / (1 + std::exp((middle - r2) / width))) + noise;
     });
-    Game with(world), without(world, {.far_below = 1});
+    Game with(world), without(world, trying_all());
     const SearchResult found = with.search.run(), all = without.search.run();
     const auto saving = [](const SearchResult& result) {
       std::int64_t bytes = 0;

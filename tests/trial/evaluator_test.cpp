@@ -82,6 +82,57 @@ TEST_F(TrialEvaluator, AnIntervalWithEarlierFramesIsThatOfAllOfThem) {
   EXPECT_NE(pooled.low, alone.low);
 }
 
+/// Frames 26 to 49, and the first run of them alone.
+class EarlyEnds : public TrialEvaluator {
+ protected:
+  EarlyEnds() {
+    std::vector<std::int64_t> all(24);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = 26 + static_cast<std::int64_t>(i);
+    const std::vector<std::int64_t> first(all.begin(), all.begin() + kRun);
+    const std::vector<session::FrameSet> sets{{all}, {first}};
+    parts_ = session_->decode(sets, silent_);
+    Bench bench(*session_, stores_, 0, silent_);
+    const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
+    splices_ = {bench.evaluator.share(measurement.share).fitted.splice};
+  }
+
+  static constexpr std::int64_t kRun = 16;
+  std::vector<capture::Stores> parts_;
+  std::vector<graph::Splice> splices_;
+};
+
+TEST_F(EarlyEnds, HaveTheFiguresOfTheFirstFrames) {
+  const MeasuringOptions options{0.8, 0, 0};
+  Measurer all(*session_, parts_[0], options, silent_), first(*session_, parts_[1], options, silent_);
+  const Agreement early = all.agreement(1, splices_, EarlyEnd{.misses_below = 1.1});  // nothing reaches it
+  const Agreement expected = first.agreement(1, splices_);
+  EXPECT_EQ(early.decided_after, kRun);
+  EXPECT_EQ(early.fidelity, expected.fidelity);
+  EXPECT_EQ(early.low, expected.low);
+  EXPECT_EQ(early.detections, expected.detections);
+  EXPECT_EQ(expected.decided_after, 0);
+}
+
+TEST_F(EarlyEnds, AreNotWhereTheRestMayDecideOtherwise) {
+  Measurer measurer(*session_, parts_[0], {0.8, 0, 0}, silent_);
+  const Agreement full = measurer.agreement(1, splices_);
+  ASSERT_TRUE(full.fidelity);
+  const Agreement open = measurer.agreement(1, splices_, EarlyEnd{.misses_below = *full.fidelity});
+  EXPECT_EQ(open.decided_after, 0);
+  EXPECT_EQ(open.fidelity, full.fidelity);
+  EXPECT_EQ(open.low, full.low);
+}
+
+TEST_F(EarlyEnds, OfWhatHoldsNeedThirtyDetectionsAndAnIntervalThatReaches) {
+  Measurer measurer(*session_, parts_[0], {0.8, 0, 0}, silent_), first(*session_, parts_[1], {0.8, 0, 0}, silent_),
+      whole(*session_, parts_[0], {.confidence = 0.8, .holds_early = false}, silent_);
+  const Agreement of_first = first.agreement(1, splices_);
+  ASSERT_GE(of_first.detections, 30);
+  EXPECT_EQ(measurer.agreement(1, splices_, EarlyEnd{.holds_from = of_first.low}).decided_after, kRun);
+  EXPECT_EQ(measurer.agreement(1, splices_, EarlyEnd{.holds_from = of_first.low + 0.001}).decided_after, 0);
+  EXPECT_EQ(whole.agreement(1, splices_, EarlyEnd{.holds_from = of_first.low}).decided_after, 0);
+}
+
 TEST_F(TrialEvaluator, FitNoCorrectionsForACandidateThatReachesItsTarget) {
   Bench bench(*session_, stores_, 0, silent_);
   const Measurement measurement = bench.evaluator.measure(candidate_, {}, always);
