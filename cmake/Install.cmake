@@ -1,9 +1,12 @@
 # What `cmake --install` and packages contain (docs/install.md). The installed tree can be moved: the program looks for
 # LibTorch beside itself.
 include(GNUInstallDirs)
-option(REPSIM_INSTALL_TORCH "Install a copy of the LibTorch libraries that repsim needs" ON)
-
 get_filename_component(torch_library_dir ${TORCH_LIBRARY} DIRECTORY)
+set(copies_torch ON)
+if(EXISTS ${torch_library_dir}/libtorch_cuda.so)
+  set(copies_torch OFF)  # it needs several gigabytes of NVIDIA's libraries, which it finds beside itself
+endif()
+option(REPSIM_INSTALL_TORCH "Install a copy of the LibTorch libraries that repsim needs" ${copies_torch})
 set(private_dir ${CMAKE_INSTALL_LIBDIR}/repsim)
 file(RELATIVE_PATH private_dir_from_bin /${CMAKE_INSTALL_BINDIR} /${private_dir})
 set(install_rpath "$ORIGIN/${private_dir_from_bin}")

@@ -30,7 +30,7 @@ at::Tensor leading_tensor(const c10::IValue& output) {
     for (const c10::IValue& part : output.toListRef()) elements.push_back(part);
   }
   if (elements.empty() || !elements.front().isTensor()) return {};
-  const at::Tensor first = elements.front().toTensor();
+  at::Tensor first = elements.front().toTensor();
   for (std::size_t i = 1; i < elements.size(); ++i) {
     if (elements[i].isTensor() && elements[i].toTensor().dim() == first.dim()) return {};
   }

@@ -7,7 +7,7 @@ constexpr double kWins = 0.8;              // part of the probability that a bac
 constexpr std::int64_t kEnoughBoxes = 16;  // fewer that are in order may be so by chance
 
 at::Tensor probabilities(const at::Tensor& scores, const SsdOptions& options) {
-  const at::Tensor values = scores.to(at::kFloat);
+  at::Tensor values = scores.to(at::kFloat);
   if (options.scores != ScoreKind::kLogits) return values;
   return options.background == Background::kNone ? values.sigmoid() : values.softmax(-1);
 }
@@ -69,7 +69,7 @@ at::Tensor prior_boxes(const Priors& priors, const InputSpec& input) {
 
 std::vector<at::Tensor> parallel_tensors(const c10::IValue& output, std::size_t count, const Context& context) {
   if (output.isTensor()) return {};
-  const auto tensors = tensors_of(output);
+  std::vector<at::Tensor> tensors = tensors_of(output);
   if (tensors.size() != count) return {};
   for (const at::Tensor& tensor : tensors) {
     if (!tensor.is_floating_point() || tensor.dim() != 3 || tensor.size(0) != context.batch) return {};
