@@ -1,9 +1,10 @@
 # Warnings and sanitizers, for our own targets only.
 add_library(repsim_warnings INTERFACE)
 target_compile_options(repsim_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Werror)
-# Indices of models and layers are signed (-1: none) and index vectors as they are. GCC's -Wconversion leaves the sign out.
+# Indices of models and layers are signed (-1: none) and index vectors as they are. GCC's -Wconversion leaves the sign out,
+# and its -Wall the braces of an array inside a struct.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  target_compile_options(repsim_warnings INTERFACE -Wno-sign-conversion)
+  target_compile_options(repsim_warnings INTERFACE -Wno-sign-conversion -Wno-missing-braces)
 endif()
 
 # libstdc++ 12 calls std::get_temporary_buffer, which C++17 deprecated, inside std::stable_sort. Clang tells of it where

@@ -18,7 +18,8 @@ cmake --preset tidy >/dev/null
 build=build/tidy
 mapfile -t units < <(python3 - $build/compile_commands.json "$@" <<'PYTHON'
 import json, sys
-paths = sorted({entry["file"] for entry in json.load(open(sys.argv[1]))})
+paths = sorted({entry["file"] for entry in json.load(open(sys.argv[1])) if entry["file"].endswith((".cpp", ".cxx"))})
+paths = [path for path in paths if not path.endswith("embedded_templates.cpp")]  # made by the build
 print(*(path for path in paths if not sys.argv[2:] or any(name in path for name in sys.argv[2:])), sep="\n")
 PYTHON
 )

@@ -38,7 +38,7 @@ void silence_opencv() {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
   // The variable with which people ask OpenCV for FFmpeg's messages.
   const char* wanted = std::getenv("OPENCV_FFMPEG_LOGLEVEL");
-  av_log_set_level(wanted == nullptr ? AV_LOG_QUIET : std::atoi(wanted));
+  av_log_set_level(wanted == nullptr ? AV_LOG_QUIET : static_cast<int>(std::strtol(wanted, nullptr, 10)));
 }
 
 std::unique_ptr<Reader> open_reader(const fs::path& path) {

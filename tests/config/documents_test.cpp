@@ -38,7 +38,7 @@ std::string on_a_line(const Json& json) {
 
 /// JSON with what fits into a line on one line. @param used  columns before and after it
 std::string laid_out(const Json& json, const std::string& indent = "", std::size_t used = 0) {
-  const std::string line = on_a_line(json);
+  std::string line = on_a_line(json);
   if (!json.is_structured() || json.empty() || used + line.size() <= kColumns) return line;
   std::string text;
   for (const auto& [key, value] : json.items()) {

@@ -43,7 +43,8 @@ Parameter parameter(std::int64_t bytes, const std::string& content) {
 Program chain(const std::string& name) {
   Program program;
   for (int i = 0; i < 3; ++i) {
-    program.ops.push_back(op(i == 0 ? std::vector<int>{} : std::vector<int>{i - 1}, {i}, 128, 100 * (i + 1)));
+    program.ops.push_back(
+        op(i == 0 ? std::vector<int>{} : std::vector<int>{i - 1}, {i}, 128, std::int64_t{100} * (i + 1)));
     program.parameters.push_back(parameter(40, name + std::to_string(i)));
     program.layers.push_back(layer(i, {2, 4, 4}));
   }

@@ -77,8 +77,8 @@ std::vector<NamedPart> parts_of(const SignatureFile& whole, std::int64_t count) 
 }
 
 /// The error of a merge.
-Error error_of(std::vector<NamedPart> parts) {
-  const auto error = test::error_of([&] { (void)merge(std::move(parts)); });
+Error error_of(const std::vector<NamedPart>& parts) {
+  const auto error = test::error_of([&] { (void)merge(parts); });
   return error ? *error : Error(ErrorKind::kInternal, "there was no error");
 }
 
@@ -122,7 +122,7 @@ TEST(Shards, AddUpToTheWholeInAnyOrder) {
       const std::vector<NamedPart> parts = parts_of(whole, 4);
       std::vector<NamedPart> shuffled;
       for (const std::size_t index : order) shuffled.push_back(parts[index]);
-      EXPECT_EQ(to_bytes(merge(std::move(shuffled))), to_bytes(whole));
+      EXPECT_EQ(to_bytes(merge(shuffled)), to_bytes(whole));
     } while (std::next_permutation(order.begin(), order.end()));
   }
 }

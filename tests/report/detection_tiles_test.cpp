@@ -29,7 +29,7 @@ TEST(DetectionTiles, AreArrangedLikeAScreenAndNeverLarger) {
 
 TEST(DetectionTiles, ShowBoxesWhereTheyAre) {
   const PictureSize frame{200, 100};
-  const std::vector<std::uint8_t> grey(3 * 200 * 100, 90);
+  const std::vector<std::uint8_t> grey(60'000, 90);
   Tile found, nothing;
   found.boxes = {{0.25, 0.5, 0.75, 0.9, 0.8, 0}};
   const TileGrid grid = tile_grid(frame, 2, 1);
@@ -53,7 +53,7 @@ TEST(DetectionTiles, ShowBoxesWhereTheyAre) {
 
 TEST(DetectionTiles, DrawBoxesThatReachBeyondTheFrame) {
   const PictureSize frame{50, 40};
-  const std::vector<std::uint8_t> grey(3 * 50 * 40, 90);
+  const std::vector<std::uint8_t> grey(6000, 90);
   Tile tile;
   tile.title = "caf\u00e9";
   tile.boxes = {{-3, -2, 5, 7, 0.5, 12}, {0.99, 0.99, 1.5, 1.5, 0.5, -4}};

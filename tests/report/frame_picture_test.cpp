@@ -24,7 +24,7 @@ TEST(FramePicture, IsNoLargerThanItsFrameAndAtMost640PixelsLong) {
 }
 
 TEST(FramePicture, CountsItsBoxesAndHoldsItsOwnPixels) {
-  const std::vector<std::uint8_t> pixels(3 * 40 * 30, 100);
+  const std::vector<std::uint8_t> pixels(3600, 100);
   verify::FrameBoxes boxes;
   boxes.frame = 12;
   boxes.missed = {{0.1, 0.1, 0.5, 0.5, 0.9, 0}};

@@ -13,7 +13,7 @@ using Kind = planner::Reason::Kind;
 const std::vector<std::string> kModels{"front", "wide", "tiny"};
 
 /// The sentence for a candidate of `front`.
-std::string text_of(Reason reason, std::vector<ModelIndex> layer_donors = {1}) {
+std::string text_of(Reason reason, const std::vector<ModelIndex>& layer_donors = {1}) {
   planner::CandidateRecord record;
   record.candidate.cut.receiver = 0;
   for (const ModelIndex donor : layer_donors) record.candidate.cut.replacements.push_back({.donor = donor});
