@@ -174,11 +174,19 @@ struct ConvRefit {
   int normalisation = -1;  ///< node of the batch normalisation that is folded into the weights; -1: none
 };
 
-/// A receiver with its replacements and fitted weights.
+/// A shared weight with its difference: the convolution returns what it returns with the donor's weight, plus
+/// up (down x). Its bias stays.
+struct FittedWeight : SharedWeight {
+  at::Tensor down;  ///< [rank, C_in, kh, kw], a convolution of the same geometry; undefined: rank 0
+  at::Tensor up;    ///< [C_out, rank, 1, 1]; undefined: rank 0
+};
+
+/// A receiver with its replacements, fitted weights and shared weights.
 struct Splice {
   ModelIndex receiver = -1;
   std::vector<FittedReplacement> replacements;
   std::vector<ConvRefit> refits;
+  std::vector<FittedWeight> weights = {};
 
   /// The layers of donors that the receiver reads, in the order in which a merged graph meets them: those of the
   /// replacements, and auxiliary inputs of their corrections and of the refits. A layer that is read twice is there
@@ -191,7 +199,7 @@ struct AssembledParameter {
   ModelIndex model = -1;
   std::string path;  ///< attribute path below the model: "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
   c10::IValue value;
-  bool added = false;     ///< adapter, refitted weight or constant matrix
+  bool added = false;     ///< adapter, refitted weight, difference of a shared weight, or constant matrix
   bool constant = false;  ///< a matrix of an adapter that nothing ever fits: a buffer
   std::string content;    ///< content_hash of the value; empty where it was fitted
 };
@@ -253,6 +261,25 @@ struct ConvGeometry {
 [[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
 /// The geometry of an adapter's convolution: 1x1, stride 1, no padding.
 [[nodiscard]] inline ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
+
+/// A convolution by a stored float32 weight, with constant geometry and a zero padding: what another model may have,
+/// too.
+struct StoredConvolution {
+  int parameter = -1;  ///< of the weight, in program.parameters
+  int node = -1;       ///< of the top block
+  OpIndex op = -1;
+  Place input;  ///< of what it reads; node -1: the model's image
+  ConvGeometry geometry;
+  std::int64_t groups = 1;
+  /// Nothing else in the model reads the weight or an equal one: it is gone if the convolution runs with another one.
+  bool sole_reader = false;
+
+  /// Products per value of its result: C_in / groups * kh * kw.
+  [[nodiscard]] std::int64_t taps() const;
+  [[nodiscard]] std::int64_t channels() const { return geometry.weight_shape[0]; }  ///< of its result
+};
+/// The stored convolutions of a rewritable model, in execution order.
+[[nodiscard]] std::vector<StoredConvolution> stored_convolutions(const Prepared& model);
 
 /// A batch normalisation by constants, which can be folded into the convolution in front of it: scale * x + shift per
 /// channel.

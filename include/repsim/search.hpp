@@ -22,7 +22,8 @@ struct SearchOptions {
   /// With a budget: bytes of parameters that the shares have to save; 0 or less: the models fit as they are. Without
   /// one: absent.
   std::optional<std::int64_t> bytes_to_save;
-  std::int64_t max_trials = 24;            ///< per ordered pair of models, and per receiver's mixed candidates
+  /// Per ordered pair of models, and per receiver's mixed candidates, and per receiver's candidates that share weights.
+  std::int64_t max_trials = 24;
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; absent: any number
   std::size_t prepare_together = 32;       ///< candidates of one Evaluator::prepare()
 
@@ -178,11 +179,13 @@ class Search {
     double worst_fidelity = 1;
   };
 
-  /// The options of an ordered pair of models, or a receiver's mixed options. Trials are counted per group, and
-  /// predictions of a group come from its own trials.
+  /// The options of an ordered pair of models, a receiver's mixed options, or its options that share weights. Trials
+  /// are counted per group, and predictions of a group come from its own trials.
   struct Group {
     ModelIndex receiver = -1;
-    ModelIndex donor = -1;  ///< -1: mixed
+    ModelIndex donor =
+        -1;  ///< -1: mixed, or weights: what of them a receiver can do without hardly depends on the donor
+    bool weights = false;
     [[nodiscard]] auto operator<=>(const Group&) const = default;
   };
 

@@ -150,8 +150,16 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, co
   trial::Fitter fitter(session, calibration, fitting_options(settings), offered_inputs, progress);
   const std::vector<config::Direction> directions = candidates::directions(settings, session.models);
   const fit::Outputs outputs = calibration.outputs_of(candidates::receivers_of(directions, session.models));
-  std::vector<planner::Candidate> found = candidates::find_candidates(
-      {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
+  std::vector<planner::Candidate> found;
+  if (settings.sharing != config::Sharing::kWeights) {
+    found = candidates::find_candidates(
+        {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
+  }
+  if (settings.sharing != config::Sharing::kRepresentations) {
+    const std::vector<planner::Candidate> weights =
+        candidates::find_weight_candidates(candidate_options, session, directions, fitter.weight_differences());
+    found.insert(found.end(), weights.begin(), weights.end());
+  }
   const std::size_t count = found.size();
   planner::SearchInput input =
       candidates::search_input(session, std::move(found), judging.targets, candidate_options.attachment);

@@ -82,6 +82,7 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
 
 /// The first layers by name, so that the line fits a terminal.
 std::string SearchLog::layers_text(const graph::Cut& cut) const {
+  if (!cut.weights.empty()) return std::to_string(cut.weights.size()) + " weights";
   constexpr std::size_t kShown = 2;
   const std::vector<LayerIndex> layers = cut.receiver_layers();
   std::vector<std::string> names;

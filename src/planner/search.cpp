@@ -71,6 +71,7 @@ double Search::saving(Option option) const { return static_cast<double>(savings(
 
 Search::Group Search::group(Option option) const {
   const ShareOption& one = input_.options[option];
+  if (!candidate(option).cut.weights.empty()) return {one.receiver, -1, true};
   return {one.receiver, one.supplied.size() == 1 ? one.supplied.front().donor : -1};
 }
 

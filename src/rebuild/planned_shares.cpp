@@ -40,6 +40,7 @@ class Planned {
       const ModelIndex donor = model(report::donor_of(share_, one), "donor");
       cut.replacements.push_back({replaced, donor, layer(donor, one.donor_layer, {"replaced", i, "donor_layer"})});
     }
+    add_weights(cut);
     check_all_are_read(cut);
     planned.options = options();
     planned.options.auxiliary_inputs = auxiliary_inputs(cut, planned.options.rank);
@@ -96,6 +97,44 @@ class Planned {
     if (layer.shape.size() != 3 || layer.dtype != "Float")
       fail(field, "'" + name + "' is no feature map [C,H,W] of float32", list_command(index));
     return found;
+  }
+
+  /// The weights that the share names, as parameters.
+  void add_weights(graph::Cut& cut) const {
+    for (std::size_t i = 0; i < share_.weights.size(); ++i) {
+      const report::SharedWeight& one = share_.weights[i];
+      const ModelIndex donor = model(one.donor, "donor");
+      const graph::StoredConvolution taking = convolution(cut.receiver, one.layer, {"weights", i, "layer"}),
+                                     giving = convolution(donor, one.donor_layer, {"weights", i, "donor_layer"});
+      if (!taking.sole_reader)
+        fail({"weights", i, "layer"},
+             "other layers of '" + share_.receiver + "' read the weight of '" + one.layer + "'", "remove this entry");
+      if (!fit::same_structure(taking, giving))
+        fail({"weights", i, "donor_layer"},
+             "its shape, stride, padding, dilation or groups are not those of '" + one.layer + "'",
+             "a layer of the same structure");
+      const std::int64_t most = taking.groups == 1 ? taking.channels() : 0;
+      if (one.rank > most)
+        fail({"weights", i, "rank"}, "is above " + std::to_string(most), "0 to " + std::to_string(most));
+      const graph::SharedWeight weight{taking.parameter, donor, giving.parameter, static_cast<int>(one.rank)};
+      if (std::any_of(cut.weights.begin(), cut.weights.end(),
+                      [&](const graph::SharedWeight& other) { return other.parameter == weight.parameter; }))
+        fail({"weights", i, "layer"}, "'" + one.layer + "' is there twice", "remove one of the two");
+      cut.weights.push_back(weight);
+    }
+    std::sort(cut.weights.begin(), cut.weights.end());
+  }
+
+  /// The convolution whose weight lies in a layer of this name.
+  graph::StoredConvolution convolution(ModelIndex index, const std::string& name, const Field& field) const {
+    const graph::Program& program = prepared(index).program;
+    std::vector<std::string> names;
+    for (const graph::StoredConvolution& one : graph::stored_convolutions(prepared(index))) {
+      names.push_back(graph::layer_of_weight(program.parameters[one.parameter]));
+      if (names.back() == name) return one;
+    }
+    fail(field, "model '" + prepared(index).name + "' has no convolution '" + name + "' whose weight can be shared",
+         did_you_mean(name, names));
   }
 
   /// What corrections of this rank read besides.
@@ -204,8 +243,10 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
     fit::AttachmentOptions options;  // without corrections: they change nothing of what the receiver can give
     options.linear = planned[donor_share].options.linear;
     options.refit = planned[donor_share].options.refit;
-    const std::vector<LayerIndex> unavailable =
-        candidates::share_option_of(session, planned[donor_share].candidate.cut, options).unavailable;
+    const planner::ShareOption option =
+        candidates::share_option_of(session, planned[donor_share].candidate.cut, options);
+    const std::vector<LayerIndex>& unavailable = option.unavailable;
+    const std::vector<int>& gone = option.gone_parameters;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
       const std::vector<graph::Replacement>& taken = planned[receiver_share].candidate.cut.replacements;
       const report::Share &from = edited.plan.shares[receiver_share], &gives = edited.plan.shares[donor_share];
@@ -222,6 +263,20 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
       };
       for (std::size_t i = 0; i < taken.size(); ++i)
         check("replaced", i, taken[i].donor, taken[i].donor_layer, from.replaced[i].donor_layer);
+      for (const graph::SharedWeight& weight : planned[receiver_share].candidate.cut.weights) {
+        const bool is_gone = weight.donor == planned[donor_share].candidate.cut.receiver &&
+                             std::binary_search(gone.begin(), gone.end(), weight.donor_parameter);
+        if (!is_gone) continue;
+        const std::string layer =
+            graph::layer_of_weight(session.models[weight.donor].prepared.program.parameters[weight.donor_parameter]);
+        const auto entry = std::find_if(from.weights.begin(), from.weights.end(),
+                                        [&](const report::SharedWeight& one) { return one.donor_layer == layer; });
+        Planned(edited, session, receiver_share)
+            .fail({"weights", static_cast<std::size_t>(entry - from.weights.begin()), "donor_layer"},
+                  "'" + layer + "' has no weight of its own any more: " + gives.receiver + " takes, too (shares[" +
+                      std::to_string(donor_share) + "])",
+                  "another donor, or remove one of the two shares");
+      }
       const std::vector<fit::DonorLayer>& auxiliary_inputs = planned[receiver_share].options.auxiliary_inputs;
       for (std::size_t i = 0; i < auxiliary_inputs.size(); ++i)
         check("side_inputs", i, auxiliary_inputs[i].donor, auxiliary_inputs[i].donor_layer,

@@ -87,7 +87,9 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
       return too_little_evidence_text(reason, receiver);
     case Kind::kOutOfTrials:
       return "not tried: --max-trials " + std::to_string(reason.max_trials) + " reached for " +
-             (record.candidate.cut.donors().size() > 1 ? "these donors mixed" : "this pair");
+             (!record.candidate.cut.weights.empty()      ? "weights of this model"
+              : record.candidate.cut.donors().size() > 1 ? "these donors mixed"
+                                                         : "this pair");
     case Kind::kOutOfJudgements:
       return std::string("not tried: ") + kNoLookLeft;
     case Kind::kOutOfTime:

@@ -5,9 +5,9 @@
 namespace repsim::trial {
 namespace {
 
-// Fidelity that a complete fit adds at most, as measured on many cuts.
-constexpr double kMaxGainOfMoreRegressors = 0.03;  // to corrections, which then read all values that they may
-constexpr double kMaxGainOfFrames = 0.01;          // to a fit without corrections, which then reads all frames
+// Fidelity that a complete fit adds at most to corrections, which then read all values that they may, as measured on
+// many cuts.
+constexpr double kMaxGainOfMoreRegressors = 0.03;
 
 /// The estimated time of corrections: arithmetic, and two convolutions and a sum per map; per auxiliary input at most a
 /// resize, a convolution and a sum.

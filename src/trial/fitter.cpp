@@ -21,7 +21,8 @@ Fitter::Fitter(const session::Session& session, CalibrationFrames& calibration, 
       options_(options),
       offered_inputs_(std::move(offered_inputs)),
       progress_(progress),
-      reuse_(session.memory_budget.calibration_values, session.memory_budget.sums) {}
+      reuse_(session.memory_budget.calibration_values, session.memory_budget.sums),
+      differences_(session.set, calibration.trial_frames(), session.memory_budget.sums, progress) {}
 
 fit::Attachment Fitter::attachment(const graph::Cut& cut, int rank,
                                    std::vector<fit::DonorLayer> auxiliary_inputs) const {
@@ -32,7 +33,7 @@ fit::Attachment Fitter::attachment(const graph::Cut& cut, int rank,
 }
 
 bool Fitter::gathered(const graph::Cut& cut) const {
-  return gathered_.count({cut.receiver, cut.replacements}) > 0 ||
+  return !cut.weights.empty() || gathered_.count({cut.receiver, cut.replacements}) > 0 ||
          attachment(cut, 0, {}).gram_elements > kMaxGramElements;
 }
 
