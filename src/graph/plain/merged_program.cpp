@@ -82,7 +82,8 @@ class ProgramMerger {
         copy.inputs.assign(inputs.begin(), inputs.end());
         copy.parameters.assign(read.begin(), read.end());
         made.push_back(append(std::move(copy)));
-        if (shared != nullptr && shared->rank > 0) made.back() = append_difference(*shared, made.back());
+        if (shared != nullptr && shared->rank > 0)
+          made.back() = append_difference(*shared, program.parameters[shared->parameter].shape, made.back());
       }
       const auto [begin, end] = replacements.equal_range(static_cast<int>(op));
       for (auto replacement = begin; replacement != end; ++replacement) {
@@ -99,23 +100,25 @@ class ProgramMerger {
     return found == share->weights.end() ? nullptr : &*found;
   }
 
-  /// Appends the two convolutions of a difference, and the sum. @return the op of the sum
-  int append_difference(const MergedWeight& weight, int convolution) {
+  /// Appends the two convolutions of a difference, and the sum.
+  /// @param down  shape of the convolution's weight. That of the first of the two differs in its channels alone
+  /// @return the op of the sum
+  int append_difference(const MergedWeight& weight, std::vector<std::int64_t> down, int convolution) {
     const std::int64_t places = merged_.ops[convolution].output_bytes / kFloatBytes / weight.channels;
-    const auto step = [&](std::string_view kind, std::vector<int> inputs, std::int64_t out, std::int64_t flops,
-                          std::int64_t constants) {
+    const auto step = [&](std::string_view kind, std::vector<int> inputs, std::int64_t out, std::int64_t flops) {
       Op op;
       op.kind = kind;
       op.inputs = std::move(inputs);
-      if (constants > 0) op.parameters = {constant(constants)};
       op.flops = flops * out * places;
       op.output_bytes = kFloatBytes * out * places;
       return append(std::move(op));
     };
-    const int down =
-        step(kFitted, merged_.ops[convolution].inputs, weight.rank, 2 * weight.taps, weight.rank * weight.taps);
-    const int up = step(kFitted, {down}, weight.channels, 2 * weight.rank, weight.channels * weight.rank);
-    return step("aten::add", {convolution, up}, weight.channels, 1, 0);
+    down.at(0) = weight.rank;
+    const int first = step(kFitted, merged_.ops[convolution].inputs, weight.rank, 2 * weight.taps);
+    merged_.ops[first].parameters = {constant(weight.rank * weight.taps, std::move(down))};
+    const int second = step(kFitted, {first}, weight.channels, 2 * weight.rank);
+    merged_.ops[second].parameters = {constant(weight.channels * weight.rank)};
+    return step("aten::add", {convolution, second}, weight.channels, 1);
   }
 
   int merged_parameter(ModelIndex model, int parameter) {
@@ -173,8 +176,10 @@ class ProgramMerger {
     return value;
   }
 
-  int constant(std::int64_t elements) {
+  /// @param shape  of the weight of a convolution that may have a kernel of several cells
+  int constant(std::int64_t elements, std::vector<std::int64_t> shape = {}) {
     Parameter parameter;
+    parameter.shape = std::move(shape);
     parameter.dtype = "Float";
     parameter.elements = elements;
     parameter.bytes = kFloatBytes * elements;
