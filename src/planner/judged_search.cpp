@@ -12,6 +12,7 @@ class JudgedSearch {
       : search_(search), judging_(judging), judge_(judge) {}
 
   std::int64_t run() {
+    weights_only_ = search_.begin_with_weights();
     for (Step step = Step::kSearch; step != Step::kDone;) step = next(step);
     return judgements_;
   }
@@ -28,8 +29,9 @@ class JudgedSearch {
         search_.complete();
         return Step::kSearch;
       case Step::kJudge:
-        if (all_accepted()) return Step::kWrite;
-        if (judgements_ < judging_.most_judgements) return holds_in_memory() ? Step::kWrite : Step::kSearch;
+        if (all_accepted()) return after_accepted();
+        if (looks_ < judging_.most_judgements) return holds_in_memory() ? after_accepted() : Step::kSearch;
+        if (weights_only_) return go_on_with_all(/*no_look_is_left=*/true);
         judge_.out_of_judgements(judgements_);
         return Step::kSettle;
       case Step::kSettle:
@@ -42,6 +44,17 @@ class JudgedSearch {
         break;
     }
     return Step::kDone;
+  }
+
+  Step after_accepted() { return weights_only_ ? go_on_with_all(/*no_look_is_left=*/false) : Step::kWrite; }
+
+  /// Shares of weights are cheap to fit and judged first. What is accepted bounds the search among all candidates,
+  /// which has looks of its own: shares of weights that the test frames refuse cost it none.
+  Step go_on_with_all(bool no_look_is_left) {
+    search_.go_on_with_all(no_look_is_left);
+    weights_only_ = false;
+    looks_ = 0;
+    return Step::kSearch;
   }
 
   void take(SearchResult plan) {
@@ -66,6 +79,7 @@ class JudgedSearch {
   /// Shows the plan to the test frames. @return whether all its shares hold there
   bool holds_in_memory() {
     ++judgements_;
+    ++looks_;
     bool all = true;
     for (const SelectedShare& one : plan_.shares) {
       if (accepted_.count(one.share) > 0) continue;
@@ -98,7 +112,7 @@ class JudgedSearch {
     search_.refuse(receiver, {.fidelity = judged.fidelity.value_or(0),
                               .detections = judged.detections,
                               .supported = judging_.supported(receiver, judged),
-                              .one_look_left = judgements_ + 1 == judging_.most_judgements});
+                              .one_look_left = looks_ + 1 == judging_.most_judgements});
   }
 
   Search& search_;
@@ -107,6 +121,8 @@ class JudgedSearch {
   SearchResult plan_;
   std::set<FittedShareId> accepted_;  // hold on the test frames
   std::int64_t judgements_ = 0;
+  std::int64_t looks_ = 0;     // of them, those of the candidates that the search chooses among now
+  bool weights_only_ = false;  // the search chooses among shares of weights alone
 };
 
 }  // namespace
