@@ -70,7 +70,7 @@ struct CandidateInputs {
 [[nodiscard]] std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress);
 
 /// Candidates that share weights instead of layers: for each direction and each of a few tolerances one, in which every
-/// weight has the smallest rank that leaves no more than the tolerance of its convolution's output variance. Weights
+/// weight has the smallest rank that leaves no more than the tolerance of its layer's output variance. Weights
 /// that this does not make smaller stay the receiver's own. Only candidates that save something of the objective, and
 /// at least a hundredth of the receiver's bytes. One pass over the frames per receiver.
 /// @param differences  on the frames of trials

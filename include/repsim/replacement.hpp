@@ -25,7 +25,7 @@ struct Replacement {
   [[nodiscard]] auto operator<=>(const Replacement&) const = default;
 };
 
-/// A weight of a receiver's convolution that is a donor's from then on, with a difference of low rank beside it.
+/// A weight of a receiver's layer that is a donor's from then on, with a difference of low rank beside it.
 struct SharedWeight {
   int parameter = -1;  ///< of the receiver: index in Program::parameters
   ModelIndex donor = -1;

@@ -22,7 +22,7 @@ graph::MergedShare merged_share(const session::Session& session, const fit::Cut&
                                   attachment.adds_linear()});
   }
   if (cut.weights.empty()) return share;
-  for (const graph::StoredConvolution& one : graph::stored_convolutions(*session.set.models[cut.receiver])) {
+  for (const graph::StoredWeight& one : graph::stored_weights(*session.set.models[cut.receiver])) {
     for (graph::SharedWeight weight : cut.weights) {
       if (weight.parameter != one.parameter) continue;
       weight.donor = place_of(weight.donor);

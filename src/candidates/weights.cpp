@@ -13,7 +13,7 @@
 namespace repsim::candidates {
 namespace {
 
-constexpr double kTolerances[] = {0.001, 0.003, 0.01, 0.03, 0.1};  // parts of a convolution's output variance
+constexpr double kTolerances[] = {0.001, 0.003, 0.01, 0.03, 0.1};  // parts of a layer's output variance
 constexpr double kLeastSaving = 0.01;                              // of the receiver's bytes
 
 /// A weight that may be shared, and what a difference of each rank leaves.
@@ -50,7 +50,7 @@ class WeightCandidates {
         receiver_(receiver),
         prepared_(session.models[receiver].prepared),
         bytes_(bytes_of_its_own(session, receiver)),
-        convolutions_(graph::stored_convolutions(prepared_)) {}
+        weights_(graph::stored_weights(prepared_)) {}
 
   std::vector<planner::Candidate> of(const std::vector<fit::WeightDifference>& differences) const {
     std::vector<RatedWeight> rated;
@@ -67,9 +67,9 @@ class WeightCandidates {
   }
 
  private:
-  const graph::StoredConvolution& convolution(int parameter) const {
-    return *std::find_if(convolutions_.begin(), convolutions_.end(),
-                         [&](const graph::StoredConvolution& one) { return one.parameter == parameter; });
+  const graph::StoredWeight& stored(int parameter) const {
+    return *std::find_if(weights_.begin(), weights_.end(),
+                         [&](const graph::StoredWeight& one) { return one.parameter == parameter; });
   }
 
   /// Whether the user's globs of layers allow both weights.
@@ -87,7 +87,7 @@ class WeightCandidates {
   }
 
   RatedWeight rate(const fit::WeightDifference& difference) const {
-    const graph::StoredConvolution& one = convolution(difference.weight.parameter);
+    const graph::StoredWeight& one = stored(difference.weight.parameter);
     return {difference.weight, difference.left_over(), bytes_[one.parameter], one.channels(), one.taps()};
   }
 
@@ -130,7 +130,7 @@ class WeightCandidates {
   const ModelIndex receiver_;
   const graph::Prepared& prepared_;
   const std::vector<std::int64_t> bytes_;  // per parameter of the receiver
-  const std::vector<graph::StoredConvolution> convolutions_;
+  const std::vector<graph::StoredWeight> weights_;
 };
 
 /// Whether the two models have so many weights in common that sharing could save enough at best.

@@ -37,10 +37,10 @@ class AdapterBuilder {
   /// @return its result with that of the correction added
   torch::jit::Value* refitted(torch::jit::Node* convolution, const ConvRefit& refit);
 
-  /// Makes a convolution run with a donor's weight.
-  /// @param convolution  the copy, in the merged graph, of the convolution that read weight.parameter
+  /// Makes a convolution or a linear layer run with a donor's weight.
+  /// @param layer  the copy, in the merged graph, of the node that read weight.parameter
   /// @return its result with that of the difference added
-  torch::jit::Value* shared(torch::jit::Node* convolution, torch::jit::Value* donor_weight, const FittedWeight& weight);
+  torch::jit::Value* shared(torch::jit::Node* layer, torch::jit::Value* donor_weight, const FittedWeight& weight);
 
   /// Registers the constant matrices of a splice as inputs, in the order in which replaced() and refitted() would, and
   /// inserts nothing.

@@ -104,8 +104,8 @@ class Planned {
     for (std::size_t i = 0; i < share_.weights.size(); ++i) {
       const report::SharedWeight& one = share_.weights[i];
       const ModelIndex donor = model(one.donor, "donor");
-      const graph::StoredConvolution taking = convolution(cut.receiver, one.layer, {"weights", i, "layer"}),
-                                     giving = convolution(donor, one.donor_layer, {"weights", i, "donor_layer"});
+      const graph::StoredWeight taking = stored_weight(cut.receiver, one.layer, {"weights", i, "layer"}),
+                                giving = stored_weight(donor, one.donor_layer, {"weights", i, "donor_layer"});
       if (!taking.sole_reader)
         fail({"weights", i, "layer"},
              "other layers of '" + share_.receiver + "' read the weight of '" + one.layer + "'", "remove this entry");
@@ -125,15 +125,15 @@ class Planned {
     std::sort(cut.weights.begin(), cut.weights.end());
   }
 
-  /// The convolution whose weight lies in a layer of this name.
-  graph::StoredConvolution convolution(ModelIndex index, const std::string& name, const Field& field) const {
+  /// The weight that lies in a layer of this name.
+  graph::StoredWeight stored_weight(ModelIndex index, const std::string& name, const Field& field) const {
     const graph::Program& program = prepared(index).program;
     std::vector<std::string> names;
-    for (const graph::StoredConvolution& one : graph::stored_convolutions(prepared(index))) {
+    for (const graph::StoredWeight& one : graph::stored_weights(prepared(index))) {
       names.push_back(graph::layer_of_weight(program.parameters[one.parameter]));
       if (names.back() == name) return one;
     }
-    fail(field, "model '" + prepared(index).name + "' has no convolution '" + name + "' whose weight can be shared",
+    fail(field, "model '" + prepared(index).name + "' has no layer '" + name + "' whose weight can be shared",
          did_you_mean(name, names));
   }
 

@@ -236,7 +236,7 @@ TEST_P(WeightsOfRelatives, EqualWeightsPutTogetherAndHoldThePromisedBytes) {
   EXPECT_LT(result.parameter_bytes, written(opened).parameter_bytes);
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, WeightsOfRelatives, testing::Values("small", "wide", "shuffle"));
+INSTANTIATE_TEST_SUITE_P(Fixtures, WeightsOfRelatives, testing::Values("small", "wide", "shuffle", "mixer"));
 
 // The donor takes layers itself, behind the weights that it gives: its weights stay, its layers change.
 TEST(SharedWeights, OfADonorThatTakesLayersItself) {

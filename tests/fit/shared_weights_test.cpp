@@ -14,12 +14,12 @@ namespace {
 
 using test::Opened;
 
-const graph::StoredConvolution& convolution_of(const std::vector<graph::StoredConvolution>& all, int parameter) {
+const graph::StoredWeight& convolution_of(const std::vector<graph::StoredWeight>& all, int parameter) {
   return *std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.parameter == parameter; });
 }
 
 /// What a convolution reads on some frames, float64 [B,C,H,W].
-at::Tensor input_of(const graph::Prepared& model, const graph::StoredConvolution& one, const c10::IValue& image) {
+at::Tensor input_of(const graph::Prepared& model, const graph::StoredWeight& one, const c10::IValue& image) {
   if (one.input.node < 0) return image.toTensor().to(at::kDouble);
   at::Tensor result;
   const std::vector<graph::Place> places{one.input};
@@ -29,8 +29,9 @@ at::Tensor input_of(const graph::Prepared& model, const graph::StoredConvolution
   return result;
 }
 
-/// A convolution by loops, float64 [C_out, B * H * W].
-at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const graph::StoredConvolution& one) {
+/// A layer by loops, float64 [C_out, positions].
+at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const graph::StoredWeight& one) {
+  if (one.is_linear) return weight.to(at::kDouble).mm(x.reshape({-1, x.size(-1)}).t());
   const auto &stride = one.geometry.stride, &padding = one.geometry.padding, &dilation = one.geometry.dilation;
   const std::int64_t kernel_h = weight.size(2), kernel_w = weight.size(3), inputs = weight.size(1);
   const std::int64_t height = (x.size(2) + 2 * padding[0] - dilation[0] * (kernel_h - 1) - 1) / stride[0] + 1,
@@ -84,16 +85,16 @@ TEST_P(Relatives, PairEachConvolutionWithItself) {
               opened_.program(0).parameters[one.donor_parameter].path);
     EXPECT_EQ(one.donor, 0);
   }
-  const auto all = graph::stored_convolutions(opened_.prepared[1]);
+  const auto all = graph::stored_weights(opened_.prepared[1]);
   const auto alone = std::count_if(all.begin(), all.end(), [](const auto& one) { return one.sole_reader; });
   EXPECT_EQ(std::ssize(paired_weights(opened_.set, 1, 0)), alone);
   EXPECT_GT(alone, 2);
 }
 
 TEST_P(Relatives, HaveTheSumsOfLoopsInFloat64) {
-  const auto all = graph::stored_convolutions(opened_.prepared[1]);
+  const auto all = graph::stored_weights(opened_.prepared[1]);
   for (const WeightDifference& one : differences()) {
-    const graph::StoredConvolution& convolution = convolution_of(all, one.weight.parameter);
+    const graph::StoredWeight& convolution = convolution_of(all, one.weight.parameter);
     const at::Tensor x = input_of(opened_.prepared[1], convolution, image()), own = weight(1, one.weight.parameter);
     const at::Tensor change =
         convolved(x, own.to(at::kDouble) - weight(0, one.weight.donor_parameter).to(at::kDouble), convolution);
@@ -108,9 +109,9 @@ TEST_P(Relatives, HaveTheSumsOfLoopsInFloat64) {
 }
 
 TEST_P(Relatives, DifferencesChangeAsMuchAsTheySay) {
-  const auto all = graph::stored_convolutions(opened_.prepared[1]);
+  const auto all = graph::stored_weights(opened_.prepared[1]);
   for (const WeightDifference& one : differences()) {
-    const graph::StoredConvolution& convolution = convolution_of(all, one.weight.parameter);
+    const graph::StoredWeight& convolution = convolution_of(all, one.weight.parameter);
     const std::vector<double> left = one.left_over();
     if (convolution.groups > 1) {
       EXPECT_EQ(left.size(), 1U);
@@ -139,11 +140,11 @@ TEST_P(Relatives, DifferencesChangeAsMuchAsTheySay) {
 // Eckart and Young: no other difference of the rank changes the outputs less, the best one of the weights themselves
 // included.
 TEST_P(Relatives, DifferencesAreTheBestOfTheirRank) {
-  const auto all = graph::stored_convolutions(opened_.prepared[1]);
+  const auto all = graph::stored_weights(opened_.prepared[1]);
   test::Random random(5);
   int compared = 0;
   for (const WeightDifference& one : differences()) {
-    const graph::StoredConvolution& convolution = convolution_of(all, one.weight.parameter);
+    const graph::StoredWeight& convolution = convolution_of(all, one.weight.parameter);
     if (convolution.groups > 1) continue;
     const at::Tensor x = input_of(opened_.prepared[1], convolution, image());
     const at::Tensor difference =
@@ -179,7 +180,7 @@ TEST_P(Relatives, SumsDoNotDependOnWhatElseIsGathered) {
   EXPECT_TRUE(alone.front().squares.equal(all.back().squares));
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Relatives, testing::Values("small", "wide", "shuffle"));
+INSTANTIATE_TEST_SUITE_P(Fixtures, Relatives, testing::Values("small", "wide", "shuffle", "mixer"));
 
 TEST(WeightDifference, OfPartsOfTheFramesAddUp) {
   const Opened opened = test::open_relatives("small", {0.5});
@@ -219,8 +220,8 @@ TEST(WeightDifferences, AreTheSameKeptOrNot) {
 }
 
 /// The most elements of any pairing that keeps both orders, by trying all.
-std::int64_t most_in_common(const std::vector<graph::StoredConvolution>& a, std::size_t i,
-                            const std::vector<graph::StoredConvolution>& b, std::size_t from) {
+std::int64_t most_in_common(const std::vector<graph::StoredWeight>& a, std::size_t i,
+                            const std::vector<graph::StoredWeight>& b, std::size_t from) {
   if (i == a.size()) return 0;
   std::int64_t best = most_in_common(a, i + 1, b, from);
   for (std::size_t j = from; j < b.size(); ++j) {
@@ -231,13 +232,13 @@ std::int64_t most_in_common(const std::vector<graph::StoredConvolution>& a, std:
 }
 
 TEST(PairedWeights, HaveTheMostElementsOfAllPairings) {
-  const Opened opened = test::open_fixtures({"small", "wide", "shuffle", "tied", "control", "list"});
+  const Opened opened = test::open_fixtures({"small", "wide", "shuffle", "mixer", "tied", "control", "list"});
   int pairs = 0;
   for (ModelIndex receiver = 0; receiver < std::ssize(opened.prepared); ++receiver) {
     for (ModelIndex donor = 0; donor < std::ssize(opened.prepared); ++donor) {
       if (!opened.prepared[receiver].rewritable || !opened.prepared[donor].rewritable) continue;
-      const auto taking = graph::stored_convolutions(opened.prepared[receiver]),
-                 giving = graph::stored_convolutions(opened.prepared[donor]);
+      const auto taking = graph::stored_weights(opened.prepared[receiver]),
+                 giving = graph::stored_weights(opened.prepared[donor]);
       std::int64_t found = 0;
       std::size_t last_taking = 0, last_giving = 0;
       for (const graph::SharedWeight& one : paired_weights(opened.set, receiver, donor)) {
@@ -259,7 +260,7 @@ TEST(PairedWeights, HaveTheMostElementsOfAllPairings) {
 // A weight that the model reads twice is not gone when one of its readers runs with another one.
 TEST(PairedWeights, LeaveWeightsWithSeveralReadersAlone) {
   const Opened opened = test::open_relatives("tied", {0.1});
-  const auto all = graph::stored_convolutions(opened.prepared[1]);
+  const auto all = graph::stored_weights(opened.prepared[1]);
   EXPECT_TRUE(std::any_of(all.begin(), all.end(), [](const auto& one) { return !one.sole_reader; }));
   for (const graph::SharedWeight& one : paired_weights(opened.set, 1, 0))
     EXPECT_TRUE(convolution_of(all, one.parameter).sole_reader);

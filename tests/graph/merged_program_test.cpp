@@ -62,14 +62,14 @@ TEST(Joined, ChangesByAShareAsTheJointGraphDoes) {
 
 // Weights of a relative: the differences' convolutions and sums, and the receiver's weights that are gone.
 TEST(Joined, ChangesBySharedWeightsAsTheJointGraphDoes) {
-  for (const char* fixture : {"small", "wide", "shuffle"}) {
+  for (const char* fixture : {"small", "wide", "shuffle", "mixer"}) {
     const test::Opened opened = test::open_relatives(fixture, {0.4});
     Splice splice = test::random_weights(opened, 1, 0, 3);
     // The first one reads the image as the donor's does, and would be computed once: the programs do not know that.
     splice.weights.erase(splice.weights.begin());
     MergedShare share{1, {}};
     std::int64_t elements = 0, flops = 0;
-    for (const StoredConvolution& one : stored_convolutions(opened.prepared[1])) {
+    for (const StoredWeight& one : stored_weights(opened.prepared[1])) {
       for (const FittedWeight& weight : splice.weights) {
         if (weight.parameter != one.parameter) continue;
         share.weights.push_back({weight, one.op, one.channels(), one.taps()});

@@ -64,7 +64,7 @@ struct Fitted {
   graph::Splice splice;
   /// Per replacement: 1 - R2 on the calibration frames, of its adapter or of the refit (the worst of its convolutions).
   std::vector<double> residuals;
-  /// Per shared weight: the part of its convolution's output variance that differs on the calibration frames.
+  /// Per shared weight: the part of its layer's output variance that differs on the calibration frames.
   std::vector<double> output_variances = {};
 };
 

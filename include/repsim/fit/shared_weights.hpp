@@ -16,20 +16,20 @@
 /// Weights that a receiver takes from a donor, with differences of low rank (docs/internals/fitting.md).
 namespace repsim::fit {
 
-/// Whether two convolutions differ in nothing but their weights and biases: weight shape, stride, padding, dilation and
+/// Whether two layers differ in nothing but their weights and biases: weight shape, stride, padding, dilation and
 /// groups are equal.
-[[nodiscard]] bool same_structure(const graph::StoredConvolution& a, const graph::StoredConvolution& b);
+[[nodiscard]] bool same_structure(const graph::StoredWeight& a, const graph::StoredWeight& b);
 
-/// Pairs the stored convolutions of two models by structure: both of a pair have the same_structure(), and pairs keep
+/// Pairs the stored weights of two models by structure: both of a pair have the same_structure(), and pairs keep
 /// the execution order of both models. Of all such pairings, the one of most elements of weights. Only weights of the
 /// receiver that nothing else of it reads take part.
 /// @return rank 0; ascending in the receiver's execution order
-/// Cost: products of the numbers of convolutions. Source: longest common subsequence with weights.
+/// Cost: products of the numbers of weights. Source: longest common subsequence with weights.
 [[nodiscard]] std::vector<graph::SharedWeight> paired_weights(const capture::ModelSet& set, ModelIndex receiver,
                                                               ModelIndex donor);
 
-/// By how much a convolution's result would change if it ran with a donor's weight: sums over all positions of all
-/// frames, on the inputs that the convolution has in its own model.
+/// By how much a layer's result would change if it ran with a donor's weight: sums over all positions of all
+/// frames, on the inputs that the layer has in its own model.
 struct WeightDifference {
   graph::SharedWeight weight;  ///< its rank means nothing
   std::int64_t samples = 0;    ///< positions
@@ -39,7 +39,7 @@ struct WeightDifference {
 
   /// Adds the sums over other frames.
   void add(const WeightDifference& more);
-  /// Total variance of the convolution's own results.
+  /// Total variance of the layer's own results.
   [[nodiscard]] double variance() const;
   /// Per rank 0, 1, ... which part of the output variance the best difference of that rank leaves. Not ascending; the
   /// last one is 0, except of grouped convolutions, which have rank 0 alone. Infinite if the results are constant and
@@ -62,7 +62,7 @@ struct SolvedWeight {
   graph::FittedWeight fitted;
   double output_variance = 0;  ///< 0 or more: the part of the output variance that differs
 };
-/// The difference of a given rank that changes the convolution's results least: for D = W_receiver - W_donor the
+/// The difference of a given rank that changes the layer's results least: for D = W_receiver - W_donor the
 /// factors U, V that minimise E|(D - UV) x|^2. With C = E[x x'] these are the truncated singular vectors of D C^(1/2)
 /// (Eckart and Young 1936): U are the first eigenvectors of D C D' = E[(Dx)(Dx)'], and V = U' D.
 /// @param rank  0 to C_out; grouped convolutions: 0

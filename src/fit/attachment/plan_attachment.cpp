@@ -79,7 +79,7 @@ class Planner {
 
   void plan_weights() {
     if (result_.cut.weights.empty()) return;
-    for (const graph::StoredConvolution& one : graph::stored_convolutions(receiver_)) {
+    for (const graph::StoredWeight& one : graph::stored_weights(receiver_)) {
       const auto shared =
           std::find_if(result_.cut.weights.begin(), result_.cut.weights.end(),
                        [&](const graph::SharedWeight& weight) { return weight.parameter == one.parameter; });

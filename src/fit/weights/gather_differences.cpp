@@ -1,4 +1,5 @@
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/linear.h>
 
 #include <algorithm>
 #include <map>
@@ -12,8 +13,11 @@ namespace {
 
 at::Tensor tensor_of(const graph::Prepared& model, int parameter) { return model.parameters.at(parameter).toTensor(); }
 
-/// [B,C,H,W] -> [B, C, H*W]
-at::Tensor by_channel(const at::Tensor& map) { return map.flatten(2); }
+/// [B,C,H,W] -> [B, C, H*W]; of a linear layer [B,...,C] -> [B, C, ...]
+at::Tensor by_channel(const at::Tensor& value, bool is_linear) {
+  if (!is_linear) return value.flatten(2);
+  return value.reshape({value.size(0), -1, value.size(-1)}).transpose(1, 2);
+}
 
 /// What the sums of a difference take at most.
 std::int64_t most_bytes_of(const graph::Prepared& receiver, const graph::SharedWeight& weight) {
@@ -26,20 +30,19 @@ class DifferencePass {
  public:
   DifferencePass(const capture::ModelSet& set, ModelIndex receiver, std::span<const graph::SharedWeight> weights)
       : set_(set), receiver_(receiver), model_(*set.models[receiver]) {
-    for (const graph::StoredConvolution& one : graph::stored_convolutions(model_))
-      convolutions_.emplace(one.parameter, one);
+    for (const graph::StoredWeight& one : graph::stored_weights(model_)) weights_.emplace(one.parameter, one);
     for (const graph::SharedWeight& weight : weights) {
       differences_.push_back({weight, 0, {}, {}, {}});
       changes_.push_back(change(weight));
     }
     for (std::size_t i = 0; i < differences_.size(); ++i) {
-      const graph::StoredConvolution& convolution = convolution_of(i);
-      if (convolution.input.node >= 0) {
-        readers_[probe(convolution.input)].push_back(i);
+      const graph::StoredWeight& layer = layer_of(i);
+      if (layer.input.node >= 0) {
+        readers_[probe(layer.input)].push_back(i);
       } else {
         readers_of_image_.push_back(i);
       }
-      results_[probe({convolution.node, 0})].push_back(i);
+      results_[probe({layer.node, 0})].push_back(i);
     }
   }
 
@@ -67,8 +70,8 @@ class DifferencePass {
   }
 
  private:
-  const graph::StoredConvolution& convolution_of(std::size_t difference) const {
-    return convolutions_.at(differences_[difference].weight.parameter);
+  const graph::StoredWeight& layer_of(std::size_t difference) const {
+    return weights_.at(differences_[difference].weight.parameter);
   }
 
   at::Tensor change(const graph::SharedWeight& weight) const {
@@ -94,19 +97,22 @@ class DifferencePass {
   }
 
   void add_input(std::size_t index, const at::Tensor& input) {
-    const graph::StoredConvolution& convolution = convolution_of(index);
-    const graph::ConvGeometry& geometry = convolution.geometry;
-    const at::Tensor changes = by_channel(at::conv2d(input, changes_[index], {}, geometry.stride, geometry.padding,
-                                                     geometry.dilation, convolution.groups));
-    const at::Tensor sums = convolution.groups == 1 ? at::bmm(changes, changes.transpose(1, 2)).to(at::kDouble).sum(0)
-                                                    : changes.to(at::kDouble).square().sum({0, 2});
+    const graph::StoredWeight& layer = layer_of(index);
+    const graph::ConvGeometry& geometry = layer.geometry;
+    const at::Tensor changes =
+        by_channel(layer.is_linear ? at::linear(input, changes_[index])
+                                   : at::conv2d(input, changes_[index], {}, geometry.stride, geometry.padding,
+                                                geometry.dilation, layer.groups),
+                   layer.is_linear);
+    const at::Tensor sums = layer.groups == 1 ? at::bmm(changes, changes.transpose(1, 2)).to(at::kDouble).sum(0)
+                                              : changes.to(at::kDouble).square().sum({0, 2});
     WeightDifference& difference = differences_[index];
     difference.samples += changes.size(0) * changes.size(2);
     difference.products = difference.products.defined() ? difference.products + sums : sums;
   }
 
   void add_result(std::size_t index, const at::Tensor& result) {
-    const at::Tensor values = by_channel(result).to(at::kDouble);
+    const at::Tensor values = by_channel(result, layer_of(index).is_linear).to(at::kDouble);
     const at::Tensor sum = values.sum({0, 2}), squares = values.square().sum({0, 2});
     WeightDifference& difference = differences_[index];
     difference.outputs = difference.outputs.defined() ? difference.outputs + sum : sum;
@@ -116,7 +122,7 @@ class DifferencePass {
   const capture::ModelSet& set_;
   const ModelIndex receiver_;
   const graph::Prepared& model_;
-  std::map<int, graph::StoredConvolution> convolutions_;  // by the parameter that holds the weight
+  std::map<int, graph::StoredWeight> weights_;  // by the parameter that holds the weight
   std::vector<WeightDifference> differences_;
   std::vector<at::Tensor> changes_;  // per difference: the own weight less the donor's
   std::vector<graph::Place> probes_;

@@ -5,13 +5,12 @@
 namespace repsim::fit {
 namespace {
 
-std::int64_t elements_of(const graph::StoredConvolution& one) { return one.channels() * one.taps(); }
+std::int64_t elements_of(const graph::StoredWeight& one) { return one.channels() * one.taps(); }
 
-/// The largest number of elements that the convolutions from each pair of positions on can have in common.
+/// The largest number of elements that the weights from each pair of positions on can have in common.
 class CommonElements {
  public:
-  CommonElements(const std::vector<graph::StoredConvolution>& receiver,
-                 const std::vector<graph::StoredConvolution>& donor)
+  CommonElements(const std::vector<graph::StoredWeight>& receiver, const std::vector<graph::StoredWeight>& donor)
       : columns_(donor.size() + 1), most_((receiver.size() + 1) * columns_, 0) {
     for (std::size_t i = receiver.size(); i-- > 0;) {
       for (std::size_t j = donor.size(); j-- > 0;) {
@@ -22,7 +21,7 @@ class CommonElements {
     }
   }
 
-  static bool pairs(const graph::StoredConvolution& receiver, const graph::StoredConvolution& donor) {
+  static bool pairs(const graph::StoredWeight& receiver, const graph::StoredWeight& donor) {
     return receiver.sole_reader && same_structure(receiver, donor);
   }
   [[nodiscard]] std::int64_t at(std::size_t receiver, std::size_t donor) const {
@@ -36,15 +35,15 @@ class CommonElements {
 
 }  // namespace
 
-bool same_structure(const graph::StoredConvolution& a, const graph::StoredConvolution& b) {
+bool same_structure(const graph::StoredWeight& a, const graph::StoredWeight& b) {
   const graph::ConvGeometry &left = a.geometry, &right = b.geometry;
   return left.weight_shape == right.weight_shape && left.stride == right.stride && left.padding == right.padding &&
-         left.dilation == right.dilation && a.groups == b.groups;
+         left.dilation == right.dilation && a.groups == b.groups && a.is_linear == b.is_linear;
 }
 
 std::vector<graph::SharedWeight> paired_weights(const capture::ModelSet& set, ModelIndex receiver, ModelIndex donor) {
-  const std::vector<graph::StoredConvolution> taking = graph::stored_convolutions(*set.models[receiver]),
-                                              giving = graph::stored_convolutions(*set.models[donor]);
+  const std::vector<graph::StoredWeight> taking = graph::stored_weights(*set.models[receiver]),
+                                         giving = graph::stored_weights(*set.models[donor]);
   const CommonElements common(taking, giving);
   std::vector<graph::SharedWeight> result;
   std::size_t i = 0, j = 0;

@@ -80,7 +80,8 @@ SolvedWeight solve_weight(const capture::ModelSet& set, ModelIndex receiver, con
   shape[0] = rank;
   const at::Tensor change = own.to(at::kDouble) - donors.to(at::kDouble);
   solved.fitted.down = up.t().mm(change.flatten(1)).view(shape).to(at::kFloat).contiguous();
-  solved.fitted.up = up.to(at::kFloat).reshape({channels, rank, 1, 1}).contiguous();
+  solved.fitted.up = up.to(at::kFloat).contiguous();
+  if (own.dim() == 4) solved.fitted.up = solved.fitted.up.view({channels, rank, 1, 1});  // a 1x1 convolution
   const double rest = values.narrow(0, 0, channels - rank).clamp_min(0).sum().item<double>();
   solved.output_variance = part_of(rest, difference.variance());
   return solved;

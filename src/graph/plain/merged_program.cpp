@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kFloatBytes = 4;
 constexpr std::string_view kFitted = "aten::conv2d";  // the convolutions of adapters and of differences
+constexpr std::string_view kLinear = "aten::linear";
 
 /// Builds the merged program, model by model.
 class ProgramMerger {
@@ -100,11 +101,12 @@ class ProgramMerger {
     return found == share->weights.end() ? nullptr : &*found;
   }
 
-  /// Appends the two convolutions of a difference, and the sum.
-  /// @param down  shape of the convolution's weight. That of the first of the two differs in its channels alone
+  /// Appends the two convolutions or linear layers of a difference, and the sum.
+  /// @param down  shape of the layer's weight. That of the first of the two differs in its channels alone
   /// @return the op of the sum
-  int append_difference(const MergedWeight& weight, std::vector<std::int64_t> down, int convolution) {
-    const std::int64_t places = merged_.ops[convolution].output_bytes / kFloatBytes / weight.channels;
+  int append_difference(const MergedWeight& weight, std::vector<std::int64_t> down, int layer) {
+    const std::int64_t places = merged_.ops[layer].output_bytes / kFloatBytes / weight.channels;
+    const std::string kind = merged_.ops[layer].kind == kLinear ? merged_.ops[layer].kind : std::string(kFitted);
     const auto step = [&](std::string_view kind, std::vector<int> inputs, std::int64_t out, std::int64_t flops) {
       Op op;
       op.kind = kind;
@@ -114,11 +116,11 @@ class ProgramMerger {
       return append(std::move(op));
     };
     down.at(0) = weight.rank;
-    const int first = step(kFitted, merged_.ops[convolution].inputs, weight.rank, 2 * weight.taps);
+    const int first = step(kind, merged_.ops[layer].inputs, weight.rank, 2 * weight.taps);
     merged_.ops[first].parameters = {constant(weight.rank * weight.taps, std::move(down))};
-    const int second = step(kFitted, {first}, weight.channels, 2 * weight.rank);
+    const int second = step(kind, {first}, weight.channels, 2 * weight.rank);
     merged_.ops[second].parameters = {constant(weight.channels * weight.rank)};
-    return step("aten::add", {convolution, second}, weight.channels, 1);
+    return step("aten::add", {layer, second}, weight.channels, 1);
   }
 
   int merged_parameter(ModelIndex model, int parameter) {
