@@ -80,6 +80,17 @@ struct CandidateInputs {
                                                                      const std::vector<Direction>& directions,
                                                                      fit::WeightDifferences& differences);
 
+/// Candidates that do both: of the pair's candidates that replace layers, with the weights of layers that these leave
+/// as they are, at each of the tolerances. Of each direction a few: those that no other one beats in bytes saved and in
+/// predicted fidelity. None where the objective does not count bytes.
+/// @param layers  what find_candidates() returned; mixed cuts are left alone
+/// @param differences  on the frames of trials
+/// @throws Error{kInput} where a receiver fails on a frame; Error{kInterrupted}
+[[nodiscard]] std::vector<planner::Candidate> find_combined_candidates(const Options& options,
+                                                                       const session::Session& session,
+                                                                       std::span<const planner::Candidate> layers,
+                                                                       fit::WeightDifferences& differences);
+
 /// The candidate as a share option: what it takes from its donors, and what its receiver cannot give any more. The
 /// receiver cannot give what it does not compute, nor weights that it does not hold. If convolutions are refitted, it
 /// cannot give what lies between the cut and them either, since that has the donor's channels.

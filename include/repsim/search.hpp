@@ -22,7 +22,8 @@ struct SearchOptions {
   /// With a budget: bytes of parameters that the shares have to save; 0 or less: the models fit as they are. Without
   /// one: absent.
   std::optional<std::int64_t> bytes_to_save;
-  /// Per ordered pair of models, and per receiver's mixed candidates, and per receiver's candidates that share weights.
+  /// Per ordered pair of models, and as many for its candidates that share weights beside layers; per receiver's mixed
+  /// candidates, and per receiver's candidates that share weights alone.
   std::int64_t max_trials = 24;
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; absent: any number
   std::size_t prepare_together = 32;       ///< candidates of one Evaluator::prepare()
@@ -187,12 +188,12 @@ class Search {
     double worst_fidelity = 1;
   };
 
-  /// The options of an ordered pair of models, a receiver's mixed options, or its options that share weights. Trials
-  /// are counted per group, and predictions of a group come from its own trials.
+  /// The options of an ordered pair of models that replace layers, those that share weights beside, a receiver's mixed
+  /// options, or its options that share weights alone: what of these it can do without hardly depends on the donor.
+  /// Trials are counted per group, and predictions of a group come from its own trials.
   struct Group {
     ModelIndex receiver = -1;
-    ModelIndex donor =
-        -1;  ///< -1: mixed, or weights: what of them a receiver can do without hardly depends on the donor
+    ModelIndex donor = -1;  ///< -1: mixed, or weights alone
     bool weights = false;
     [[nodiscard]] auto operator<=>(const Group&) const = default;
   };

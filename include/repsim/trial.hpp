@@ -158,10 +158,10 @@ struct FittingOptions {
 enum class Effort { kTrial, kComplete };
 
 /// Fits the weights that a cut shares, on some parts of the calibration frames.
-/// @return a splice without replacements
+/// @param fitted  what they are added to
 /// @throws Error{kInput} where the receiver fails on a frame; Error{kInterrupted}
-[[nodiscard]] fit::Fitted fit_weights(const capture::ModelSet& set, const graph::Cut& cut,
-                                      std::span<const capture::Stores* const> parts, Progress& progress);
+void fit_weights(const capture::ModelSet& set, const graph::Cut& cut, std::span<const capture::Stores* const> parts,
+                 Progress& progress, fit::Fitted& fitted);
 
 class Attempt;
 
@@ -182,7 +182,7 @@ class Fitter {
   /// @throws Error{kInput} where a cut cannot be computed; Error{kInterrupted}
   [[nodiscard]] std::vector<graph::Splice> gather(std::span<const planner::Candidate> candidates);
 
-  /// Fits a candidate that shares weights.
+  /// Fits a candidate that shares weights and replaces no layer.
   /// @throws Error{kInput} where its receiver fails on a frame; Error{kInterrupted}
   [[nodiscard]] FittedShare fit_weights(const planner::Candidate& candidate, Effort effort);
   /// Differences of the models' weights on the trial frames, for the choice of such candidates.
@@ -194,6 +194,7 @@ class Fitter {
 
  private:
   friend class Attempt;
+  void add_weights(const graph::Cut& cut, Effort effort, fit::Fitted& fitted);
   [[nodiscard]] fit::Attachment attachment(const graph::Cut& cut, int rank,
                                            std::vector<fit::DonorLayer> auxiliary_inputs) const;
 

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "repsim/base/log.hpp"
 #include "repsim/base/text.hpp"
@@ -15,6 +17,7 @@ namespace {
 
 constexpr double kTolerances[] = {0.001, 0.003, 0.01, 0.03, 0.1};  // parts of a layer's output variance
 constexpr double kLeastSaving = 0.01;                              // of the receiver's bytes
+constexpr std::size_t kMostCombined = 8;  // candidates of a direction that share weights beside layers
 
 /// A weight that may be shared, and what a difference of each rank leaves.
 struct RatedWeight {
@@ -41,6 +44,24 @@ std::optional<SizedWeight> at_tolerance(const RatedWeight& rated, double toleran
   return SizedWeight{rank, rated.bytes - added};
 }
 
+/// The candidates that no other one beats in bytes saved and in predicted fidelity, largest saving first; a few of
+/// them, evenly spread, where there are many.
+std::vector<planner::Candidate> front_of(std::vector<planner::Candidate> all) {
+  std::stable_sort(all.begin(), all.end(), [](const planner::Candidate& a, const planner::Candidate& b) {
+    if (a.savings.bytes != b.savings.bytes) return a.savings.bytes > b.savings.bytes;
+    return a.predicted_fidelity > b.predicted_fidelity;
+  });
+  std::vector<planner::Candidate> front;
+  for (planner::Candidate& one : all) {
+    if (front.empty() || one.predicted_fidelity > front.back().predicted_fidelity) front.push_back(std::move(one));
+  }
+  if (front.size() <= kMostCombined) return front;
+  std::vector<planner::Candidate> some;
+  for (std::size_t i = 0; i < kMostCombined; ++i)
+    some.push_back(std::move(front[i * (front.size() - 1) / (kMostCombined - 1)]));
+  return some;
+}
+
 /// One receiver and one donor.
 class WeightCandidates {
  public:
@@ -53,15 +74,39 @@ class WeightCandidates {
         weights_(graph::stored_weights(prepared_)) {}
 
   std::vector<planner::Candidate> of(const std::vector<fit::WeightDifference>& differences) const {
-    std::vector<RatedWeight> rated;
-    for (const fit::WeightDifference& one : differences) {
-      if (bytes_[one.weight.parameter] > 0 && may_take_part(one.weight)) rated.push_back(rate(one));
-    }
+    const std::vector<RatedWeight> rated = rate_all(differences, {});
+    planner::Candidate nothing;
+    nothing.cut.receiver = receiver_;
+    nothing.similarity = std::numeric_limits<double>::quiet_NaN();  // its layers stay
+    nothing.r2 = nothing.predicted_fidelity = 1;
     std::vector<planner::Candidate> result;
     for (const double tolerance : kTolerances) {
-      std::optional<planner::Candidate> candidate = at(rated, tolerance);
-      if (!candidate || (!result.empty() && result.back().cut == candidate->cut)) continue;
-      result.push_back(std::move(*candidate));
+      planner::Candidate candidate = with_weights(nothing, rated, tolerance);
+      if (!saves_enough(candidate.savings.bytes)) continue;
+      if (!result.empty() && result.back().cut == candidate.cut) continue;
+      add_costs(candidate);
+      if (candidate.savings.of(options_.objective) > 0) result.push_back(std::move(candidate));
+    }
+    return result;
+  }
+
+  /// Of these cuts of one donor's layers, those with weights of its other layers beside that are on the front.
+  std::vector<planner::Candidate> beside(const std::vector<planner::Candidate>& cuts,
+                                         const std::vector<fit::WeightDifference>& differences) const {
+    std::vector<planner::Candidate> all;
+    for (const planner::Candidate& cut : cuts) {
+      const std::vector<int> gone = share_option_of(session_, cut.cut, options_.attachment).gone_parameters;
+      const std::vector<RatedWeight> rated = rate_all(differences, gone);
+      for (const double tolerance : kTolerances) {
+        planner::Candidate candidate = with_weights(cut, rated, tolerance);
+        if (saves_enough(candidate.savings.bytes - cut.savings.bytes)) all.push_back(std::move(candidate));
+      }
+    }
+    std::vector<planner::Candidate> result;
+    for (planner::Candidate& one : front_of(std::move(all))) {
+      const std::int64_t without = one.savings.of(options_.objective);
+      add_costs(one);
+      if (one.savings.of(options_.objective) > 0 && without > 0) result.push_back(std::move(one));
     }
     return result;
   }
@@ -91,10 +136,25 @@ class WeightCandidates {
     return {difference.weight, difference.left_over(), bytes_[one.parameter], one.channels(), one.taps()};
   }
 
-  std::optional<planner::Candidate> at(const std::vector<RatedWeight>& rated, double tolerance) const {
-    planner::Candidate candidate;
-    candidate.cut.receiver = receiver_;
-    double worst = 0;
+  /// @param gone  parameters that the receiver does not hold, ascending
+  std::vector<RatedWeight> rate_all(const std::vector<fit::WeightDifference>& differences,
+                                    const std::vector<int>& gone) const {
+    std::vector<RatedWeight> rated;
+    for (const fit::WeightDifference& one : differences) {
+      const bool is_gone = std::binary_search(gone.begin(), gone.end(), one.weight.parameter);
+      if (!is_gone && bytes_[one.weight.parameter] > 0 && may_take_part(one.weight)) rated.push_back(rate(one));
+    }
+    return rated;
+  }
+
+  [[nodiscard]] bool saves_enough(std::int64_t bytes) const {
+    return bytes > 0 && static_cast<double>(bytes) >= kLeastSaving * static_cast<double>(prepared_.model_bytes);
+  }
+
+  /// A candidate with these weights at a tolerance beside what it takes already. Of its savings only the bytes count
+  /// them.
+  planner::Candidate with_weights(planner::Candidate candidate, const std::vector<RatedWeight>& rated,
+                                  double tolerance) const {
     for (const RatedWeight& one : rated) {
       const std::optional<SizedWeight> sized = at_tolerance(one, tolerance);
       if (!sized) continue;
@@ -103,23 +163,21 @@ class WeightCandidates {
       candidate.cut.weights.push_back(weight);
       candidate.savings.bytes += sized->bytes_saved;
       candidate.cost += one.left_over[sized->rank];
-      worst = std::max(worst, one.left_over[sized->rank]);
+      candidate.output_variance = std::max(candidate.output_variance, one.left_over[sized->rank]);
     }
-    if (static_cast<double>(candidate.savings.bytes) < kLeastSaving * static_cast<double>(prepared_.model_bytes) ||
-        candidate.savings.bytes == 0)
-      return std::nullopt;
     std::sort(candidate.cut.weights.begin(), candidate.cut.weights.end());
-    candidate.similarity = std::numeric_limits<double>::quiet_NaN();  // its layers stay
-    candidate.r2 = candidate.predicted_fidelity = 1 - worst;
-    add_costs(candidate);
-    if (candidate.savings.of(options_.objective) <= 0) return std::nullopt;
+    candidate.r2 = candidate.predicted_fidelity = std::min(candidate.r2, 1 - candidate.output_variance);
     return candidate;
   }
 
-  /// What the differences cost beside bytes.
+  /// What it costs beside bytes.
   void add_costs(planner::Candidate& candidate) const {
-    const fit::Attachment attachment = fit::plan_attachment(session_.set, candidate.cut, options_.attachment).value();
-    candidate.savings.flops = -attachment.flops_added;
+    graph::Cut layers = candidate.cut;
+    layers.weights.clear();
+    const auto attached = [&](const graph::Cut& cut) {
+      return fit::plan_attachment(session_.set, cut, options_.attachment).value().flops_added;
+    };
+    candidate.savings.flops -= attached(candidate.cut) - attached(layers);
     candidate.savings.latency_ns = latency_saved_ns(session_, candidate.cut, options_.attachment);
     candidate.savings.memory = candidate.savings.bytes + peak_of_all(session_, {}, options_.attachment) -
                                peak_of_all(session_, {candidate.cut}, options_.attachment);
@@ -142,15 +200,18 @@ bool is_related(const session::Session& session, ModelIndex receiver, ModelIndex
   return static_cast<double>(bytes) >= kLeastSaving * static_cast<double>(prepared.model_bytes);
 }
 
+/// Whether shared weights save anything of it.
+bool counts_bytes(planner::Objective objective) {
+  return objective == planner::Objective::kBytes || objective == planner::Objective::kPeakMemory;
+}
+
 }  // namespace
 
 std::vector<planner::Candidate> find_weight_candidates(const Options& options, const session::Session& session,
                                                        const std::vector<Direction>& directions,
                                                        fit::WeightDifferences& differences) {
   std::vector<planner::Candidate> result;
-  // Neither falls by shared weights.
-  if (options.objective == planner::Objective::kFlops || options.objective == planner::Objective::kLatency)
-    return result;
+  if (!counts_bytes(options.objective)) return result;
   for (ModelIndex receiver = 0; receiver < static_cast<ModelIndex>(session.models.size()); ++receiver) {
     std::vector<ModelIndex> donors;
     for (const Direction& direction : directions) {
@@ -169,6 +230,28 @@ std::vector<planner::Candidate> find_weight_candidates(const Options& options, c
                  std::to_string(found.size()) + " candidates");
       result.insert(result.end(), found.begin(), found.end());
     }
+  }
+  return result;
+}
+
+std::vector<planner::Candidate> find_combined_candidates(const Options& options, const session::Session& session,
+                                                         std::span<const planner::Candidate> layers,
+                                                         fit::WeightDifferences& differences) {
+  std::vector<planner::Candidate> result;
+  if (!counts_bytes(options.objective)) return result;
+  std::map<std::pair<ModelIndex, ModelIndex>, std::vector<planner::Candidate>> of_pair;  // receiver, donor
+  for (const planner::Candidate& one : layers) {
+    const std::vector<ModelIndex> donors = one.cut.donors();
+    if (donors.size() == 1) of_pair[{one.cut.receiver, donors.front()}].push_back(one);
+  }
+  for (const auto& [pair, cuts] : of_pair) {
+    const auto& [receiver, donor] = pair;
+    if (!is_related(session, receiver, donor)) continue;
+    const std::vector<planner::Candidate> found =
+        WeightCandidates(options, session, receiver).beside(cuts, differences.between(receiver, donor));
+    log::debug("layers and weights of " + names_of(session, {receiver}) + "<-" + names_of(session, {donor}) + ": " +
+               std::to_string(found.size()) + " candidates");
+    result.insert(result.end(), found.begin(), found.end());
   }
   return result;
 }

@@ -118,7 +118,7 @@ report::Candidate candidate_of(const session::Session& session, const planner::C
     report::Candidate::Weights weights;
     weights.layers = static_cast<std::int64_t>(candidate.cut.weights.size());
     for (const graph::SharedWeight& weight : candidate.cut.weights) weights.ranks += weight.rank;
-    weights.output_variance = 1 - candidate.r2;
+    weights.output_variance = candidate.output_variance;
     result.weights = weights;
   }
   result.similarity = candidate.similarity;

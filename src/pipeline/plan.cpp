@@ -156,8 +156,12 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, co
         {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
   }
   if (settings.sharing != config::Sharing::kRepresentations) {
-    const std::vector<planner::Candidate> weights =
-        candidates::find_weight_candidates(candidate_options, session, directions, fitter.weight_differences());
+    fit::WeightDifferences& differences = fitter.weight_differences();
+    const std::vector<planner::Candidate> weights = candidates::find_weight_candidates(candidate_options, session,
+                                                                                       directions, differences),
+                                          combined = candidates::find_combined_candidates(candidate_options, session,
+                                                                                          found, differences);
+    found.insert(found.end(), combined.begin(), combined.end());
     found.insert(found.end(), weights.begin(), weights.end());
   }
   const std::size_t count = found.size();

@@ -85,7 +85,8 @@ bool Search::begin_with_weights() {
 Search::Group Search::group(Option option) const {
   const ShareOption& one = input_.options[option];
   if (shares_weights_alone(option)) return {one.receiver, -1, true};
-  return {one.receiver, one.supplied.size() == 1 ? one.supplied.front().donor : -1};
+  return {one.receiver, one.supplied.size() == 1 ? one.supplied.front().donor : -1,
+          !candidate(option).cut.weights.empty()};
 }
 
 Search::OptionOf Search::by_receiver(const std::vector<Option>& options) const {

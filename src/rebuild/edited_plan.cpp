@@ -150,10 +150,6 @@ void check_shares(const EditedPlan& edited) {
       other_than_receiver(share.weights[j].donor, field + ".weights[" + std::to_string(j) + "]");
       gives = gives || share.weights[j].donor == share.donor;
     }
-    if (!share.replaced.empty() && !share.weights.empty()) {
-      throw input_error("the share has both replaced layers and weights", edited.where(field + ".weights"),
-                        "one of the two");
-    }
     if (!gives) {
       throw input_error("no layer of this share comes from '" + share.donor + "'", edited.where(field + ".donor"),
                         "name it as the donor of replaced layers too, or leave their donors out");

@@ -46,6 +46,7 @@ class Planned {
     planned.options.auxiliary_inputs = auxiliary_inputs(cut, planned.options.rank);
     std::optional<fit::Attachment> attachment = fit::plan_attachment(session_.set, cut, planned.options);
     check_attachment(planned, attachment);
+    check_weights_stay(planned);
     planned.attachment = std::move(*attachment);
     return planned;
   }
@@ -135,6 +136,24 @@ class Planned {
     }
     fail(field, "model '" + prepared(index).name + "' has no layer '" + name + "' whose weight can be shared",
          did_you_mean(name, names));
+  }
+
+  /// A weight of a layer that the replaced ones make superfluous, or that is solved again, would be shared for nothing.
+  void check_weights_stay(const PlannedShare& planned) const {
+    graph::Cut layers = planned.candidate.cut;
+    if (layers.replacements.empty()) return;
+    layers.weights.clear();
+    const std::vector<int> gone =
+        candidates::share_option_of(session_, layers, {planned.options.linear, planned.options.refit}).gone_parameters;
+    for (const graph::SharedWeight& weight : planned.candidate.cut.weights) {
+      if (!std::binary_search(gone.begin(), gone.end(), weight.parameter)) continue;
+      const std::string layer =
+          graph::layer_of_weight(prepared(planned.candidate.cut.receiver).program.parameters[weight.parameter]);
+      const auto entry = std::find_if(share_.weights.begin(), share_.weights.end(),
+                                      [&](const report::SharedWeight& one) { return one.layer == layer; });
+      fail({"weights", static_cast<std::size_t>(entry - share_.weights.begin()), "layer"},
+           "'" + layer + "' has no weight of its own any more once the other layers are replaced", "remove this entry");
+    }
   }
 
   /// What corrections of this rank read besides.

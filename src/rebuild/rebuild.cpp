@@ -49,14 +49,14 @@ std::vector<trial::FittedShare> refit(const session::Session& session, const std
     const PlannedShare& share = shares[index];
     fitted[index].candidate = share.candidate;
     fitted[index].attachment = share.attachment;
-    if (!share.candidate.cut.weights.empty()) {
-      fitted[index].fitted = trial::fit_weights(session.set, share.candidate.cut, calibration.parts(), progress);
-      continue;
+    const graph::Cut& cut = share.candidate.cut;
+    if (!cut.replacements.empty()) {
+      std::vector<graph::Splice> before;
+      for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
+      const fit::CutFitter fitter(session.set, calibration.for_complete_fit(receiver, nullptr), before, progress);
+      fitted[index].fitted = fitter.fit(share.attachment);
     }
-    std::vector<graph::Splice> before;
-    for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
-    const fit::CutFitter fitter(session.set, calibration.for_complete_fit(receiver, nullptr), before, progress);
-    fitted[index].fitted = fitter.fit(share.attachment);
+    if (!cut.weights.empty()) trial::fit_weights(session.set, cut, calibration.parts(), progress, fitted[index].fitted);
   }
   return fitted;
 }

@@ -153,7 +153,10 @@ Json row_view(const Candidate& candidate) {
   Json layers = Json::array();
   for (const std::string& layer : candidate.receiver_layers)
     layers.push_back({{"more", !layers.empty()}, {"name", layer}});
-  if (candidate.weights) layers.push_back({{"more", false}, {"name", taken_in_words(candidate)}});
+  if (candidate.weights) {
+    const std::string weights = "weights of " + counted(candidate.weights->layers, "layer");
+    layers.push_back({{"more", !layers.empty()}, {"name", weights}});
+  }
   return {{"title", title_of(candidate, kArrow)},
           {"layers", layers},
           {"chosen", candidate.chosen},

@@ -62,10 +62,8 @@ std::string title(const std::string& receiver, const std::string& arrow, const s
 }
 
 std::string described(const Candidate& candidate) {
-  const std::string taken =
-      candidate.weights ? taken_in_words(candidate)
-                        : counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "replaced layer");
-  return title_of(candidate) + " with " + taken + " (saves " + human_bytes(candidate.bytes_saved) + ")";
+  return title_of(candidate) + " with " + taken_in_words(candidate, "replaced layer") + " (saves " +
+         human_bytes(candidate.bytes_saved) + ")";
 }
 
 }  // namespace
@@ -357,9 +355,11 @@ std::string means_in_words(const SharedWeight& weight) {
   return weight.rank == 0 ? "as it is" : "difference of rank " + std::to_string(weight.rank);
 }
 
-std::string taken_in_words(const Candidate& candidate) {
-  if (candidate.weights) return "weights of " + counted(candidate.weights->layers, "layer");
-  return counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "layer");
+std::string taken_in_words(const Candidate& candidate, const std::string& layer) {
+  const std::string layers = counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), layer);
+  if (!candidate.weights) return layers;
+  const std::string weights = "weights of " + counted(candidate.weights->layers, "layer");
+  return candidate.receiver_layers.empty() ? weights : layers + " and " + weights;
 }
 
 std::string means_in_words(const Replaced& replaced) {

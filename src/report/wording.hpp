@@ -74,8 +74,8 @@ namespace repsim::report {
 [[nodiscard]] std::string weights_in_words(const Share& share);
 /// "difference of rank 4" or "as it is": how a layer runs with another one's weight.
 [[nodiscard]] std::string means_in_words(const SharedWeight& weight);
-/// "3 layers" or "weights of 14 layers": what a candidate takes.
-[[nodiscard]] std::string taken_in_words(const Candidate& candidate);
+/// "3 layers", "weights of 14 layers", or both: what a candidate takes.
+[[nodiscard]] std::string taken_in_words(const Candidate& candidate, const std::string& layer = "layer");
 
 /// "linear", "resize+linear, refit": how a representation is replaced.
 [[nodiscard]] std::string means_in_words(const Replaced& replaced);

@@ -96,6 +96,7 @@ std::map<int, FittedShare> Attempt::fit_all_ranks() const {
 }
 
 FittedShare Attempt::share(AttachedCandidate attached, fit::Fitted fitted) const {
+  if (!candidate_.cut.weights.empty()) fitter_.add_weights(candidate_.cut, effort_, fitted);
   const double gain = max_gain(attached.attachment);
   return {candidate_, attached.savings, std::move(attached.attachment), std::move(fitted), gain};
 }

@@ -16,12 +16,13 @@ constexpr double kMaxGainOfAuxiliaryInputs = 0.02;  // to corrections that see a
 
 /// "corrections of rank 8 that also read stem.conv, stage1"
 std::string described(const session::Session& session, const fit::Attachment& attachment) {
-  if (!attachment.cut.weights.empty()) return "weights of " + std::to_string(attachment.cut.weights.size()) + " layers";
-  if (attachment.rank == 0) return "no corrections";
+  const std::string weights =
+      attachment.cut.weights.empty() ? "" : "weights of " + std::to_string(attachment.cut.weights.size()) + " layers";
+  if (attachment.rank == 0) return weights.empty() ? "no corrections" : weights;
   std::vector<std::string> layers;
   for (const fit::DonorLayer& one : attachment.auxiliary_inputs)
     layers.push_back(session.models[one.donor].prepared.program.layers[one.donor_layer].name);
-  return "corrections of rank " + std::to_string(attachment.rank) +
+  return (weights.empty() ? "" : weights + " and ") + "corrections of rank " + std::to_string(attachment.rank) +
          (layers.empty() ? "" : " that also read " + join(layers, ", "));
 }
 
@@ -50,7 +51,7 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
                                         std::span<const planner::FittedShareId> donor_shares,
                                         const WorthFitting& worth_fitting) {
   if (fitter_.session().memory_budget.is_limited) release_free_memory();
-  if (!candidate.cut.weights.empty())
+  if (candidate.cut.replacements.empty())
     return keep(measured(splices(donor_shares), fitter_.fit_weights(candidate, Effort::kTrial)));
   const Attempt attempt(fitter_, candidate, splices(donor_shares), Effort::kTrial);
   const double target = targets_[candidate.cut.receiver];
@@ -79,7 +80,7 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
 planner::Measurement Evaluator::complete(planner::FittedShareId id,
                                          std::span<const planner::FittedShareId> donor_shares) {
   const FittedShare& tried = shares_[id];
-  if (!tried.candidate.cut.weights.empty())
+  if (tried.candidate.cut.replacements.empty())
     return keep(measured(splices(donor_shares), fitter_.fit_weights(tried.candidate, Effort::kComplete)));
   const double target = targets_[tried.candidate.cut.receiver];
   const Attempt attempt(fitter_, tried.candidate, splices(donor_shares), Effort::kComplete);

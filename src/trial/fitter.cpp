@@ -33,7 +33,7 @@ fit::Attachment Fitter::attachment(const graph::Cut& cut, int rank,
 }
 
 bool Fitter::gathered(const graph::Cut& cut) const {
-  return !cut.weights.empty() || gathered_.count({cut.receiver, cut.replacements}) > 0 ||
+  return cut.replacements.empty() || gathered_.count({cut.receiver, cut.replacements}) > 0 ||
          attachment(cut, 0, {}).gram_elements > kMaxGramElements;
 }
 

@@ -31,36 +31,39 @@ void add_frames(const capture::ModelSet& set, const graph::Cut& cut, const captu
   for (std::size_t i = 0; i < more.size(); ++i) differences[i].add(more[i]);
 }
 
-fit::Fitted solved(const capture::ModelSet& set, const graph::Cut& cut,
-                   const std::vector<fit::WeightDifference>& differences) {
-  fit::Fitted fitted;
+void add_solved(const capture::ModelSet& set, const graph::Cut& cut,
+                const std::vector<fit::WeightDifference>& differences, fit::Fitted& fitted) {
   fitted.splice.receiver = cut.receiver;
   for (std::size_t i = 0; i < differences.size(); ++i) {
     fit::SolvedWeight one = fit::solve_weight(set, cut.receiver, differences[i], cut.weights[i].rank);
     fitted.splice.weights.push_back(std::move(one.fitted));
     fitted.output_variances.push_back(one.output_variance);
   }
-  return fitted;
 }
 
 }  // namespace
 
-fit::Fitted fit_weights(const capture::ModelSet& set, const graph::Cut& cut,
-                        std::span<const capture::Stores* const> parts, Progress& progress) {
+void fit_weights(const capture::ModelSet& set, const graph::Cut& cut, std::span<const capture::Stores* const> parts,
+                 Progress& progress, fit::Fitted& fitted) {
   std::vector<fit::WeightDifference> differences;
   for (const capture::Stores* const part : parts) add_frames(set, cut, *part, progress, differences);
-  return solved(set, cut, differences);
+  add_solved(set, cut, differences, fitted);
 }
 
-FittedShare Fitter::fit_weights(const planner::Candidate& candidate, Effort effort) {
-  const graph::Cut& cut = candidate.cut;
+void Fitter::add_weights(const graph::Cut& cut, Effort effort, fit::Fitted& fitted) {
   std::vector<fit::WeightDifference> differences = chosen(cut, differences_);
-  const bool is_complete = effort == Effort::kComplete || calibration_.is_undivided();
   if (effort == Effort::kComplete) {
     const std::vector<const capture::Stores*> parts = calibration_.parts();
     for (std::size_t i = 1; i < parts.size(); ++i) add_frames(session_.set, cut, *parts[i], progress_, differences);
   }
-  return {candidate, candidate.savings, attachment(cut, 0, {}), solved(session_.set, cut, differences),
+  add_solved(session_.set, cut, differences, fitted);
+}
+
+FittedShare Fitter::fit_weights(const planner::Candidate& candidate, Effort effort) {
+  const bool is_complete = effort == Effort::kComplete || calibration_.is_undivided();
+  fit::Fitted fitted;
+  add_weights(candidate.cut, effort, fitted);
+  return {candidate, candidate.savings, attachment(candidate.cut, 0, {}), std::move(fitted),
           is_complete ? 0 : kMaxGainOfFrames};
 }
 
