@@ -152,6 +152,7 @@ struct FittingOptions {
   int max_rank = 8;                  ///< of corrections; below 4: none
   std::size_t max_auxiliary_inputs = 8;
   planner::Objective objective = planner::Objective::kBytes;  ///< corrections must leave a saving of it
+  bool shares_weights = false;                                ///< sums of weights take a part of the memory for sums
 };
 
 /// How many of the calibration frames, and of the regressors of corrections, a fit reads.

@@ -28,6 +28,7 @@ trial::FittingOptions fitting_options(const Settings& settings) {
   options.max_rank = static_cast<int>(settings.max_rank);
   options.max_auxiliary_inputs = static_cast<std::size_t>(settings.max_side_inputs);
   options.objective = settings.objective;
+  options.shares_weights = settings.sharing != config::Sharing::kRepresentations;
   return options;
 }
 
