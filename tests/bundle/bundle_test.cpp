@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
@@ -262,6 +264,41 @@ TEST(SharedWeights, OfADonorThatTakesLayersItself) {
   EXPECT_LT(test::difference(outputs.toTupleRef().elements()[1], test::output_with_weights(opened, weights, images[0])),
             1e-5);
   EXPECT_EQ(test::expected_bytes(opened, splices), result.parameter_bytes);
+}
+
+// One share with both: the receiver takes layers of its donor, and the weights of layers that the cut leaves alone.
+TEST_P(WeightsOfRelatives, StandBesideReplacedLayersOfOneShare) {
+  const Opened opened = test::open_relatives(GetParam(), {0.4});
+  const auto cuts = test::map_cuts(opened.program(1));
+  if (cuts.empty()) GTEST_SKIP() << "no feature maps";
+  int shared = 0;
+  for (const planner::DepthCut& cut : cuts) {
+    graph::Splice splice = test::random_splice(opened, 1, 0, cut.layers, 5);
+    const graph::Removal removal = graph::removed_by(opened.program(1), cut.layers);
+    std::set<int> gone(removal.parameters.begin(), removal.parameters.end());
+    for (const graph::ConvRefit& refit : splice.refits)
+      gone.insert(graph::convolution_geometry(opened.prepared[1], refit.node).weight_parameter);
+    splice.weights = test::random_weights(opened, 1, 0, 6).weights;
+    std::erase_if(splice.weights, [&](const graph::FittedWeight& one) { return gone.count(one.parameter) > 0; });
+    // The oracle: the weights put together in a model of its own, and the same layers taken there.
+    std::vector<model::Loaded> loaded;
+    loaded.push_back(test::load_fixture(GetParam()));
+    loaded.push_back(test::load_fixture(GetParam()));
+    loaded[1].spec.name = "relative";
+    loaded[1].module = test::with_weights(opened, splice);
+    const Opened changed = test::open_loaded(std::move(loaded));
+    graph::Splice layers = splice;
+    layers.weights.clear();
+    const auto images = test::images_of(test::picture_stores(opened.set, 2, 9), {0, 1});
+    const Written result = written(opened, {splice});
+    const c10::InferenceMode no_gradients;
+    const c10::IValue outputs = test::load_bytes(result.bytes).forward(images);
+    EXPECT_LT(test::difference(outputs.toTupleRef().elements()[1], test::spliced_output(changed, layers, images)), 1e-5)
+        << cut.layers.front();
+    EXPECT_EQ(test::expected_bytes(opened, {splice}), result.parameter_bytes);
+    shared += splice.weights.empty() ? 0 : 1;
+  }
+  EXPECT_GT(shared, 0);
 }
 
 // Two different pictures sizes are two arguments.

@@ -176,6 +176,35 @@ TEST_F(PlanOfRelatives, TakesOtherRanksByHand) {
   EXPECT_LT(result.parameter_bytes, plan().after.bytes);
 }
 
+/// Adds a replaced layer to the first share, which shared weights alone.
+void replace_a_layer(Json& edited) {
+  edited["shares"][0]["replaced"] = Json::array();
+  edited["shares"][0]["replaced"].push_back({{"receiver_layer", "backbone.stem"}, {"donor_layer", "backbone.stem"}});
+}
+
+TEST_F(PlanOfRelatives, TakesLayersBesideWeightsByHand) {
+  // The weight of the replaced layer is gone, that of the convolution behind it is solved again.
+  EXPECT_THAT(error_of(replace_a_layer),
+              AllOf(HasSubstr("shares[0].weights["), HasSubstr("once the other layers are replaced")));
+  const test::TempFolder folder;
+  std::size_t left = 0;
+  const report::Rebuilt result = rebuilt(folder, [&](Json& edited) {
+    replace_a_layer(edited);
+    Json kept = Json::array();
+    for (const Json& one : edited["shares"][0]["weights"]) {
+      if (one["layer"] != "backbone.stem.0" && one["layer"] != "backbone.layer1.0.0") kept.push_back(one);
+    }
+    left = kept.size();
+    edited["shares"][0]["weights"] = kept;
+  });
+  ASSERT_GT(left, 2U);
+  EXPECT_EQ(result.shares[0].replaced, 1);
+  EXPECT_EQ(result.shares[0].weights, static_cast<std::int64_t>(left));
+  EXPECT_GT(result.shares[0].output_variance, 0);
+  EXPECT_EQ(result.parameter_bytes, test::storage_bytes(test::load_bytes(read_file(folder / "bundle.pt"))));
+  EXPECT_GT(result.models.at(1).fidelity.value.value_or(1), 0.5);
+}
+
 TEST_F(PlanOfRelatives, RefusesEditsThatCannotWork) {
   const auto weight = [](Json& edited) -> Json& { return edited["shares"][0]["weights"][0]; };
   EXPECT_THAT(error_of([&](Json& edited) { weight(edited)["layer"] = "backbone.sten.0"; }),
@@ -210,6 +239,16 @@ TEST(PlanOfOneSet, SharesNoWeightsWhereTheSettingsSaySo) {
   settings.sharing = config::Sharing::kBoth;
   const report::Plan both = pipeline::plan(settings, folder / "both", false, silent).plan;
   EXPECT_LE(both.after.bytes, layers.after.bytes);
+  const auto does_both = [](const report::Candidate& one) { return one.weights && !one.receiver_layers.empty(); };
+  EXPECT_TRUE(std::any_of(both.candidates.begin(), both.candidates.end(), does_both));
+  for (const report::Share& share : both.shares) {
+    const auto chosen = std::find_if(both.candidates.begin(), both.candidates.end(),
+                                     [&](const auto& one) { return one.chosen && one.receiver == share.receiver; });
+    ASSERT_NE(chosen, both.candidates.end());
+    EXPECT_LE(chosen->bytes_saved, share.bytes_removed - share.bytes_added);  // equal tensors are stored once anyway
+    EXPECT_EQ(chosen->flops_saved, share.flops_removed - share.flops_added);
+  }
+  EXPECT_EQ(both.after.bytes, test::storage_bytes(test::load_bytes(read_file(folder / "both/bundle.pt"))));
 }
 
 }  // namespace
