@@ -143,8 +143,10 @@ class Planned {
     graph::Cut layers = planned.candidate.cut;
     if (layers.replacements.empty()) return;
     layers.weights.clear();
-    const std::vector<int> gone =
-        candidates::share_option_of(session_, layers, {planned.options.linear, planned.options.refit}).gone_parameters;
+    fit::AttachmentOptions options;  // without corrections: they take no weight
+    options.linear = planned.options.linear;
+    options.refit = planned.options.refit;
+    const std::vector<int> gone = candidates::share_option_of(session_, layers, options).gone_parameters;
     for (const graph::SharedWeight& weight : planned.candidate.cut.weights) {
       if (!std::binary_search(gone.begin(), gone.end(), weight.parameter)) continue;
       const std::string layer =
