@@ -104,9 +104,8 @@ class WeightCandidates {
     }
     std::vector<planner::Candidate> result;
     for (planner::Candidate& one : front_of(std::move(all))) {
-      const std::int64_t without = one.savings.of(options_.objective);
       add_costs(one);
-      if (one.savings.of(options_.objective) > 0 && without > 0) result.push_back(std::move(one));
+      if (one.savings.of(options_.objective) > 0) result.push_back(std::move(one));
     }
     return result;
   }
