@@ -179,7 +179,8 @@ TEST_F(PlanOfRelatives, TakesOtherRanksByHand) {
 /// Adds a replaced layer to the first share, which shared weights alone.
 void replace_a_layer(Json& edited) {
   edited["shares"][0]["replaced"] = Json::array();
-  edited["shares"][0]["replaced"].push_back({{"receiver_layer", "backbone.stem"}, {"donor_layer", "backbone.stem"}});
+  edited["shares"][0]["replaced"].push_back(
+      {{"receiver_layer", "backbone.stem.2"}, {"donor_layer", "backbone.stem.2"}});
 }
 
 TEST_F(PlanOfRelatives, TakesLayersBesideWeightsByHand) {
