@@ -113,7 +113,7 @@ std::int64_t saving_of(const JudgedWorld& judged) {
 TEST(JudgedWeights, InRandomWorldsNoPlanSavesLessThanWithLayersAlone) {
   std::mt19937 random(77);
   int more = 0, refused = 0;
-  for (int round = 0; round < 600 && !testing::Test::HasFailure(); ++round) {
+  for (int round = 0; round < 200 && !testing::Test::HasFailure(); ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     FakeWorld both = test::random_world(random, {.noise = true, .test_frames = true, .test_noise = true});
     FakeWorld layers = both;
@@ -132,8 +132,8 @@ TEST(JudgedWeights, InRandomWorldsNoPlanSavesLessThanWithLayersAlone) {
     more += saving_of(of_both) > saving_of(of_layers) ? 1 : 0;
     refused += of_both.judge.refusals.empty() ? 0 : 1;
   }
-  EXPECT_GT(more, 50);
-  EXPECT_GT(refused, 50);
+  EXPECT_GT(more, 10);
+  EXPECT_GT(refused, 10);
 }
 
 }  // namespace

@@ -262,19 +262,15 @@ TEST(PlainSearch, EndsWhereAPairHasNoTrialLeft) {
 
 // The trials of candidates that share weights are counted per receiver, over all its donors, and apart from the others.
 TEST(PlainSearch, CountsTheTrialsOfSharedWeightsApart) {
-  const FakeWorld world = world_of(3, {share_of(1, 0, 40, 0.9, kTarget - 1), share_of(1, 0, 30, 0.8, kTarget - 1),
-                                       share_of(1, 2, 25, 0.7, kTarget - 1), share_of(1, 0, 20, 0.6, kTarget - 1),
-                                       share_of(1, 0, 10, 0.5, kTarget)});
-  SearchInput input = world.input();
-  for (const std::size_t weights : {1, 2}) {
-    const ModelIndex donor = input.options[weights].supplied.front().donor;
-    input.candidates[weights].cut.weights = {{0, donor, 0, 0}};
-  }
+  FakeWorld world = world_of(3, {share_of(1, 0, 40, 0.9, kTarget - 1), share_of(1, 0, 30, 0.8, kTarget - 1),
+                                 share_of(1, 2, 25, 0.7, kTarget - 1), share_of(1, 0, 20, 0.6, kTarget - 1),
+                                 share_of(1, 0, 10, 0.5, kTarget)});
+  for (const std::size_t weights : {1, 2}) world.options[weights].weights = true;
   FakeEvaluator evaluator(world);
   SearchObserver observer;
   SearchOptions options;
   options.max_trials = 1;
-  Search search(std::move(input), options, evaluator, observer);
+  Search search(world.input(), options, evaluator, observer);
   const SearchResult found = search.run();
   EXPECT_THAT(evaluator.asked, testing::UnorderedElementsAre(Question{{0}}, Question{{1}}));
   EXPECT_THAT(kinds(found),
