@@ -44,8 +44,9 @@ struct PredictedInterval {
 /// A cut with its donor layers, and what is known of it before a trial.
 struct Candidate {
   graph::Cut cut;
-  double similarity = 0;  ///< smallest S over the layers
-  double r2 = 0;          ///< 0..1: the worst over the layers
+  double similarity = 0;       ///< smallest S over the layers
+  double r2 = 0;               ///< 0..1: the worst over the layers; of shared weights 1 - output_variance
+  double output_variance = 0;  ///< the part of a layer's output variance that shared weights change: the worst of them
   /// 0..1: r2, until measured candidates of the same models say how much such candidates keep.
   double predicted_fidelity = 0;
   std::optional<PredictedInterval> predicted_interval;  ///< absent while predicted_fidelity is r2

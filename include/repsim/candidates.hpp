@@ -10,6 +10,7 @@
 #include "repsim/config.hpp"
 #include "repsim/fit/attachment.hpp"
 #include "repsim/fit/screening.hpp"
+#include "repsim/fit/shared_weights.hpp"
 #include "repsim/planner.hpp"
 #include "repsim/search.hpp"
 #include "repsim/session.hpp"
@@ -49,6 +50,8 @@ struct Options {
 };
 [[nodiscard]] Options options_of(const Settings& settings);
 
+/// Whether the user's globs allow that a layer of this name takes part.
+[[nodiscard]] bool names_allow(const Options& options, const std::string& layer, bool as_receiver);
 /// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
 [[nodiscard]] std::vector<bool> usable_layers(const Options& options, const graph::Program& program, bool as_receiver);
 
@@ -66,9 +69,31 @@ struct CandidateInputs {
 /// @throws Error{kInterrupted}
 [[nodiscard]] std::vector<planner::Candidate> find_candidates(const CandidateInputs& inputs, Progress& progress);
 
+/// Candidates that share weights instead of layers: for each direction and each of a few tolerances one, in which every
+/// weight has the smallest rank that leaves no more than the tolerance of its layer's output variance. Weights
+/// that this does not make smaller stay the receiver's own. Only candidates that save something of the objective, and
+/// at least a hundredth of the receiver's bytes. One pass over the frames per receiver.
+/// @param differences  on the frames of trials
+/// @throws Error{kInput} where a receiver fails on a frame; Error{kInterrupted}
+[[nodiscard]] std::vector<planner::Candidate> find_weight_candidates(const Options& options,
+                                                                     const session::Session& session,
+                                                                     const std::vector<Direction>& directions,
+                                                                     fit::WeightDifferences& differences);
+
+/// Candidates that do both: of the pair's candidates that replace layers, with the weights of layers that these leave
+/// as they are, at each of the tolerances. Of each direction a few: those that no other one beats in bytes saved and in
+/// predicted fidelity. None where the objective does not count bytes.
+/// @param layers  what find_candidates() returned; mixed cuts are left alone
+/// @param differences  on the frames of trials
+/// @throws Error{kInput} where a receiver fails on a frame; Error{kInterrupted}
+[[nodiscard]] std::vector<planner::Candidate> find_combined_candidates(const Options& options,
+                                                                       const session::Session& session,
+                                                                       std::span<const planner::Candidate> layers,
+                                                                       fit::WeightDifferences& differences);
+
 /// The candidate as a share option: what it takes from its donors, and what its receiver cannot give any more. The
-/// receiver cannot give what it does not compute. If convolutions are refitted, it cannot give what lies between the
-/// cut and them either, since that has the donor's channels.
+/// receiver cannot give what it does not compute, nor weights that it does not hold. If convolutions are refitted, it
+/// cannot give what lies between the cut and them either, since that has the donor's channels.
 /// @param options  with which the cut is attached
 [[nodiscard]] planner::ShareOption share_option_of(const session::Session& session, const graph::Cut& cut,
                                                    const fit::AttachmentOptions& options);

@@ -174,11 +174,19 @@ struct ConvRefit {
   int normalisation = -1;  ///< node of the batch normalisation that is folded into the weights; -1: none
 };
 
-/// A receiver with its replacements and fitted weights.
+/// A shared weight with its difference: the layer returns what it returns with the donor's weight, plus up (down x).
+/// Its bias stays.
+struct FittedWeight : SharedWeight {
+  at::Tensor down;  ///< [rank, C_in, kh, kw], a convolution of the same geometry, or [rank, in]; undefined: rank 0
+  at::Tensor up;    ///< [C_out, rank, 1, 1], or [out, rank]; undefined: rank 0
+};
+
+/// A receiver with its replacements, fitted weights and shared weights.
 struct Splice {
   ModelIndex receiver = -1;
   std::vector<FittedReplacement> replacements;
   std::vector<ConvRefit> refits;
+  std::vector<FittedWeight> weights = {};
 
   /// The layers of donors that the receiver reads, in the order in which a merged graph meets them: those of the
   /// replacements, and auxiliary inputs of their corrections and of the refits. A layer that is read twice is there
@@ -191,7 +199,7 @@ struct AssembledParameter {
   ModelIndex model = -1;
   std::string path;  ///< attribute path below the model: "backbone.stage1.0.weight"; of adapters "shared.<n>.weight"
   c10::IValue value;
-  bool added = false;     ///< adapter, refitted weight or constant matrix
+  bool added = false;     ///< adapter, refitted weight, difference of a shared weight, or constant matrix
   bool constant = false;  ///< a matrix of an adapter that nothing ever fits: a buffer
   std::string content;    ///< content_hash of the value; empty where it was fitted
 };
@@ -253,6 +261,26 @@ struct ConvGeometry {
 [[nodiscard]] ConvGeometry convolution_geometry(const Prepared& model, int node);
 /// The geometry of an adapter's convolution: 1x1, stride 1, no padding.
 [[nodiscard]] inline ConvGeometry pointwise_geometry() { return {{0, 0, 1, 1}, {1, 1}, {0, 0}, {1, 1}, -1, -1, true}; }
+
+/// A stored float32 weight that one convolution with constant geometry and a zero padding reads, or one linear layer:
+/// what another model may have, too.
+struct StoredWeight {
+  int parameter = -1;      ///< in program.parameters
+  bool is_linear = false;  ///< of a linear layer
+  int node = -1;           ///< of the top block
+  OpIndex op = -1;
+  Place input;            ///< of what it reads; node -1: the model's image
+  ConvGeometry geometry;  ///< of a linear layer: weight_shape [out, in], output_places, and nothing else
+  std::int64_t groups = 1;
+  /// Nothing else in the model reads the weight or an equal one: it is gone if its layer runs with another one.
+  bool sole_reader = false;
+
+  /// Products per value of the layer's result: C_in / groups * kh * kw.
+  [[nodiscard]] std::int64_t taps() const;
+  [[nodiscard]] std::int64_t channels() const { return geometry.weight_shape[0]; }  ///< of its result
+};
+/// The stored weights of a rewritable model, in execution order.
+[[nodiscard]] std::vector<StoredWeight> stored_weights(const Prepared& model);
 
 /// A batch normalisation by constants, which can be folded into the convolution in front of it: scale * x + shift per
 /// channel.

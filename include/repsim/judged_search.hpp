@@ -12,7 +12,7 @@ namespace repsim::planner {
 /// When the test frames support a plan.
 struct Judging {
   JudgingRule rule;
-  std::int64_t most_judgements = 3;  ///< plans that are shown to the test frames
+  std::int64_t most_judgements = 3;  ///< plans that are shown to the test frames; see search_until_it_holds()
   std::vector<double> targets;       ///< per model: fidelity to keep, 0..1
   std::vector<bool> accepted;        ///< per model: the user lets it share on less evidence
 
@@ -47,6 +47,8 @@ class PlanJudge {
 /// file. A share that does not hold there is refused, and the search goes on without it. Once as many plans were shown
 /// to the test frames as `judging` allows, or the file refuses a share, the plan consists of the shares that held. The
 /// judge's last plan is the result: it was written, and all of its shares hold in the file.
+/// Where some candidates share weights and others layers, the search first finds the best choice of the former alone,
+/// and shows one plan of it, then the best of all. If `judging` allows one plan alone, it is one of all.
 /// @return how many plans were shown to the test frames
 [[nodiscard]] std::int64_t search_until_it_holds(Search& search, const Judging& judging, PlanJudge& judge);
 

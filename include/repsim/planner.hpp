@@ -100,19 +100,21 @@ struct ExactCut {
 /// What one donor gives to a share option.
 struct Supplied {
   ModelIndex donor = -1;
-  std::vector<LayerIndex> layers;  ///< ascending
+  std::vector<LayerIndex> layers;    ///< ascending
+  std::vector<int> parameters = {};  ///< weights, as indices into the donor's Program::parameters; ascending
 };
 
 /// One possible share in the choice of shares for many models.
 struct ShareOption {
   ModelIndex receiver = -1;
-  double value = 0;                     ///< what it is worth; only options of value above 0 are chosen
-  std::vector<Supplied> supplied;       ///< what it takes: at least one donor, each once
-  std::vector<LayerIndex> unavailable;  ///< layers that the receiver cannot give any more, ascending
+  double value = 0;                       ///< what it is worth; only options of value above 0 are chosen
+  std::vector<Supplied> supplied;         ///< what it takes: at least one donor, each once
+  std::vector<LayerIndex> unavailable;    ///< layers that the receiver cannot give any more, ascending
+  std::vector<int> gone_parameters = {};  ///< weights that the receiver does not hold any more, ascending
 };
 
 /// The question which share options to take, at most one per receiver. A donor that is a receiver itself gives only
-/// what its own option leaves it. No model takes from itself, directly or through other models.
+/// the layers and weights that its own option leaves it. No model takes from itself, directly or through other models.
 struct Choice {
   int models = 0;
   std::vector<ShareOption> options;

@@ -141,15 +141,39 @@ struct MergedReplacement : Replacement {
   bool linear = false;                        ///< 1x1 convolution
 };
 
+/// A shared weight, and the sizes of its difference. `donor` is the index of a program in the list that
+/// merged_program() takes.
+struct MergedWeight : SharedWeight {
+  OpIndex op = -1;            ///< the receiver's convolution or linear layer
+  std::int64_t channels = 0;  ///< of its result
+  std::int64_t taps = 0;      ///< products per value of the result
+};
+
 /// A receiver with its replacements, as plain data.
 struct MergedShare {
   ModelIndex receiver = -1;  ///< index of its program in the list that merged_program() takes
   std::vector<MergedReplacement> replacements;
   std::vector<OpIndex> folded = {};  ///< the receiver's ops that became part of the op in front of them
+  std::vector<MergedWeight> weights = {};
 };
 
+/// What a difference of this rank adds beside a convolution or a linear layer.
+struct DifferenceCost {
+  std::int64_t elements = 0, flops = 0;  ///< flops per frame
+};
+/// @param places  of the layer's result: values per channel
+[[nodiscard]] constexpr DifferenceCost difference_cost(std::int64_t rank, std::int64_t channels, std::int64_t taps,
+                                                       std::int64_t places) {
+  const std::int64_t elements = rank * (taps + channels);
+  return {elements, rank == 0 ? 0 : (2 * elements + channels) * places};
+}
+
+/// The layer that a weight belongs to by its path: "stem.conv" of "stem.conv.weight", else the path itself.
+[[nodiscard]] std::string layer_of_weight(const Parameter& weight);
+
 /// Several programs as the one program that a bundle runs: donors_first(), of each program the ops that its results
-/// need, and the ops of adapters where the replaced layers were. Equal parameters are one. The result has no layers.
+/// need, and the ops of adapters where the replaced layers were, of differences behind the layers that run with
+/// another model's weight. Equal parameters are one. The result has no layers.
 /// Two simplifications: a computation that stands in several programs stands as often in the result, because ops do not
 /// say enough to compare them; and refitted convolutions keep their sizes.
 /// @throws Error{kInternal} when the shares form a cycle

@@ -4,8 +4,8 @@
 
 #include "repsim/base/index.hpp"
 
-/// Which layer of which model takes the place of which layer of a receiver. Plain indices; every stage from the planner
-/// to the report uses these types.
+/// What a receiver takes from which donors: layers in the place of its own, or weights. Plain indices; every stage from
+/// the planner to the report uses these types.
 namespace repsim::graph {
 
 /// A layer of a donor.
@@ -25,10 +25,22 @@ struct Replacement {
   [[nodiscard]] auto operator<=>(const Replacement&) const = default;
 };
 
-/// The layers of one receiver that are replaced together, each by a layer of a donor. A cut may have several donors.
+/// A weight of a receiver's layer that is a donor's from then on, with a difference of low rank beside it.
+struct SharedWeight {
+  int parameter = -1;  ///< of the receiver: index in Program::parameters
+  ModelIndex donor = -1;
+  int donor_parameter = -1;  ///< of the donor: index in Program::parameters; of the same shape
+  int rank = 0;              ///< of the difference; 0: the donor's weight takes the place of the receiver's as it is
+
+  [[nodiscard]] auto operator<=>(const SharedWeight&) const = default;
+};
+
+/// What one receiver takes: layers that are replaced together, each by a layer of a donor, or weights. A cut may have
+/// several donors.
 struct Cut {
   ModelIndex receiver = -1;
-  std::vector<Replacement> replacements;  ///< ascending by receiver layer
+  std::vector<Replacement> replacements;   ///< ascending by receiver layer
+  std::vector<SharedWeight> weights = {};  ///< ascending by parameter
 
   [[nodiscard]] bool operator==(const Cut&) const = default;
 

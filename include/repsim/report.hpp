@@ -74,11 +74,20 @@ struct AuxiliaryInput {
   std::string donor, donor_layer;
 };
 
+/// A layer of a receiver that runs with a donor's weight and a difference of low rank.
+struct SharedWeight {
+  std::string layer;  ///< of the receiver: path of the weight without ".weight"
+  std::string donor, donor_layer;
+  std::int64_t rank = 0;       ///< of the difference; 0: the donor's weight as it is
+  double output_variance = 0;  ///< the part of the layer's output variance that differs on the calibration frames
+};
+
 struct Share {
   std::string receiver;
-  std::string donor;                ///< gives most of the replaced layers; on a tie, the first in plan order
-  std::vector<std::string> donors;  ///< every model that gives a layer, in plan order
+  std::string donor;                ///< gives most of the layers or weights; on a tie, the first in plan order
+  std::vector<std::string> donors;  ///< every model that gives a layer or a weight, in plan order
   std::vector<Replaced> replaced;
+  std::vector<SharedWeight> weights;             ///< none in older plans
   std::vector<AuxiliaryInput> auxiliary_inputs;  ///< none in older plans
   std::vector<std::string> removed_layers;
   std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
@@ -111,6 +120,12 @@ struct Candidate {
   std::optional<double> measured_fidelity;
   bool chosen = false;
   std::string reason;  ///< why it was rejected or chosen
+  /// What a candidate that shares weights shares.
+  struct Weights {
+    std::int64_t layers = 0, ranks = 0;  ///< ranks: their sum
+    double output_variance = 0;  ///< the part of a layer's output variance that differs, the worst of its layers
+  };
+  std::optional<Weights> weights = std::nullopt;  ///< absent: it shares representations
   // Plans of earlier versions do not say these.
   std::optional<std::int64_t> latency_saved_ns = std::nullopt;  ///< of the estimate, per frame
   std::optional<std::int64_t> memory_saved = std::nullopt;  ///< bytes_saved plus what the peak of activations falls by
@@ -160,8 +175,10 @@ struct Plan {
 struct Rebuilt {
   struct Share {
     std::string receiver, donor;
-    std::int64_t replaced = 0;  ///< layers
-    double residual = 0;        ///< 1 - R2 on the calibration frames, the worst of its layers
+    std::int64_t replaced = 0;   ///< layers
+    double residual = 0;         ///< 1 - R2 on the calibration frames, the worst of its layers
+    std::int64_t weights = 0;    ///< layers that run with the donor's weights
+    double output_variance = 0;  ///< the part of a layer's output variance that differs, the worst of these
   };
   struct Model {
     std::string name;

@@ -22,7 +22,9 @@ struct SearchOptions {
   /// With a budget: bytes of parameters that the shares have to save; 0 or less: the models fit as they are. Without
   /// one: absent.
   std::optional<std::int64_t> bytes_to_save;
-  std::int64_t max_trials = 24;            ///< per ordered pair of models, and per receiver's mixed candidates
+  /// Per ordered pair of models, and as many for its candidates that share weights beside layers; per receiver's mixed
+  /// candidates, and per receiver's candidates that share weights alone.
+  std::int64_t max_trials = 24;
   std::optional<std::int64_t> max_shares;  ///< receivers in a plan; absent: any number
   std::size_t prepare_together = 32;       ///< candidates of one Evaluator::prepare()
 
@@ -123,6 +125,14 @@ class Search {
   /// What planner::choose() would select if predicted fidelities were measured ones: a plan without a measurement.
   [[nodiscard]] Chosen choose_by_prediction() const;
 
+  /// From now on run() chooses among the candidates that share weights and nothing else, until go_on_with_all().
+  /// @return false, and nothing changes, where all candidates or none are such ones, or a budget decides: its aim is no
+  /// saving
+  [[nodiscard]] bool begin_with_weights();
+  /// From now on run() chooses among all candidates.
+  /// @param no_look_is_left  the test frames see none of those that share weights any more: only accepted ones stay
+  void go_on_with_all(bool no_look_is_left);
+
   /// Finds the best choice; after refuse() the next best. No measurement is made twice. Once the time is up, this is
   /// the best choice of the shares that were measured and hold.
   /// @throws Error{kInterrupted}
@@ -134,11 +144,11 @@ class Search {
   void complete();
 
   /// The share of this receiver, of those that run() or safest() returned last, keeps too little on the test frames, or
-  /// too little speaks for it there. The search goes on without it. From then on every share of the receiver has to
-  /// keep more than its target on the selection frames: its errors are taken to grow on the test frames as those of
-  /// this share did. With skip_near_copies the search does not propose near copies of the refused share either, which
-  /// save nearly as much and are not clearly better on the selection frames, unless a budget decides. Shares that were
-  /// measured and are ruled out by this are out, except accepted ones.
+  /// too little speaks for it there. The search goes on without it. From then on every share of the receiver of the
+  /// same kind, of layers or of weights, has to keep more than its target on the selection frames: its errors are taken
+  /// to grow on the test frames as those of this share did. With skip_near_copies the search does not propose near
+  /// copies of the refused share either, which save nearly as much and are not clearly better on the selection frames,
+  /// unless a budget decides. Shares that were measured and are ruled out by this are out, except accepted ones.
   void refuse(ModelIndex receiver, const Refusal& refusal);
 
   /// The share of this receiver, of those that run() or safest() returned last, keeps its target on the test frames. It
@@ -183,12 +193,21 @@ class Search {
     double worst_fidelity = 1;
   };
 
-  /// The options of an ordered pair of models, or a receiver's mixed options. Trials are counted per group, and
-  /// predictions of a group come from its own trials.
+  /// The options of an ordered pair of models that replace layers, those that share weights beside, a receiver's mixed
+  /// options, or its options that share weights alone: what of these it can do without hardly depends on the donor.
+  /// Trials are counted per group, and predictions of a group come from its own trials.
   struct Group {
     ModelIndex receiver = -1;
-    ModelIndex donor = -1;  ///< -1: mixed
+    ModelIndex donor = -1;  ///< -1: mixed, or weights alone
+    bool weights = false;
     [[nodiscard]] auto operator<=>(const Group&) const = default;
+  };
+  /// A receiver's options that replace layers, or those that share weights alone: what the test frames say of a share
+  /// of one kind says nothing of the other kind.
+  struct ShareKind {
+    ModelIndex receiver = -1;
+    bool weights = false;
+    [[nodiscard]] auto operator<=>(const ShareKind&) const = default;
   };
 
   using OptionOf = std::map<ModelIndex, Option>;  ///< per receiver
@@ -205,10 +224,17 @@ class Search {
   [[nodiscard]] double loss(Option option) const;
   [[nodiscard]] double demanded(Option option) const;
   [[nodiscard]] bool was_measured(Option option) const { return measured_records_.count(option) > 0; }
-  [[nodiscard]] bool is_out(Option option) const { return status_[option] == Status::kOut || is_far_below(option); }
   [[nodiscard]] Savings savings(Option option) const;
   [[nodiscard]] double saving(Option option) const;
   [[nodiscard]] Group group(Option option) const;
+  [[nodiscard]] bool shares_weights_alone(Option option) const;
+  [[nodiscard]] ShareKind kind(Option option) const {
+    return {input_.options[option].receiver, shares_weights_alone(option)};
+  }
+  /// Whether run() may choose the option.
+  [[nodiscard]] bool is_in_question(Option option) const {
+    return status_[option] != Status::kOut && !is_far_below(option) && (!weights_only_ || shares_weights_alone(option));
+  }
   [[nodiscard]] OptionOf by_receiver(const std::vector<Option>& options) const;
   [[nodiscard]] Chain chain_of(const OptionOf& of_receiver, Option option) const;
   void append_chain(const OptionOf& of_receiver, Option option, Chain& chain) const;
@@ -232,7 +258,7 @@ class Search {
 
   // search_verdicts.cpp: what the test frames say
   [[nodiscard]] Chain returned_chain(ModelIndex receiver) const;
-  void drop_likely_refused(ModelIndex receiver);
+  void drop_likely_refused(const ShareKind& of);
   void reopen_untried(const Group& of);
   using MayBeTaken = std::function<bool(const Trial&)>;
   void take_best_known(const MayBeTaken& may_be_taken);
@@ -290,14 +316,15 @@ class Search {
     double saving = 0, error = 0;
   };
   [[nodiscard]] NearCopies near_copies_of(const Trial& refused, const Refusal& refusal) const;
-  std::map<ModelIndex, std::vector<NearCopies>> near_copies_;
-  std::map<ModelIndex, double> loss_;  // per receiver: the most that a refused share lost on the test frames
-  std::vector<Option> untried_;        // options for which no trial was left
+  std::map<ShareKind, std::vector<NearCopies>> near_copies_;
+  std::map<ShareKind, double> loss_;  // the most that a refused share lost on the test frames
+  std::vector<Option> untried_;       // options for which no trial was left
   // Deferred options, and what they save with the smallest corrections that were not fitted.
   std::map<Option, Savings> deferred_;
   std::int64_t times_deferred_ = 0;
   Combination best_;
   std::vector<Option> returned_;    // by run() or safest(); donors first
+  bool weights_only_ = false;       // see begin_with_weights()
   bool maximize_fidelity_ = false;  // best_ is the one of best fidelity within the budget, else of largest saving
   std::map<ModelIndex, Longest> longest_;  // per receiver
   bool out_of_trials_ = false, timed_out_ = false;

@@ -38,6 +38,19 @@ inline constexpr auto kAdaptersWords = std::to_array<Word<Adapters>>({
 });
 [[nodiscard]] inline const char* to_string(Adapters value) { return word_of(kAdaptersWords, value); }
 
+/// What models share.
+enum class Sharing {
+  kRepresentations,  ///< layers take the place of others
+  kWeights,          ///< layers run with another model's weights and differences of low rank
+  kBoth,             ///< each model that takes takes one, the other, or both
+};
+inline constexpr auto kSharingWords = std::to_array<Word<Sharing>>({
+    {Sharing::kRepresentations, "representations"},
+    {Sharing::kWeights, "weights"},
+    {Sharing::kBoth, "both"},
+});
+[[nodiscard]] inline const char* to_string(Sharing value) { return word_of(kSharingWords, value); }
+
 /// A device on which LibTorch computes. Whether the machine has it is another question.
 struct Device {
   enum class Kind { kCpu, kCuda };
@@ -60,6 +73,7 @@ struct Settings {
   std::optional<std::int64_t> max_shares;  ///< absent: any number
   std::vector<std::string> donors;         ///< globs; empty: all
   std::vector<std::string> keep;
+  Sharing sharing = Sharing::kBoth;
   Adapters adapters = Adapters::kLinear;
   bool refit = true;
   std::int64_t max_rank = 8;
@@ -275,6 +289,11 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "patterns of the names of models that may give layers; empty: all"},
     {"merge.keep", "--keep", "MODEL", true, Texts{&Settings::keep, Texts::Of::kModels},
      "This model is never changed; it may give layers", "models that repsim never changes; they may give layers"},
+    {"merge.sharing", "--sharing", "", true, one_word<&Settings::sharing, kSharingWords>(),
+     "What models may share: representations of layers, weights with small differences, or both (default {})",
+     "`representations`: a donor's layers take the place of a receiver's; `weights`: a receiver's layers run with a "
+     "donor's weights and differences of low rank, which saves bytes alone; `both`: either, or both in one share, "
+     "whichever saves more ([fitting.md](internals/fitting.md#shared-weights))"},
     {"merge.adapters", "--adapters", "", true, one_word<&Settings::adapters, kAdaptersWords>(),
      "May 1x1 convolutions adapt a donor's representation? (default {})",
      "`none`: representations are at most resized; `linear`: 1x1 convolutions too"},
@@ -303,8 +322,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "patterns of the names of layers that are neither given nor replaced"},
     {"merge.max_trials", "--max-trials", "N", true, whole_number<&Settings::max_trials>(1),
      "Candidates measured per ordered pair of models, and per model that mixes donors (default {})",
-     "how many candidates repsim measures per ordered pair of models, and as many per model among the candidates "
-     "that mix donors"},
+     "how many candidates repsim measures per ordered pair of models, and as many among those of the pair that share "
+     "weights beside layers, per model among those that mix donors, and per model among those that share weights "
+     "alone"},
     {"merge.confidence", "--confidence", "C", true,
      Number{&Settings::confidence, 0, 1, false, true, "0 (off) to below 1", "for example 0.9"},
      "The lower end of the central C bootstrap interval has to reach the fidelity asked for, C in (0, 1) (default: the "
@@ -326,7 +346,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "Plans that may be measured on the frames that judge, before the safest one that is known to hold is taken "
      "(default {})",
      "how many plans repsim measures on the test frames. If none of them holds as a whole, it takes the shares that "
-     "held"},
+     "held. With `merge.sharing` `both`, so many of shares of weights alone, and so many of all"},
     {"merge.max_minutes", "--max-minutes", "F", true,
      Number{&Settings::max_minutes, 0, std::numeric_limits<double>::infinity(), false, true, "0 (no limit) or more"},
      "End the run after about so long: the best that was found by then is the plan (default: no limit; equal runs may "

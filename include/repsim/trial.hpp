@@ -17,6 +17,7 @@
 #include "repsim/fit/attachment.hpp"
 #include "repsim/fit/fitting.hpp"
 #include "repsim/fit/screening.hpp"
+#include "repsim/fit/shared_weights.hpp"
 #include "repsim/graph.hpp"
 #include "repsim/judgement.hpp"
 #include "repsim/merged_pass.hpp"
@@ -38,6 +39,8 @@ class CalibrationFrames {
   [[nodiscard]] const capture::Stores& all() const { return all_; }
   [[nodiscard]] const capture::Stores& trial_frames() const { return is_undivided() ? all_ : trial_; }
   [[nodiscard]] bool is_undivided() const { return trial_.empty(); }  ///< there are so few that trials see all
+  /// trial_frames(), and the other frames where there are some.
+  [[nodiscard]] std::vector<const capture::Stores*> parts() const;
 
   /// Sample weights of trial_frames(), or of all(), with those of this receiver. The first call per receiver runs it.
   /// @throws Error{kInterrupted}
@@ -164,7 +167,17 @@ struct FittingOptions {
   int max_rank = 8;                  ///< of corrections; below 4: none
   std::size_t max_auxiliary_inputs = 8;
   planner::Objective objective = planner::Objective::kBytes;  ///< corrections must leave a saving of it
+  bool shares_weights = false;                                ///< sums of weights take a part of the memory for sums
 };
+
+/// How many of the calibration frames, and of the regressors of corrections, a fit reads.
+enum class Effort { kTrial, kComplete };
+
+/// Fits the weights that a cut shares, on some parts of the calibration frames.
+/// @param fitted  what they are added to
+/// @throws Error{kInput} where the receiver fails on a frame; Error{kInterrupted}
+void fit_weights(const capture::ModelSet& set, const graph::Cut& cut, std::span<const capture::Stores* const> parts,
+                 Progress& progress, fit::Fitted& fitted);
 
 class Attempt;
 
@@ -185,12 +198,19 @@ class Fitter {
   /// @throws Error{kInput} where a cut cannot be computed; Error{kInterrupted}
   [[nodiscard]] std::vector<graph::Splice> gather(std::span<const planner::Candidate> candidates);
 
+  /// Fits a candidate that shares weights and replaces no layer.
+  /// @throws Error{kInput} where its receiver fails on a frame; Error{kInterrupted}
+  [[nodiscard]] FittedShare fit_weights(const planner::Candidate& candidate, Effort effort);
+  /// Differences of the models' weights on the trial frames, for the choice of such candidates.
+  [[nodiscard]] fit::WeightDifferences& weight_differences() { return differences_; }
+
   [[nodiscard]] const FittingOptions& options() const { return options_; }
   [[nodiscard]] const session::Session& session() const { return session_; }
   [[nodiscard]] std::int64_t bytes_kept() const { return reuse_.values.bytes(); }
 
  private:
   friend class Attempt;
+  void add_weights(const graph::Cut& cut, Effort effort, fit::Fitted& fitted);
   [[nodiscard]] fit::Attachment attachment(const graph::Cut& cut, int rank,
                                            std::vector<fit::DonorLayer> auxiliary_inputs) const;
 
@@ -200,7 +220,8 @@ class Fitter {
   const OfferedInputs offered_inputs_;
   Progress& progress_;
   std::set<std::pair<ModelIndex, std::vector<graph::Replacement>>> gathered_;
-  fit::Reuse reuse_;  // of the trial frames
+  fit::Reuse reuse_;                    // of the trial frames
+  fit::WeightDifferences differences_;  // on the trial frames
 };
 
 /// Fits and measures the candidates of a search, and keeps the shares that it fitted.
@@ -215,7 +236,8 @@ class Evaluator : public planner::Evaluator {
   Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets, Supported supported = {});
 
   /// Fits without corrections first. If that misses the target, fits corrections with the smallest rank of 4, 8, 16,
-  /// ... that reaches it, else with the rank that agrees best. Fits no corrections that leave no saving.
+  /// ... that reaches it, else with the rank that agrees best. Fits no corrections that leave no saving. Shared weights
+  /// have the ranks of the candidate.
   [[nodiscard]] planner::Measurement measure(const planner::Candidate& candidate,
                                              std::span<const planner::FittedShareId> donor_shares,
                                              const WorthFitting& worth_fitting) override;
@@ -236,7 +258,8 @@ class Evaluator : public planner::Evaluator {
     Agreement agreement;
     double supported = 0;
   };
-  [[nodiscard]] Result measured(const Attempt& attempt, FittedShare share, const std::optional<EarlyEnd>& early = {});
+  [[nodiscard]] Result measured(std::span<const graph::Splice> donor_splices, FittedShare share,
+                                const std::optional<EarlyEnd>& early = {});
   [[nodiscard]] EarlyEnd early_end(const FittedShare& share) const;
   [[nodiscard]] std::vector<graph::Splice> splices(std::span<const planner::FittedShareId> ids) const;
   [[nodiscard]] planner::Measurement measurement_of(const Result& result) const;

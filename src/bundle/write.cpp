@@ -210,7 +210,7 @@ class Writer {
   }
 
   /// The parameters of a model that the bundle still needs: not those of removed layers, nor of refitted convolutions
-  /// and folded normalisations.
+  /// and folded normalisations, nor weights in whose place another model's are.
   std::set<int> live_parameters(ModelIndex index) const {
     const graph::Program& program = model(index).program;
     std::vector<LayerIndex> replaced;
@@ -218,6 +218,7 @@ class Writer {
     for (const graph::Splice& splice : splices_) {
       if (splice.receiver != index) continue;
       for (const graph::FittedReplacement& one : splice.replacements) replaced.push_back(one.receiver_layer);
+      for (const graph::FittedWeight& weight : splice.weights) gone.insert(weight.parameter);
       for (const graph::ConvRefit& refit : splice.refits) {
         const graph::ConvGeometry geometry = graph::convolution_geometry(model(index), refit.node);
         gone.insert({geometry.weight_parameter, geometry.bias_parameter});

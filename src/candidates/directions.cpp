@@ -16,8 +16,9 @@ DonorNames donor_names(const session::Session& session, const graph::Cut& cut) {
   std::ptrdiff_t most = 0;
   for (const ModelIndex donor : cut.donors()) {
     const std::string& name = session.models[donor].prepared.name;
-    const auto given = std::count_if(cut.replacements.begin(), cut.replacements.end(),
-                                     [&](const graph::Replacement& one) { return one.donor == donor; });
+    const auto of_donor = [&](const auto& one) { return one.donor == donor; };
+    const auto given = std::count_if(cut.replacements.begin(), cut.replacements.end(), of_donor) +
+                       std::count_if(cut.weights.begin(), cut.weights.end(), of_donor);
     if (given > most) result.most = name;
     most = std::max(most, given);
     result.all.push_back(name);

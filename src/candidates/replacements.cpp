@@ -24,12 +24,16 @@ Options options_of(const Settings& settings) {
   return options;
 }
 
+bool names_allow(const Options& options, const std::string& layer, bool as_receiver) {
+  const bool wanted = !as_receiver || options.layers.empty() || matches_any(options.layers, layer);
+  return wanted && !matches_any(options.exclude, layer);
+}
+
 std::vector<bool> usable_layers(const Options& options, const graph::Program& program, bool as_receiver) {
   std::vector<bool> result;
   for (const graph::Layer& layer : program.layers) {
     const bool map = layer.shape.size() == 3 && layer.dtype == "Float";
-    const bool wanted = !as_receiver || options.layers.empty() || matches_any(options.layers, layer.name);
-    result.push_back(map && wanted && !matches_any(options.exclude, layer.name));
+    result.push_back(map && names_allow(options, layer.name, as_receiver));
   }
   return result;
 }

@@ -21,6 +21,14 @@ graph::MergedShare merged_share(const session::Session& session, const fit::Cut&
                                   resampled && !attachment.vertical.empty(), change == fit::SizeChange::kResize,
                                   attachment.adds_linear()});
   }
+  if (cut.weights.empty()) return share;
+  for (const graph::StoredWeight& one : graph::stored_weights(*session.set.models[cut.receiver])) {
+    for (graph::SharedWeight weight : cut.weights) {
+      if (weight.parameter != one.parameter) continue;
+      weight.donor = place_of(weight.donor);
+      share.weights.push_back({weight, one.op, one.channels(), one.taps()});
+    }
+  }
   return share;
 }
 

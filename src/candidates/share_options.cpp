@@ -1,7 +1,6 @@
 #include "share_options.hpp"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -18,21 +17,6 @@ constexpr int kMostExactReplacements =
 constexpr int kMostBounds = 48;    // bounds on the worst replacement for which a cut is sought
 constexpr int kFlowsBetween = 96;  // maximum flows spent between the corners of the hull
 constexpr std::int64_t kMostWorth = std::int64_t{1} << 30;  // of a receiver in the flows' units: 1 byte up to 1 GiB
-
-/// Per parameter the bytes that are gone with it: none where another model holds the same values, since the bundle
-/// stores them once.
-std::vector<std::int64_t> bytes_of_its_own(const session::Session& session, ModelIndex model) {
-  std::set<std::string> elsewhere;
-  for (std::size_t i = 0; i < session.models.size(); ++i) {
-    if (static_cast<ModelIndex>(i) == model || !session.models[i].prepared.rewritable) continue;
-    for (const graph::Parameter& parameter : session.models[i].prepared.program.parameters)
-      elsewhere.insert(parameter.content);
-  }
-  std::vector<std::int64_t> bytes;
-  for (const graph::Parameter& parameter : session.models[model].prepared.program.parameters)
-    bytes.push_back(elsewhere.count(parameter.content) > 0 ? 0 : parameter.bytes);
-  return bytes;
-}
 
 std::int64_t sum_over(const std::vector<int>& indices, const std::vector<std::int64_t>& values) {
   std::int64_t sum = 0;
@@ -214,7 +198,38 @@ std::vector<bool> convolutions(const graph::Program& program) {
   return result;
 }
 
+/// The parameters that the receiver does not hold any more: of removed layers, of refitted convolutions and of what was
+/// folded into them, and weights in whose place a donor's are.
+std::vector<int> gone_parameters(const session::Session& session, const graph::Cut& cut, const graph::Removal& removal,
+                                 const std::optional<fit::Attachment>& attachment) {
+  std::set<int> gone(removal.parameters.begin(), removal.parameters.end());
+  for (const graph::SharedWeight& weight : cut.weights) gone.insert(weight.parameter);
+  const auto* const refit = attachment ? std::get_if<fit::Refit>(&attachment->method) : nullptr;
+  if (refit != nullptr) {
+    for (const fit::RefitConvolution& one : refit->convolutions) {
+      const graph::ConvGeometry geometry = graph::convolution_geometry(*session.set.models[cut.receiver], one.node);
+      gone.insert({geometry.weight_parameter, geometry.bias_parameter});
+      if (one.normalisation) gone.insert(one.normalisation->parameters.begin(), one.normalisation->parameters.end());
+    }
+  }
+  gone.erase(-1);
+  return {gone.begin(), gone.end()};
+}
+
 }  // namespace
+
+std::vector<std::int64_t> bytes_of_its_own(const session::Session& session, ModelIndex model) {
+  std::set<std::string> elsewhere;
+  for (std::size_t i = 0; i < session.models.size(); ++i) {
+    if (static_cast<ModelIndex>(i) == model || !session.models[i].prepared.rewritable) continue;
+    for (const graph::Parameter& parameter : session.models[i].prepared.program.parameters)
+      elsewhere.insert(parameter.content);
+  }
+  std::vector<std::int64_t> bytes;
+  for (const graph::Parameter& parameter : session.models[model].prepared.program.parameters)
+    bytes.push_back(elsewhere.count(parameter.content) > 0 ? 0 : parameter.bytes);
+  return bytes;
+}
 
 std::vector<planner::Candidate> candidates_of(const Options& options, const session::Session& session,
                                               ModelIndex receiver, const std::vector<RatedReplacement>& replacements) {
@@ -227,9 +242,17 @@ planner::ShareOption share_option_of(const session::Session& session, const grap
   const std::vector<LayerIndex> replaced = cut.receiver_layers();
   planner::ShareOption option;
   option.receiver = cut.receiver;
-  std::map<ModelIndex, std::set<LayerIndex>> supplied;
-  for (const graph::Replacement& one : cut.replacements) supplied[one.donor].insert(one.donor_layer);
-  for (const auto& [donor, layers] : supplied) option.supplied.push_back({donor, {layers.begin(), layers.end()}});
+  for (const ModelIndex donor : cut.donors()) {
+    std::set<LayerIndex> layers;
+    std::set<int> parameters;
+    for (const graph::Replacement& one : cut.replacements) {
+      if (one.donor == donor) layers.insert(one.donor_layer);
+    }
+    for (const graph::SharedWeight& one : cut.weights) {
+      if (one.donor == donor) parameters.insert(one.donor_parameter);
+    }
+    option.supplied.push_back({donor, {layers.begin(), layers.end()}, {parameters.begin(), parameters.end()}});
+  }
   const graph::Removal removal = graph::removed_by(program, replaced);
   std::set<LayerIndex> unavailable(removal.layers.begin(), removal.layers.end());
   unavailable.insert(replaced.begin(), replaced.end());
@@ -250,6 +273,7 @@ planner::ShareOption share_option_of(const session::Session& session, const grap
     unavailable.insert(between.begin(), between.end());
   }
   option.unavailable.assign(unavailable.begin(), unavailable.end());
+  option.gone_parameters = gone_parameters(session, cut, removal, attachment);
   return option;
 }
 

@@ -54,6 +54,22 @@ tj::Value* AdapterBuilder::refitted(tj::Node* convolution, const ConvRefit& refi
   return corrected(convolution->output(), convolution->input(0), refit.correction, geometry, refit_folder(refit.node));
 }
 
+tj::Value* AdapterBuilder::shared(tj::Node* layer, tj::Value* donor_weight, const FittedWeight& weight) {
+  layer->replaceInput(1, donor_weight);
+  if (weight.rank == 0) return layer->output();
+  const std::string folder = weight_folder(weight.parameter);
+  tj::Value *none = graph_.insertConstant(c10::IValue()), *one = graph_.insertConstant(1);
+  if (layer->kind() == c10::aten::linear) {
+    tj::Value* down = graph_.insert(c10::aten::linear, {layer->input(0), fitted(folder + ".down", weight.down), none});
+    tj::Value* up = graph_.insert(c10::aten::linear, {down, fitted(folder + ".up", weight.up), none});
+    return graph_.insert(c10::aten::add, {layer->output(), up});
+  }
+  // Stride, padding and dilation are those of the convolution beside it.
+  tj::Value* down = graph_.insert(c10::aten::conv2d, {layer->input(0), fitted(folder + ".down", weight.down), none,
+                                                      layer->input(3), layer->input(4), layer->input(5), one});
+  return graph_.insert(c10::aten::add, {layer->output(), pointwise(down, folder + ".up", weight.up, none, one)});
+}
+
 void AdapterBuilder::add_matrices(const Splice& splice) {
   const auto of_auxiliary_inputs = [&](const Correction& correction, const std::string& folder) {
     for (std::size_t i = 0; i < correction.auxiliary_inputs.size(); ++i)

@@ -37,6 +37,11 @@ class AdapterBuilder {
   /// @return its result with that of the correction added
   torch::jit::Value* refitted(torch::jit::Node* convolution, const ConvRefit& refit);
 
+  /// Makes a convolution or a linear layer run with a donor's weight.
+  /// @param layer  the copy, in the merged graph, of the node that read weight.parameter
+  /// @return its result with that of the difference added
+  torch::jit::Value* shared(torch::jit::Node* layer, torch::jit::Value* donor_weight, const FittedWeight& weight);
+
   /// Registers the constant matrices of a splice as inputs, in the order in which replaced() and refitted() would, and
   /// inserts nothing.
   void add_matrices(const Splice& splice);
@@ -60,6 +65,9 @@ class AdapterBuilder {
     return folder_ + "." + std::to_string(number);
   }
   [[nodiscard]] std::string refit_folder(int node) const { return folder_ + ".refit" + std::to_string(node); }
+  [[nodiscard]] std::string weight_folder(int parameter) const {
+    return folder_ + ".weight" + std::to_string(parameter);
+  }
   static std::string auxiliary_folder(const std::string& correction, std::size_t number) {
     return correction + ".side" + std::to_string(number);
   }

@@ -159,7 +159,25 @@ class Assembler {
       for (const ConvRefit& refit : splice.refits) {
         if (clone && refit.node == position) map[original->output()] = adapters.refitted(clone, refit);
       }
+      for (const FittedWeight& weight : splice.weights) {
+        if (clone && reads_weight(original, parameter_input(index, weight.parameter)))
+          map[original->output()] = adapters.shared(clone, donor_weight(weight), weight);
+      }
     }
+  }
+
+  /// The input of a model's prepared graph that holds a parameter.
+  [[nodiscard]] tj::Value* parameter_input(ModelIndex index, int parameter) const {
+    return model(index).graph->inputs().at(static_cast<std::size_t>(parameter) + 1);
+  }
+
+  static bool reads_weight(tj::Node* node, const tj::Value* weight) {
+    return node->inputs().size() > 1 && node->input(1) == weight;
+  }
+
+  /// The donor's weight in the merged graph, which holds the parameters of donors already.
+  [[nodiscard]] tj::Value* donor_weight(const SharedWeight& weight) const {
+    return values_[weight.donor].at(parameter_input(weight.donor, weight.donor_parameter));
   }
 
   tj::Node* clone_node(tj::Node* original, ValueMap& map) {

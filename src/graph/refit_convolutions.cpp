@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "convolution_nodes.hpp"
 #include "graph_access.hpp"
 #include "op_table.hpp"
 #include "repsim/graph.hpp"
@@ -12,35 +13,8 @@ namespace tj = torch::jit;
 
 constexpr std::int64_t kFloatBytes = 4;  // maps are float32
 
-bool is_convolution(const tj::Node& node) {
-  return node.kind() == c10::aten::conv2d || node.kind() == c10::aten::_convolution;
-}
-
-/// An input that is a constant list of integers; one number stands for both dimensions.
-std::vector<std::int64_t> pair_of(const tj::Node& node, std::size_t input) {
-  const auto constant = tj::toIValue(node.input(input));
-  if (!constant || !constant->isIntList()) return {};
-  std::vector<std::int64_t> values = constant->toIntVector();
-  if (values.size() == 1) values.push_back(values[0]);
-  return values;
-}
-
 /// Whether a node is a dense, not transposed 2-d convolution with constant geometry.
-bool is_dense(const tj::Node& node) {
-  if (!is_convolution(node) || pair_of(node, 3).size() != 2 || pair_of(node, 4).size() != 2 ||
-      pair_of(node, 5).size() != 2) {
-    return false;
-  }
-  const bool general =
-      node.kind() == c10::aten::_convolution;  // (..., dilation, transposed, output_padding, groups, ...)
-  const auto groups = tj::toIValue(node.input(general ? 8 : 6));
-  if (!groups || !groups->isInt() || groups->toInt() != 1) return false;
-  if (general) {
-    const auto transposed = tj::toIValue(node.input(6));
-    if (!transposed || transposed->toBool()) return false;
-  }
-  return true;
-}
+bool is_dense(const tj::Node& node) { return is_convolution(node) && groups_of(node) == 1; }
 
 /// Whether a node treats every channel alike and keeps their order, so that it works with any number of channels.
 bool is_channelwise(const tj::Node& node) {

@@ -19,6 +19,7 @@ std::vector<ModelIndex> execution_order(std::size_t count, std::span<const Splic
   std::vector<std::vector<ModelIndex>> donors(count);
   for (const Splice& splice : splices) {
     for (const DonorLayer& one : splice.donor_layers()) donors[splice.receiver].push_back(one.donor);
+    for (const FittedWeight& weight : splice.weights) donors[splice.receiver].push_back(weight.donor);
   }
   return donors_first(donors);
 }

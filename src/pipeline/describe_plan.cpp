@@ -46,6 +46,18 @@ std::int64_t bytes_held_already(const fit::Attachment& attachment, HeldMatrices&
   return bytes;
 }
 
+void add_weights(const session::Session& session, const trial::FittedShare& fitted, report::Share& share) {
+  const graph::Cut& cut = fitted.attachment.cut;
+  const graph::Program& receiver = session.models[cut.receiver].prepared.program;
+  for (std::size_t i = 0; i < cut.weights.size(); ++i) {
+    const graph::SharedWeight& weight = cut.weights[i];
+    const graph::Prepared& donor = session.models[weight.donor].prepared;
+    share.weights.push_back({graph::layer_of_weight(receiver.parameters[weight.parameter]), donor.name,
+                             graph::layer_of_weight(donor.program.parameters[weight.donor_parameter]), weight.rank,
+                             fitted.fitted.output_variances[i]});
+  }
+}
+
 report::Share share_of(const session::Session& session, const trial::FittedShare& fitted,
                        const similarity::ModelPairs& similarity, HeldMatrices& matrices) {
   const graph::Program& receiver = session.models[fitted.attachment.cut.receiver].prepared.program;
@@ -69,13 +81,14 @@ report::Share share_of(const session::Session& session, const trial::FittedShare
     replaced.residual = fitted.fitted.residuals[i];
     share.replaced.push_back(std::move(replaced));
   }
+  add_weights(session, fitted, share);
   for (const fit::DonorLayer& auxiliary : fitted.attachment.auxiliary_inputs) {
     const graph::Prepared& donor = session.models[auxiliary.donor].prepared;
     share.auxiliary_inputs.push_back({donor.name, donor.program.layers[auxiliary.donor_layer].name});
   }
   const graph::Removal removal = graph::removed_by(receiver, fitted.attachment.cut.receiver_layers());
   for (const LayerIndex layer : removal.layers) share.removed_layers.push_back(receiver.layers[layer].name);
-  share.bytes_removed = removal.bytes + fitted.attachment.bytes_folded;
+  share.bytes_removed = removal.bytes + fitted.attachment.bytes_folded + fitted.attachment.bytes_taken;
   share.bytes_added = fitted.attachment.bytes_added - bytes_held_already(fitted.attachment, matrices);
   share.flops_removed = removal.flops + fitted.attachment.flops_folded;
   share.flops_added = fitted.attachment.flops_added;
@@ -100,6 +113,13 @@ report::Candidate candidate_of(const session::Session& session, const planner::C
     result.receiver_layers.push_back(receiver.program.layers[one.receiver_layer].name);
     result.layer_donors.push_back(donor.name);
     result.donor_layers.push_back(donor.program.layers[one.donor_layer].name);
+  }
+  if (!candidate.cut.weights.empty()) {
+    report::Candidate::Weights weights;
+    weights.layers = static_cast<std::int64_t>(candidate.cut.weights.size());
+    for (const graph::SharedWeight& weight : candidate.cut.weights) weights.ranks += weight.rank;
+    weights.output_variance = candidate.output_variance;
+    result.weights = weights;
   }
   result.similarity = candidate.similarity;
   result.bytes_saved = candidate.savings.bytes;

@@ -28,6 +28,7 @@ trial::FittingOptions fitting_options(const Settings& settings) {
   options.max_rank = static_cast<int>(settings.max_rank);
   options.max_auxiliary_inputs = static_cast<std::size_t>(settings.max_side_inputs);
   options.objective = settings.objective;
+  options.shares_weights = settings.sharing != config::Sharing::kRepresentations;
   return options;
 }
 
@@ -152,8 +153,20 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, co
   trial::Fitter fitter(session, calibration, fitting_options(settings), offered_inputs, progress);
   const std::vector<config::Direction> directions = candidates::directions(settings, session.models);
   const fit::Outputs outputs = calibration.outputs_of(candidates::receivers_of(directions, session.models));
-  std::vector<planner::Candidate> found = candidates::find_candidates(
-      {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
+  std::vector<planner::Candidate> found;
+  if (settings.sharing != config::Sharing::kWeights) {
+    found = candidates::find_candidates(
+        {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
+  }
+  if (settings.sharing != config::Sharing::kRepresentations) {
+    fit::WeightDifferences& differences = fitter.weight_differences();
+    const std::vector<planner::Candidate> weights = candidates::find_weight_candidates(candidate_options, session,
+                                                                                       directions, differences),
+                                          combined = candidates::find_combined_candidates(candidate_options, session,
+                                                                                          found, differences);
+    found.insert(found.end(), combined.begin(), combined.end());
+    found.insert(found.end(), weights.begin(), weights.end());
+  }
   const std::size_t count = found.size();
   planner::SearchInput input =
       candidates::search_input(session, std::move(found), judging.targets, candidate_options.attachment);

@@ -82,12 +82,16 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
 
 /// The first layers by name, so that the line fits a terminal.
 std::string SearchLog::layers_text(const graph::Cut& cut) const {
+  const std::string weights = cut.weights.empty() ? "" : std::to_string(cut.weights.size()) + " weights";
+  if (cut.replacements.empty()) return weights;
   constexpr std::size_t kShown = 2;
   const std::vector<LayerIndex> layers = cut.receiver_layers();
   std::vector<std::string> names;
   for (std::size_t i = 0; i < std::min(kShown, layers.size()); ++i)
     names.push_back(session_.models[cut.receiver].prepared.program.layers[layers[i]].name);
-  return join(names, ", ") + (layers.size() > kShown ? " and " + std::to_string(layers.size() - kShown) + " more" : "");
+  return join(names, ", ") +
+         (layers.size() > kShown ? " and " + std::to_string(layers.size() - kShown) + " more" : "") +
+         (weights.empty() ? "" : " with " + weights);
 }
 
 void SearchLog::progress(const planner::SearchProgress& progress) {

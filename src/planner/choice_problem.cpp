@@ -27,6 +27,14 @@ bool within(const Bits& few, const Bits& many) {
   return true;
 }
 
+/// What models give, as one number each: layers as they are, weights below 0.
+std::vector<int> items_of(std::vector<LayerIndex> layers, const std::vector<int>& parameters) {
+  for (const int parameter : parameters) layers.push_back(-1 - parameter);
+  return layers;
+}
+std::vector<int> taken_items(const Supplied& supplied) { return items_of(supplied.layers, supplied.parameters); }
+std::vector<int> lost_items(const ShareOption& option) { return items_of(option.unavailable, option.gone_parameters); }
+
 class Reducer {
  public:
   explicit Reducer(const Choice& choice) : choice_(choice), options_of_(at(choice.models)) {
@@ -68,17 +76,18 @@ class Reducer {
   }
 
   void find_conflicts() {
-    std::map<std::pair<int, int>, Bits> losing, taking, from;  // (model, layer), (model, layer), (donor, receiver)
+    // (model, layer or weight), the same, (donor, receiver)
+    std::map<std::pair<int, int>, Bits> losing, taking, from;
     const auto row = [&](auto& rows, int a, int b) -> Bits& {
       return rows.try_emplace({a, b}, Bits(words_)).first->second;
     };
     for (const auto& options : options_of_) {
       for (const std::size_t index : options) {
         const ShareOption& option = choice_.options[index];
-        for (const LayerIndex layer : option.unavailable) set(row(losing, option.receiver, layer), bit_of_[index]);
+        for (const int item : lost_items(option)) set(row(losing, option.receiver, item), bit_of_[index]);
         for (const Supplied& supplied : option.supplied) {
           set(row(from, supplied.donor, option.receiver), bit_of_[index]);
-          for (const LayerIndex layer : supplied.layers) set(row(taking, supplied.donor, layer), bit_of_[index]);
+          for (const int item : taken_items(supplied)) set(row(taking, supplied.donor, item), bit_of_[index]);
         }
       }
     }
@@ -92,10 +101,10 @@ class Reducer {
         const ShareOption& option = choice_.options[index];
         Bits& bits = conflicts_[index];
         bits.resize(words_);
-        for (const LayerIndex layer : option.unavailable) join_row(bits, taking, option.receiver, layer);
+        for (const int item : lost_items(option)) join_row(bits, taking, option.receiver, item);
         for (const Supplied& supplied : option.supplied) {
           join_row(bits, from, option.receiver, supplied.donor);  // each from the other
-          for (const LayerIndex layer : supplied.layers) join_row(bits, losing, supplied.donor, layer);
+          for (const int item : taken_items(supplied)) join_row(bits, losing, supplied.donor, item);
         }
       }
     }

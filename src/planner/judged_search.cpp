@@ -12,6 +12,8 @@ class JudgedSearch {
       : search_(search), judging_(judging), judge_(judge) {}
 
   std::int64_t run() {
+    // The only look there is belongs to the best of all.
+    weights_only_ = judging_.most_judgements > 1 && search_.begin_with_weights();
     for (Step step = Step::kSearch; step != Step::kDone;) step = next(step);
     return judgements_;
   }
@@ -28,8 +30,9 @@ class JudgedSearch {
         search_.complete();
         return Step::kSearch;
       case Step::kJudge:
-        if (all_accepted()) return Step::kWrite;
-        if (judgements_ < judging_.most_judgements) return holds_in_memory() ? Step::kWrite : Step::kSearch;
+        if (all_accepted()) return after_accepted();
+        if (judgements_ < most_judgements()) return holds_in_memory() ? after_accepted() : Step::kSearch;
+        if (weights_only_) return go_on_with_all(/*no_look_is_left=*/true);
         judge_.out_of_judgements(judgements_);
         return Step::kSettle;
       case Step::kSettle:
@@ -42,6 +45,18 @@ class JudgedSearch {
         break;
     }
     return Step::kDone;
+  }
+
+  Step after_accepted() { return weights_only_ ? go_on_with_all(/*no_look_is_left=*/false) : Step::kWrite; }
+
+  /// Shares of weights have one look of those that there are: so they cost shares of layers no more than that.
+  [[nodiscard]] std::int64_t most_judgements() const { return weights_only_ ? 1 : judging_.most_judgements; }
+
+  /// Shares of weights are cheap to fit and judged first. What is accepted bounds the search among all candidates.
+  Step go_on_with_all(bool no_look_is_left) {
+    search_.go_on_with_all(no_look_is_left);
+    weights_only_ = false;
+    return Step::kSearch;
   }
 
   void take(SearchResult plan) {
@@ -107,6 +122,7 @@ class JudgedSearch {
   SearchResult plan_;
   std::set<FittedShareId> accepted_;  // hold on the test frames
   std::int64_t judgements_ = 0;
+  bool weights_only_ = false;  // the search chooses among shares of weights alone
 };
 
 }  // namespace

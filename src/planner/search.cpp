@@ -48,9 +48,10 @@ void Search::complete() {
   for (const Option option : returned_) (void)complete(chain_of(of_receiver, option));
 }
 
-/// What shares of this receiver lose between the selection frames and the test frames, as far as refused ones showed.
+/// What shares of this receiver and kind lose between the selection frames and the test frames, as far as refused ones
+/// showed.
 double Search::loss(Option option) const {
-  const auto known = loss_.find(input_.options[option].receiver);
+  const auto known = loss_.find(kind(option));
   return known == loss_.end() ? 0 : known->second;
 }
 
@@ -69,9 +70,23 @@ Savings Search::savings(Option option) const {
 
 double Search::saving(Option option) const { return static_cast<double>(savings(option).of(options_.objective)); }
 
+bool Search::shares_weights_alone(Option option) const {
+  const graph::Cut& cut = input_.candidates[option].cut;
+  return cut.replacements.empty() && !cut.weights.empty();
+}
+
+bool Search::begin_with_weights() {
+  std::size_t count = 0;
+  for (Option i = 0; i < input_.options.size(); ++i) count += shares_weights_alone(i) ? 1 : 0;
+  weights_only_ = count > 0 && count < input_.options.size() && !options_.bytes_to_save;
+  return weights_only_;
+}
+
 Search::Group Search::group(Option option) const {
   const ShareOption& one = input_.options[option];
-  return {one.receiver, one.supplied.size() == 1 ? one.supplied.front().donor : -1};
+  if (shares_weights_alone(option)) return {one.receiver, -1, true};
+  return {one.receiver, one.supplied.size() == 1 ? one.supplied.front().donor : -1,
+          !candidate(option).cut.weights.empty()};
 }
 
 Search::OptionOf Search::by_receiver(const std::vector<Option>& options) const {
@@ -154,7 +169,7 @@ void Search::keep_most_fidelity() {
     std::set<double> levels;
     for (Option i = 0; i < input_.options.size(); ++i) {
       estimates.push_back(estimate(i));
-      if (!is_out(i)) levels.insert(estimates.back());
+      if (is_in_question(i)) levels.insert(estimates.back());
     }
     const std::vector<double> ascending(levels.begin(), levels.end());
     const auto at_level = [&](double level) {

@@ -66,12 +66,12 @@ class VersionedChoice {
 /// to save there, and beside these shares it may not be chosen at more.
 Chosen Search::choose(const ValueOf& value) const {
   std::vector<ShareOption> options = input_.options;
-  for (Option i = 0; i < options.size(); ++i) options[i].value = is_out(i) ? 0 : value(i, savings(i));
+  for (Option i = 0; i < options.size(); ++i) options[i].value = is_in_question(i) ? value(i, savings(i)) : 0;
   VersionedChoice versions(std::move(options));
   std::vector<std::pair<const Chain*, double>> less;  // chains whose last option is worth less than alone
   for (const auto& [chain, trial] : trials_) {
     const Option option = chain.back();
-    if (chain.size() == 1 || !trial.holds || status_[option] == Status::kOut) continue;
+    if (chain.size() == 1 || !trial.holds || !is_in_question(option)) continue;
     const double there = value(option, trial.candidate.savings);
     if (there >= versions.value(option)) continue;
     versions.add_version(option, there);

@@ -7,8 +7,8 @@ namespace repsim::planner {
 namespace {
 
 bool gives(ModelIndex model, const graph::Cut& cut) {
-  return std::any_of(cut.replacements.begin(), cut.replacements.end(),
-                     [&](const graph::Replacement& one) { return one.donor == model; });
+  const std::vector<ModelIndex> donors = cut.donors();
+  return std::find(donors.begin(), donors.end(), model) != donors.end();
 }
 
 }  // namespace

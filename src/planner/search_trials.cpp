@@ -94,7 +94,7 @@ void Search::report_progress() const {
   for (const auto& [of, trials] : trials_of_) progress.trials += trials;
   std::map<Group, std::int64_t> open;
   for (Option i = 0; i < input_.options.size(); ++i) {
-    if (status_[i] == Status::kOpen && !is_far_below(i) && deferred_.count(i) == 0 && saving(i) > 0) ++open[group(i)];
+    if (status_[i] == Status::kOpen && is_in_question(i) && deferred_.count(i) == 0 && saving(i) > 0) ++open[group(i)];
   }
   for (const auto& [of, options] : open) progress.left_at_most += std::min(options, trials_left(of));
   observer_.progress(progress);
@@ -163,7 +163,7 @@ std::vector<Search::Option> Search::preparable_with(Option option) const {
   std::map<ModelIndex, std::vector<Option>> open_of;
   for (Option i = 0; i < input_.options.size(); ++i) {
     const bool related = input_.options[i].receiver == receiver || models_of(i) == models;
-    const bool open = i != option && related && !is_out(i) && status_[i] == Status::kOpen && !was_measured(i) &&
+    const bool open = i != option && related && status_[i] == Status::kOpen && is_in_question(i) && !was_measured(i) &&
                       trials_left(group(i)) > 0;
     if (open && !evaluator_.prepared(candidate(i))) open_of[input_.options[i].receiver].push_back(i);
   }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 #include <utility>
 
 #include "accepted_choice.hpp"
@@ -36,8 +37,9 @@ void Search::refuse(ModelIndex receiver, const Refusal& refusal) {
   Trial& trial = trials_.at(chain);
   if (trial.compared) {
     const double loss = learnt_loss(trial.fidelity, refusal.fidelity, target(chain.back()), refusal.detections);
-    loss_[receiver] = std::max(loss_[receiver], loss);
-    if (options_.skip_near_copies) near_copies_[receiver].push_back(near_copies_of(trial, refusal));
+    double& most = loss_[kind(chain.back())];
+    most = std::max(most, loss);
+    if (options_.skip_near_copies) near_copies_[kind(chain.back())].push_back(near_copies_of(trial, refusal));
   }
   trial.holds = trial.accepted = false;
   trial.fidelity = refusal.fidelity;
@@ -48,7 +50,7 @@ void Search::refuse(ModelIndex receiver, const Refusal& refusal) {
                    .low = refusal.supported,
                    .target = target(chain.back())};
   drop(chain);
-  drop_likely_refused(receiver);
+  drop_likely_refused(kind(chain.back()));
   best_ = {};  // without the share, what else it has is found again without a measurement
   reopen_untried(group(chain.back()));
 }
@@ -70,8 +72,23 @@ void Search::accept(ModelIndex receiver) {
   trial.accepted = trial.holds;
 }
 
+void Search::go_on_with_all(bool no_look_is_left) {
+  weights_only_ = false;
+  if (!no_look_is_left) return;
+  std::set<Option> accepted;
+  for (const auto& [chain, trial] : trials_) {
+    if (trial.accepted) accepted.insert(chain.back());
+  }
+  for (Option i = 0; i < input_.options.size(); ++i) {
+    if (!shares_weights_alone(i) || status_[i] == Status::kOut || accepted.count(i) > 0) continue;
+    status_[i] = Status::kOut;
+    const bool held = records_[i].measured_fidelity.has_value();
+    records_[i].reason = {.kind = held ? Reason::Kind::kNotJudged : Reason::Kind::kOutOfJudgements};
+  }
+}
+
 bool Search::is_near_copy(const Chain& chain, const Trial& trial) const {
-  const auto refused = near_copies_.find(input_.options[chain.back()].receiver);
+  const auto refused = near_copies_.find(kind(chain.back()));
   if (refused == near_copies_.end() || maximize_fidelity_) return false;
   const auto saving = static_cast<double>(trial.candidate.savings.of(options_.objective));
   return std::any_of(refused->second.begin(), refused->second.end(), [&](const NearCopies& copies) {
@@ -102,11 +119,11 @@ Search::Chain Search::returned_chain(ModelIndex receiver) const {
   return chain_of(of_receiver, of_receiver.at(receiver));
 }
 
-/// Takes out what was measured and does not keep enough since the receiver's loss is known. What the test frames have
+/// Takes out what was measured and does not keep enough since the loss of its kind is known. What the test frames have
 /// accepted stays.
-void Search::drop_likely_refused(ModelIndex receiver) {
+void Search::drop_likely_refused(const ShareKind& of) {
   for (auto& [chain, trial] : trials_) {
-    const bool affected = input_.options[chain.back()].receiver == receiver && trial.holds && !trial.accepted;
+    const bool affected = kind(chain.back()) == of && trial.holds && !trial.accepted;
     if (!affected || holds(chain, trial)) continue;
     trial.holds = false;
     records_[trial.record].reason = reason_of_trial(chain, trial);

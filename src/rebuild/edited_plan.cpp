@@ -24,6 +24,12 @@ void fill_in(Json& share) {
   add(share, "removed_layers", Json::array());
   for (const char* key : {"bytes_removed", "bytes_added", "flops_removed", "flops_added"}) add(share, key, 0);
   for (const char* key : {"predicted_fidelity", "measured_fidelity"}) add(share, key, 0.0);
+  if (share.contains("weights") && share["weights"].is_array()) {
+    add(share, "replaced", Json::array());
+    for (Json& one : share["weights"]) {
+      if (one.is_object()) add(one, "output_variance", 0.0);
+    }
+  }
   const auto replaced = share.find("replaced");
   if (replaced == share.end() || !replaced->is_array()) return;
   for (Json& one : *replaced) {
@@ -58,6 +64,7 @@ void check_cycles(const EditedPlan& edited) {
   std::map<std::string, std::set<std::string>> donors;
   for (const report::Share& share : edited.plan.shares) {
     for (const report::Replaced& one : share.replaced) donors[share.receiver].insert(report::donor_of(share, one));
+    for (const report::SharedWeight& one : share.weights) donors[share.receiver].insert(one.donor);
   }
   for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) {
     const std::string& receiver = edited.plan.shares[i].receiver;
@@ -123,7 +130,7 @@ void check_shares(const EditedPlan& edited) {
       throw input_error("'" + share.receiver + "' has a share already", edited.where(field + ".receiver"),
                         "put all its replaced layers into one share");
     }
-    if (share.replaced.empty()) {
+    if (share.replaced.empty() && share.weights.empty()) {
       throw input_error("the share replaces no layer", edited.where(field + ".replaced"), "remove the share");
     }
     const auto other_than_receiver = [&](const std::string& donor, const std::string& at) {
@@ -138,6 +145,10 @@ void check_shares(const EditedPlan& edited) {
       const std::string& donor = report::donor_of(share, share.replaced[j]);
       other_than_receiver(donor, field + ".replaced[" + std::to_string(j) + "]");
       gives = gives || donor == share.donor;
+    }
+    for (std::size_t j = 0; j < share.weights.size(); ++j) {
+      other_than_receiver(share.weights[j].donor, field + ".weights[" + std::to_string(j) + "]");
+      gives = gives || share.weights[j].donor == share.donor;
     }
     if (!gives) {
       throw input_error("no layer of this share comes from '" + share.donor + "'", edited.where(field + ".donor"),

@@ -40,11 +40,13 @@ class Planned {
       const ModelIndex donor = model(report::donor_of(share_, one), "donor");
       cut.replacements.push_back({replaced, donor, layer(donor, one.donor_layer, {"replaced", i, "donor_layer"})});
     }
+    add_weights(cut);
     check_all_are_read(cut);
     planned.options = options();
     planned.options.auxiliary_inputs = auxiliary_inputs(cut, planned.options.rank);
     std::optional<fit::Attachment> attachment = fit::plan_attachment(session_.set, cut, planned.options);
     check_attachment(planned, attachment);
+    check_weights_stay(planned);
     planned.attachment = std::move(*attachment);
     return planned;
   }
@@ -96,6 +98,64 @@ class Planned {
     if (layer.shape.size() != 3 || layer.dtype != "Float")
       fail(field, "'" + name + "' is no feature map [C,H,W] of float32", list_command(index));
     return found;
+  }
+
+  /// The weights that the share names, as parameters.
+  void add_weights(graph::Cut& cut) const {
+    for (std::size_t i = 0; i < share_.weights.size(); ++i) {
+      const report::SharedWeight& one = share_.weights[i];
+      const ModelIndex donor = model(one.donor, "donor");
+      const graph::StoredWeight taking = stored_weight(cut.receiver, one.layer, {"weights", i, "layer"}),
+                                giving = stored_weight(donor, one.donor_layer, {"weights", i, "donor_layer"});
+      if (!taking.sole_reader)
+        fail({"weights", i, "layer"},
+             "other layers of '" + share_.receiver + "' read the weight of '" + one.layer + "'", "remove this entry");
+      if (!fit::same_structure(taking, giving))
+        fail({"weights", i, "donor_layer"},
+             "its shape, stride, padding, dilation or groups are not those of '" + one.layer + "'",
+             "a layer of the same structure");
+      const std::int64_t most = taking.groups == 1 ? taking.channels() : 0;
+      if (one.rank > most)
+        fail({"weights", i, "rank"}, "is above " + std::to_string(most), "0 to " + std::to_string(most));
+      const graph::SharedWeight weight{taking.parameter, donor, giving.parameter, static_cast<int>(one.rank)};
+      if (std::any_of(cut.weights.begin(), cut.weights.end(),
+                      [&](const graph::SharedWeight& other) { return other.parameter == weight.parameter; }))
+        fail({"weights", i, "layer"}, "'" + one.layer + "' is there twice", "remove one of the two");
+      cut.weights.push_back(weight);
+    }
+    std::sort(cut.weights.begin(), cut.weights.end());
+  }
+
+  /// The weight that lies in a layer of this name.
+  graph::StoredWeight stored_weight(ModelIndex index, const std::string& name, const Field& field) const {
+    const graph::Program& program = prepared(index).program;
+    std::vector<std::string> names;
+    for (const graph::StoredWeight& one : graph::stored_weights(prepared(index))) {
+      names.push_back(graph::layer_of_weight(program.parameters[one.parameter]));
+      if (names.back() == name) return one;
+    }
+    fail(field, "model '" + prepared(index).name + "' has no layer '" + name + "' whose weight can be shared",
+         did_you_mean(name, names));
+  }
+
+  /// A weight of a layer that the replaced ones make superfluous, or that is solved again, would be shared for nothing.
+  void check_weights_stay(const PlannedShare& planned) const {
+    graph::Cut layers = planned.candidate.cut;
+    if (layers.replacements.empty()) return;
+    layers.weights.clear();
+    fit::AttachmentOptions options;  // without corrections: they take no weight
+    options.linear = planned.options.linear;
+    options.refit = planned.options.refit;
+    const std::vector<int> gone = candidates::share_option_of(session_, layers, options).gone_parameters;
+    for (const graph::SharedWeight& weight : planned.candidate.cut.weights) {
+      if (!std::binary_search(gone.begin(), gone.end(), weight.parameter)) continue;
+      const std::string layer =
+          graph::layer_of_weight(prepared(planned.candidate.cut.receiver).program.parameters[weight.parameter]);
+      const auto entry = std::find_if(share_.weights.begin(), share_.weights.end(),
+                                      [&](const report::SharedWeight& one) { return one.layer == layer; });
+      fail({"weights", static_cast<std::size_t>(entry - share_.weights.begin()), "layer"},
+           "'" + layer + "' has no weight of its own any more once the other layers are replaced", "remove this entry");
+    }
   }
 
   /// What corrections of this rank read besides.
@@ -204,8 +264,10 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
     fit::AttachmentOptions options;  // without corrections: they change nothing of what the receiver can give
     options.linear = planned[donor_share].options.linear;
     options.refit = planned[donor_share].options.refit;
-    const std::vector<LayerIndex> unavailable =
-        candidates::share_option_of(session, planned[donor_share].candidate.cut, options).unavailable;
+    const planner::ShareOption option =
+        candidates::share_option_of(session, planned[donor_share].candidate.cut, options);
+    const std::vector<LayerIndex>& unavailable = option.unavailable;
+    const std::vector<int>& gone = option.gone_parameters;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
       const std::vector<graph::Replacement>& taken = planned[receiver_share].candidate.cut.replacements;
       const report::Share &from = edited.plan.shares[receiver_share], &gives = edited.plan.shares[donor_share];
@@ -222,6 +284,20 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
       };
       for (std::size_t i = 0; i < taken.size(); ++i)
         check("replaced", i, taken[i].donor, taken[i].donor_layer, from.replaced[i].donor_layer);
+      for (const graph::SharedWeight& weight : planned[receiver_share].candidate.cut.weights) {
+        const bool is_gone = weight.donor == planned[donor_share].candidate.cut.receiver &&
+                             std::binary_search(gone.begin(), gone.end(), weight.donor_parameter);
+        if (!is_gone) continue;
+        const std::string layer =
+            graph::layer_of_weight(session.models[weight.donor].prepared.program.parameters[weight.donor_parameter]);
+        const auto entry = std::find_if(from.weights.begin(), from.weights.end(),
+                                        [&](const report::SharedWeight& one) { return one.donor_layer == layer; });
+        Planned(edited, session, receiver_share)
+            .fail({"weights", static_cast<std::size_t>(entry - from.weights.begin()), "donor_layer"},
+                  "'" + layer + "' has no weight of its own any more: " + gives.receiver + " takes, too (shares[" +
+                      std::to_string(donor_share) + "])",
+                  "another donor, or remove one of the two shares");
+      }
       const std::vector<fit::DonorLayer>& auxiliary_inputs = planned[receiver_share].options.auxiliary_inputs;
       for (std::size_t i = 0; i < auxiliary_inputs.size(); ++i)
         check("side_inputs", i, auxiliary_inputs[i].donor, auxiliary_inputs[i].donor_layer,

@@ -20,12 +20,13 @@ namespace {
 std::string donors_of(const report::Share& share) {
   std::vector<std::string> donors;
   std::string text;
-  for (const report::Replaced& one : share.replaced) {
-    const std::string& donor = report::donor_of(share, one);
-    if (std::find(donors.begin(), donors.end(), donor) != donors.end()) continue;
+  const auto add = [&](const std::string& donor) {
+    if (std::find(donors.begin(), donors.end(), donor) != donors.end()) return;
     text += (donors.empty() ? "" : ", ") + donor;
     donors.push_back(donor);
-  }
+  };
+  for (const report::Replaced& one : share.replaced) add(report::donor_of(share, one));
+  for (const report::SharedWeight& one : share.weights) add(one.donor);
   return text;
 }
 
@@ -46,12 +47,16 @@ std::vector<trial::FittedShare> refit(const session::Session& session, const std
     if (found == share_of.end()) continue;
     const std::size_t index = found->second;
     const PlannedShare& share = shares[index];
-    std::vector<graph::Splice> before;
-    for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
-    const fit::CutFitter fitter(session.set, calibration.for_complete_fit(receiver, nullptr), before, progress);
     fitted[index].candidate = share.candidate;
     fitted[index].attachment = share.attachment;
-    fitted[index].fitted = fitter.fit(share.attachment);
+    const graph::Cut& cut = share.candidate.cut;
+    if (!cut.replacements.empty()) {
+      std::vector<graph::Splice> before;
+      for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
+      const fit::CutFitter fitter(session.set, calibration.for_complete_fit(receiver, nullptr), before, progress);
+      fitted[index].fitted = fitter.fit(share.attachment);
+    }
+    if (!cut.weights.empty()) trial::fit_weights(session.set, cut, calibration.parts(), progress, fitted[index].fitted);
   }
   return fitted;
 }
@@ -90,10 +95,13 @@ report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFr
   rebuilt.sha256 = sha256(written.bytes);
   rebuilt.planned_sha256 = plan.bundle_sha256;
   for (std::size_t i = 0; i < fitted.size(); ++i) {
-    const std::vector<double>& residuals = fitted[i].fitted.residuals;
+    const fit::Fitted& fit = fitted[i].fitted;
+    const auto worst = [](const std::vector<double>& of_layers) {
+      return of_layers.empty() ? 0.0 : *std::max_element(of_layers.begin(), of_layers.end());
+    };
     rebuilt.shares.push_back({plan.shares[i].receiver, donors_of(plan.shares[i]),
-                              static_cast<std::int64_t>(plan.shares[i].replaced.size()),
-                              *std::max_element(residuals.begin(), residuals.end())});
+                              static_cast<std::int64_t>(plan.shares[i].replaced.size()), worst(fit.residuals),
+                              static_cast<std::int64_t>(plan.shares[i].weights.size()), worst(fit.output_variances)});
   }
   for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {
     const report::ModelEntry& entry = plan.models[rebuilt.models.size()];

@@ -1,5 +1,7 @@
 #include "repsim/recorded_plan.hpp"
 
+#include "repsim/settings.hpp"
+
 namespace repsim::rebuild {
 
 namespace fs = std::filesystem;
@@ -25,6 +27,8 @@ Json recorded_settings(const report::Plan& plan) {
       // Plans of repsim 0.1 may record 1 to 3, which no correction has: they meant none.
       if (key == "max_rank" && value.is_number_integer() && value > 0 && value < 4) kept[key] = 0;
     }
+    // Plans of versions without it share no weights.
+    if (!kept.contains("sharing")) kept["sharing"] = config::to_string(config::Sharing::kRepresentations);
     *merge = std::move(kept);
   }
   return json;

@@ -82,12 +82,19 @@ std::vector<const Candidate*> front(std::vector<const Candidate*> candidates, pl
 }
 
 std::string layer_pairs(const Candidate& candidate) {
+  std::string weights;
+  if (candidate.weights) {
+    weights = "weights of " + counted(candidate.weights->layers, "layer") + ", differences of " +
+              grouped(candidate.weights->ranks) + " channels in all; at most " +
+              fixed(100 * candidate.weights->output_variance, 2) + " % of a layer's output variance differs";
+    if (candidate.receiver_layers.empty()) return weights;
+  }
   std::string text;
   for (std::size_t i = 0; i < candidate.receiver_layers.size(); ++i) {
     const std::string given = i < candidate.donor_layers.size() ? candidate.donor_layers[i] : "";
     text += (i == 0 ? "" : ", ") + candidate.receiver_layers[i] + " <- " + given;
   }
-  return text;
+  return text + (weights.empty() ? "" : "; " + weights);
 }
 
 // ---- What binds a model ----
@@ -97,10 +104,13 @@ void add_role(const Plan& plan, const ModelEntry& model, std::vector<std::string
   for (const Share& share : plan.shares) {
     if (share.receiver != model.name) continue;
     takes = true;
-    lines.push_back("takes " + counted(static_cast<std::int64_t>(share.replaced.size()), "layer") + " from " +
-                    share.donor + ": " + human_bytes(share.bytes_removed) + " of parameters go, " +
-                    human_bytes(share.bytes_added) + " come; predicted " + fidelity_text(share.predicted_fidelity) +
-                    ", measured " + fidelity_text(share.measured_fidelity));
+    const auto weights = static_cast<std::int64_t>(share.weights.size());
+    std::vector<std::string> taken;
+    if (!share.replaced.empty()) taken.push_back(counted(static_cast<std::int64_t>(share.replaced.size()), "layer"));
+    if (weights > 0) taken.push_back("weights of " + counted(weights, "layer"));
+    lines.push_back("takes " + join(taken, " and ") + " from " + share.donor + ": " + human_bytes(share.bytes_removed) +
+                    " of parameters go, " + human_bytes(share.bytes_added) + " come; predicted " +
+                    fidelity_text(share.predicted_fidelity) + ", measured " + fidelity_text(share.measured_fidelity));
   }
   if (!takes) lines.emplace_back("takes no layers");
   for (const Share& share : plan.shares) {
@@ -110,6 +120,11 @@ void add_role(const Plan& plan, const ModelEntry& model, std::vector<std::string
     }
     if (!given.empty())
       lines.push_back("gives layers to " + share.receiver + ", so it has to compute them: " + join(given, ", "));
+    const auto weights = std::count_if(share.weights.begin(), share.weights.end(),
+                                       [&](const SharedWeight& one) { return one.donor == model.name; });
+    if (weights > 0)
+      lines.push_back("gives weights of " + counted(weights, "layer") + " to " + share.receiver +
+                      ", so it has to keep them");
   }
 }
 
@@ -129,6 +144,9 @@ void add_limits(const Plan& plan, const ModelEntry& model, std::vector<std::stri
     if (const auto globs = merge_list(plan, key.c_str()); !globs.empty())
       lines.push_back(text + ": --" + key + " " + join(globs, ", "));
   }
+  if (merge_setting(plan, "sharing") == "representations")
+    lines.emplace_back("no weights are shared, except equal ones: --sharing representations");
+  if (merge_setting(plan, "sharing") == "weights") lines.emplace_back("no layers are replaced: --sharing weights");
   if (merge_setting(plan, "adapters") == "none") lines.emplace_back("no adapter is fitted: --adapters none");
   if (merge_setting(plan, "refit") == false) lines.emplace_back("no convolution is solved again: --refit off");
   if (const auto target = min_fidelity(plan, model.name))
@@ -151,12 +169,18 @@ std::string role_section(const Plan& plan, const ModelEntry& model) {
 
 // ---- Its candidates ----
 
+/// "3", "weights", or "3 + weights"
+std::string replaced_text(const Candidate& candidate) {
+  const std::string layers = grouped(static_cast<std::int64_t>(candidate.receiver_layers.size()));
+  if (!candidate.weights) return layers;
+  return candidate.receiver_layers.empty() ? "weights" : layers + " + weights";
+}
+
 std::string front_section(const std::vector<const Candidate*>& candidates, planner::Objective objective) {
   TextTable table({"Pareto front (donor)", "Replaced", saving_title(objective), "Predicted", "Measured", "Chosen"});
   for (const Candidate* one : front(candidates, objective)) {
-    table.add_row({one->donor, grouped(static_cast<std::int64_t>(one->receiver_layers.size())),
-                   saving_text(saving(*one, objective), objective), fidelity_text(one->predicted_fidelity),
-                   measured_text(*one), one->chosen ? "yes" : ""});
+    table.add_row({one->donor, replaced_text(*one), saving_text(saving(*one, objective), objective),
+                   fidelity_text(one->predicted_fidelity), measured_text(*one), one->chosen ? "yes" : ""});
   }
   return table.text();
 }
@@ -167,9 +191,8 @@ std::string tried_section(const std::vector<const Candidate*>& candidates, plann
   for (const Candidate* one : candidates) {
     if (!one->measured_fidelity) continue;
     any = true;
-    table.add_row({one->donor, grouped(static_cast<std::int64_t>(one->receiver_layers.size())),
-                   saving_text(saving(*one, objective), objective), fidelity_text(one->predicted_fidelity),
-                   measured_text(*one)});
+    table.add_row({one->donor, replaced_text(*one), saving_text(saving(*one, objective), objective),
+                   fidelity_text(one->predicted_fidelity), measured_text(*one)});
     table.add_note(layer_pairs(*one));
     table.add_note((one->chosen ? "chosen: " : "rejected: ") + one->reason);
   }

@@ -64,14 +64,14 @@ class Scale {
 };
 
 Json mark_view(const Scale& scale, const Candidate& candidate) {
-  Json mark{{"title", title_of(candidate) + ", " +
-                          counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "layer") + " replaced"},
-            {"saves", human_bytes(candidate.bytes_saved)},
-            {"predicted", fidelity_text(candidate.predicted_fidelity)},
-            {"reason", candidate.reason},
-            {"x", px(scale.x(static_cast<double>(candidate.bytes_saved)))},
-            {"predicted_y", px(scale.y(candidate.predicted_fidelity))},
-            {"measured", nullptr}};
+  Json mark{
+      {"title", title_of(candidate) + ", " + taken_in_words(candidate) + (candidate.weights ? " shared" : " replaced")},
+      {"saves", human_bytes(candidate.bytes_saved)},
+      {"predicted", fidelity_text(candidate.predicted_fidelity)},
+      {"reason", candidate.reason},
+      {"x", px(scale.x(static_cast<double>(candidate.bytes_saved)))},
+      {"predicted_y", px(scale.y(candidate.predicted_fidelity))},
+      {"measured", nullptr}};
   if (candidate.measured_fidelity) {
     mark["measured"] = {{"value", fidelity_text(*candidate.measured_fidelity)},
                         {"y", px(scale.y(*candidate.measured_fidelity))},
@@ -153,6 +153,10 @@ Json row_view(const Candidate& candidate) {
   Json layers = Json::array();
   for (const std::string& layer : candidate.receiver_layers)
     layers.push_back({{"more", !layers.empty()}, {"name", layer}});
+  if (candidate.weights) {
+    const std::string weights = "weights of " + counted(candidate.weights->layers, "layer");
+    layers.push_back({{"more", !layers.empty()}, {"name", weights}});
+  }
   return {{"title", title_of(candidate, kArrow)},
           {"layers", layers},
           {"chosen", candidate.chosen},

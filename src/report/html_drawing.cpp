@@ -84,6 +84,13 @@ std::set<std::string> given_layers(const Plan& plan, const std::string& model) {
   return given;
 }
 
+bool gives_weights(const Plan& plan, const std::string& model) {
+  return std::any_of(plan.shares.begin(), plan.shares.end(), [&](const Share& share) {
+    return std::any_of(share.weights.begin(), share.weights.end(),
+                       [&](const SharedWeight& one) { return one.donor == model; });
+  });
+}
+
 Column column_of(const Plan& plan, const PageModel& model) {
   Column column;
   column.model = &model;
@@ -130,7 +137,9 @@ Column column_of(const Plan& plan, const PageModel& model) {
 std::vector<const PageModel*> participants(const Plan& plan, const std::vector<PageModel>& models) {
   std::vector<const PageModel*> left, ordered;
   for (const PageModel& model : models) {
-    if (share_of(plan, model.name) != nullptr || !given_layers(plan, model.name).empty()) left.push_back(&model);
+    if (share_of(plan, model.name) != nullptr || !given_layers(plan, model.name).empty() ||
+        gives_weights(plan, model.name))
+      left.push_back(&model);
   }
   while (!left.empty()) {
     const auto is_ready = [&](const PageModel* model) {
@@ -267,6 +276,8 @@ Json head_view(const Plan& plan, const Column& column, double width) {
     facts += ", " + human_bytes(entry->bytes);
     if (after != entry->bytes) facts += " \u2192 " + human_bytes(after);
   }
+  if (column.share != nullptr && !column.share->weights.empty())
+    facts += ", " + grouped(static_cast<std::int64_t>(column.share->weights.size())) + " shared weights";
   return {{"x", px(column.x)}, {"name", fitting(name, width)}, {"facts", facts}};
 }
 

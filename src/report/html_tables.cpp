@@ -45,6 +45,20 @@ Json replaced_view(const Replaced& replaced, bool mixed) {
           {"similarity", fixed(replaced.similarity, 3)},    {"residual", fixed(replaced.residual, 3)}};
 }
 
+/// The layers that run with donors' weights; null: none do.
+Json weights_view(const Share& share, bool mixed) {
+  if (share.weights.empty()) return {};
+  Json layers = Json::array();
+  for (const SharedWeight& one : share.weights) {
+    layers.push_back({{"layer", one.layer},
+                      {"donor_layer", one.donor_layer},
+                      {"donor", mixed ? Json(one.donor) : Json()},
+                      {"means", means_in_words(one)},
+                      {"output_variance", fixed(100 * one.output_variance, 2) + " %"}});
+  }
+  return {{"summary", weights_in_words(share)}, {"layers", layers}};
+}
+
 Json corrections_view(const Share& share) {
   if (share.auxiliary_inputs.empty()) return {};
   Json layers = Json::array();
@@ -68,10 +82,14 @@ Json share_view(const Share& share) {
             {"flops_removed", human_count(share.flops_removed)},
             {"flops_added", human_count(share.flops_added)},
             {"layers_removed", grouped(static_cast<std::int64_t>(share.removed_layers.size()))},
-            {"replaced", Json::array()},
+            {"replaced", Json()},
+            {"weights", weights_view(share, mixed)},
             {"corrections", corrections_view(share)},
             {"removed", share.removed_layers.empty() ? Json() : Json{{"layers", share.removed_layers}}}};
-  for (const Replaced& replaced : share.replaced) view["replaced"].push_back(replaced_view(replaced, mixed));
+  if (share.replaced.empty()) return view;
+  Json layers = Json::array();
+  for (const Replaced& replaced : share.replaced) layers.push_back(replaced_view(replaced, mixed));
+  view["replaced"] = {{"layers", layers}};
   return view;
 }
 

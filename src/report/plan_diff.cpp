@@ -133,7 +133,14 @@ Json structure_of(const Share& share) {
   Json inputs = Json::array();
   for (const AuxiliaryInput& one : share.auxiliary_inputs)
     inputs.push_back({{"donor", one.donor}, {"donor_layer", one.donor_layer}});
-  return {{"donors", share.donors}, {"replaced", layers}, {"side_inputs", inputs}};
+  Json structure{{"donors", share.donors}, {"replaced", layers}, {"side_inputs", inputs}};
+  if (share.weights.empty()) return structure;
+  Json weights = Json::array();
+  for (const SharedWeight& one : share.weights)
+    weights.push_back(
+        {{"layer", one.layer}, {"donor", one.donor}, {"donor_layer", one.donor_layer}, {"rank", one.rank}});
+  structure["weights"] = weights;
+  return structure;
 }
 
 std::string receiver_of(const Share& share) { return share.receiver; }

@@ -70,6 +70,11 @@ std::string share_text(const Json& share) {
     if (means != "none") text += " (" + means + ")";
   }
   if (count > kMost) text += " and " + std::to_string(count - kMost) + " more";
+  if (const auto weights = share.find("weights"); weights != share.end()) {
+    text += (text.empty() ? "" : ", ") + std::string("weights of ") +
+            counted(static_cast<std::int64_t>(weights->size()), "layer") + " of " +
+            weights->front().at("donor").get<std::string>();
+  }
   return text;
 }
 

@@ -114,19 +114,29 @@ Json replaced_json(const Replaced& replaced) {
 
 Json side_input_json(const AuxiliaryInput& side) { return {{"donor", side.donor}, {"donor_layer", side.donor_layer}}; }
 
+Json weight_json(const SharedWeight& weight) {
+  return {{"layer", weight.layer},
+          {"donor", weight.donor},
+          {"donor_layer", weight.donor_layer},
+          {"rank", weight.rank},
+          {"output_variance", rounded(weight.output_variance)}};
+}
+
 Json share_json(const Share& share) {
-  return {{"receiver", share.receiver},
-          {"donor", share.donor},
-          {"donors", share.donors},
-          {"replaced", list_json(share.replaced, replaced_json)},
-          {"side_inputs", list_json(share.auxiliary_inputs, side_input_json)},
-          {"removed_layers", share.removed_layers},
-          {"bytes_removed", share.bytes_removed},
-          {"bytes_added", share.bytes_added},
-          {"flops_removed", share.flops_removed},
-          {"flops_added", share.flops_added},
-          {"predicted_fidelity", rounded(share.predicted_fidelity)},
-          {"measured_fidelity", rounded(share.measured_fidelity)}};
+  Json json{{"receiver", share.receiver},
+            {"donor", share.donor},
+            {"donors", share.donors},
+            {"replaced", list_json(share.replaced, replaced_json)}};
+  if (!share.weights.empty()) json["weights"] = list_json(share.weights, weight_json);
+  json["side_inputs"] = list_json(share.auxiliary_inputs, side_input_json);
+  json["removed_layers"] = share.removed_layers;
+  json["bytes_removed"] = share.bytes_removed;
+  json["bytes_added"] = share.bytes_added;
+  json["flops_removed"] = share.flops_removed;
+  json["flops_added"] = share.flops_added;
+  json["predicted_fidelity"] = rounded(share.predicted_fidelity);
+  json["measured_fidelity"] = rounded(share.measured_fidelity);
+  return json;
 }
 
 Json candidate_json(const Candidate& candidate) {
@@ -134,10 +144,15 @@ Json candidate_json(const Candidate& candidate) {
             {"donor", candidate.donor},
             {"receiver_layers", candidate.receiver_layers},
             {"layer_donors", candidate.layer_donors},
-            {"donor_layers", candidate.donor_layers},
-            {"similarity", rounded_or_null(candidate.similarity)},
-            {"bytes_saved", candidate.bytes_saved},
-            {"flops_saved", candidate.flops_saved}};
+            {"donor_layers", candidate.donor_layers}};
+  if (candidate.weights) {
+    json["weights"] = {{"layers", candidate.weights->layers},
+                       {"ranks", candidate.weights->ranks},
+                       {"output_variance", rounded(candidate.weights->output_variance)}};
+  }
+  json["similarity"] = rounded_or_null(candidate.similarity);
+  json["bytes_saved"] = candidate.bytes_saved;
+  json["flops_saved"] = candidate.flops_saved;
   if (candidate.latency_saved_ns)
     json["latency_saved_ms"] = static_cast<double>(*candidate.latency_saved_ns) / kNanosecondsPerMillisecond;
   if (candidate.memory_saved) json["memory_saved"] = *candidate.memory_saved;

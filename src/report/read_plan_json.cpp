@@ -214,6 +214,17 @@ Replaced read_replaced(JsonReader reader) {
   return replaced;
 }
 
+SharedWeight read_weight(JsonReader reader) {
+  SharedWeight weight;
+  reader.required("layer", weight.layer);
+  reader.required("donor", weight.donor);
+  reader.required("donor_layer", weight.donor_layer);
+  read_size(reader, "rank", weight.rank);
+  reader.required("output_variance", weight.output_variance);
+  reader.finish();
+  return weight;
+}
+
 AuxiliaryInput read_side_input(JsonReader reader) {
   AuxiliaryInput side;
   reader.required("donor", side.donor);
@@ -227,6 +238,7 @@ Share read_share(JsonReader reader) {
   reader.required("receiver", share.receiver);
   reader.required("donor", share.donor);
   read_list(reader, "replaced", share.replaced, read_replaced);
+  if (reader.has("weights")) read_list(reader, "weights", share.weights, read_weight);
   // Plans of earlier versions take from one donor only.
   share.donors = {share.donor};
   reader.optional("donors", share.donors);
@@ -245,6 +257,15 @@ Share read_share(JsonReader reader) {
   return share;
 }
 
+Candidate::Weights read_candidate_weights(JsonReader reader) {
+  Candidate::Weights weights;
+  read_size(reader, "layers", weights.layers);
+  read_size(reader, "ranks", weights.ranks);
+  reader.required("output_variance", weights.output_variance);
+  reader.finish();
+  return weights;
+}
+
 Candidate read_candidate(JsonReader reader) {
   Candidate candidate;
   reader.required("receiver", candidate.receiver);
@@ -255,6 +276,7 @@ Candidate read_candidate(JsonReader reader) {
   reader.optional("layer_donors", candidate.layer_donors);  // plans of earlier versions take from one donor only
   if (candidate.layer_donors.size() != candidate.donor_layers.size())
     reader.fail("layer_donors", "needs one donor for each of donor_layers");
+  if (reader.has("weights")) candidate.weights = read_candidate_weights(child_reader(reader, "weights"));
   read_number_or_null(reader, "similarity", candidate.similarity);
   reader.required("bytes_saved", candidate.bytes_saved);
   // Plans of earlier versions do not say these.

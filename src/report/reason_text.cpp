@@ -25,6 +25,13 @@ std::string not_measured_text(const planner::Reason& reason, const std::string& 
          fixed3(reason.r2) + (reason.r2 < reason.target ? " is below " + fixed3(reason.target) : "");
 }
 
+/// Of which candidates the trials are counted together.
+std::string group_text(const graph::Cut& cut) {
+  if (!cut.weights.empty())
+    return cut.replacements.empty() ? "weights of this model" : "layers and weights of this pair";
+  return cut.donors().size() > 1 ? "these donors mixed" : "this pair";
+}
+
 }  // namespace
 
 std::string measured_text(const planner::Reason& reason) {
@@ -91,7 +98,7 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
              fixed3(reason.target);
     case Kind::kOutOfTrials:
       return "not tried: --max-trials " + std::to_string(reason.max_trials) + " reached for " +
-             (record.candidate.cut.donors().size() > 1 ? "these donors mixed" : "this pair");
+             group_text(record.candidate.cut);
     case Kind::kOutOfJudgements:
       return std::string("not tried: ") + kNoLookLeft;
     case Kind::kOutOfTime:

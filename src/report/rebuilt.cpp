@@ -45,10 +45,15 @@ Json to_json(const Rebuilt& rebuilt) {
                     {"as_planned", rebuilt.sha256 == rebuilt.planned_sha256}};
   json["shares"] = Json::array();
   for (const Rebuilt::Share& share : rebuilt.shares) {
-    json["shares"].push_back({{"receiver", share.receiver},
-                              {"donor", share.donor},
-                              {"replaced", share.replaced},
-                              {"residual", rounded(share.residual)}});
+    Json one{{"receiver", share.receiver},
+             {"donor", share.donor},
+             {"replaced", share.replaced},
+             {"residual", rounded(share.residual)}};
+    if (share.weights > 0) {
+      one["weights"] = share.weights;
+      one["output_variance"] = rounded(share.output_variance);
+    }
+    json["shares"].push_back(std::move(one));
   }
   json["models"] = Json::array();
   for (const Rebuilt::Model& model : rebuilt.models) json["models"].push_back(model_json(model));
@@ -74,8 +79,12 @@ std::string summary(const Rebuilt& rebuilt) {
     text += "No layers are shared.\n";
   } else {
     TextTable shares({"Share (receiver <- donor)", "Replaced", "Residual"});
-    for (const Rebuilt::Share& share : rebuilt.shares)
+    for (const Rebuilt::Share& share : rebuilt.shares) {
       shares.add_row({share.receiver + " <- " + share.donor, grouped(share.replaced), fixed(share.residual, 3)});
+      if (share.weights > 0)
+        shares.add_note(counted(share.weights, "layer") + " with the donor's weights; at most " +
+                        fixed(100 * share.output_variance, 2) + " % of a layer's output variance differs");
+    }
     text += shares.text();
   }
   const bool as_planned = rebuilt.sha256 == rebuilt.planned_sha256;

@@ -89,6 +89,7 @@ std::string shares_table(const Plan& plan) {
       table.add_note("and " + counted(static_cast<std::int64_t>(share.replaced.size() - kReplacedShown), "more layer") +
                      ": see report.html");
     }
+    if (const std::string weights = weights_in_words(share); !weights.empty()) table.add_note(weights);
     if (!share.auxiliary_inputs.empty()) {
       table.add_note("its corrections also read " +
                      counted(static_cast<std::int64_t>(share.auxiliary_inputs.size()), "more layer") + " of " +

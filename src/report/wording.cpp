@@ -51,6 +51,7 @@ std::vector<std::string> distinct(const std::vector<std::string>& donors) {
 std::vector<std::string> donors_of(const Share& share) {
   std::vector<std::string> donors;
   for (const Replaced& replaced : share.replaced) donors.push_back(replaced.donor);
+  for (const SharedWeight& weight : share.weights) donors.push_back(weight.donor);
   return distinct(donors);
 }
 
@@ -61,8 +62,7 @@ std::string title(const std::string& receiver, const std::string& arrow, const s
 }
 
 std::string described(const Candidate& candidate) {
-  return title_of(candidate) + " with " +
-         counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), "replaced layer") + " (saves " +
+  return title_of(candidate) + " with " + taken_in_words(candidate, "replaced layer") + " (saves " +
          human_bytes(candidate.bytes_saved) + ")";
 }
 
@@ -316,10 +316,51 @@ std::string title_of(const Share& share, const std::string& arrow) {
 }
 
 std::string title_of(const Candidate& candidate, const std::string& arrow) {
-  return title(candidate.receiver, arrow, distinct(candidate.layer_donors));
+  const bool of_weights = candidate.layer_donors.empty();
+  return title(candidate.receiver, arrow,
+               of_weights ? std::vector<std::string>{candidate.donor} : distinct(candidate.layer_donors));
 }
 
 bool is_mixed(const Share& share) { return donors_of(share).size() > 1; }
+
+std::string weights_in_words(const Share& share) {
+  if (share.weights.empty()) return {};
+  std::int64_t as_they_are = 0, least = 0, most = 0;
+  double worst = 0;
+  for (const SharedWeight& one : share.weights) {
+    worst = std::max(worst, one.output_variance);
+    if (one.rank == 0) {
+      ++as_they_are;
+      continue;
+    }
+    least = least == 0 ? one.rank : std::min(least, one.rank);
+    most = std::max(most, one.rank);
+  }
+  const auto count = static_cast<std::int64_t>(share.weights.size());
+  const std::string ranks = std::to_string(least) + (most > least ? " to " + std::to_string(most) : "");
+  std::string text = counted(count, "layer") + (count == 1 ? " runs" : " run") + " with weights of " +
+                     join(donors_of(share), " and ") + ": ";
+  if (as_they_are == count) {
+    text += "as they are";
+  } else if (as_they_are > 0) {
+    text += grouped(as_they_are) + " with them as they are, " + grouped(count - as_they_are) +
+            " with differences of rank " + ranks;
+  } else {
+    text += "with differences of rank " + ranks;
+  }
+  return text + "; at most " + fixed(100 * worst, 2) + " % of a layer's output variance differs";
+}
+
+std::string means_in_words(const SharedWeight& weight) {
+  return weight.rank == 0 ? "as it is" : "difference of rank " + std::to_string(weight.rank);
+}
+
+std::string taken_in_words(const Candidate& candidate, const std::string& layer) {
+  const std::string layers = counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), layer);
+  if (!candidate.weights) return layers;
+  const std::string weights = "weights of " + counted(candidate.weights->layers, "layer");
+  return candidate.receiver_layers.empty() ? weights : layers + " and " + weights;
+}
 
 std::string means_in_words(const Replaced& replaced) {
   const std::string correction =

@@ -5,9 +5,9 @@
 namespace repsim::trial {
 namespace {
 
-// Fidelity that a complete fit adds at most, as measured on many cuts.
-constexpr double kMaxGainOfMoreRegressors = 0.03;  // to corrections, which then read all values that they may
-constexpr double kMaxGainOfFrames = 0.01;          // to a fit without corrections, which then reads all frames
+// Fidelity that a complete fit adds at most to corrections, which then read all values that they may, as measured on
+// many cuts.
+constexpr double kMaxGainOfMoreRegressors = 0.03;
 
 /// The estimated time of corrections: arithmetic, and two convolutions and a sum per map; per auxiliary input at most a
 /// resize, a convolution and a sum.
@@ -96,6 +96,7 @@ std::map<int, FittedShare> Attempt::fit_all_ranks() const {
 }
 
 FittedShare Attempt::share(AttachedCandidate attached, fit::Fitted fitted) const {
+  if (!candidate_.cut.weights.empty()) fitter_.add_weights(candidate_.cut, effort_, fitted);
   const double gain = max_gain(attached.attachment);
   return {candidate_, attached.savings, std::move(attached.attachment), std::move(fitted), gain};
 }

@@ -9,8 +9,9 @@ namespace repsim::trial {
 
 inline constexpr int kMinRank = 4;  // of a correction; the next ranks are its doubles
 
-/// How many of the calibration frames, and of the regressors of corrections, a fit reads.
-enum class Effort { kTrial, kComplete };
+/// Fidelity that a complete fit adds at most to a fit without corrections, which then reads all frames: as measured on
+/// many cuts.
+inline constexpr double kMaxGainOfFrames = 0.01;
 
 /// How a candidate would be attached, and what it then saves. Nothing is fitted.
 struct AttachedCandidate {

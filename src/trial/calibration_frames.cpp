@@ -54,6 +54,11 @@ CalibrationFrames::CalibrationFrames(const session::Session& session, const capt
   }
 }
 
+std::vector<const capture::Stores*> CalibrationFrames::parts() const {
+  if (is_undivided()) return {&all_};
+  return {&trial_, &rest_};
+}
+
 const fit::SampleWeights& CalibrationFrames::weights_on(const capture::Stores& frames, fit::WeightsOf& known,
                                                         ModelIndex receiver) {
   if (known.count(receiver) == 0) known.emplace(receiver, sample_weights(session_, frames, receiver, progress_));

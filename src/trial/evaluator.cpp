@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "attempt.hpp"
 #include "repsim/base/log.hpp"
@@ -15,12 +16,21 @@ constexpr double kMaxGainOfAuxiliaryInputs = 0.02;  // to corrections that see a
 
 /// "corrections of rank 8 that also read stem.conv, stage1"
 std::string described(const session::Session& session, const fit::Attachment& attachment) {
-  if (attachment.rank == 0) return "no corrections";
+  const std::string weights =
+      attachment.cut.weights.empty() ? "" : "weights of " + std::to_string(attachment.cut.weights.size()) + " layers";
+  if (attachment.rank == 0) return weights.empty() ? "no corrections" : weights;
   std::vector<std::string> layers;
   for (const fit::DonorLayer& one : attachment.auxiliary_inputs)
     layers.push_back(session.models[one.donor].prepared.program.layers[one.donor_layer].name);
-  return "corrections of rank " + std::to_string(attachment.rank) +
+  return (weights.empty() ? "" : weights + " and ") + "corrections of rank " + std::to_string(attachment.rank) +
          (layers.empty() ? "" : " that also read " + join(layers, ", "));
+}
+
+double worst_residual(const fit::Fitted& fitted) {
+  double worst = 0;
+  for (const std::vector<double>& all : {fitted.residuals, fitted.output_variances})
+    worst = std::accumulate(all.begin(), all.end(), worst, [](double a, double b) { return std::max(a, b); });
+  return worst;
 }
 
 /// Corrections are tried while the best fit misses the target by no more than they may add.
@@ -41,11 +51,13 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
                                         std::span<const planner::FittedShareId> donor_shares,
                                         const WorthFitting& worth_fitting) {
   if (fitter_.session().memory_budget.is_limited) release_free_memory();
+  if (candidate.cut.replacements.empty())
+    return keep(measured(splices(donor_shares), fitter_.fit_weights(candidate, Effort::kTrial)));
   const Attempt attempt(fitter_, candidate, splices(donor_shares), Effort::kTrial);
   const double target = targets_[candidate.cut.receiver];
   FittedShare plain = attempt.fit(attempt.attach(0));
   const EarlyEnd early = early_end(plain);
-  Result best = measured(attempt, std::move(plain), early);
+  Result best = measured(attempt.donor_splices(), std::move(plain), early);
   std::map<int, FittedShare> corrected;
   for (int rank = kMinRank; rank <= fitter_.options().max_rank && corrections_may_help(best.supported, target);
        rank *= 2) {
@@ -58,7 +70,7 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
       return measurement;
     }
     if (corrected.empty()) corrected = attempt.fit_all_ranks();
-    Result result = measured(attempt, std::move(corrected.at(rank)));
+    Result result = measured(attempt.donor_splices(), std::move(corrected.at(rank)));
     if (result.supported > best.supported) best = std::move(result);
   }
   const bool reads_auxiliary_inputs = best.share.attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0;
@@ -70,15 +82,17 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
 planner::Measurement Evaluator::complete(planner::FittedShareId id,
                                          std::span<const planner::FittedShareId> donor_shares) {
   const FittedShare& tried = shares_[id];
+  if (tried.candidate.cut.replacements.empty())
+    return keep(measured(splices(donor_shares), fitter_.fit_weights(tried.candidate, Effort::kComplete)));
   const double target = targets_[tried.candidate.cut.receiver];
   const Attempt attempt(fitter_, tried.candidate, splices(donor_shares), Effort::kComplete);
-  Result best = measured(attempt, attempt.fit({tried.attachment, tried.savings}));
+  Result best = measured(attempt.donor_splices(), attempt.fit({tried.attachment, tried.savings}));
   const fit::Attachment& attachment = best.share.attachment;
   if (attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0 &&
       auxiliary_inputs_may_help(best.supported, target)) {
     AttachedCandidate more = attempt.attach(attachment.rank, attempt.auxiliary_inputs_for(attachment));
     if (!more.attachment.auxiliary_inputs.empty() && attempt.saves(more)) {
-      Result result = measured(attempt, attempt.fit(std::move(more)));
+      Result result = measured(attempt.donor_splices(), attempt.fit(std::move(more)));
       if (result.supported > best.supported) best = std::move(result);
     }
   }
@@ -101,13 +115,14 @@ EarlyEnd Evaluator::early_end(const FittedShare& share) const {
           .holds_from = share.max_gain > 0 ? std::optional(target) : std::nullopt};
 }
 
-Evaluator::Result Evaluator::measured(const Attempt& attempt, FittedShare share, const std::optional<EarlyEnd>& early) {
-  std::vector<graph::Splice> splices = attempt.donor_splices();
+Evaluator::Result Evaluator::measured(std::span<const graph::Splice> donor_splices, FittedShare share,
+                                      const std::optional<EarlyEnd>& early) {
+  std::vector<graph::Splice> splices(donor_splices.begin(), donor_splices.end());
   splices.push_back(share.fitted.splice);
   const Agreement agreement = measurer_.agreement(share.candidate.cut.receiver, splices, early);
   log::debug("with " + described(fitter_.session(), share.attachment) + ": " +
              (agreement.fidelity ? fixed3(*agreement.fidelity) : "not measured") + ", R2 " +
-             fixed3(1 - share.fitted.residuals.front()) + "; " +
+             fixed3(1 - worst_residual(share.fitted)) + "; " +
              report::human_bytes(fitter_.bytes_kept() + measurer_.bytes_kept()) + " of values kept");
   const ModelIndex receiver = share.candidate.cut.receiver;
   const double supported = supported_ ? supported_(receiver, agreement) : agreement.low;

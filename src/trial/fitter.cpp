@@ -5,6 +5,7 @@ namespace repsim::trial {
 namespace {
 
 constexpr std::int64_t kMaxGramElements = 1 << 20;  // of a cut that is gathered together with others
+constexpr std::int64_t kPartOfWeights = 4;          // one part in so many of the memory for sums
 
 }  // namespace
 
@@ -21,7 +22,9 @@ Fitter::Fitter(const session::Session& session, CalibrationFrames& calibration, 
       options_(options),
       offered_inputs_(std::move(offered_inputs)),
       progress_(progress),
-      reuse_(session.memory_budget.calibration_values, session.memory_budget.sums) {}
+      reuse_(session.memory_budget.calibration_values,
+             session.memory_budget.sums - (options_.shares_weights ? session.memory_budget.sums / kPartOfWeights : 0)),
+      differences_(session.set, calibration.trial_frames(), session.memory_budget.sums / kPartOfWeights, progress) {}
 
 fit::Attachment Fitter::attachment(const graph::Cut& cut, int rank,
                                    std::vector<fit::DonorLayer> auxiliary_inputs) const {
@@ -32,7 +35,7 @@ fit::Attachment Fitter::attachment(const graph::Cut& cut, int rank,
 }
 
 bool Fitter::gathered(const graph::Cut& cut) const {
-  return gathered_.count({cut.receiver, cut.replacements}) > 0 ||
+  return cut.replacements.empty() || gathered_.count({cut.receiver, cut.replacements}) > 0 ||
          attachment(cut, 0, {}).gram_elements > kMaxGramElements;
 }
 

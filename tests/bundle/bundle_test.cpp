@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fits.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/relatives.hpp"
 #include "fixtures/splice_oracle.hpp"
 
 namespace repsim::bundle {
@@ -203,6 +206,99 @@ TEST(Refit, OfOneModelLeavesItsTwinAlone) {
   EXPECT_LT(test::difference(outputs.toTupleRef().elements()[1], test::spliced_output(opened, splice, images)), 1e-5);
   EXPECT_TRUE(
       test::same_bits(outputs.toTupleRef().elements()[2], test::run_file(opened.loaded[2].spec.path, images[0])));
+}
+
+// Invariants 2 and 3 with weights of a relative: the receiver computes what it would with the weights put together, the
+// file holds the donor's weights once, and its other models keep their bits.
+class WeightsOfRelatives : public testing::TestWithParam<const char*> {};
+
+TEST_P(WeightsOfRelatives, EqualWeightsPutTogetherAndHoldThePromisedBytes) {
+  const Opened opened = test::open_relatives(GetParam(), {0.4, 0.3});
+  const std::vector<graph::Splice> splices{test::random_weights(opened, 1, 0, 3),
+                                           test::random_weights(opened, 2, 0, 4)};
+  ASSERT_GT(splices[0].weights.size(), 2U);
+  const Written result = written(opened, splices);
+  torch::jit::Module bundle = test::load_bytes(result.bytes);
+  const auto images = test::images_of(test::picture_stores(opened.set, 2, 9), {0, 1});
+  const auto names = names_of(opened);
+  const c10::InferenceMode no_gradients;
+  const c10::IValue outputs = bundle.forward(images);
+  for (const graph::Splice& splice : splices) {
+    const c10::IValue expected = test::output_with_weights(opened, splice, images[0]);
+    EXPECT_LT(test::difference(outputs.toTupleRef().elements()[splice.receiver], expected), 1e-5);
+    EXPECT_LT(test::difference(test::run_head(bundle, names[splice.receiver], images), expected), 1e-5);
+    EXPECT_GT(test::difference(outputs.toTupleRef().elements()[splice.receiver],
+                               test::run_file(opened.loaded[splice.receiver].spec.path, images[0])),
+              1e-4);  // else the test would say nothing
+  }
+  EXPECT_TRUE(
+      test::same_bits(outputs.toTupleRef().elements()[0], test::run_file(opened.loaded[0].spec.path, images[0])));
+  EXPECT_EQ(test::storage_bytes(bundle), result.parameter_bytes);
+  EXPECT_EQ(test::expected_bytes(opened, splices), result.parameter_bytes);
+  EXPECT_LT(result.parameter_bytes, written(opened).parameter_bytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, WeightsOfRelatives, testing::Values("small", "wide", "shuffle", "mixer"));
+
+// The donor takes layers itself, behind the weights that it gives: its weights stay, its layers change.
+TEST(SharedWeights, OfADonorThatTakesLayersItself) {
+  std::vector<model::Loaded> loaded;
+  for (const char* name : {"small", "small", "wide"}) loaded.push_back(test::load_fixture(name));
+  loaded[1].spec.name = "relative";
+  test::change_weights(loaded[1].module, 0.3, 0.1, 7);
+  const Opened opened = test::open_loaded(std::move(loaded));
+  const auto cuts = test::map_cuts(opened.program(0));
+  const graph::Splice layers = test::random_splice(opened, 0, 2, cuts.front().layers, 5);
+  graph::Splice weights = test::random_weights(opened, 1, 0, 6);
+  const graph::Removal removal = graph::removed_by(opened.program(0), cuts.front().layers);
+  std::erase_if(weights.weights, [&](const graph::FittedWeight& one) {
+    return std::binary_search(removal.parameters.begin(), removal.parameters.end(), one.donor_parameter);
+  });
+  ASSERT_FALSE(weights.weights.empty());
+  const std::vector<graph::Splice> splices{layers, weights};
+  const Written result = written(opened, splices);
+  const auto images = test::images_of(test::picture_stores(opened.set, 1, 9), {0});
+  const c10::InferenceMode no_gradients;
+  const c10::IValue outputs = test::load_bytes(result.bytes).forward(images);
+  EXPECT_LT(test::difference(outputs.toTupleRef().elements()[0], test::spliced_output(opened, layers, images)), 1e-5);
+  EXPECT_LT(test::difference(outputs.toTupleRef().elements()[1], test::output_with_weights(opened, weights, images[0])),
+            1e-5);
+  EXPECT_EQ(test::expected_bytes(opened, splices), result.parameter_bytes);
+}
+
+// One share with both: the receiver takes layers of its donor, and the weights of layers that the cut leaves alone.
+TEST_P(WeightsOfRelatives, StandBesideReplacedLayersOfOneShare) {
+  const Opened opened = test::open_relatives(GetParam(), {0.4});
+  const auto cuts = test::map_cuts(opened.program(1));
+  if (cuts.empty()) GTEST_SKIP() << "no feature maps";
+  int shared = 0;
+  for (const planner::DepthCut& cut : cuts) {
+    graph::Splice splice = test::random_splice(opened, 1, 0, cut.layers, 5);
+    const graph::Removal removal = graph::removed_by(opened.program(1), cut.layers);
+    std::set<int> gone(removal.parameters.begin(), removal.parameters.end());
+    for (const graph::ConvRefit& refit : splice.refits)
+      gone.insert(graph::convolution_geometry(opened.prepared[1], refit.node).weight_parameter);
+    splice.weights = test::random_weights(opened, 1, 0, 6).weights;
+    std::erase_if(splice.weights, [&](const graph::FittedWeight& one) { return gone.count(one.parameter) > 0; });
+    // The oracle: the weights put together in a model of its own, and the same layers taken there.
+    std::vector<model::Loaded> loaded;
+    loaded.push_back(test::load_fixture(GetParam()));
+    loaded.push_back(test::load_fixture(GetParam()));
+    loaded[1].spec.name = "relative";
+    loaded[1].module = test::with_weights(opened, splice);
+    const Opened changed = test::open_loaded(std::move(loaded));
+    graph::Splice layers = splice;
+    layers.weights.clear();
+    const auto images = test::images_of(test::picture_stores(opened.set, 2, 9), {0, 1});
+    const Written result = written(opened, {splice});
+    const c10::InferenceMode no_gradients;
+    const c10::IValue outputs = test::load_bytes(result.bytes).forward(images);
+    EXPECT_LT(test::difference(outputs.toTupleRef().elements()[1], test::spliced_output(changed, layers, images)), 1e-5)
+        << cut.layers.front();
+    EXPECT_EQ(test::expected_bytes(opened, {splice}), result.parameter_bytes);
+    shared += splice.weights.empty() ? 0 : 1;
+  }
+  EXPECT_GT(shared, 0);
 }
 
 // Two different pictures sizes are two arguments.

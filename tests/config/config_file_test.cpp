@@ -26,7 +26,7 @@ Settings every_setting_changed() {
       {"name": "c", "path": "c.pt", "output": {"format": "ssd"}}],
     "libraries": ["l.so"], "video": "v.avi", "frames": {"count": 99, "holdout": 0.25, "scan": 7},
     "merge": {"min_fidelity": {"default": 0.8, "a": 0.95}, "budget": "1.5M", "max_shares": 2, "donors": ["a"],
-      "keep": ["b"], "adapters": "none", "refit": false, "max_rank": 16, "max_side_inputs": 3, "share": ["a<-b"],
+      "keep": ["b"], "sharing": "weights", "adapters": "none", "refit": false, "max_rank": 16, "max_side_inputs": 3, "share": ["a<-b"],
       "layers": ["l.*"], "exclude": ["m"], "max_trials": 3, "confidence": 0.9, "min_evidence": 5,
       "accept_unmeasured": ["a"], "max_judgements": 2, "max_minutes": 1.5},
     "truth": "gt.txt", "report_frames": 2, "threads": 2, "device": "cuda:1", "memory_limit": "2G", "seed": 11})");

@@ -45,6 +45,7 @@ const std::vector<Example>& examples() {
       {"merge.max_shares", {"2"}, "2"},
       {"merge.donors", {"a*", "b"}, R"(["a*", "b"])"},
       {"merge.keep", {"a"}, R"(["a"])"},
+      {"merge.sharing", {"weights"}, R"("weights")"},
       {"merge.adapters", {"none"}, R"("none")"},
       {"merge.refit", {"off"}, "false"},
       {"merge.max_rank", {"16"}, "16"},
@@ -170,7 +171,7 @@ TEST(SettingsJson, KeepsItsBytes) {
   EXPECT_EQ(
       settings_to_json(Settings{}).dump(),
       R"({"frames":{"count":256,"holdout":0.3,"scan":512},"merge":{"min_fidelity":0.9,"objective":"bytes","budget":null,)"
-      R"("max_shares":null,"donors":[],"keep":[],"adapters":"linear","refit":true,"max_rank":8,)"
+      R"("max_shares":null,"donors":[],"keep":[],"sharing":"both","adapters":"linear","refit":true,"max_rank":8,)"
       R"("max_side_inputs":8,"share":[],"layers":[],"exclude":[],"max_trials":24,"confidence":0.0,)"
       R"("min_evidence":30,"accept_unmeasured":[],"max_judgements":3,"max_minutes":0.0},"seed":0})");
 }

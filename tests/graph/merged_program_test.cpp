@@ -3,6 +3,8 @@
 
 #include "fixtures/bundle_oracle.hpp"
 #include "fixtures/fixtures.hpp"
+#include "fixtures/relatives.hpp"
+#include "plain/program_totals.hpp"
 
 namespace repsim::graph {
 namespace {
@@ -55,6 +57,38 @@ TEST(Joined, ChangesByAShareAsTheJointGraphDoes) {
     EXPECT_EQ(total_latency_ns(plain_before) - total_latency_ns(plain),
               total_latency_ns(graph_before) - total_latency_ns(graph))
         << index;
+  }
+}
+
+// Weights of a relative: the differences' convolutions and sums, and the receiver's weights that are gone.
+TEST(Joined, ChangesBySharedWeightsAsTheJointGraphDoes) {
+  for (const char* fixture : {"small", "wide", "shuffle", "mixer"}) {
+    const test::Opened opened = test::open_relatives(fixture, {0.4});
+    Splice splice = test::random_weights(opened, 1, 0, 3);
+    // The first one reads the image as the donor's does, and would be computed once: the programs do not know that.
+    splice.weights.erase(splice.weights.begin());
+    MergedShare share{1, {}};
+    std::int64_t elements = 0, flops = 0;
+    for (const StoredWeight& one : stored_weights(opened.prepared[1])) {
+      for (const FittedWeight& weight : splice.weights) {
+        if (weight.parameter != one.parameter) continue;
+        share.weights.push_back({weight, one.op, one.channels(), one.taps()});
+        const DifferenceCost cost =
+            difference_cost(weight.rank, one.channels(), one.taps(), one.geometry.output_places);
+        elements += cost.elements - opened.program(1).parameters[weight.parameter].elements;
+        flops += cost.flops;
+      }
+    }
+    ASSERT_GT(flops, 0);
+    const Program graph_before = described(opened, {}), plain_before = merged_of(opened, {});
+    const Program graph = described(opened, {splice}), plain = merged_of(opened, {share});
+    EXPECT_EQ(peak_activation_bytes(plain), peak_activation_bytes(graph)) << fixture;
+    EXPECT_EQ(total_flops(plain) - total_flops(plain_before), flops) << fixture;
+    EXPECT_EQ(total_flops(graph) - total_flops(graph_before), flops) << fixture;
+    EXPECT_EQ(total_latency_ns(plain) - total_latency_ns(plain_before),
+              total_latency_ns(graph) - total_latency_ns(graph_before))
+        << fixture;
+    EXPECT_EQ(test::parameter_bytes(plain) - test::parameter_bytes(plain_before), 4 * elements) << fixture;
   }
 }
 

@@ -29,6 +29,10 @@ inline bool allowed(const planner::Choice& choice, const std::vector<int>& taken
           if (std::find(other.unavailable.begin(), other.unavailable.end(), layer) != other.unavailable.end())
             return false;
         }
+        for (const int weight : supplied.parameters) {
+          const std::vector<int>& gone = other.gone_parameters;
+          if (std::find(gone.begin(), gone.end(), weight) != gone.end()) return false;
+        }
       }
     }
   }

@@ -56,6 +56,71 @@ TEST(Choose, EqualsBruteForceOnRandomModels) {
   EXPECT_GT(mixed, 500);  // the choices have something of several donors to choose
 }
 
+/// Some options take weights, and some of those that take layers lose weights with them.
+void add_weights(std::mt19937& random, Choice& choice) {
+  const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
+  for (ShareOption& option : choice.options) {
+    const bool takes_weights = below(2) == 0;
+    for (Supplied& supplied : option.supplied) {
+      for (int weight = 0; takes_weights && weight < 6; ++weight) {
+        if (below(3) == 0) supplied.parameters.push_back(weight);
+      }
+      if (takes_weights) supplied.layers.clear();
+    }
+    if (takes_weights) option.unavailable.clear();
+    for (int weight = 0; weight < 6; ++weight) {
+      if (below(4) == 0) option.gone_parameters.push_back(weight);
+    }
+  }
+}
+
+TEST(Choose, EqualsBruteForceOnRandomModelsThatShareWeights) {
+  std::mt19937 random(23);
+  int without = 0;  // choices that the weights decide
+  for (int round = 0; round < 1500; ++round) {
+    Choice choice = test::random_choice(random, 2 + round % 3, 4);
+    add_weights(random, choice);
+    std::vector<int> none(static_cast<std::size_t>(choice.models), -1);
+    const Chosen chosen = choose(choice);
+    ASSERT_TRUE(test::allowed(choice, taken_of(choice, chosen))) << "round " << round;
+    ASSERT_NEAR(chosen.value, brute_force(choice, none, 0), 1e-9) << "round " << round;
+    for (ShareOption& option : choice.options) option.gone_parameters.clear();
+    without += choose(choice).value > chosen.value ? 1 : 0;
+  }
+  EXPECT_GT(without, 100);
+}
+
+// Relatives of one network, any of which may give its weights to all others: nobody can give what it took, so the
+// choice is one donor for all. It is the one from which all others are nearest.
+TEST(Choose, TakesTheModelNearestToAllOthersAsTheDonorOfAFamily) {
+  std::mt19937 random(24);
+  for (int round = 0; round < 200; ++round) {
+    const int models = 3 + round % 3, weights = 4;
+    std::vector<double> position;
+    for (int model = 0; model < models; ++model) position.push_back(static_cast<double>(random() % 1000));
+    Choice choice;
+    choice.models = models;
+    std::vector<double> star(static_cast<std::size_t>(models), 0);
+    for (ModelIndex receiver = 0; receiver < models; ++receiver) {
+      for (ModelIndex donor = 0; donor < models; ++donor) {
+        if (receiver == donor) continue;
+        // A model more that takes is always worth more than nearer donors.
+        ShareOption option{receiver, 10'000 - std::abs(position[receiver] - position[donor]), {}, {}};
+        option.supplied.push_back({donor, {}, {}});
+        for (int weight = 0; weight < weights; ++weight) {
+          option.supplied.front().parameters.push_back(weight);
+          option.gone_parameters.push_back(weight);
+        }
+        star[donor] += option.value;
+        choice.options.push_back(option);
+      }
+    }
+    const Chosen chosen = choose(choice);
+    ASSERT_EQ(std::ssize(chosen.options), models - 1) << "round " << round;
+    EXPECT_NEAR(chosen.value, *std::max_element(star.begin(), star.end()), 1e-9) << "round " << round;
+  }
+}
+
 TEST(Choose, OutOfStepsStillBoundsTheOptimum) {
   std::mt19937 random(22);
   int unproven = 0;

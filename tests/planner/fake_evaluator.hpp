@@ -33,6 +33,7 @@ struct FakeOption {
   /// Corrections add this to the fidelity and take this from the saving. 0 bytes: there are none.
   double correction_gain = 0;
   std::int64_t correction_bytes = 0;
+  bool weights = false;  ///< it shares weights instead of layers
   bool computable = true;
   bool is_measured = true;    ///< false: nothing can be compared
   std::optional<double> low;  ///< lower end of the interval that its trial finds
@@ -58,7 +59,7 @@ struct FakeWorld {
   }
   [[nodiscard]] double target(std::size_t option) const { return targets[options[option].option.receiver]; }
 
-  /// The option is recognised by its only replacement.
+  /// The option is recognised by its first replacement, or by its first weight.
   [[nodiscard]] planner::SearchInput input() const {
     planner::SearchInput input;
     input.targets = targets;
@@ -66,8 +67,10 @@ struct FakeWorld {
     for (std::size_t i = 0; i < options.size(); ++i) {
       planner::Candidate candidate;
       candidate.cut.receiver = options[i].option.receiver;
-      for (const planner::Supplied& supplied : options[i].option.supplied)
-        candidate.cut.replacements.push_back({static_cast<LayerIndex>(i), supplied.donor, 0});
+      for (const planner::Supplied& supplied : options[i].option.supplied) {
+        if (options[i].weights) candidate.cut.weights.push_back({static_cast<int>(i), supplied.donor, 0, 0});
+        if (!options[i].weights) candidate.cut.replacements.push_back({static_cast<LayerIndex>(i), supplied.donor, 0});
+      }
       candidate.r2 = candidate.predicted_fidelity = options[i].r2;
       candidate.similarity = options[i].r2;
       candidate.savings.bytes = options[i].bytes;
@@ -79,7 +82,9 @@ struct FakeWorld {
 };
 
 [[nodiscard]] inline std::size_t option_of(const planner::Candidate& candidate) {
-  return static_cast<std::size_t>(candidate.cut.replacements.front().receiver_layer);
+  const graph::Cut& cut = candidate.cut;
+  return static_cast<std::size_t>(cut.weights.empty() ? cut.replacements.front().receiver_layer
+                                                      : cut.weights.front().parameter);
 }
 
 /// Answers from a FakeWorld, writes down what it is asked, and fails the test where it is asked twice.

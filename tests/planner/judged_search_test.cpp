@@ -2,22 +2,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
 #include <random>
-#include <set>
-#include <utility>
-#include <vector>
 
-#include "fake_evaluator.hpp"
+#include "fake_judge.hpp"
 #include "made_up_world.hpp"
 #include "random_world.hpp"
-#include "repsim/judged_search.hpp"
 
 namespace repsim::planner {
 namespace {
 
 using test::FakeEvaluator;
 using test::FakeWorld;
+using test::JudgedWorld;
 using test::kinds;
 using test::kSteps;
 using test::kTarget;
@@ -29,84 +25,8 @@ using testing::IsEmpty;
 using testing::SizeIs;
 using Kind = Reason::Kind;
 
-/// Answers from the made-up world, and writes down what it is asked.
-class FakeJudge : public PlanJudge {
- public:
-  FakeJudge(const FakeWorld& world, const FakeEvaluator& evaluator) : world_(world), evaluator_(evaluator) {}
-
-  std::map<std::size_t, double> in_file_less;  ///< per option: the file keeps this much less than memory
-  std::int64_t detections = 100;
-  SearchResult plan;                            ///< taken last
-  std::vector<std::vector<std::size_t>> looks;  ///< per plan that was shown: the options that were measured
-  std::vector<std::vector<int>> written;        ///< per write(): the option of each receiver
-  std::vector<ModelIndex> refusals;
-  int times_out_of_judgements = 0;
-
-  void take(const SearchResult& next) override {
-    plan = next;
-    is_shown_ = false;
-  }
-  Judged in_memory(ModelIndex receiver) override {
-    if (!is_shown_) looks.emplace_back();
-    is_shown_ = true;
-    const SelectedShare& share = share_of(receiver);
-    looks.back().push_back(option_of(share));
-    EXPECT_EQ(share.max_gain, 0) << "a share is judged that is not fitted completely";
-    return judged(evaluator_.test_fidelity(share.share));
-  }
-  void write() override { written.push_back(taken_of(world_, plan)); }
-  Judged in_file(ModelIndex receiver) override {
-    const SelectedShare& share = share_of(receiver);
-    const auto less = in_file_less.find(option_of(share));
-    return judged(evaluator_.test_fidelity(share.share) - (less == in_file_less.end() ? 0 : less->second));
-  }
-  void refused(ModelIndex receiver, const Judged&) override { refusals.push_back(receiver); }
-  void out_of_judgements(std::int64_t judgements) override {
-    ++times_out_of_judgements;
-    EXPECT_EQ(judgements, static_cast<std::int64_t>(looks.size()));
-  }
-
- private:
-  [[nodiscard]] Judged judged(double fidelity) const {
-    return {.fidelity = fidelity, .low = fidelity, .detections = detections};
-  }
-  [[nodiscard]] std::size_t option_of(const SelectedShare& share) const {
-    return test::option_of(plan.records[share.record].candidate);
-  }
-  [[nodiscard]] const SelectedShare& share_of(ModelIndex receiver) const {
-    for (const SelectedShare& one : plan.shares) {
-      if (plan.records[one.record].candidate.cut.receiver == receiver) return one;
-    }
-    throw std::logic_error("a receiver is judged that takes nothing");
-  }
-
-  const FakeWorld& world_;
-  const FakeEvaluator& evaluator_;
-  bool is_shown_ = false;
-};
-
-/// A search of a made-up world, and its judge.
-struct Trial {
-  explicit Trial(const FakeWorld& of, SearchOptions options = {})
-      : world(of),
-        evaluator(world),
-        search(world.input(), std::move(options), evaluator, observer),
-        judge(world, evaluator) {
-    judging.targets = world.targets;
-    judging.accepted.assign(world.targets.size(), false);
-  }
-  std::int64_t run() { return search_until_it_holds(search, judging, judge); }
-
-  const FakeWorld world;
-  FakeEvaluator evaluator;
-  SearchObserver observer;
-  Search search;
-  Judging judging;
-  FakeJudge judge;
-};
-
 TEST(JudgedSearch, WritesAPlanThatHoldsAtTheFirstLook) {
-  Trial trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget)}));
+  JudgedWorld trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget)}));
   EXPECT_EQ(trial.run(), 1);
   EXPECT_THAT(trial.judge.looks, ElementsAre(ElementsAre(0)));
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0)));
@@ -114,7 +34,7 @@ TEST(JudgedSearch, WritesAPlanThatHoldsAtTheFirstLook) {
 }
 
 TEST(JudgedSearch, TakesNoLookWhereNothingIsShared) {
-  Trial trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget - 1)}));
+  JudgedWorld trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget - 1)}));
   EXPECT_EQ(trial.run(), 0);
   EXPECT_THAT(trial.judge.looks, IsEmpty());
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, -1)));
@@ -132,7 +52,7 @@ FakeWorld world_of_refusals(int refused) {
 }
 
 TEST(JudgedSearch, GoesOnAfterARefusalAndShowsAnAcceptedShareOnce) {
-  Trial trial(world_of_refusals(1));
+  JudgedWorld trial(world_of_refusals(1));
   EXPECT_EQ(trial.run(), 2);
   EXPECT_THAT(trial.judge.looks, ElementsAre(ElementsAre(0, 1), ElementsAre(2)));
   EXPECT_THAT(trial.judge.refusals, ElementsAre(2));
@@ -145,7 +65,7 @@ TEST(JudgedSearch, ShowsASafeShareInTheLastLook) {
   FakeWorld world = world_of(2, {share_of(1, 0, 100, 0.9, kTarget + 1), share_of(1, 0, 79, 0.8, kTarget + 4),
                                  share_of(1, 0, 50, 0.7, kTarget + 4)});
   world.options[0].test_shift = -2 / kSteps;
-  Trial second(world, options), last(world, options);
+  JudgedWorld second(world, options), last(world, options);
   last.judging.most_judgements = 2;
   EXPECT_EQ(second.run(), 2);
   EXPECT_THAT(second.judge.written, ElementsAre(ElementsAre(-1, 1)));
@@ -154,7 +74,7 @@ TEST(JudgedSearch, ShowsASafeShareInTheLastLook) {
 }
 
 TEST(JudgedSearch, TakesTheSharesThatHeldOnceNoLookIsLeft) {
-  Trial trial(world_of_refusals(3));
+  JudgedWorld trial(world_of_refusals(3));
   EXPECT_EQ(trial.run(), 3);
   EXPECT_THAT(trial.judge.looks, ElementsAre(ElementsAre(0, 1), ElementsAre(2), ElementsAre(3)));
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, -1)));
@@ -165,7 +85,7 @@ TEST(JudgedSearch, TakesTheSharesThatHeldOnceNoLookIsLeft) {
 
 TEST(JudgedSearch, TakesAsManyLooksAsItMay) {
   for (const int most : {1, 2}) {
-    Trial trial(world_of_refusals(3));
+    JudgedWorld trial(world_of_refusals(3));
     trial.judging.most_judgements = most;
     EXPECT_EQ(trial.run(), most);
     EXPECT_THAT(trial.judge.looks, SizeIs(most));
@@ -177,7 +97,7 @@ TEST(JudgedSearch, NeedsNoLookForAPlanOfAcceptedShares) {
   // Once option 1 is refused, nothing is left for model 2.
   FakeWorld world = world_of(3, {share_of(1, 0, 30, 0.9, kTarget + 1), share_of(2, 0, 50, 0.9, kTarget)});
   world.options[1].test_shift = -1 / kSteps;
-  Trial trial(world);
+  JudgedWorld trial(world);
   trial.judging.most_judgements = 1;
   EXPECT_EQ(trial.run(), 1);
   EXPECT_EQ(trial.judge.times_out_of_judgements, 0);
@@ -188,14 +108,14 @@ TEST(JudgedSearch, CompletesFitsBeforeItShowsThem) {
   FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget + 1)});
   world.max_gain = 1 / kSteps;
   world.options[0].trial_loss = 1 / kSteps;
-  Trial trial(world);
+  JudgedWorld trial(world);
   EXPECT_EQ(trial.run(), 1);
   EXPECT_THAT(trial.evaluator.asked, ElementsAre(FakeEvaluator::Question{{0}}, FakeEvaluator::Question{{0}, true}));
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0)));
 }
 
 TEST(JudgedSearch, WritesAgainWithoutAShareThatTheFileRefuses) {
-  Trial trial(world_of_refusals(0));
+  JudgedWorld trial(world_of_refusals(0));
   trial.judge.in_file_less[1] = 2 / kSteps;
   EXPECT_EQ(trial.run(), 1);
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, 1), ElementsAre(-1, 0, -1)));
@@ -203,7 +123,7 @@ TEST(JudgedSearch, WritesAgainWithoutAShareThatTheFileRefuses) {
 }
 
 TEST(JudgedSearch, WritesThePlainModelsWhereTheFileRefusesAll) {
-  Trial trial(world_of_refusals(0));
+  JudgedWorld trial(world_of_refusals(0));
   trial.judge.in_file_less = {{0, 2 / kSteps}, {1, 2 / kSteps}};
   EXPECT_EQ(trial.run(), 1);
   EXPECT_THAT(trial.judge.written, ElementsAre(ElementsAre(-1, 0, 1), ElementsAre(-1, -1, -1)));
@@ -211,7 +131,7 @@ TEST(JudgedSearch, WritesThePlainModelsWhereTheFileRefusesAll) {
 
 TEST(JudgedSearch, RefusesOnTooFewDetectionsWhatItWouldTakeOfAModelThatTheUserAccepts) {
   for (const bool accepted : {false, true}) {
-    Trial trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget)}));
+    JudgedWorld trial(world_of(2, {share_of(1, 0, 30, 0.9, kTarget)}));
     trial.judge.detections = 29;
     trial.judging.accepted[1] = accepted;
     EXPECT_EQ(trial.run(), 1);
@@ -228,7 +148,7 @@ TEST(JudgedSearch, InRandomWorldsLooksAreFewAndAllThatIsWrittenHolds) {
         random, {.penalties = true, .noise = true, .test_frames = true, .test_noise = true, .evidence = true});
     SearchOptions options;
     if (round % 3 == 0) options.bytes_to_save = 1 + round % 40;
-    Trial trial(world, options);
+    JudgedWorld trial(world, options);
     trial.judging.most_judgements = 1 + round % 3;
     for (std::size_t i = 0; i < world.options.size(); ++i) {
       if (random() % 2 == 0) trial.judge.in_file_less[i] = 2 / kSteps;

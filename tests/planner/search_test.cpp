@@ -260,6 +260,23 @@ TEST(PlainSearch, EndsWhereAPairHasNoTrialLeft) {
   EXPECT_EQ(found.records[1].reason.max_trials, 1);
 }
 
+// The trials of candidates that share weights are counted per receiver, over all its donors, and apart from the others.
+TEST(PlainSearch, CountsTheTrialsOfSharedWeightsApart) {
+  FakeWorld world = world_of(3, {share_of(1, 0, 40, 0.9, kTarget - 1), share_of(1, 0, 30, 0.8, kTarget - 1),
+                                 share_of(1, 2, 25, 0.7, kTarget - 1), share_of(1, 0, 20, 0.6, kTarget - 1),
+                                 share_of(1, 0, 10, 0.5, kTarget)});
+  for (const std::size_t weights : {1, 2}) world.options[weights].weights = true;
+  FakeEvaluator evaluator(world);
+  SearchObserver observer;
+  SearchOptions options;
+  options.max_trials = 1;
+  Search search(world.input(), options, evaluator, observer);
+  const SearchResult found = search.run();
+  EXPECT_THAT(evaluator.asked, testing::UnorderedElementsAre(Question{{0}}, Question{{1}}));
+  EXPECT_THAT(kinds(found),
+              ElementsAre(Kind::kBelow, Kind::kBelow, Kind::kOutOfTrials, Kind::kOutOfTrials, Kind::kOutOfTrials));
+}
+
 /// The trials of the first two candidates hold, but the test frames refuse them: the second one loses more.
 FakeWorld world_refused_twice() {
   FakeWorld world = world_of(2, {share_of(1, 0, 30, 0.9, kTarget), share_of(1, 0, 20, 0.8, kTarget + 1),

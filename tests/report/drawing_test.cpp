@@ -89,6 +89,15 @@ TEST(Drawing, KeepsTheBlocksOfAColumnApart) {
   EXPECT_EQ(ends.size(), 2U);
 }
 
+// Layers that run with other weights stay: the columns say how many, and the donor has a column, too.
+TEST(Drawing, SaysHowManyWeightsAModelShares) {
+  const std::string drawing = drawing_of(sample_plan_of_shared_weights(), sample_extras());
+  EXPECT_EQ(count(drawing, "text class=\"strong head\""), 2U);
+  EXPECT_THAT(drawing, HasSubstr(", 3 shared weights</text>"));
+  EXPECT_EQ(count(drawing, "class=\"fate-kept\""), 2U);
+  EXPECT_EQ(count(drawing, "class=\"arrow-line\""), 0U);
+}
+
 TEST(Drawing, LeavesOutModelsThatNeitherGiveNorTake) {
   Plan plan = sample_plan();
   plan.models.push_back(sample_model("loner", 100, 1));

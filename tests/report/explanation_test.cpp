@@ -35,6 +35,15 @@ TEST(Explanation, NamesEveryMeasuredCandidateWithItsReason) {
   EXPECT_THAT(text, HasSubstr("backbone.stage2 <- backbone.body.5.project"));
 }
 
+TEST(Explanation, SaysWhoTakesAndGivesWeights) {
+  const std::string receiver = flowing(explanation(sample_plan_of_shared_weights(), "plain"));
+  EXPECT_THAT(receiver, HasSubstr("takes weights of 3 layers from mobile"));
+  EXPECT_THAT(receiver, HasSubstr("weights of 3 layers, differences of 15 channels in all; at most 0.98 % of a layer's "
+                                  "output variance differs"));
+  EXPECT_THAT(flowing(explanation(sample_plan_of_shared_weights(), "mobile")),
+              HasSubstr("gives weights of 3 layers to plain, so it has to keep them"));
+}
+
 TEST(Explanation, GathersWhatWasNotTriedByReason) {
   Plan plan = sample_plan();
   plan.candidates.push_back(plan.candidates[2]);

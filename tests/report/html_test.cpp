@@ -84,7 +84,19 @@ TEST(Html, IsWellFormed) {
   EXPECT_EQ(markup_complaint(html(sample_plan(), {sample_matrix(20, 30)})), "");
   EXPECT_EQ(markup_complaint(html(sample_plan_without_shares(), {})), "");
   EXPECT_EQ(markup_complaint(html(sample_plan_of_mixed_donors(), {sample_matrix(20, 30)})), "");
+  EXPECT_EQ(markup_complaint(html(sample_plan_of_shared_weights(), {sample_matrix(20, 30)})), "");
   EXPECT_EQ(markup_complaint(html(Plan{}, {sample_matrix(0, 3), sample_matrix(1, 1)})), "");
+}
+
+TEST(Html, ListsLayersThatRunWithOtherWeights) {
+  const std::string page = html(sample_plan_of_shared_weights(), {});
+  EXPECT_THAT(page,
+              HasSubstr("3 layers run with weights of mobile: 1 with them as they are, 2 with differences of rank 3 "
+                        "to 12; at most 0.98 % of a layer"));
+  EXPECT_EQ(occurrences(page, "<td>difference of rank "), 2U);
+  EXPECT_THAT(page, HasSubstr("<td>as it is</td><td class=\"num\">0.12 %</td>"));
+  EXPECT_THAT(page, Not(HasSubstr("comes from layer")));
+  EXPECT_THAT(html(sample_plan(), {}), Not(HasSubstr("other weights")));
 }
 
 TEST(Html, StatesTotalsAgainstTheModelsAsGivenAndAfterDeduplication) {

@@ -88,6 +88,19 @@ TEST(PlanDiff, TellsDriftFromWhatIsOnlyNoted) {
   }
 }
 
+TEST(PlanDiff, TellsSharesOfWeightsApart) {
+  const Plan before = sample_plan_of_shared_weights();
+  EXPECT_FALSE(compare(before, before, {}).has_drift());
+  Plan after = before;
+  after.shares[0].weights[1].output_variance = 0.5;  // a figure
+  EXPECT_FALSE(compare(before, after, {}).has_drift());
+  after.shares[0].weights[1].rank = 4;
+  EXPECT_TRUE(compare(before, after, {}).has_drift());
+  const PlanDiff other_kind = compare(sample_plan(), before, {});
+  EXPECT_TRUE(other_kind.has_drift());
+  EXPECT_THAT(to_text(other_kind, DiffDetail::kChanges), HasSubstr("weights of 3 layers of mobile"));
+}
+
 TEST(PlanDiff, NamesModelsAndSharesThatCameAndWent) {
   Plan after = sample_plan_of_mixed_donors();
   const std::string text = to_text(compare(sample_plan(), after, {}), DiffDetail::kChanges);

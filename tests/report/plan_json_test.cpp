@@ -56,6 +56,7 @@ TEST(PlanJson, ConformsToItsSchema) {
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_without_boxes())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_without_shares())), IsEmpty());
   EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_of_mixed_donors())), IsEmpty());
+  EXPECT_THAT(plan_schema().complaints(to_json(sample_plan_of_shared_weights())), IsEmpty());
 }
 
 TEST(PlanJson, HasNoNumbersForAnAccuracyThatIsUndefined) {
@@ -66,12 +67,21 @@ TEST(PlanJson, HasNoNumbersForAnAccuracyThatIsUndefined) {
 }
 
 TEST(PlanJson, ComesBackAsItWasWritten) {
-  for (const Plan& plan : {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_boxes(),
-                           sample_plan_without_shares(), sample_plan_of_mixed_donors()}) {
+  for (const Plan& plan :
+       {sample_plan(), sample_plan_with_accuracy(), sample_plan_without_boxes(), sample_plan_without_shares(),
+        sample_plan_of_mixed_donors(), sample_plan_of_shared_weights()}) {
     const Json written = to_json(plan);
     const Plan read = plan_from_json(parse_json(repsim::to_text(written), "plan.json"), "plan.json");
     EXPECT_EQ(repsim::to_text(to_json(read)), repsim::to_text(written));
   }
+}
+
+TEST(PlanJson, SaysNothingOfSharedWeightsWhereThereAreNone) {
+  EXPECT_FALSE(to_json(sample_plan())["shares"][0].contains("weights"));
+  EXPECT_FALSE(to_json(sample_plan())["candidates"][0].contains("weights"));
+  const Json weights = to_json(sample_plan_of_shared_weights())["shares"][0]["weights"];
+  EXPECT_EQ(weights[1], Json::parse(R"({"layer": "backbone.stage1.conv", "donor": "mobile",
+                                        "donor_layer": "backbone.body.1.conv", "rank": 3, "output_variance": 0.0098})"));
 }
 
 TEST(PlanJson, ComesBackWithTheValuesOfThePlan) {

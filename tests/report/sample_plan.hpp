@@ -151,6 +151,27 @@ inline Plan sample_plan_of_mixed_donors() {
   return plan;
 }
 
+/// sample_plan() whose share is one of weights.
+inline Plan sample_plan_of_shared_weights() {
+  Plan plan = sample_plan();
+  Share& share = plan.shares[0];
+  share.replaced.clear();
+  share.auxiliary_inputs.clear();
+  share.removed_layers.clear();
+  share.weights = {{"backbone.stem.conv", "mobile", "backbone.stem.conv", 0, 0.0012345678},
+                   {"backbone.stage1.conv", "mobile", "backbone.body.1.conv", 3, 0.0098},
+                   {"neck.conv", "mobile", "neck.conv", 12, 0.005}};
+  share.flops_removed = 0;
+  Candidate& candidate = plan.candidates[0];
+  candidate.receiver_layers.clear();
+  candidate.layer_donors.clear();
+  candidate.donor_layers.clear();
+  candidate.similarity = std::numeric_limits<double>::quiet_NaN();
+  candidate.flops_saved = -share.flops_added;
+  candidate.weights = Candidate::Weights{3, 15, 0.0098};
+  return plan;
+}
+
 /// sample_plan() where no candidate keeps the asked fidelity, so that nothing is shared.
 inline Plan sample_plan_without_shares() {
   Plan plan = sample_plan();

@@ -56,6 +56,14 @@ std::string flowing(std::string text) {
   return text;
 }
 
+TEST(Summary, SaysHowManyLayersRunWithOtherWeights) {
+  const std::string text = summary(sample_plan_of_shared_weights());
+  EXPECT_THAT(text,
+              HasSubstr("3 layers run with weights of mobile: 1 with them as they are, 2 with differences of rank"));
+  EXPECT_THAT(text, HasSubstr("at most 0.98 % of a layer's output variance"));
+  EXPECT_THAT(summary(sample_plan()), Not(HasSubstr("weights of mobile")));
+}
+
 TEST(Summary, NamesTheStrictestYardstickThatIsMet) {
   Plan plan = sample_plan();
   Fidelity& fidelity = plan.models[0].fidelity;

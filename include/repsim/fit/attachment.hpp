@@ -71,11 +71,13 @@ struct Attachment {
 
   /// The distinct matrices of resampled donor layers. Other shares may have brought some of them into the bundle.
   std::set<graph::ResampledAxis> vertical, horizontal;
-  std::int64_t elements_added = 0;  ///< of adapters, corrections and matrices; of refits beyond what they had
-  std::int64_t bytes_added = 0;     ///< 4 per element
-  std::int64_t flops_added = 0;     ///< per frame
+  /// Of adapters, corrections, matrices and differences of weights; of refits beyond what they had.
+  std::int64_t elements_added = 0;
+  std::int64_t bytes_added = 0;  ///< 4 per element
+  std::int64_t flops_added = 0;  ///< per frame
   /// Of the batch normalisations that refits include, and so gone in addition to what the cut removes.
   std::int64_t bytes_folded = 0, flops_folded = 0;
+  std::int64_t bytes_taken = 0;    ///< of the receiver's weights in whose place a donor's are
   std::int64_t gram_elements = 0;  ///< of the Gram matrices of the maps' regressors, without corrections
 
   [[nodiscard]] bool is_refit() const { return std::holds_alternative<Refit>(method); }
@@ -87,8 +89,9 @@ struct Attachment {
   [[nodiscard]] std::vector<graph::Normalisation> folded() const;
 };
 
-/// Decides how to attach a cut: by a refit if one is allowed and possible, else by adapters.
-/// @param cut  replacements of feature maps [C,H,W]
+/// Decides how to attach a cut: replacements by a refit if one is allowed and possible, else by adapters; shared
+/// weights as the cut says.
+/// @param cut  replacements of feature maps [C,H,W]; shared weights of fit::paired_weights() with their ranks
 /// @return nothing if a layer is no feature map, or if channels differ and neither adapters nor a refit are allowed
 /// @throws Error{kInternal} when set.views is neither empty nor one per group
 [[nodiscard]] std::optional<Attachment> plan_attachment(const capture::ModelSet& set, const Cut& cut,

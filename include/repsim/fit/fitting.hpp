@@ -64,6 +64,8 @@ struct Fitted {
   graph::Splice splice;
   /// Per replacement: 1 - R2 on the calibration frames, of its adapter or of the refit (the worst of its convolutions).
   std::vector<double> residuals;
+  /// Per shared weight: the part of its layer's output variance that differs on the calibration frames.
+  std::vector<double> output_variances = {};
 };
 
 /// Which regression a map's sums belong to. Two maps with equal keys have equal sums on the same frames.

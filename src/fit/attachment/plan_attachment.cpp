@@ -23,6 +23,7 @@ class Planner {
 
   std::optional<Attachment> run() {
     if (!plan_size_changes()) return std::nullopt;
+    plan_weights();
     if (const std::vector<int> nodes = refit_nodes(); !nodes.empty()) {
       plan_refit(nodes);
     } else if (options_.linear || channels_agree()) {
@@ -73,6 +74,21 @@ class Planner {
     if (!vertical.identity()) {
       if (result_.vertical.insert(vertical).second) result_.elements_added += vertical.elements();
       result_.flops_added += 2 * from[0] * to[2] * vertical.elements();
+    }
+  }
+
+  void plan_weights() {
+    if (result_.cut.weights.empty()) return;
+    for (const graph::StoredWeight& one : graph::stored_weights(receiver_)) {
+      const auto shared =
+          std::find_if(result_.cut.weights.begin(), result_.cut.weights.end(),
+                       [&](const graph::SharedWeight& weight) { return weight.parameter == one.parameter; });
+      if (shared == result_.cut.weights.end()) continue;
+      const graph::DifferenceCost cost =
+          graph::difference_cost(shared->rank, one.channels(), one.taps(), one.geometry.output_places);
+      result_.elements_added += cost.elements;
+      result_.flops_added += cost.flops;
+      result_.bytes_taken += receiver_.program.parameters[one.parameter].bytes;
     }
   }
 

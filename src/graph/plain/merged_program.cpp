@@ -10,13 +10,16 @@ namespace repsim::graph {
 namespace {
 
 constexpr std::int64_t kFloatBytes = 4;
-constexpr std::string_view kFitted = "aten::conv2d";  // the 1x1 convolution of an adapter
+constexpr std::string_view kFitted = "aten::conv2d";  // the convolutions of adapters and of differences
+constexpr std::string_view kLinear = "aten::linear";
 
 /// Builds the merged program, model by model.
 class ProgramMerger {
  public:
   ProgramMerger(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares)
-      : programs_(programs), shares_(shares), made_(programs.size()) {}
+      : programs_(programs), shares_(shares), made_(programs.size()) {
+    for (const Program* program : programs) known_.emplace_back(program->parameters.size(), -1);
+  }
 
   Program run() {
     for (const ModelIndex model : execution_order()) add(model);
@@ -43,6 +46,7 @@ class ProgramMerger {
     for (const MergedShare& share : shares_) {
       for (const MergedReplacement& replacement : share.replacements)
         donors[share.receiver].push_back(replacement.donor);
+      for (const MergedWeight& weight : share.weights) donors[share.receiver].push_back(weight.donor);
     }
     return donors_first(donors);
   }
@@ -57,7 +61,6 @@ class ProgramMerger {
       replacements.emplace(program.layers[replaced.back()].op, &share->replacements[i]);
     }
     const std::vector<bool> live = live_ops(program, replaced);
-    std::vector<int> parameters(program.parameters.size(), -1);
     made_[model].resize(program.ops.size());
     for (std::size_t op = 0; op < program.ops.size(); ++op) {
       std::vector<int>& made = made_[model][op];
@@ -71,10 +74,17 @@ class ProgramMerger {
         copy.layer = -1;
         std::set<int> inputs, read;
         for (const int input : copy.inputs) inputs.insert(made_[model][input].begin(), made_[model][input].end());
-        for (const int parameter : copy.parameters) read.insert(merged_parameter(program, parameters, parameter));
+        const MergedWeight* shared = weight_of(share, static_cast<OpIndex>(op));
+        for (const int parameter : copy.parameters) {
+          const bool is_shared = shared != nullptr && shared->parameter == parameter;
+          read.insert(is_shared ? merged_parameter(shared->donor, shared->donor_parameter)
+                                : merged_parameter(model, parameter));
+        }
         copy.inputs.assign(inputs.begin(), inputs.end());
         copy.parameters.assign(read.begin(), read.end());
         made.push_back(append(std::move(copy)));
+        if (shared != nullptr && shared->rank > 0)
+          made.back() = append_difference(*shared, program.parameters[shared->parameter].shape, made.back());
       }
       const auto [begin, end] = replacements.equal_range(static_cast<int>(op));
       for (auto replacement = begin; replacement != end; ++replacement) {
@@ -84,10 +94,39 @@ class ProgramMerger {
     }
   }
 
-  int merged_parameter(const Program& program, std::vector<int>& known, int parameter) {
-    int& index = known[parameter];
+  static const MergedWeight* weight_of(const MergedShare* share, OpIndex op) {
+    if (share == nullptr) return nullptr;
+    const auto found = std::find_if(share->weights.begin(), share->weights.end(),
+                                    [&](const MergedWeight& one) { return one.op == op; });
+    return found == share->weights.end() ? nullptr : &*found;
+  }
+
+  /// Appends the two convolutions or linear layers of a difference, and the sum.
+  /// @param down  shape of the layer's weight. That of the first of the two differs in its channels alone
+  /// @return the op of the sum
+  int append_difference(const MergedWeight& weight, std::vector<std::int64_t> down, int layer) {
+    const std::int64_t places = merged_.ops[layer].output_bytes / kFloatBytes / weight.channels;
+    const std::string kind = merged_.ops[layer].kind == kLinear ? merged_.ops[layer].kind : std::string(kFitted);
+    const auto step = [&](std::string_view kind, std::vector<int> inputs, std::int64_t out, std::int64_t flops) {
+      Op op;
+      op.kind = kind;
+      op.inputs = std::move(inputs);
+      op.flops = flops * out * places;
+      op.output_bytes = kFloatBytes * out * places;
+      return append(std::move(op));
+    };
+    down.at(0) = weight.rank;
+    const int first = step(kind, merged_.ops[layer].inputs, weight.rank, 2 * weight.taps);
+    merged_.ops[first].parameters = {constant(weight.rank * weight.taps, std::move(down))};
+    const int second = step(kind, {first}, weight.channels, 2 * weight.rank);
+    merged_.ops[second].parameters = {constant(weight.channels * weight.rank)};
+    return step("aten::add", {layer, second}, weight.channels, 1);
+  }
+
+  int merged_parameter(ModelIndex model, int parameter) {
+    int& index = known_[model][parameter];
     if (index >= 0) return index;
-    const Parameter& source = program.parameters[parameter];
+    const Parameter& source = programs_[model]->parameters[parameter];
     const int next = static_cast<int>(merged_.parameters.size());
     index = source.content.empty() ? next : by_content_.emplace(source.content, next).first->second;
     if (index == next) merged_.parameters.push_back(source);
@@ -139,8 +178,10 @@ class ProgramMerger {
     return value;
   }
 
-  int constant(std::int64_t elements) {
+  /// @param shape  of the weight of a convolution that may have a kernel of several cells
+  int constant(std::int64_t elements, std::vector<std::int64_t> shape = {}) {
     Parameter parameter;
+    parameter.shape = std::move(shape);
     parameter.dtype = "Float";
     parameter.elements = elements;
     parameter.bytes = kFloatBytes * elements;
@@ -155,6 +196,7 @@ class ProgramMerger {
 
   const std::vector<const Program*>& programs_;
   const std::vector<MergedShare>& shares_;
+  std::vector<std::vector<int>> known_;              // per program and parameter: the merged one; -1: none yet
   std::vector<std::vector<std::vector<int>>> made_;  // per program and op: the merged ops that hold its value
   /// The ops that hold the donor's layer, the operation that resamples it, and the height and width of the result.
   using ResamplingKey = std::tuple<std::vector<int>, std::string, std::int64_t, std::int64_t>;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <string_view>
 
 namespace repsim::graph {
 namespace {
@@ -130,6 +131,12 @@ std::vector<std::vector<int>> layers_read(const Program& program) {
     result.emplace_back(read.begin(), read.end());
   }
   return result;
+}
+
+std::string layer_of_weight(const Parameter& weight) {
+  constexpr std::string_view kWeight = ".weight";
+  const std::string& path = weight.path;
+  return path.ends_with(kWeight) ? path.substr(0, path.size() - kWeight.size()) : path;
 }
 
 LayerIndex find_layer(const Program& program, const std::string& name) {

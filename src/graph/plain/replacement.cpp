@@ -10,6 +10,7 @@ namespace repsim::graph {
 std::vector<ModelIndex> Cut::donors() const {
   std::set<ModelIndex> found;
   for (const Replacement& replacement : replacements) found.insert(replacement.donor);
+  for (const SharedWeight& weight : weights) found.insert(weight.donor);
   return {found.begin(), found.end()};
 }
 
