@@ -143,6 +143,7 @@ struct Totals {
 
 struct Plan {
   std::string tool_version;
+  std::string torch_version;  ///< of LibTorch; empty: a plan of an earlier version
   std::string settings_sha256;
   Json settings = Json::object();  ///< every setting that decides the outcome, resolved, laid out as
                                    ///< a config file: the reports read settings.merge.min_fidelity where it is there

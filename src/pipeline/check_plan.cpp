@@ -7,6 +7,7 @@
 #include "repsim/pipeline.hpp"
 #include "repsim/plan_check.hpp"
 #include "repsim/recorded_plan.hpp"
+#include "repsim/torch_info.hpp"
 #include "repsim/video.hpp"
 
 namespace repsim::pipeline {
@@ -55,6 +56,7 @@ report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settin
   set_videos(settings, now, progress);
   now.settings = config::settings_to_json(settings);
   now.tool_version = REPSIM_VERSION;
+  if (!now.torch_version.empty()) now.torch_version = session::torch_version();
   return now;
 }
 

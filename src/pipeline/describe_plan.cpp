@@ -7,6 +7,7 @@
 #include "repsim/base/hash.hpp"
 #include "repsim/candidates.hpp"
 #include "repsim/reason_text.hpp"
+#include "repsim/torch_info.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -205,6 +206,7 @@ report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, c
   const session::Session& session = inputs.session;
   report::Plan plan;
   plan.tool_version = REPSIM_VERSION;
+  plan.torch_version = session::torch_version();
   plan.settings = config::settings_to_json(settings);
   plan.settings_sha256 = sha256(repsim::to_text(plan.settings));
   plan.video_path = session.playlist.path();

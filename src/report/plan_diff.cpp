@@ -245,6 +245,8 @@ PlanDiff compare(const Plan& before, const Plan& after, const DiffTolerances& to
   comparison.structure(Kind::kFrames, "test", "frames", before.holdout_frames, after.holdout_frames);
   comparison.note(Kind::kBundle, "bundle.pt", "sha256", before.bundle_sha256, after.bundle_sha256);
   comparison.note(Kind::kTool, "repsim", "version", before.tool_version, after.tool_version);
+  if (!before.torch_version.empty() && !after.torch_version.empty())
+    comparison.note(Kind::kTool, "LibTorch", "version", before.torch_version, after.torch_version);
   return std::move(comparison).result();
 }
 

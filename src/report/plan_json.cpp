@@ -193,6 +193,7 @@ Json to_json(const Plan& plan) {
   Json json;
   json["schema_version"] = kPlanSchemaVersion;
   json["tool"] = {{"name", "repsim"}, {"version", plan.tool_version}};
+  if (!plan.torch_version.empty()) json["tool"]["torch"] = plan.torch_version;
   json["settings_sha256"] = plan.settings_sha256;
   json["settings"] = plan.settings;
   json["video"] = {{"path", plan.video_path}, {"sha256", plan.video_sha256}, {"frame_count", plan.video_frames}};

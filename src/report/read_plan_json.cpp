@@ -326,6 +326,7 @@ Plan plan_from_json(const Json& json, const std::string& file) {
   std::string name;
   tool.optional(required(tool, "name"), name, {"repsim"});
   tool.required("version", plan.tool_version);
+  tool.optional("torch", plan.torch_version);
   tool.finish();
   reader.required("settings_sha256", plan.settings_sha256);
   plan.settings = required_child(reader, "settings");

@@ -69,6 +69,8 @@ TEST(PlanDiff, TellsDriftFromWhatIsOnlyNoted) {
       {"kept detections", [](Plan& p) { p.models[0].fidelity.kept.reset(); }, ChangeKind::kEvidence, Status::kNoted},
       {"the bundle's hash", [](Plan& p) { p.bundle_sha256[0] = 'f'; }, ChangeKind::kBundle, Status::kNoted},
       {"the version", [](Plan& p) { p.tool_version = "9"; }, ChangeKind::kTool, Status::kNoted},
+      {"the version of LibTorch", [](Plan& p) { p.torch_version = "9"; }, ChangeKind::kTool, Status::kNoted},
+      {"a plan without that", [](Plan& p) { p.torch_version.clear(); }, ChangeKind::kTool, Status::kSame},
   };
   for (const Edit& edit : edits) {
     SCOPED_TRACE(edit.what);

@@ -109,6 +109,7 @@ inline std::vector<Candidate> sample_candidates() {
 inline Plan sample_plan() {
   Plan plan;
   plan.tool_version = "0.1.0";
+  plan.torch_version = "2.13.0";
   plan.settings_sha256 = std::string(62, 'b') + "02";
   plan.settings =
       Json::parse(R"({"models": [{"name": "plain"}, {"name": "mobile"}], "frames": {"count": 256, "holdout": 0.3},
