@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "graph_access.hpp"
 
@@ -33,7 +34,7 @@ bool fold_normalisation(const tj::Node& norm, const std::function<at::Tensor(con
   std::vector<std::int64_t> per_channel(static_cast<std::size_t>(weight.dim()), 1);
   per_channel[0] = -1;
   weight = weight * factor.view(per_channel);
-  bias = offset;
+  bias = std::move(offset);
   return true;
 }
 

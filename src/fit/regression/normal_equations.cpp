@@ -1,4 +1,4 @@
-#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ATen.h>
 
 #include "repsim/base/error.hpp"
 #include "repsim/fit/regression.hpp"
