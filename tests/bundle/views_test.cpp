@@ -79,6 +79,7 @@ struct ViewCase {
   std::string forward = kViewForward;
 };
 
+// NOLINTNEXTLINE(readability-function-size): a list
 const std::vector<ViewCase>& view_cases() {
   static const std::vector<ViewCase> cases{
       {"Flat", [] { return flat(); }},

@@ -45,7 +45,7 @@ model::Loaded normalised_model(const std::string& name, const std::string& code,
                 std::string("  y = torch.conv2d(a, self.w)\n  z = torch.batch_norm(y, self.scale, self.shift, ") +
                 (training ? "None, None, True" : "self.mean, self.variance, False") +
                 ", 0.1, 0.001, False)\n  return " + code + "\n");
-  loaded.module = module;
+  loaded.module = std::move(module);
   loaded.module.eval();
   return loaded;
 }

@@ -183,7 +183,7 @@ model::Loaded broad(const std::string& name, std::uint64_t seed) {
       y = torch.relu(torch.conv2d(x, self.w, None, [4, 4], [0, 0]))
       return torch.conv2d(y, self.head, None, [1, 1], [1, 1])
   )");
-  loaded.module = module;
+  loaded.module = std::move(module);
   loaded.module.eval();
   return loaded;
 }

@@ -52,7 +52,7 @@ inline model::Loaded chain(const std::string& name, const at::Tensor& first, con
       y = torch.conv2d(x, self.w, self.b, [4, 4], [0, 0])
       return torch.conv2d(torch.max_pool2d(y, [2, 2], [2, 2]), self.head, self.head_bias, [1, 1], [1, 1])
   )");
-  loaded.module = module;
+  loaded.module = std::move(module);
   loaded.module.eval();
   return loaded;
 }

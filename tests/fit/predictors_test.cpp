@@ -22,7 +22,7 @@ model::Loaded probe(const std::string& name, std::int64_t channels, const at::Te
   module.register_attribute("training", c10::BoolType::get(), false);
   module.define("def forward(self, x):\n  y = torch.relu(torch.conv2d(x, self.w, None, [8, 8]))\n  return " + code +
                 "\n");
-  loaded.module = module;
+  loaded.module = std::move(module);
   loaded.module.eval();
   return loaded;
 }

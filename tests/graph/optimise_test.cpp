@@ -154,7 +154,7 @@ test::Opened written(const std::string& forward) {
   module.eval();
   model::Loaded loaded;
   loaded.spec = {"m", "m.pt", test::fixture_input(), {}};
-  loaded.module = module;
+  loaded.module = std::move(module);
   std::vector<model::Loaded> all;
   all.push_back(std::move(loaded));
   return test::open_loaded(std::move(all));

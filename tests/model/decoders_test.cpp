@@ -120,8 +120,8 @@ TEST(DecodeSsd, LogitsWithABackground) {
     for (int n = 0; n < 60; ++n) {
       const auto p = naive_softmax(five.accessor<float, 3>()[0][n], 5);
       for (int c = 0; c < 4; ++c) {
-        all.push_back(
-            {box[0][n][0], box[0][n][1], box[0][n][2], box[0][n][3], p[static_cast<std::size_t>(c + first)], c});
+        all.push_back({box[0][n][0], box[0][n][1], box[0][n][2], box[0][n][3],
+                       p[static_cast<std::size_t>(c) + static_cast<std::size_t>(first)], c});
       }
     }
     expect_same(decode(tuple_of({five, boxes}), spec, test::fixture_input(), 1)[0], strong(all));

@@ -97,7 +97,7 @@ Loaded with_forward(const std::string& code, const InputSpec& input) {
   module.register_parameter("w", at::ones({4, 3, 1, 1}), false);
   module.register_attribute("training", c10::BoolType::get(), false);
   module.define(code);
-  loaded.module = module;
+  loaded.module = std::move(module);
   loaded.module.eval();
   return loaded;
 }

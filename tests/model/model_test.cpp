@@ -157,7 +157,7 @@ const at::Tensor kLabels = at::tensor({3, 0}, at::kLong).view({1, 2});
 
 Recognised recognised(const c10::IValue& output, OutputSpec spec = {}) {
   Loaded loaded;
-  loaded.spec = {"m", "m.pt", test::fixture_input(), spec};
+  loaded.spec = {"m", "m.pt", test::fixture_input(), std::move(spec)};
   return recognise(loaded, output, 1);
 }
 

@@ -116,6 +116,7 @@ const fs::path& real_models() {
     if (!fs::exists(script) || !fs::exists(python)) return fs::path();
     const std::string command = "'" + python.string() + "' -W ignore '" + script.string() + "' '" +
                                 folder.path().string() + "' > /dev/null 2>&1";
+    // NOLINTNEXTLINE(bugprone-command-processor): the command is this test's
     return std::system(command.c_str()) == 0 ? folder.path() : fs::path();
   }();
   return exported;

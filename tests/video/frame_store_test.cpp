@@ -66,6 +66,7 @@ TEST(FrameStore, DividesBy255AsTorchDoes) {
   for (std::size_t level = 0; level < 256; ++level) {
     const float expected = static_cast<float>(level) / 255.0F;
     for (std::size_t channel = 0; channel < 3; ++channel) {
+      // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): the bits have to be equal
       ASSERT_EQ(std::memcmp(&out[channel * 256 + level], &expected, sizeof(float)), 0) << level;
     }
   }

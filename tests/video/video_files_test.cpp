@@ -94,7 +94,8 @@ TEST_F(VideoFiles, OfSeveralEqualStreamsTheLargestIsRead) {
 TEST_F(VideoFiles, DecodeTheStreamThatIsProbed) {
   const auto grey = [](std::uint8_t level) {
     return [level](AVFrame& frame, std::int64_t) {
-      for (int y = 0; y < frame.height; ++y) std::fill_n(frame.data[0] + y * frame.linesize[0], frame.width, level);
+      for (int y = 0; y < frame.height; ++y)
+        std::fill_n(frame.data[0] + std::ptrdiff_t{y} * frame.linesize[0], frame.width, level);
     };
   };
   const VideoInfo info = written("v.mkv", {{.width = 32, .height = 32, .draw = grey(16)},
@@ -124,7 +125,8 @@ TEST_F(VideoFiles, EditListsCutOffTheStart) {
   const auto path = folder_ / "v.mp4";
   const auto draw = [](AVFrame& frame, std::int64_t index) {
     for (int y = 0; y < frame.height; ++y)
-      std::fill_n(frame.data[0] + y * frame.linesize[0], frame.width, static_cast<std::uint8_t>(16 + 20 * index));
+      std::fill_n(frame.data[0] + std::ptrdiff_t{y} * frame.linesize[0], frame.width,
+                  static_cast<std::uint8_t>(16 + 20 * index));
   };
   test::write_container(path, {{.codec = AV_CODEC_ID_MPEG4, .draw = draw}});
   const FrameStore whole = frames_of(probe(path));

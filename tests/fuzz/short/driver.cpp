@@ -170,9 +170,9 @@ int main(int count, char** values) {
     } else if (name == "--target") {
       options.target = arguments[i + 1];
     } else if (name == "--runs") {
-      options.runs = std::atoll(arguments[i + 1]);
+      options.runs = std::strtoll(arguments[i + 1], nullptr, 10);
     } else if (name == "--first") {
-      options.first = std::atoll(arguments[i + 1]);
+      options.first = std::strtoll(arguments[i + 1], nullptr, 10);
     } else {
       return usage();
     }
