@@ -50,7 +50,8 @@ TEST(Joined, ChangesByAShareAsTheJointGraphDoes) {
     const Splice splice = test::random_splice(opened, 0, 1, cuts[index].layers, 3 * index + 1);
     MergedShare share{0, {}};
     for (const FittedReplacement& one : splice.replacements)
-      share.replacements.push_back({one, false, false, one.resampling.height > 0, true});
+      share.replacements.push_back(
+          {static_cast<const Replacement&>(one), false, false, one.resampling.height > 0, true});
     const Program graph = described(opened, {splice}), plain = merged_of(opened, {share});
     EXPECT_EQ(peak_activation_bytes(plain), peak_activation_bytes(graph)) << index;
     EXPECT_EQ(total_flops(plain_before) - total_flops(plain), total_flops(graph_before) - total_flops(graph)) << index;
