@@ -188,6 +188,12 @@ class Fitter {
   fit::Reuse reuse_;  // of the trial frames
 };
 
+/// What fits the candidates of a receiver and what measures them, on frames of its stream. Both outlive their user.
+struct TrialTools {
+  Fitter* fitter = nullptr;
+  Measurer* measurer = nullptr;
+};
+
 /// Fits and measures the candidates of a search, and keeps the shares that it fitted.
 class Evaluator : public planner::Evaluator {
  public:
@@ -198,6 +204,10 @@ class Evaluator : public planner::Evaluator {
   /// @param supported  empty: Agreement::low
   /// Fitter and measurer outlive the object.
   Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets, Supported supported = {});
+
+  /// For models on different streams.
+  /// @param tools  per model, those of its stream
+  Evaluator(std::vector<TrialTools> tools, std::vector<double> targets, Supported supported = {});
 
   /// Fits without corrections first. If that misses the target, fits corrections with the smallest rank of 4, 8, 16,
   /// ... that reaches it, else with the rank that agrees best. Fits no corrections that leave no saving.
@@ -221,13 +231,13 @@ class Evaluator : public planner::Evaluator {
     Agreement agreement;
     double supported = 0;
   };
+  [[nodiscard]] const TrialTools& tools_of(ModelIndex receiver) const { return tools_[receiver]; }
   [[nodiscard]] Result measured(const Attempt& attempt, FittedShare share);
   [[nodiscard]] std::vector<graph::Splice> splices(std::span<const planner::FittedShareId> ids) const;
   [[nodiscard]] planner::Measurement measurement_of(const Result& result) const;
   [[nodiscard]] planner::Measurement keep(Result result);
 
-  Fitter& fitter_;
-  Measurer& measurer_;
+  const std::vector<TrialTools> tools_;  // per model
   const std::vector<double> targets_;
   const Supported supported_;
   std::deque<FittedShare> shares_;

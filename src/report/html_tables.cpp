@@ -70,6 +70,7 @@ Json share_view(const Share& share) {
             {"layers_removed", grouped(static_cast<std::int64_t>(share.removed_layers.size()))},
             {"replaced", Json::array()},
             {"corrections", corrections_view(share)},
+            {"guests", text_or_null(guests_in_words(share))},
             {"removed", share.removed_layers.empty() ? Json() : Json{{"layers", share.removed_layers}}}};
   for (const Replaced& replaced : share.replaced) view["replaced"].push_back(replaced_view(replaced, mixed));
   return view;
