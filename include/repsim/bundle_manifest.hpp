@@ -15,9 +15,16 @@ struct ManifestModel {
   model::OutputSpec output;      ///< format and boxes never auto
 };
 
+/// Models that run on the same frames.
+struct ManifestStream {
+  std::string name, run_method;
+  std::vector<std::size_t> models;  ///< indices in BundleManifest::models, in the order of the method's results
+};
+
 struct BundleManifest {
   std::vector<model::InputSpec> inputs;  ///< per argument of forward
   std::vector<ManifestModel> models;     ///< in the order of forward's results
+  std::vector<ManifestStream> streams;   ///< empty: all models run on one frame, and forward runs them
 };
 
 /// @param text  of repsim.json

@@ -33,6 +33,15 @@ struct DonorNames {
 };
 [[nodiscard]] DonorNames donor_names(const session::Session& session, const graph::Cut& cut);
 
+/// FLOPs per frame of the layers of guests that a cut needs: they run for its receiver alone. Guests as they are
+/// without shares.
+[[nodiscard]] std::int64_t guest_flops(const session::Session& session, const graph::Cut& cut);
+
+/// Donors of a cut, and donors of these, that do not run on the session's videos, in plan order.
+/// @param before  shares of the donors, if they have any
+[[nodiscard]] std::vector<ModelIndex> guests_of(const session::Session& session, const graph::Cut& cut,
+                                                std::span<const graph::Splice> before);
+
 /// Pairs of models that may share: all ordered pairs of rewritable models, or the directions that the user forces,
 /// without the models that are kept and those that may not give.
 [[nodiscard]] std::vector<Direction> directions(const Settings& settings, std::span<const session::Model> models);
@@ -47,11 +56,17 @@ struct Options {
   std::vector<std::string> layers;    ///< globs of the layers that may be replaced; empty: all
   std::vector<std::string> exclude;   ///< globs of layers that take no part
   planner::Objective objective = planner::Objective::kBytes;
+  /// Models on several streams: the largest predicted peak of activations of a frame of the other streams. It stays
+  /// whatever receivers of this stream take.
+  std::int64_t peak_elsewhere = 0;
 };
 [[nodiscard]] Options options_of(const Settings& settings);
 
 /// Whether the user's globs allow that a layer of this name takes part.
 [[nodiscard]] bool names_allow(const Options& options, const std::string& layer, bool as_receiver);
+/// Predicted peak of activations of the models of a session on one frame, without shares.
+[[nodiscard]] std::int64_t peak_without_shares(const session::Session& session);
+
 /// Layers that may take part: float feature maps of three dimensions that the user's globs allow.
 [[nodiscard]] std::vector<bool> usable_layers(const Options& options, const graph::Program& program, bool as_receiver);
 

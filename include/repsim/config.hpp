@@ -32,6 +32,9 @@ inline constexpr const char* kCommentKey = "//";
 /// outputs, then every row of the table that has a value. Paths stay as they are.
 [[nodiscard]] Json config_file(const Settings& settings);
 
+/// A list of videos as a config states it.
+[[nodiscard]] Json videos_json(const std::vector<video::VideoSource>& videos);
+
 /// Applies one `--set key.path=value` (value parsed as JSON, else taken as a string) to the config before it is read.
 /// Array elements by number: models.0.output.score_threshold=0.5. @throws Error{kUsage}
 void apply_override(Json& config, const std::string& assignment);

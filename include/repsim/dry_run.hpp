@@ -28,12 +28,20 @@ struct DryRun {
     std::int64_t frames = 0;       ///< that it would sample
     std::int64_t frame_count = 0;  ///< that the video has
   };
+  /// Models that would run on the same frames.
+  struct Stream {
+    std::string name, video_path;  ///< of several videos all paths, with ", " between them
+    std::vector<std::string> models;
+    std::int64_t video_frames = 0;  ///< of its videos together
+    std::vector<Video> videos;      ///< empty where it has one
+  };
   std::vector<Model> models;          ///< in plan order
   std::vector<Direction> directions;  ///< that a plan would consider
   std::int64_t frames = 0;            ///< that it would sample
   std::int64_t video_frames = 0;      ///< that the video has, or all videos together
   std::vector<Video> videos;          ///< empty where there is one
   std::string video_path, out;        ///< out: the folder it would write
+  std::vector<Stream> streams;        ///< empty where there is one; `frames` are then sampled from each
 };
 
 /// For a terminal: one line per model and per direction, then frames, video and folder. Final newline.

@@ -48,8 +48,10 @@ struct Outcome {
                                          const Progress& asked = SilentProgress());
 
 struct VerifySettings {
-  std::filesystem::path plan;              ///< plan.json, or the folder that holds it
-  std::vector<video::VideoSource> videos;  ///< else the plan's own videos and hold-out frames
+  std::filesystem::path plan;  ///< plan.json, or the folder that holds it
+  /// Else the plan's own videos and hold-out frames. Of a plan whose models run on several streams, paths are
+  /// "NAME=PATH", NAME being a stream, and each stream has one or more.
+  std::vector<video::VideoSource> videos;
   /// Frames to sample evenly, over other videos or over the part of the plan's own that begins with its hold-out (what
   /// comes before calibrated). 0: as many as the hold-out, on the plan's own videos those very frames.
   std::int64_t frames = 0;

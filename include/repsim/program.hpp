@@ -176,9 +176,11 @@ struct DifferenceCost {
 /// another model's weight. Equal parameters are one. The result has no layers.
 /// Two simplifications: a computation that stands in several programs stands as often in the result, because ops do not
 /// say enough to compare them; and refitted convolutions keep their sizes.
+/// @param guests  per program whether it returns nothing, so that only what the shares take of it is computed; empty:
+///        all return their results
 /// @throws Error{kInternal} when the shares form a cycle
 [[nodiscard]] Program merged_program(const std::vector<const Program*>& programs,
-                                     const std::vector<MergedShare>& shares);
+                                     const std::vector<MergedShare>& shares, const std::vector<bool>& guests = {});
 
 /// The layer of this name; -1: there is none.
 [[nodiscard]] LayerIndex find_layer(const Program& program, const std::string& name);

@@ -24,7 +24,7 @@ namespace repsim::rebuild {
 /// are left to the archive. Not recorded, and so absent: libraries, truth, threads, device, memory limit.
 [[nodiscard]] Json recorded_config(const report::Plan& plan);
 
-/// The plan's videos, without ground truth.
-[[nodiscard]] std::vector<video::VideoSource> videos_of(const report::Plan& plan);
+/// The videos of a plan, or of a stream, without ground truth.
+[[nodiscard]] std::vector<video::VideoSource> videos_of(const report::PlanVideos& plan);
 
 }  // namespace repsim::rebuild

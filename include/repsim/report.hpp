@@ -48,6 +48,7 @@ struct ModelEntry {
   model::OutputSpec output;     ///< resolved: never auto
   std::string format_reason;    ///< how the format was recognised
   std::string run_method;       ///< "run_<identifier>"
+  std::string stream;           ///< name of its stream; empty: there is one stream
   bool rewritable = true;       ///< false: opaque, nothing can be taken or replaced
   bool frame_by_frame = false;  ///< fails on some frames of the video if it gets several at once
   std::string opaque_reason;
@@ -86,13 +87,16 @@ struct Share {
   std::string receiver;
   std::string donor;                ///< gives most of the layers or weights; on a tie, the first in plan order
   std::vector<std::string> donors;  ///< every model that gives a layer or a weight, in plan order
+  /// Donors, and donors of these, that run on another stream: only weights are shared with them, and their layers run
+  /// on the receiver's frames besides. In plan order; empty where there is one stream.
+  std::vector<std::string> guests = {};
   std::vector<Replaced> replaced;
   std::vector<SharedWeight> weights;             ///< none in older plans
   std::vector<AuxiliaryInput> auxiliary_inputs;  ///< none in older plans
   std::vector<std::string> removed_layers;
   std::int64_t bytes_removed = 0;                   ///< of the receiver's parameters that are gone
   std::int64_t bytes_added = 0;                     ///< of adapters, and of refitted convolutions beyond what they had
-  std::int64_t flops_removed = 0, flops_added = 0;  ///< per frame
+  std::int64_t flops_removed = 0, flops_added = 0;  ///< per frame; layers of guests count as added
   double predicted_fidelity = 0;
   std::optional<double> measured_fidelity;  ///< of the receiver, on the test frames; nothing: nothing was compared
 };
@@ -141,12 +145,8 @@ struct Totals {
   std::optional<std::int64_t> latency_estimate_ns = std::nullopt;
 };
 
-struct Plan {
-  std::string tool_version;
-  std::string torch_version;  ///< of LibTorch; empty: a plan of an earlier version
-  std::string settings_sha256;
-  Json settings = Json::object();  ///< every setting that decides the outcome, resolved, laid out as
-                                   ///< a config file: the reports read settings.merge.min_fidelity where it is there
+/// The videos of a plan, or of one of its streams, and the frames that were sampled from them.
+struct PlanVideos {
   /// Of the video; of several, their paths with ", " between them, and what stands for their hashes
   /// (video::sha256_of_hashes()).
   std::string video_path, video_sha256;
@@ -156,7 +156,29 @@ struct Plan {
   std::vector<std::int64_t> calibration_frames;
   std::vector<std::int64_t> selection_frames;  ///< candidates were measured on these; empty: on holdout_frames
   std::vector<std::int64_t> holdout_frames;    ///< test frames: every fidelity of a model was measured on these
-  std::int64_t judgements = 0;                 ///< how often a found plan was measured on holdout_frames; 0: not known
+};
+
+/// What a frame costs, as in Totals.
+struct FrameCost {
+  std::int64_t flops = 0, peak_activation_bytes = 0, latency_estimate_ns = 0;
+};
+
+/// Models that run on the same frames.
+struct PlanStream : PlanVideos {
+  std::string name;
+  std::string run_method;           ///< of the bundle: runs all models of the stream on one frame
+  std::vector<std::string> models;  ///< in plan order
+  FrameCost before, after;          ///< of its models as they are, one after the other, and of `run_method`
+};
+
+struct Plan : PlanVideos {
+  std::string tool_version;
+  std::string torch_version;  ///< of LibTorch; empty: a plan of an earlier version
+  std::string settings_sha256;
+  Json settings = Json::object();   ///< every setting that decides the outcome, resolved, laid out as
+                                    ///< a config file: the reports read settings.merge.min_fidelity where it is there
+  std::vector<PlanStream> streams;  ///< empty where there is one; else the plan's own PlanVideos are empty
+  std::int64_t judgements = 0;      ///< how often a found plan was measured on holdout_frames; 0: not known
   std::vector<InputGroup> inputs;
   std::vector<ModelEntry> models;
   ExactSharing exact;
@@ -170,7 +192,10 @@ struct Plan {
 };
 
 /// The frames of a plan by what they did, as its JSON names them.
-[[nodiscard]] std::vector<NamedFrames> frames_of(const Plan& plan);
+[[nodiscard]] std::vector<NamedFrames> frames_of(const PlanVideos& videos);
+
+/// The streams of a plan. One without several has one without a name, whose method is forward and whose models are all.
+[[nodiscard]] std::vector<PlanStream> streams_of(const Plan& plan);
 
 /// What `repsim bundle` found on a bundle that it wrote again from a plan.
 struct Rebuilt {

@@ -15,8 +15,9 @@
 namespace repsim::pipeline {
 
 struct RunSettings {
-  std::string bundle;                         ///< the folder of a plan, its plan.json, or a bundle
-  std::optional<std::string> video;           ///< nothing: the plan's own
+  std::string bundle;  ///< the folder of a plan, its plan.json, or a bundle
+  /// None: the plan's own. A bundle whose models run on several streams takes one per stream: "NAME=PATH".
+  std::vector<std::string> videos;
   std::vector<std::string> models;            ///< names; empty: all
   std::optional<std::string> against;         ///< the folder of a plan, or its plan.json: its models run, too
   std::optional<std::filesystem::path> draw;  ///< video to write
@@ -33,10 +34,12 @@ struct RunSettings {
   std::vector<std::string> libraries;  ///< as in Settings
 };
 
-/// Runs one frame at a time. If all models of the bundle are wanted, its forward computes them in one call, else the
-/// run_<model> method of each. Outputs appear whole at the end, or not at all.
-/// @throws Error{kUsage} for a model that the bundle does not have; Error{kInput} for files that cannot be read or
+/// Runs one frame at a time. If all models of a stream are wanted, its method computes them in one call, else the
+/// run_<model> method of each. Streams run one after the other. Outputs appear whole at the end, or not at all.
+/// @return per stream of which models are wanted; files are written once and stand in the last one
+/// @throws Error{kUsage} for a model that the bundle does not have, and for a drawn video of several streams;
+/// Error{kInput} for files that cannot be read or
 ///         written, before any model runs, and for a model that fails: names model and frame; Error{kInterrupted}
-[[nodiscard]] report::RunSummary run(const RunSettings& settings, Progress& progress);
+[[nodiscard]] std::vector<report::RunSummary> run(const RunSettings& settings, Progress& progress);
 
 }  // namespace repsim::pipeline

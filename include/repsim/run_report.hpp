@@ -15,6 +15,7 @@ namespace repsim::report {
 struct FrameDetections {
   std::int64_t frame = 0;  ///< index in the video
   std::string model;
+  std::string stream = {};   ///< on whose frames it runs; empty: the bundle has one stream
   bool is_original = false;  ///< the model as it was before merging
   std::string method;        ///< what was called: "forward", "run_front"
   bool is_raw = false;       ///< the outputs of this model are no detections
@@ -41,12 +42,13 @@ struct RunModel {
   std::optional<RunComparison> against;
 };
 
-/// A whole run.
+/// A whole run, or its part on one stream.
 struct RunSummary {
+  std::string stream;  ///< empty: the bundle has one stream
   std::string video_path;
   std::int64_t frames = 0;
   double seconds = 0;        ///< of decoding, running, drawing and writing
-  bool is_one_call = false;  ///< forward ran all models at once: their milliseconds are the same
+  bool is_one_call = false;  ///< one call ran all models: their milliseconds are the same
   std::vector<RunModel> models;
   std::vector<std::string> written;  ///< files
 };

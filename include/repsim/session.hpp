@@ -160,6 +160,8 @@ struct SessionOptions {
   std::optional<std::string> truth;        ///< ground truth for a single video; several have theirs in `videos`
   /// Called with the loaded models before the video is read: a job's own check of them. May throw, may be empty.
   std::function<void(std::span<const Model>)> check_models;
+  std::vector<ModelIndex> members = {};  ///< models that run on these videos, ascending; empty: all
+  std::size_t sessions = 1;              ///< of the same models on different streams, which share the memory
 };
 
 /// Frames of the videos, as they are or changed in a known way.
@@ -175,10 +177,15 @@ struct Session {
   /// @throws Error{kInput} naming model or video, also when an input shows different parts of the frames of two videos;
   ///         Error{kInterrupted}
   Session(const Runtime& runtime, const SessionOptions& options, Progress& progress);
+  /// The same models on the videos of another stream. They are not loaded again.
+  /// @param options  `models`, `sessions` and `check_models` are not read
+  /// @throws Error{kInput}, Error{kInterrupted} as the other constructor does, for the videos
+  Session(const Session& models_of, const SessionOptions& options, Progress& progress);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   std::vector<Model> models;           ///< in the job's order
+  std::vector<ModelIndex> members;     ///< those that run on the videos, ascending; the others are guests
   MemoryBudget memory_budget;          ///< beside these models
   video::Playlist playlist;            ///< empty without a video
   std::optional<verify::Truth> truth;  ///< of all videos
@@ -187,7 +194,10 @@ struct Session {
 
   [[nodiscard]] const Model& model(ModelIndex index) const { return models[index]; }
   [[nodiscard]] std::vector<const model::Loaded*> loaded() const;
-  /// For the check of a bundle of these models: without outputs of the originals.
+  /// Whether a model does not run on these videos. A receiver may take layers of it all the same: they are then
+  /// computed on the receiver's frames, too.
+  [[nodiscard]] bool is_guest(ModelIndex index) const;
+  /// For the check of a bundle: the members, without outputs of the originals.
   [[nodiscard]] std::vector<verify::CheckedModel> checked_models() const;
 
   /// Decoding requests for some sets of frames: per set one request per input group.

@@ -64,6 +64,8 @@ struct Settings {
   std::vector<std::string> input_sources;  ///< per model where its input comes from: "flags", "config", "": its archive
   std::vector<std::string> libraries;      ///< paths, loaded in this order
   std::vector<video::VideoSource> videos;  ///< one, or several that are taken together; names are set for several
+  /// Models (by name) that run on videos of their own; the others run on `videos`. See streams_of().
+  std::map<std::string, std::vector<video::VideoSource>> videos_of;
   std::int64_t frames = 256;
   double holdout = 0.3;
   double min_fidelity = 0.9;

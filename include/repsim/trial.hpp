@@ -224,6 +224,12 @@ class Fitter {
   fit::WeightDifferences differences_;  // on the trial frames
 };
 
+/// What fits the candidates of a receiver and what measures them, on frames of its stream. Both outlive their user.
+struct TrialTools {
+  Fitter* fitter = nullptr;
+  Measurer* measurer = nullptr;
+};
+
 /// Fits and measures the candidates of a search, and keeps the shares that it fitted.
 class Evaluator : public planner::Evaluator {
  public:
@@ -234,6 +240,10 @@ class Evaluator : public planner::Evaluator {
   /// @param supported  empty: Agreement::low
   /// Fitter and measurer outlive the object.
   Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets, Supported supported = {});
+
+  /// For models on different streams.
+  /// @param tools  per model, those of its stream
+  Evaluator(std::vector<TrialTools> tools, std::vector<double> targets, Supported supported = {});
 
   /// Fits without corrections first. If that misses the target, fits corrections with the smallest rank of 4, 8, 16,
   /// ... that reaches it, else with the rank that agrees best. Fits no corrections that leave no saving. Shared weights
@@ -258,6 +268,7 @@ class Evaluator : public planner::Evaluator {
     Agreement agreement;
     double supported = 0;
   };
+  [[nodiscard]] const TrialTools& tools_of(ModelIndex receiver) const { return tools_[receiver]; }
   [[nodiscard]] Result measured(std::span<const graph::Splice> donor_splices, FittedShare share,
                                 const std::optional<EarlyEnd>& early = {});
   [[nodiscard]] EarlyEnd early_end(const FittedShare& share) const;
@@ -265,8 +276,7 @@ class Evaluator : public planner::Evaluator {
   [[nodiscard]] planner::Measurement measurement_of(const Result& result) const;
   [[nodiscard]] planner::Measurement keep(Result result);
 
-  Fitter& fitter_;
-  Measurer& measurer_;
+  const std::vector<TrialTools> tools_;  // per model
   const std::vector<double> targets_;
   const Supported supported_;
   std::deque<FittedShare> shares_;

@@ -13,6 +13,14 @@ namespace repsim::report {
 
 /// What `repsim verify` measured on a bundle, as plain data.
 struct Verification {
+  /// Models that were measured on the same frames.
+  struct Stream {
+    std::string name;
+    std::vector<std::string> models;
+    std::string video_path;            ///< as in Verification
+    std::vector<ListedVideo> videos;   ///< as in Verification
+    std::vector<std::int64_t> frames;  ///< numbers in the stream's playlist, ascending
+  };
   struct Model {
     std::string name;
     verify::Fidelity fidelity;                 ///< without baselines
@@ -32,6 +40,7 @@ struct Verification {
   std::string video_path;            ///< of several videos all paths, with ", " between them
   std::vector<ListedVideo> videos;   ///< empty where there is one
   std::vector<std::int64_t> frames;  ///< numbers in the playlist, ascending
+  std::vector<Stream> streams;       ///< empty where there is one; else the three members above are empty
   std::vector<Model> models;         ///< in the order of the plan
   double min_fidelity = 0;           ///< of models of which the plan asks no other, 0..1
   [[nodiscard]] bool holds() const;  ///< no model is broken

@@ -143,13 +143,16 @@ struct CheckedModel {
   const model::Loaded* loaded = nullptr;  ///< the original
   Head head;
   Forward original = {};  ///< the original's outputs on BundleCheck::frames; empty: the model as loaded runs
+  const graph::Prepared* prepared = nullptr;  ///< its prepared graph; null: the one in its place of BundleCheck::set
 };
 
 /// A bundle file, and what check_bundle() compares it with.
 struct BundleCheck {
   std::string bundle_path;
   std::optional<torch::jit::Module> bundle = {};  ///< the file, if it is loaded already
-  std::vector<CheckedModel> models;               ///< in plan order
+  /// The bundle's method that is checked: forward, or the one that runs the models of a stream.
+  std::string method = "forward";
+  std::vector<CheckedModel> models;  ///< whose results the method returns, in its order
   const capture::ModelSet* set = nullptr;
   const capture::Stores* frames = nullptr;    ///< unchanged frames, per input group
   std::vector<Perturbed> perturbed;           ///< for the baselines, which optimised copies compute; may be empty
@@ -162,8 +165,12 @@ struct BundleCheck {
 /// Loads a bundle with plain torch::jit. @throws Error{kInput} when it cannot be loaded
 [[nodiscard]] torch::jit::Module load_bundle(const std::string& path);
 
+/// The input groups whose arguments the checked method takes, in order.
+/// @throws Error{kInput} when there is no such method, or it takes something else
+[[nodiscard]] std::vector<int> groups_of(const BundleCheck& check, const torch::jit::Module& bundle);
+
 /// Loads the bundle with plain torch::jit and runs it and the originals over the frames.
-/// @return per model, in plan order
+/// @return per model of the check
 /// @throws Error{kInput} when the bundle cannot be loaded or returns another structure than the originals
 [[nodiscard]] std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress);
 

@@ -53,4 +53,18 @@ std::vector<std::string> identifiers(const std::vector<std::string>& names) {
   return result;
 }
 
+std::vector<StreamMethod> stream_methods(const std::vector<std::string>& streams,
+                                         const std::vector<std::vector<ModelIndex>>& models,
+                                         const std::vector<std::string>& identifiers) {
+  // A method and a submodule of one name exclude each other.
+  std::set<std::string> taken(identifiers.begin(), identifiers.end());
+  std::vector<StreamMethod> methods;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    std::string method = "forward_" + identifier(streams[i]);
+    while (!taken.insert(method).second) method += '_';
+    methods.push_back({streams[i], method, models[i]});
+  }
+  return methods;
+}
+
 }  // namespace repsim::bundle

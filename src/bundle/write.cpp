@@ -1,6 +1,7 @@
 #include <torch/csrc/jit/frontend/schema_matching.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
+#include <charconv>
 #include <map>
 #include <numeric>
 #include <set>
@@ -19,8 +20,13 @@ namespace tj = torch::jit;
 class Writer {
  public:
   Writer(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded,
-         std::span<const graph::Splice> splices)
-      : set_(set), loaded_(loaded), splices_(splices), identifiers_(identifiers(names(set))), tree_(identifiers_) {}
+         std::span<const graph::Splice> splices, std::span<const StreamMethod> streams)
+      : set_(set),
+        loaded_(loaded),
+        splices_(splices),
+        streams_(streams),
+        identifiers_(identifiers(names(set))),
+        tree_(identifiers_) {}
 
   Written run(const std::string& manifest) {
     std::vector<ModelIndex> all(set_.models.size());
@@ -30,9 +36,10 @@ class Writer {
       opaque_.emplace(index, model::copy_of(loaded_[index]->module));  // gets others' tensors further down
       tree_.root().register_module(identifiers_[index], opaque_.at(index));
     }
-    add_method("forward", all, /*all_models=*/true);
+    if (streams_.empty()) add_method("forward", all, Kind::kForward);
+    for (const StreamMethod& one : streams_) add_method(one.method, one.models, Kind::kStream);
     share_with_opaque_models();
-    for (const ModelIndex index : all) add_method("run_" + identifiers_[index], {index}, /*all_models=*/false);
+    for (const ModelIndex index : all) add_method("run_" + identifiers_[index], {index}, Kind::kModel);
 
     Written written;
     tree_.cut_memory();
@@ -52,25 +59,28 @@ class Writer {
 
   const graph::Prepared& model(ModelIndex index) const { return *set_.models[index]; }
 
-  /// @param all_models  the method is forward: it takes all input groups and returns a tuple
-  void add_method(const std::string& name, const std::vector<ModelIndex>& members, bool all_models) {
+  /// Forward takes all input groups, the others those that they need. A method of one model returns no tuple.
+  enum class Kind { kForward, kStream, kModel };
+
+  void add_method(const std::string& name, const std::vector<ModelIndex>& members, Kind kind) {
     std::vector<ModelIndex> rewritable;
     for (const ModelIndex index : members) {
       if (model(index).rewritable) rewritable.push_back(index);
     }
     const graph::Assembly assembly = graph::assemble(set_.models, set_.groups, splices_, rewritable);
     const std::shared_ptr<tj::Graph>& graph = assembly.graph;
-    const std::map<int, tj::Value*> images = add_images(assembly, members, all_models);
+    const std::map<int, tj::Value*> images = add_images(assembly, members, kind == Kind::kForward);
     tj::Value* self = graph->insertInput(0, "self");
     place_parameters(assembly);
-    if (all_models) note_stored(assembly);
+    if (kind != Kind::kModel) note_stored(assembly);
     self->setType(tree_.root().type());
     AttributeReader reader(*graph, self);
     read_parameters(assembly, 1 + images.size(), reader);
     const std::vector<tj::Value*> results = results_of(*graph, members, images, reader);
     while (!graph->outputs().empty()) graph->eraseOutput(graph->outputs().size() - 1);
     const tj::WithInsertPoint guard(graph->block());
-    graph->registerOutput(all_models ? graph->insertNode(graph->createTuple(results))->output() : results.front());
+    const bool is_alone = kind == Kind::kModel;
+    graph->registerOutput(is_alone ? results.front() : graph->insertNode(graph->createTuple(results))->output());
     reuse_memory(graph);
     graph->lint();
     const c10::QualifiedName qualified(*tree_.root().type()->name(), name);
@@ -239,6 +249,7 @@ class Writer {
   const capture::ModelSet& set_;
   std::span<const model::Loaded* const> loaded_;
   std::span<const graph::Splice> splices_;
+  std::span<const StreamMethod> streams_;
   std::vector<std::string> identifiers_;
   ModuleTree tree_;
   std::map<ModelIndex, std::set<std::string>> parameter_names_;
@@ -252,8 +263,22 @@ class Writer {
 }  // namespace
 
 Written write(const capture::ModelSet& set, std::span<const model::Loaded* const> loaded,
-              std::span<const graph::Splice> splices, const std::string& manifest) {
-  return Writer(set, loaded, splices).run(manifest);
+              std::span<const graph::Splice> splices, const std::string& manifest,
+              std::span<const StreamMethod> streams) {
+  return Writer(set, loaded, splices, streams).run(manifest);
+}
+
+std::vector<int> groups_of(const torch::jit::Module& bundle, const std::string& method) {
+  const auto& arguments = bundle.get_method(method).function().getSchema().arguments();
+  std::vector<int> groups;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    // The writer names the argument of group 3 "x3".
+    const std::string& name = arguments[i].name();
+    int group = -1;
+    if (name.starts_with("x")) std::from_chars(name.data() + 1, name.data() + name.size(), group);
+    groups.push_back(group);
+  }
+  return groups;
 }
 
 }  // namespace repsim::bundle

@@ -33,6 +33,14 @@ std::vector<bool> partings(const graph::Program& program) {
   return found < static_cast<std::ptrdiff_t>(kStretches / 2) ? std::vector<bool>(parting.size(), true) : parting;
 }
 
+/// The ops of a donor whose values a cut takes.
+std::vector<OpIndex> given_ops(const graph::Program& program, const graph::Cut& cut, ModelIndex donor) {
+  std::vector<OpIndex> ops;
+  for (const graph::Replacement& one : cut.replacements)
+    if (one.donor == donor) ops.push_back(program.layers[one.donor_layer].op);
+  return ops;
+}
+
 /// Layers of a model that nobody can take once it is a receiver itself, ascending: see share_option_of().
 /// @param splices  at most one per receiver
 std::vector<LayerIndex> lost_layers(const fit::AttachmentOptions& options, const session::Session& session,
@@ -64,7 +72,11 @@ std::vector<fit::DonorLayer> offered_auxiliary_inputs(const Options& options, co
     const similarity::MatrixView of_donor = similarity.between(attachment.cut.receiver, donor);
     const std::vector<bool> usable = usable_layers(options, program, /*as_receiver=*/false);
     const std::vector<LayerIndex> lost = lost_layers(options.attachment, session, before, donor);
-    const std::vector<bool> live = graph::live_ops(program, {}), parting = partings(program);
+    // Of a guest only what it computes for this cut anyway: anything else would cost its layers in front as well.
+    const std::vector<bool> live = session.is_guest(donor)
+                                       ? graph::live_ops(program, {}, given_ops(program, attachment.cut, donor))
+                                       : graph::live_ops(program, {});
+    const std::vector<bool> parting = partings(program);
     for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
       const fit::DonorLayer auxiliary{donor, static_cast<int>(layer)};
       bool taken = false;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "repsim/candidates.hpp"
 
@@ -24,6 +25,25 @@ DonorNames donor_names(const session::Session& session, const graph::Cut& cut) {
     result.all.push_back(name);
   }
   return result;
+}
+
+std::vector<ModelIndex> guests_of(const session::Session& session, const graph::Cut& cut,
+                                  std::span<const graph::Splice> before) {
+  std::set<ModelIndex> seen;
+  std::vector<ModelIndex> open = cut.donors();
+  while (!open.empty()) {
+    const ModelIndex model = open.back();
+    open.pop_back();
+    if (!seen.insert(model).second) continue;
+    for (const graph::Splice& splice : before) {
+      if (splice.receiver != model) continue;
+      for (const graph::DonorLayer& layer : splice.donor_layers()) open.push_back(layer.donor);
+    }
+  }
+  std::vector<ModelIndex> guests;
+  std::copy_if(seen.begin(), seen.end(), std::back_inserter(guests),
+               [&](ModelIndex model) { return session.is_guest(model); });
+  return guests;
 }
 
 std::vector<Direction> directions(const Settings& settings, std::span<const session::Model> models) {

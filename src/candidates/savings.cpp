@@ -35,28 +35,49 @@ graph::MergedShare merged_share(const session::Session& session, const fit::Cut&
 /// The receiver of a cut, its donors, and what the bundle of these alone would run.
 struct Involved {
   std::vector<const graph::Program*> programs;
+  std::vector<bool> guests;  ///< per program
   graph::Program merged;
 };
 Involved involved(const session::Session& session, const fit::Cut& cut, const fit::AttachmentOptions& options) {
   std::vector<ModelIndex> models{cut.receiver};
   for (const ModelIndex donor : cut.donors()) models.push_back(donor);
   Involved result;
-  for (const ModelIndex model : models) result.programs.push_back(&session.models[model].prepared.program);
+  for (const ModelIndex model : models) {
+    result.programs.push_back(&session.models[model].prepared.program);
+    result.guests.push_back(model != cut.receiver && session.is_guest(model));
+  }
   const auto place_of = [&](ModelIndex model) {
     return static_cast<int>(std::find(models.begin(), models.end(), model) - models.begin());
   };
-  result.merged = graph::merged_program(result.programs, {merged_share(session, cut, options, place_of)});
+  result.merged =
+      graph::merged_program(result.programs, {merged_share(session, cut, options, place_of)}, result.guests);
   return result;
 }
 
 }  // namespace
+
+std::int64_t guest_flops(const session::Session& session, const fit::Cut& cut) {
+  std::int64_t flops = 0;
+  for (const ModelIndex donor : cut.donors()) {
+    if (!session.is_guest(donor)) continue;
+    const graph::Program& program = session.models[donor].prepared.program;
+    std::vector<OpIndex> supplied;
+    for (const graph::Replacement& one : cut.replacements)
+      if (one.donor == donor) supplied.push_back(program.layers[one.donor_layer].op);
+    const std::vector<bool> live = graph::live_ops(program, {}, supplied);
+    for (std::size_t op = 0; op < live.size(); ++op) flops += live[op] ? program.ops[op].flops : 0;
+  }
+  return flops;
+}
 
 std::int64_t latency_added_ns(const session::Session& session, ModelIndex receiver, const fit::Replacement& replacement,
                               const fit::AttachmentOptions& options) {
   const graph::Program& program = session.models[receiver].prepared.program;
   const std::vector<bool> live = graph::live_ops(program, {replacement.receiver_layer});
   const std::vector<std::int64_t> latencies = graph::op_latencies_ns(program);
-  std::int64_t stays = graph::total_latency_ns(session.models[replacement.donor].prepared.program);
+  std::int64_t stays = 0;
+  if (!session.is_guest(replacement.donor))
+    stays = graph::total_latency_ns(session.models[replacement.donor].prepared.program);
   for (std::size_t op = 0; op < live.size(); ++op) stays += live[op] ? latencies[op] : 0;
   return graph::total_latency_ns(involved(session, {receiver, {replacement}}, options).merged) - stays;
 }
@@ -65,18 +86,25 @@ std::int64_t latency_saved_ns(const session::Session& session, const fit::Cut& c
                               const fit::AttachmentOptions& options) {
   const Involved all = involved(session, cut, options);
   std::int64_t before = 0;
-  for (const graph::Program* program : all.programs) before += graph::total_latency_ns(*program);
+  for (std::size_t i = 0; i < all.programs.size(); ++i)
+    before += all.guests[i] ? 0 : graph::total_latency_ns(*all.programs[i]);
   return before - graph::total_latency_ns(all.merged);
 }
 
 std::int64_t peak_of_all(const session::Session& session, const std::vector<fit::Cut>& cuts,
                          const fit::AttachmentOptions& options) {
   std::vector<const graph::Program*> programs;
-  for (const session::Model& model : session.models) programs.push_back(&model.prepared.program);
+  std::vector<bool> guests;
+  for (std::size_t i = 0; i < session.models.size(); ++i) {
+    programs.push_back(&session.models[i].prepared.program);
+    guests.push_back(session.is_guest(static_cast<ModelIndex>(i)));
+  }
   std::vector<graph::MergedShare> shares;
   for (const fit::Cut& cut : cuts)
     shares.push_back(merged_share(session, cut, options, [](ModelIndex model) { return model; }));
-  return graph::peak_activation_bytes(graph::merged_program(programs, shares));
+  return graph::peak_activation_bytes(graph::merged_program(programs, shares, guests));
 }
+
+std::int64_t peak_without_shares(const session::Session& session) { return peak_of_all(session, {}, {}); }
 
 }  // namespace repsim::candidates

@@ -71,7 +71,7 @@ class Cuts {
   std::int64_t added(const RatedReplacement& one) const {
     switch (objective_) {
       case planner::Objective::kFlops:
-        return one.flops_added;
+        return one.flops_added + guest_flops(session_, {receiver_, {one.replacement}});
       case planner::Objective::kLatency:
         return latency_added_ns(session_, receiver_, one.replacement, options_.attachment);
       case planner::Objective::kBytes:
@@ -87,9 +87,11 @@ class Cuts {
 
   /// Against the bundle of all models without shares, whose peak another model may decide.
   void add_memory(planner::Candidate& candidate) {
-    if (!peak_before_) peak_before_ = peak_of_all(session_, {}, options_.attachment);
-    candidate.savings.memory =
-        candidate.savings.bytes + *peak_before_ - peak_of_all(session_, {candidate.cut}, options_.attachment);
+    const auto peak_with = [&](const std::vector<fit::Cut>& cuts) {
+      return std::max(options_.peak_elsewhere, peak_of_all(session_, cuts, options_.attachment));
+    };
+    if (!peak_before_) peak_before_ = peak_with({});
+    candidate.savings.memory = candidate.savings.bytes + *peak_before_ - peak_with({candidate.cut});
   }
 
   /// What an offer adds is what it would add as the only replaced layer. A refit on fewer channels saves a little; in
@@ -171,7 +173,8 @@ class Cuts {
     candidate.savings.bytes = sum_over(removal.parameters, bytes_) - attachment->bytes_added;
     for (const graph::Normalisation& folded : attachment->folded())
       candidate.savings.bytes += sum_over(folded.parameters, bytes_);
-    candidate.savings.flops = removal.flops + attachment->flops_folded - attachment->flops_added;
+    candidate.savings.flops =
+        removal.flops + attachment->flops_folded - attachment->flops_added - guest_flops(session_, candidate.cut);
     if (objective_ == planner::Objective::kLatency) add_latency(candidate);
     if (objective_ == planner::Objective::kPeakMemory) add_memory(candidate);
     if (candidate.savings.of(objective_) > 0) candidates_.push_back(std::move(candidate));

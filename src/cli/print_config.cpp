@@ -60,6 +60,8 @@ class Sources {
     return flags_.config.value_or("--set");
   }
 
+  [[nodiscard]] const Json& config() const { return config_; }
+
   /// The number of the model of this name in the config; -1: it is not there.
   [[nodiscard]] int model_number(const std::string& name) const {
     const Json* models = member_at(config_, "models");
@@ -115,6 +117,12 @@ void add_model(const JobFlags& flags, const Sources& sources, const config::Sett
     const bool by_flag = key == "format" && speaks_of(flags.formats, spec.name);
     out.push_back({here + "output." + key, value, by_flag ? "--format" : sources.origin_of(there + "output." + key)});
   }
+  const auto own = settings.videos_of.find(spec.name);
+  if (own == settings.videos_of.end()) return;
+  const bool is_one = member_at(sources.config(), there + "video") != nullptr;
+  const std::string key = is_one ? "video" : "videos";
+  out.push_back({here + key, is_one ? Json(own->second.front().path) : config::videos_json(own->second),
+                 sources.origin_of(there + key)});
 }
 
 std::string absolute(const std::string& path) {
@@ -182,10 +190,14 @@ Json to_config(const JobFlags& flags) {
   config::Settings settings = settings_of_job(flags);
   for (model::ModelSpec& spec : settings.models) spec.path = absolute(spec.path);
   for (std::string& path : settings.libraries) path = absolute(path);
-  for (video::VideoSource& video : settings.videos) {
-    video.path = absolute(video.path);
-    if (video.truth) video.truth = absolute(*video.truth);
-  }
+  const auto make_absolute = [](std::vector<video::VideoSource>& videos) {
+    for (video::VideoSource& video : videos) {
+      video.path = absolute(video.path);
+      if (video.truth) video.truth = absolute(*video.truth);
+    }
+  };
+  make_absolute(settings.videos);
+  for (auto& [model, videos] : settings.videos_of) make_absolute(videos);
   if (settings.truth) settings.truth = absolute(*settings.truth);
   std::vector<std::string> comment{"Effective settings, and where each value came from:"};
   for (const EffectiveSetting& one : effective_settings(flags)) {

@@ -26,7 +26,8 @@ constexpr const char* kToStdout = "-";
 
 struct RunFlags {
   std::string bundle;
-  std::optional<std::string> video, draw, json, models, against;
+  std::vector<std::string> videos;
+  std::optional<std::string> draw, json, models, against;
   std::optional<std::int64_t> frames, stride;
   std::optional<double> min_score, rate;
   SettingFlags settings;
@@ -44,7 +45,7 @@ pipeline::RunSettings settings_of(const RunFlags& flags) {
   if (flags.bundle.empty()) throw Error(ErrorKind::kUsage, "no bundle is given", "repsim run", "repsim run DIR");
   pipeline::RunSettings settings;
   settings.bundle = flags.bundle;
-  settings.video = flags.video;
+  settings.videos = flags.videos;
   settings.against = flags.against;
   if (flags.models) settings.models = list_of(*flags.models);
   if (flags.draw) settings.draw = *flags.draw;
@@ -69,8 +70,11 @@ pipeline::RunSettings settings_of(const RunFlags& flags) {
 
 void run_run(const RunFlags& flags, Progress& progress) {
   const pipeline::RunSettings settings = settings_of(flags);
-  const report::RunSummary summary = pipeline::run(settings, progress);
-  if (!settings.on_line) print_result(report::to_text(summary));  // else stdout holds lines of JSON alone
+  const std::vector<report::RunSummary> summaries = pipeline::run(settings, progress);
+  if (settings.on_line) return;  // stdout holds lines of JSON alone
+  std::string text;
+  for (const report::RunSummary& summary : summaries) text += (text.empty() ? "" : "\n") + report::to_text(summary);
+  print_result(text);
 }
 
 }  // namespace
@@ -80,8 +84,9 @@ Job setup_run(CLI::App& app) {
   RunFlags& f = *flags;
   app.footer(kRunFooter);
   app.add_option("BUNDLE", f.bundle, "The folder of a plan, its plan.json, or a bundle.pt");
-  add_text(app, "--video", "FILE", f.video,
-           "The video: a file, a folder of pictures, img_%03d.png (default: the plan's own)")
+  add_repeatable(app, "--video", "[STREAM=]FILE", f.videos,
+                 "The video: a file, a folder of pictures, img_%03d.png (default: the plan's own); where the models "
+                 "run on several streams, one for each: STREAM=FILE")
       ->group("Video");
   add_whole_number(app, "--stride", "N", f.stride, "Run on every Nth frame (default: 1)")->group("Video");
   add_whole_number(app, "--frames", "N", f.frames, "Stop after N frames (default: at the end)")->group("Video");

@@ -75,6 +75,7 @@ std::string broken_models(const report::Verification& verification) {
 }
 
 std::string video_flags(const report::Verification& verification) {
+  if (!verification.streams.empty()) return "";  // a config states them
   if (verification.videos.empty()) return " --video " + verification.video_path;
   std::string flags;
   for (const report::ListedVideo& video : verification.videos) flags += " --video " + video.path;

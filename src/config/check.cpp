@@ -5,6 +5,7 @@
 #include "repsim/base/text.hpp"
 #include "repsim/config.hpp"
 #include "repsim/planner.hpp"
+#include "repsim/streams.hpp"
 #include "repsim/video.hpp"
 #include "setting.hpp"
 #include "values.hpp"
@@ -64,17 +65,28 @@ void check_directions(const Settings& settings) {
 }
 
 void check_video(const Settings& settings) {
-  if (settings.videos.empty()) {
-    throw Error(ErrorKind::kUsage, "no video is given", "", R"(--video FILE, or "video" in the config)");
+  for (const Stream& stream : streams_of(settings)) {
+    if (stream.videos.empty()) {
+      const bool is_for_all = stream.models.size() == settings.models.size();
+      throw Error(ErrorKind::kUsage,
+                  "no video is given" +
+                      (is_for_all ? std::string() : " for '" + settings.models[stream.models.front()].name + "'"),
+                  "", R"(--video FILE, or "video" in the config)");
+    }
+    // The sampler knows how many frames are too few. Long videos stand in for the real ones, which nobody has opened
+    // yet.
+    std::vector<video::PlaylistVideo> assumed;
+    for (const video::VideoSource& source : stream.videos) {
+      video::PlaylistVideo& one = assumed.emplace_back();
+      one.info.path = source.path;
+      one.info.frame_count = std::get<WholeNumber>(setting("frames.count").kind).most;
+    }
+    static_cast<void>(video::sample_frames(video::Playlist(std::move(assumed)), settings.frames, settings.holdout));
   }
-  // The sampler knows how many frames are too few. Long videos stand in for the real ones, which nobody has opened yet.
-  std::vector<video::PlaylistVideo> assumed;
-  for (const video::VideoSource& source : settings.videos) {
-    video::PlaylistVideo& one = assumed.emplace_back();
-    one.info.path = source.path;
-    one.info.frame_count = std::get<WholeNumber>(setting("frames.count").kind).most;
+  if (settings.truth && settings.videos.empty()) {
+    throw Error(ErrorKind::kUsage, "every model has videos of its own, and this says not of which it is", "--truth",
+                R"(in a model's entry "videos": [{"path": "v.mp4", "truth": "gt.txt"}])");
   }
-  static_cast<void>(video::sample_frames(video::Playlist(std::move(assumed)), settings.frames, settings.holdout));
 }
 
 }  // namespace

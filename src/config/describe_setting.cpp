@@ -164,6 +164,8 @@ Json config_file(const Settings& settings) {
     model["output"] = report::to_json(spec.output);
     const auto priors = model["output"].find("priors");
     if (priors != model["output"].end() && priors->is_null()) model["output"].erase(priors);
+    const auto own = settings.videos_of.find(spec.name);
+    if (own != settings.videos_of.end()) model["videos"] = videos_json(own->second);
     result["models"].push_back(std::move(model));
   }
   for (const Setting& row : kSettings) {

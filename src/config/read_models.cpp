@@ -5,6 +5,7 @@
 #include "repsim/report.hpp"
 #include "setting.hpp"
 #include "values.hpp"
+#include "videos.hpp"
 
 namespace repsim::config {
 namespace {
@@ -60,7 +61,8 @@ model::OutputSpec read_output(const Json& json, const std::string& file, const s
   return spec;
 }
 
-model::ModelSpec read_model(const Json& json, const std::string& file, const std::string& field, const fs::path& base) {
+model::ModelSpec read_model(const Json& json, const std::string& file, const std::string& field, const fs::path& base,
+                            Settings& out) {
   JsonReader reader(json, file, field);
   read_comment(reader);
   model::ModelSpec spec;
@@ -70,6 +72,7 @@ model::ModelSpec read_model(const Json& json, const std::string& file, const std
   spec.path = resolve(spec.path, base);
   if (const Json* input = reader.child("input")) spec.input = read_input(*input, file, reader.path_of("input"));
   if (const Json* output = reader.child("output")) spec.output = read_output(*output, file, reader.path_of("output"));
+  read_own_videos(reader, spec.name, base, out);
   reader.finish();
   return spec;
 }
@@ -82,7 +85,7 @@ void read_models(JsonReader& reader, const fs::path& base, Settings& out) {
   if (!models->is_array())
     reader.fail("models", "this is no list", R"("models": [{"name": "a", "path": "a.pt"}, ...])");
   for (std::size_t i = 0; i < models->size(); ++i) {
-    out.models.push_back(read_model((*models)[i], reader.file(), model_field(i), base));
+    out.models.push_back(read_model((*models)[i], reader.file(), model_field(i), base, out));
     out.input_sources.emplace_back(out.models.back().input ? "config" : "");
   }
 }

@@ -31,7 +31,7 @@ std::vector<bool> are_cached(const Settings& settings, Progress& progress) {
   if (settings.cache.empty() || !fs::is_directory(settings.cache, failed)) return found;
   const session::Runtime runtime(runtime_options(settings));
   const capture::SignatureCache cache(settings.cache);
-  const video::Playlist videos = video::open_playlist(settings.videos, progress);
+  const video::Playlist videos = video::open_playlist(config::only_stream(settings, "a capture").videos, progress);
   const std::vector<std::int64_t> frames = video::sample_frames(videos, settings.frames, settings.holdout).calibration;
   const std::vector<session::ModelSource> sources = model_sources(settings);
   progress.begin("look into the cache", static_cast<std::int64_t>(sources.size()));

@@ -59,12 +59,13 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
                               const session::SingleFrames& single, Progress& progress) {
   config::check_to_capture(settings);
   const session::Runtime runtime(runtime_options(settings));
-  session::check_files({settings.libraries, settings.videos, {}});
+  const config::Stream stream = config::only_stream(settings, "repsim capture, repsim similarity");
+  session::check_files({settings.libraries, stream.videos, {}});
   const std::vector<session::ModelSource> sources = session::marked(model_sources(settings), single);
   runtime.memory_limit().check_files(sources, session::MemoryLimit::AtOnce::kOne);
   std::optional<capture::SignatureCache> cache;
   if (!shard) cache = open_cache(settings);
-  const video::Playlist videos = video::open_playlist(settings.videos, progress);
+  const video::Playlist videos = video::open_playlist(stream.videos, progress);
   const std::vector<std::int64_t> frames = video::sample_frames(videos, settings.frames, settings.holdout).calibration;
   const CapturePlan plan = plan_capture(frames, shard);
 

@@ -7,6 +7,7 @@
 #include "repsim/pipeline.hpp"
 #include "repsim/plan_check.hpp"
 #include "repsim/recorded_plan.hpp"
+#include "repsim/streams.hpp"
 #include "repsim/torch_info.hpp"
 #include "repsim/video.hpp"
 
@@ -21,22 +22,49 @@ std::string hash_of(const model::ModelSpec& spec) {
   return sha256_of_file(spec.path);
 }
 
-/// Paths and hashes of the videos as they are now. How many frames they have stays as recorded: nothing compares it.
-void set_videos(const Settings& settings, report::Plan& plan, Progress& progress) {
+/// Paths and hashes of a stream's videos as they are now. How many frames they have stays as recorded: nothing compares
+/// it.
+void set_videos(const config::Stream& stream, report::PlanVideos& plan, Progress& progress) {
   const std::vector<report::ListedVideo> recorded = std::move(plan.videos);
   std::vector<std::string> hashes;
   plan.videos.clear();
   plan.video_path.clear();
-  for (const video::VideoSource& source : settings.videos) {
+  for (const video::VideoSource& source : stream.videos) {
     hashes.push_back(video::sha256_of_video(source.path, progress));
     plan.video_path += (plan.video_path.empty() ? "" : ", ") + source.path;
-    if (settings.videos.size() == 1) break;
+    if (stream.videos.size() == 1) break;
     const auto known = std::find_if(recorded.begin(), recorded.end(),
                                     [&](const report::ListedVideo& one) { return one.name == source.name; });
     const std::int64_t frames = known == recorded.end() ? 0 : known->frame_count;
     plan.videos.push_back({source.name, source.path, hashes.back(), source.weight, frames});
   }
   plan.video_sha256 = video::sha256_of_hashes(hashes);
+}
+
+/// Streams and their videos as they are now.
+void set_streams(const Settings& settings, report::Plan& plan, Progress& progress) {
+  const std::vector<config::Stream> streams = config::streams_of(settings);
+  if (streams.size() == 1) {
+    if (!plan.streams.empty()) static_cast<report::PlanVideos&>(plan) = {};
+    plan.streams.clear();
+    for (report::ModelEntry& model : plan.models) model.stream.clear();
+    return set_videos(streams.front(), plan, progress);
+  }
+  const std::vector<report::PlanStream> recorded = std::move(plan.streams);
+  plan.streams.clear();
+  static_cast<report::PlanVideos&>(plan) = {};
+  for (const config::Stream& stream : streams) {
+    const auto known = std::find_if(recorded.begin(), recorded.end(),
+                                    [&](const report::PlanStream& one) { return one.name == stream.name; });
+    report::PlanStream& now = plan.streams.emplace_back(known == recorded.end() ? report::PlanStream{} : *known);
+    now.name = stream.name;
+    now.models.clear();
+    for (const std::size_t model : stream.models) {
+      plan.models[model].stream = stream.name;
+      now.models.push_back(plan.models[model].name);
+    }
+    set_videos(stream, now, progress);
+  }
 }
 
 /// The recorded plan with models, video, settings and version as they are now.
@@ -53,7 +81,7 @@ report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settin
     if (spec.input) entry.input = *spec.input;
     now.models.push_back(std::move(entry));
   }
-  set_videos(settings, now, progress);
+  set_streams(settings, now, progress);
   now.settings = config::settings_to_json(settings);
   now.tool_version = REPSIM_VERSION;
   if (!now.torch_version.empty()) now.torch_version = session::torch_version();

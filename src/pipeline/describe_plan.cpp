@@ -21,11 +21,11 @@ std::vector<c10::IValue> example_images(const session::Session& session, const s
   return images;
 }
 
-/// Adds up what the merged graph of the rewritable models computes; opaque models count as they are.
+/// What the merged graph of the stream's rewritable models computes on one frame, guests included.
 graph::Program merged_program_of(const session::Session& session, const std::vector<graph::Splice>& splices) {
   std::vector<ModelIndex> wanted;
-  for (std::size_t i = 0; i < session.models.size(); ++i) {
-    if (session.models[i].prepared.rewritable) wanted.push_back(static_cast<int>(i));
+  for (const ModelIndex model : session.members) {
+    if (session.models[model].prepared.rewritable) wanted.push_back(model);
   }
   if (wanted.empty()) return {};
   const graph::Assembly assembly = graph::assemble(session.set.models, session.set.groups, splices, wanted);
@@ -59,8 +59,10 @@ void add_weights(const session::Session& session, const trial::FittedShare& fitt
   }
 }
 
+/// @param session  of the receiver's stream @param splices  of all shares
 report::Share share_of(const session::Session& session, const trial::FittedShare& fitted,
-                       const similarity::ModelPairs& similarity, HeldMatrices& matrices) {
+                       const similarity::ModelPairs& similarity, std::span<const graph::Splice> splices,
+                       HeldMatrices& matrices) {
   const graph::Program& receiver = session.models[fitted.attachment.cut.receiver].prepared.program;
   report::Share share;
   share.receiver = session.models[fitted.attachment.cut.receiver].prepared.name;
@@ -92,14 +94,27 @@ report::Share share_of(const session::Session& session, const trial::FittedShare
   share.bytes_removed = removal.bytes + fitted.attachment.bytes_folded + fitted.attachment.bytes_taken;
   share.bytes_added = fitted.attachment.bytes_added - bytes_held_already(fitted.attachment, matrices);
   share.flops_removed = removal.flops + fitted.attachment.flops_folded;
-  share.flops_added = fitted.attachment.flops_added;
+  share.flops_added = fitted.attachment.flops_added + candidates::guest_flops(session, fitted.attachment.cut);
+  for (const ModelIndex guest : candidates::guests_of(session, fitted.attachment.cut, splices))
+    share.guests.push_back(session.models[guest].name());
   share.predicted_fidelity = fitted.candidate.predicted_fidelity;
   return share;
 }
 
-report::Totals totals_of(const bundle::Written& written, const graph::Program& attachment) {
-  return {written.elements, written.parameter_bytes, graph::total_flops(attachment),
-          graph::peak_activation_bytes(attachment), graph::total_latency_ns(attachment)};
+report::FrameCost frame_cost(const graph::Program& program) {
+  return {graph::total_flops(program), graph::peak_activation_bytes(program), graph::total_latency_ns(program)};
+}
+
+/// Adds what runs after the others.
+void add_cost(const report::FrameCost& more, report::FrameCost& sum) {
+  sum.flops += more.flops;
+  sum.peak_activation_bytes = std::max(sum.peak_activation_bytes, more.peak_activation_bytes);
+  sum.latency_estimate_ns += more.latency_estimate_ns;
+}
+
+report::Totals totals_of(const bundle::Written& written, const report::FrameCost& frame) {
+  return {written.elements, written.parameter_bytes, frame.flops, frame.peak_activation_bytes,
+          frame.latency_estimate_ns};
 }
 
 report::Candidate candidate_of(const session::Session& session, const planner::CandidateRecord& record,
@@ -184,44 +199,79 @@ std::ptrdiff_t weighted_ops(const graph::Program& program) {
                        [](const graph::Op& op) { return !op.parameters.empty(); });
 }
 
-/// What the bundle takes with and without shares. @param plan  its models are there
-void add_totals(const session::Session& session, const PlannedBundle& planned, const bundle::Written& deduplicated,
+/// What the bundle takes with and without shares. @param plan  its models and streams are there
+void add_totals(const PlanInputs& inputs, const PlannedBundle& planned, const bundle::Written& deduplicated,
                 report::Plan& plan) {
-  const graph::Program merged = merged_program_of(session, trial::splices_of(planned.shares)),
-                       exact = merged_program_of(session, {});
-  plan.after = totals_of(planned.written, merged);
-  plan.deduplicated = totals_of(deduplicated, exact);
+  report::FrameCost after, deduplicated_cost;
+  for (const session::Model& model : inputs.session().models)
+    plan.exact.ops_computed_once += weighted_ops(model.prepared.program);
+  const std::vector<graph::Splice> splices = trial::splices_of(planned.shares);
+  for (std::size_t i = 0; i < inputs.streams.size(); ++i) {
+    const session::Session& session = *inputs.streams[i].session;
+    const graph::Program exact = merged_program_of(session, {});
+    const report::FrameCost merged = frame_cost(merged_program_of(session, splices));
+    add_cost(merged, after);
+    add_cost(frame_cost(exact), deduplicated_cost);
+    plan.exact.ops_computed_once -= weighted_ops(exact);
+    if (inputs.has_several()) plan.streams[i].after = merged;
+  }
+  plan.after = totals_of(planned.written, after);
+  plan.deduplicated = totals_of(deduplicated, deduplicated_cost);
   plan.exact.parameters_deduplicated = planned.written.deduplicated;
   plan.exact.bytes_saved = planned.written.bytes_deduplicated;
-  plan.exact.flops_saved = plan.before.flops - graph::total_flops(exact);
-  for (const session::Model& model : session.models)
-    plan.exact.ops_computed_once += weighted_ops(model.prepared.program);
-  plan.exact.ops_computed_once -= weighted_ops(exact);
+  plan.exact.flops_saved = plan.before.flops - plan.deduplicated->flops;
+}
+
+/// Videos and frames of a stream.
+void add_videos(const StreamWork& stream, report::PlanVideos& out) {
+  const video::Playlist& playlist = stream.session->playlist;
+  out.video_path = playlist.path();
+  out.video_sha256 = playlist.sha256();
+  out.video_frames = playlist.frame_count();
+  out.videos = listed_videos(playlist);
+  out.calibration_frames = stream.frames.calibration;
+  out.selection_frames = stream.frames.selection;
+  out.holdout_frames = stream.frames.test;
+}
+
+/// The streams, where there are several. @param plan  its models are there
+void add_streams(const PlanInputs& inputs, report::Plan& plan) {
+  if (!inputs.has_several()) return add_videos(inputs.streams.front(), plan);
+  for (const StreamWork& stream : inputs.streams) {
+    report::PlanStream& one = plan.streams.emplace_back();
+    add_videos(stream, one);
+    one.name = stream.method.stream;
+    one.run_method = stream.method.method;
+    for (const ModelIndex model : stream.session->members) {
+      plan.models[model].stream = one.name;
+      one.models.push_back(plan.models[model].name);
+      add_cost(frame_cost(stream.session->models[model].prepared.program), one.before);
+    }
+  }
 }
 
 }  // namespace
 
 report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, const PlannedBundle& planned,
                            const bundle::Written& deduplicated) {
-  const session::Session& session = inputs.session;
+  const session::Session& session = inputs.session();
   report::Plan plan;
   plan.tool_version = REPSIM_VERSION;
   plan.torch_version = session::torch_version();
   plan.settings = config::settings_to_json(settings);
   plan.settings_sha256 = sha256(repsim::to_text(plan.settings));
-  plan.video_path = session.playlist.path();
-  plan.video_sha256 = session.playlist.sha256();
-  plan.video_frames = session.playlist.frame_count();
-  plan.videos = listed_videos(session.playlist);
-  plan.calibration_frames = inputs.frames.calibration;
-  plan.selection_frames = inputs.frames.selection;
-  plan.holdout_frames = inputs.frames.test;
   add_models(session, planned.verdicts, plan);
-  for (std::size_t i = 0; i < plan.models.size(); ++i) plan.models[i].evidence = inputs.evidence[i];
-  add_totals(session, planned, deduplicated, plan);
+  add_streams(inputs, plan);
+  for (std::size_t i = 0; i < plan.models.size(); ++i) {
+    const auto model = static_cast<ModelIndex>(i);
+    plan.models[i].evidence = inputs.of(model).evidence[i];
+  }
+  add_totals(inputs, planned, deduplicated, plan);
+  const std::vector<graph::Splice> splices = trial::splices_of(planned.shares);
   HeldMatrices matrices;
   for (const trial::FittedShare& share : planned.shares) {
-    plan.shares.push_back(share_of(session, share, inputs.similarity, matrices));
+    const StreamWork& stream = inputs.of(share.attachment.cut.receiver);
+    plan.shares.push_back(share_of(*stream.session, share, *stream.similarity, splices, matrices));
     plan.shares.back().measured_fidelity = planned.verdicts[share.attachment.cut.receiver].fidelity.value;
   }
   std::vector<std::string> model_names;

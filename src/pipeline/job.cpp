@@ -23,8 +23,11 @@ session::RuntimeOptions runtime_options(const Settings& settings) {
   return {settings.threads, settings.device, settings.memory_limit};
 }
 
-session::InputFiles input_files(const Settings& settings) {
-  return {settings.libraries, settings.videos, settings.truth};
+std::vector<session::InputFiles> input_files(const std::vector<config::Stream>& streams,
+                                             const std::vector<std::string>& libraries) {
+  std::vector<session::InputFiles> files;
+  for (const config::Stream& stream : streams) files.push_back({libraries, stream.videos, stream.truth});
+  return files;
 }
 
 std::vector<session::ModelSource> model_sources(const Settings& settings) {
@@ -36,11 +39,14 @@ std::vector<session::ModelSource> model_sources(const Settings& settings) {
   return sources;
 }
 
-session::SessionOptions session_options(const Settings& settings, const session::SingleFrames& single) {
+session::SessionOptions session_options(const Settings& settings, const config::Stream& stream, std::size_t streams,
+                                        const session::SingleFrames& single) {
   session::SessionOptions options;
   options.models = session::marked(model_sources(settings), single);
-  options.videos = settings.videos;
-  options.truth = settings.truth;
+  options.videos = stream.videos;
+  options.truth = stream.truth;
+  for (const std::size_t model : stream.models) options.members.push_back(static_cast<ModelIndex>(model));
+  options.sessions = streams;
   options.check_models = [&settings](std::span<const session::Model> models) { check_directions(settings, models); };
   return options;
 }

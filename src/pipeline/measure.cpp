@@ -81,6 +81,11 @@ OpenedPlan open(const MeasureSettings& settings, const StagedDirectory& folder, 
   OpenedPlan opened;
   opened.plan_file = rebuild::plan_file(settings.plan).string();
   opened.plan = rebuild::read_plan(opened.plan_file);
+  if (!opened.plan.streams.empty()) {
+    throw input_error("the models of this plan run on " + std::to_string(opened.plan.streams.size()) +
+                          " streams, and this measures models of one",
+                      opened.plan_file, "run.json of the plan has the latency and the peak memory of all streams");
+  }
   if (opened.plan.holdout_frames.empty())
     throw input_error("the plan has no hold-out frames", opened.plan_file + ": frames.holdout",
                       "run repsim plan again");

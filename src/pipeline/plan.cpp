@@ -1,9 +1,8 @@
 #include <algorithm>
+#include <iterator>
 
 #include "describe_plan.hpp"
-#include "evidence.hpp"
 #include "job.hpp"
-#include "plan_frames.hpp"
 #include "plan_loop.hpp"
 #include "plan_outputs.hpp"
 #include "repsim/base/atomic_file.hpp"
@@ -11,7 +10,7 @@
 #include "repsim/manifest.hpp"
 #include "repsim/recorded_plan.hpp"
 #include "search_log.hpp"
-#include "signatures.hpp"
+#include "stream_work.hpp"
 #include "task_times.hpp"
 
 namespace repsim::pipeline {
@@ -20,17 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kLatencyFrames = 12;  // each is run by both sides: a median of so many
-
-trial::FittingOptions fitting_options(const Settings& settings) {
-  trial::FittingOptions options;
-  options.linear = settings.adapters == config::Adapters::kLinear;
-  options.refit = settings.refit;
-  options.max_rank = static_cast<int>(settings.max_rank);
-  options.max_auxiliary_inputs = static_cast<std::size_t>(settings.max_side_inputs);
-  options.objective = settings.objective;
-  options.shares_weights = settings.sharing != config::Sharing::kRepresentations;
-  return options;
-}
 
 /// @param bytes_to_save  with a budget: how much the shares have to save
 planner::SearchOptions search_options(const Settings& settings, std::int64_t bytes_to_save,
@@ -46,32 +34,13 @@ planner::SearchOptions search_options(const Settings& settings, std::int64_t byt
 }
 
 /// The bundle of the models as they are: equal weights are stored once. @return without its bytes
-bundle::Written deduplicated_bundle(const session::Session& session) {
-  bundle::Written written = bundle::write(session.set, session.loaded(), {}, rebuild::manifest_of(session, {}));
+bundle::Written deduplicated_bundle(const PlanInputs& inputs) {
+  const session::Session& session = inputs.session();
+  const std::vector<bundle::StreamMethod> methods = methods_of(inputs.streams);
+  bundle::Written written =
+      bundle::write(session.set, session.loaded(), {}, rebuild::manifest_of(session, {}, methods), methods);
   written.bytes = {};
   return written;
-}
-
-/// What the written bundle is checked with, on the test frames.
-verify::BundleCheck bundle_check(const Settings& settings, const session::Session& session, const std::string& path,
-                                 HoldoutStores& holdout) {
-  verify::BundleCheck check;
-  check.bundle_path = path;
-  check.models = session.checked_models();
-  check.set = &session.set;
-  check.frames = &holdout.test;
-  check.perturbed = std::move(holdout.perturbed);
-  check.playlist = &session.playlist;
-  check.truth = session.truth;
-  check.seed = settings.seed;
-  // The loop judges on the frames of the check: where there is memory, the originals run once for both.
-  if (!settings.memory_limit && session.set.models.front()->device.is_cpu()) {
-    for (verify::CheckedModel& model : check.models) {
-      model.original =
-          verify::remembered(verify::original_forward(*model.loaded, session.set, holdout.test, model.head.group));
-    }
-  }
-  return check;
 }
 
 planner::Judging judging_of(const Settings& settings, const session::Session& session) {
@@ -87,33 +56,18 @@ planner::Judging judging_of(const Settings& settings, const session::Session& se
   return judging;
 }
 
-/// @param judging  outlives the result
-EvidenceOptions evidence_options(const Settings& settings, const session::Session& session,
-                                 const planner::Judging& judging) {
-  EvidenceOptions options;
-  options.wanted = [&judging](ModelIndex model, std::int64_t frames) {
-    return judging.rule.wanted(judging.targets[model], verify::bootstrap_block(frames));
-  };
-  options.scan_frames = settings.scan_frames;
-  options.accepted = settings.accept_unmeasured;
-  for (const ModelIndex model :
-       candidates::receivers_of(candidates::directions(settings, session.models), session.models)) {
-    if (session.models[model].head.output.format != model::OutputFormat::kTensor) options.models.push_back(model);
-  }
-  return options;
-}
-
-/// What the search has to know of it. A model without it has raw outputs.
-std::vector<planner::ModelEvidence> evidence_of(const std::vector<std::optional<report::ModelEvidence>>& evidence,
-                                                const planner::Judging& judging) {
+/// What the search has to know of the models' evidence. A model without it has raw outputs.
+std::vector<planner::ModelEvidence> evidence_of(const PlanInputs& inputs, const planner::Judging& judging) {
   std::vector<planner::ModelEvidence> result;
-  for (std::size_t i = 0; i < evidence.size(); ++i) {
+  for (std::size_t i = 0; i < judging.accepted.size(); ++i) {
+    const auto model = static_cast<ModelIndex>(i);
+    const std::optional<report::ModelEvidence>& evidence = inputs.of(model).evidence[model];
     planner::ModelEvidence& known = result.emplace_back();
     known.accepted = judging.accepted[i];
-    known.is_raw = !evidence[i].has_value();
+    known.is_raw = !evidence.has_value();
     if (known.is_raw) continue;
-    known.detections = std::min(evidence[i]->selection.detections, evidence[i]->test.detections);
-    known.wanted = evidence[i]->wanted;
+    known.detections = std::min(evidence->selection.detections, evidence->test.detections);
+    known.wanted = evidence->wanted;
   }
   return result;
 }
@@ -126,52 +80,63 @@ planner::SearchOptions::Clock::time_point search_deadline(double max_minutes, co
   return planner::SearchOptions::Clock::now() + std::chrono::ceil<planner::SearchOptions::Clock::duration>(left);
 }
 
+/// Per stream the largest predicted peak of activations of the other streams' frames; 0 where there is one stream.
+std::vector<std::int64_t> peaks_elsewhere(const std::vector<StreamWork>& streams) {
+  std::vector<std::int64_t> elsewhere(streams.size(), 0);
+  for (std::size_t i = 0; streams.size() > 1 && i < streams.size(); ++i) {
+    const std::int64_t peak = candidates::peak_without_shares(*streams[i].session);
+    for (std::size_t other = 0; other < streams.size(); ++other) {
+      if (other != i) elsewhere[other] = std::max(elsewhere[other], peak);
+    }
+  }
+  return elsewhere;
+}
+
+/// Where computation is the objective, what a receiver saves with a guest must not depend on what the guest takes: so a
+/// model that takes layers gives only those that it computes without them. Else a share that saves FLOPs with the guest
+/// as it is might cost some with what the guest takes.
+void give_own_layers_only(const session::Session& session, planner::SearchInput& input) {
+  for (std::size_t i = 0; i < input.candidates.size(); ++i) {
+    const graph::Cut& cut = input.candidates[i].cut;
+    const graph::Program& program = session.models[cut.receiver].prepared.program;
+    std::vector<bool> changed(program.ops.size(), false);
+    for (const LayerIndex layer : cut.receiver_layers()) changed[program.layers[layer].op] = true;
+    for (std::size_t op = 0; op < program.ops.size(); ++op) {
+      const std::vector<OpIndex>& inputs = program.ops[op].inputs;
+      if (std::any_of(inputs.begin(), inputs.end(), [&](OpIndex one) { return changed[one]; })) changed[op] = true;
+    }
+    std::vector<LayerIndex>& unavailable = input.options[i].unavailable;
+    for (std::size_t layer = 0; layer < program.layers.size(); ++layer) {
+      if (changed[program.layers[layer].op]) unavailable.push_back(static_cast<LayerIndex>(layer));
+    }
+    std::sort(unavailable.begin(), unavailable.end());
+    unavailable.erase(std::unique(unavailable.begin(), unavailable.end()), unavailable.end());
+  }
+}
+
 /// The search for shares with all that it needs; ends with a bundle that was written and checked.
 PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, const planner::Judging& judging,
-                          verify::BundleCheck& check, Stopwatch& watch, Progress& progress) {
-  const session::Session& session = inputs.session;
-  const candidates::Options candidate_options = candidates::options_of(settings);
+                          const std::string& bundle_path, Stopwatch& watch, Progress& progress) {
+  const session::Session& session = inputs.session();
   planner::SearchOptions options = search_options(settings, inputs.bytes_to_save, session.memory_budget.together);
   if (settings.max_minutes > 0) options.deadline = search_deadline(settings.max_minutes, watch);
-  const std::int64_t kept = session.memory_budget.frame_values;
-  trial::CalibrationFrames calibration(session, inputs.calibration, progress);
-  trial::MeasuringOptions measuring{judging.rule.interval(), settings.seed, kept};
-  measuring.holds_early = !settings.budget;  // a budget asks for the best fidelity that fits
-  trial::Measurer selection(session, inputs.holdout.selection, measuring, progress);
-  std::vector<verify::Forward> originals;
-  for (const verify::CheckedModel& model : check.models) {
-    if (model.original) originals.push_back(model.original);
+  const std::vector<std::int64_t> elsewhere = peaks_elsewhere(inputs.streams);
+  std::vector<std::unique_ptr<StreamTrials>> trials;
+  std::vector<trial::TrialTools> tools(session.models.size());
+  planner::SearchInput input;
+  for (std::size_t i = 0; i < inputs.streams.size(); ++i) {
+    const StreamWork& stream = inputs.streams[i];
+    trials.push_back(std::make_unique<StreamTrials>(settings, stream, judging, progress, elsewhere[i]));
+    for (const ModelIndex model : stream.session->members) tools[model] = trials.back()->tools();
+    planner::SearchInput part = trials.back()->search_input(judging.targets);
+    std::move(part.candidates.begin(), part.candidates.end(), std::back_inserter(input.candidates));
+    std::move(part.options.begin(), part.options.end(), std::back_inserter(input.options));
+    input.targets = std::move(part.targets);
   }
-  // Few shares come as far as the test frames.
-  measuring.max_bytes = kept / 4;
-  measuring.originals = std::move(originals);
-  trial::Measurer test(session, inputs.holdout.test, std::move(measuring), progress);
-  const auto offered_inputs = [&](const fit::Attachment& attachment, std::span<const graph::Splice> donor_splices) {
-    return candidates::offered_auxiliary_inputs(candidate_options, session, inputs.similarity, attachment,
-                                                donor_splices);
-  };
-  trial::Fitter fitter(session, calibration, fitting_options(settings), offered_inputs, progress);
-  const std::vector<config::Direction> directions = candidates::directions(settings, session.models);
-  const fit::Outputs outputs = calibration.outputs_of(candidates::receivers_of(directions, session.models));
-  std::vector<planner::Candidate> found;
-  if (settings.sharing != config::Sharing::kWeights) {
-    found = candidates::find_candidates(
-        {candidate_options, session, inputs.similarity, directions, calibration.trial_frames(), outputs}, progress);
-  }
-  if (settings.sharing != config::Sharing::kRepresentations) {
-    fit::WeightDifferences& differences = fitter.weight_differences();
-    const std::vector<planner::Candidate> weights = candidates::find_weight_candidates(candidate_options, session,
-                                                                                       directions, differences),
-                                          combined = candidates::find_combined_candidates(candidate_options, session,
-                                                                                          found, differences);
-    found.insert(found.end(), combined.begin(), combined.end());
-    found.insert(found.end(), weights.begin(), weights.end());
-  }
-  const std::size_t count = found.size();
-  planner::SearchInput input =
-      candidates::search_input(session, std::move(found), judging.targets, candidate_options.attachment);
-  input.evidence = evidence_of(inputs.evidence, judging);
-  trial::Evaluator evaluator(fitter, selection, judging.targets,
+  if (inputs.has_several() && settings.objective != planner::Objective::kBytes) give_own_layers_only(session, input);
+  const std::size_t count = input.candidates.size();
+  input.evidence = evidence_of(inputs, judging);
+  trial::Evaluator evaluator(std::move(tools), judging.targets,
                              [&](ModelIndex receiver, const trial::Agreement& agreement) {
                                return judging.supported(receiver, trial::judged(agreement));
                              });
@@ -181,9 +146,46 @@ PlannedBundle find_shares(const Settings& settings, const PlanInputs& inputs, co
   const planner::Chosen predicted = search.choose_by_prediction();
   progress.end();
   log.chosen_by_prediction(count, predicted);
-  trial::Measurer* earlier =
-      judging.rule.pools() && inputs.frames.selection != inputs.frames.test ? &selection : nullptr;
-  return find_and_write({session, judging, search, evaluator, test, earlier, check, watch, progress});
+  return find_and_write({inputs, trials, judging, search, evaluator, bundle_path, watch, progress});
+}
+
+/// The cost of one frame of each stream, one stream after the other.
+verify::RunCost run_cost(const std::vector<StreamWork>& streams, Progress& progress) {
+  verify::RunCost sum;
+  for (const StreamWork& stream : streams) {
+    const verify::RunCost one = verify::measure_run_cost(
+        stream.check, std::min(kLatencyFrames, stream.stores.holdout.test.front().size()), progress);
+    sum.latency.separate_ms += one.latency.separate_ms;
+    sum.latency.bundle_ms += one.latency.bundle_ms;
+    sum.peak.separate_bytes = std::max(sum.peak.separate_bytes, one.peak.separate_bytes);
+    sum.peak.bundle_bytes = std::max(sum.peak.bundle_bytes, one.peak.bundle_bytes);
+  }
+  return sum;
+}
+
+/// Pictures of the frames on which models differ most, in the order of the models.
+std::vector<report::FramePicture> pictures(const Settings& settings, const std::vector<StreamWork>& streams,
+                                           const PlannedBundle& planned, Progress& progress) {
+  std::vector<report::FramePicture> all;
+  for (const StreamWork& stream : streams) {
+    for (report::FramePicture& one : pictures_of(*stream.session, planned.verdicts, settings.report_frames, progress)) {
+      if (one.video.empty()) one.video = stream.method.stream;
+      all.push_back(std::move(one));
+    }
+  }
+  const std::vector<session::Model>& models = streams.front().session->models;
+  std::stable_sort(all.begin(), all.end(), [&](const report::FramePicture& a, const report::FramePicture& b) {
+    return session::find_model(models, a.model) < session::find_model(models, b.model);
+  });
+  return all;
+}
+
+/// Per model where its signatures came from; with several streams per stream.
+Json signature_origins(const std::vector<StreamWork>& streams) {
+  if (streams.size() == 1) return streams.front().signatures.origins;
+  Json origins;
+  for (const StreamWork& stream : streams) origins[stream.method.stream] = stream.signatures.origins;
+  return origins;
 }
 
 Outcome plan(const Settings& settings, const session::SingleFrames& single, const fs::path& out, bool force,
@@ -192,44 +194,31 @@ Outcome plan(const Settings& settings, const session::SingleFrames& single, cons
   TaskTimes progress(shown);
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
-  session::check_files(input_files(settings));
+  const std::vector<config::Stream> streams = config::streams_of(settings);
+  for (const session::InputFiles& files : input_files(streams, settings.libraries)) session::check_files(files);
   StagedDirectory staged(out, force);
-  const session::Session session(runtime, session_options(settings, single), progress);
+  std::vector<StreamWork> works = open_streams(settings, streams, runtime, single, progress);
   watch.lap("load");
 
-  const PlanFrames sampled = split_frames(session.playlist, settings.frames, settings.holdout);
-  PlanDecoding decoding(session, sampled, progress);
-  PlanStores stores{decoding.calibration(), {}};
-  watch.lap("decode");
-  // Signatures come from the sampled frames alone: those of one model then serve plans with any others.
-  const SessionSignatures captured = signatures_of(settings, session, stores.calibration, progress);
-  watch.lap("capture");
-  stores.holdout = decoding.holdout(progress);
-  watch.lap("decode");
-  const planner::Judging judging = judging_of(settings, session);
-  const EvidentFrames evident = find_evidence(session, sampled, stores.calibration, stores.holdout,
-                                              evidence_options(settings, session, judging), progress);
-  if (evident.grew(sampled)) stores = decode(session, evident.frames, progress);
-  watch.lap("evidence");
-  const similarity::ModelPairs similarity(captured.signatures);
-  watch.lap("similarity");
-
-  verify::BundleCheck check = bundle_check(settings, session, staged.path("bundle.pt").string(), stores.holdout);
-  const bundle::Written deduplicated = deduplicated_bundle(session);
-  const std::int64_t bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
-  const PlanInputs inputs{session,    evident.frames,   stores.calibration, stores.holdout,
-                          similarity, evident.evidence, bytes_to_save};
-  const PlannedBundle planned = find_shares(settings, inputs, judging, check, watch, progress);
+  const planner::Judging judging = judging_of(settings, *works.front().session);
+  const std::string bundle_path = staged.path("bundle.pt").string();
+  for (StreamWork& work : works) {
+    prepare(settings, judging, work, watch, progress);
+    set_bundle_check(settings, bundle_path, work);
+  }
+  PlanInputs inputs{works};
+  const bundle::Written deduplicated = deduplicated_bundle(inputs);
+  inputs.bytes_to_save = settings.budget ? deduplicated.parameter_bytes - *settings.budget : 0;
+  const PlannedBundle planned = find_shares(settings, inputs, judging, bundle_path, watch, progress);
 
   Outcome outcome{describe_plan(settings, inputs, planned, deduplicated), staged.target()};
-  const verify::RunCost cost =
-      verify::measure_run_cost(check, std::min(kLatencyFrames, stores.holdout.test.front().size()), progress);
+  const verify::RunCost cost = run_cost(works, progress);
   watch.lap("latency");
-  const report::PageExtras page{pictures_of(session, planned.verdicts, settings.report_frames, progress),
-                                page_models(session), rebuild::recorded_config(outcome.plan)};
-  write_outputs(staged, {outcome.plan, similarity.matrices(), frames_of(captured.signatures), page});
+  const report::PageExtras page{pictures(settings, works, planned, progress), page_models(inputs.session()),
+                                rebuild::recorded_config(outcome.plan)};
+  write_outputs(staged, {outcome.plan, matrices_of(works), frames_of(works.front().signatures.signatures), page});
   watch.lap("report");
-  write_run_json(staged, settings, {outcome.plan, cost, captured.origins, watch.laps(), progress.seconds()});
+  write_run_json(staged, settings, {outcome.plan, cost, signature_origins(works), watch.laps(), progress.seconds()});
   staged.commit("plan.json");
   runtime.memory_limit().judge();
   return outcome;

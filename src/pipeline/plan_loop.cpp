@@ -29,25 +29,36 @@ class BundleJudge : public planner::PlanJudge {
 
   planner::Judged in_memory(ModelIndex receiver) override {
     const std::vector<graph::Splice> splices = trial::splices_of(planned_.shares);
+    StreamTrials& trials = *input_.trials[input_.inputs.stream_of(receiver)];
+    // Selection frames that are no test frames count as evidence, too.
+    const bool pools = input_.judging.rule.pools() && input_.inputs.of(receiver).selects_apart();
     const planner::Judged judged =
-        trial::judged(input_.selection ? input_.test.agreement_with(*input_.selection, receiver, splices)
-                                       : input_.test.agreement(receiver, splices));
+        trial::judged(pools ? trials.test().agreement_with(trials.selection(), receiver, splices)
+                            : trials.test().agreement(receiver, splices));
     input_.watch.lap("search");
     return judged;
   }
 
   void write() override {
     bundle::Written& written = planned_.written;
-    written = bundle::write(input_.session.set, input_.session.loaded(), trial::splices_of(planned_.shares),
-                            rebuild::manifest_of(input_.session, planned_.shares));
-    write_file_atomically(input_.check.bundle_path, written.bytes);
+    const session::Session& session = input_.inputs.session();
+    const std::vector<bundle::StreamMethod> methods = methods_of(input_.inputs.streams);
+    written = bundle::write(session.set, session.loaded(), trial::splices_of(planned_.shares),
+                            rebuild::manifest_of(session, planned_.shares, methods), methods);
+    write_file_atomically(input_.bundle_path, written.bytes);
     planned_.bytes = static_cast<std::int64_t>(written.bytes.size());
     planned_.sha256 = sha256(written.bytes);
     written.bytes = {};  // as large as all models, and read back from disk
-    if (input_.session.memory_budget.is_limited) release_free_memory();
-    input_.check.bundle = verify::load_bundle(input_.check.bundle_path);
+    if (session.memory_budget.is_limited) release_free_memory();
+    const torch::jit::Module loaded = verify::load_bundle(input_.bundle_path);
     input_.watch.lap("bundle");
-    planned_.verdicts = verify::check_bundle(input_.check, input_.progress);
+    planned_.verdicts.assign(session.models.size(), {});
+    for (StreamWork& stream : input_.inputs.streams) {
+      stream.check.bundle = loaded;
+      std::vector<verify::Verdict> verdicts = verify::check_bundle(stream.check, input_.progress);
+      for (std::size_t i = 0; i < verdicts.size(); ++i)
+        planned_.verdicts[stream.session->members[i]] = std::move(verdicts[i]);
+    }
     input_.watch.lap("verify");
   }
 
@@ -60,7 +71,7 @@ class BundleJudge : public planner::PlanJudge {
 
   void refused(ModelIndex receiver, const planner::Judged& judged) override {
     const double fidelity = judged.fidelity.value_or(0), supported = input_.judging.supported(receiver, judged);
-    log::info(input_.session.models[receiver].name() + " keeps " + fixed3(fidelity) +
+    log::info(input_.inputs.session().models[receiver].name() + " keeps " + fixed3(fidelity) +
               (supported < fidelity ? " (the frames support " + fixed3(supported) + ")" : "") +
               " on the frames that judge, not " + fixed3(input_.judging.targets[receiver]) + ": searching on");
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,19 +9,19 @@
 #include "repsim/judged_search.hpp"
 #include "repsim/trial.hpp"
 #include "stopwatch.hpp"
+#include "stream_work.hpp"
 
 /// The part of a plan that may repeat: search, judge, complete, write, verify.
 namespace repsim::pipeline {
 
 /// What the loop works with. All of it outlives the loop.
 struct PlanLoopInput {
-  const session::Session& session;
+  const PlanInputs& inputs;
+  std::vector<std::unique_ptr<StreamTrials>>& trials;  ///< per stream
   const planner::Judging& judging;
   planner::Search& search;
   const trial::Evaluator& evaluator;  ///< of the search
-  trial::Measurer& test;              ///< measures in memory, on the test frames
-  trial::Measurer* selection;         ///< on selection frames that count as evidence, too; null: none do
-  verify::BundleCheck& check;         ///< of the file, on the test frames; the loop sets its bundle
+  const std::string& bundle_path;
   Stopwatch& watch;
   Progress& progress;
 };
@@ -37,7 +38,7 @@ struct PlannedBundle {
 };
 
 /// Searches until a plan holds on the test frames (planner::search_until_it_holds()), and writes its bundle to
-/// check.bundle_path.
+/// bundle_path.
 /// @throws Error{kInput}, Error{kInterrupted}
 [[nodiscard]] PlannedBundle find_and_write(const PlanLoopInput& input);
 

@@ -25,8 +25,8 @@ std::vector<report::FramePicture> pictures_of(const session::Session& session,
     return std::span(verdict.differing).first(std::min(verdict.differing.size(), static_cast<std::size_t>(most)));
   };
   std::set<std::int64_t> wanted;
-  for (const verify::Verdict& verdict : verdicts) {
-    for (const verify::FrameBoxes& boxes : shown(verdict)) wanted.insert(boxes.frame);
+  for (const ModelIndex model : session.members) {
+    for (const verify::FrameBoxes& boxes : shown(verdicts[model])) wanted.insert(boxes.frame);
   }
   if (wanted.empty()) return {};
   const std::vector<std::int64_t> numbers(wanted.begin(), wanted.end());
@@ -46,12 +46,12 @@ std::vector<report::FramePicture> pictures_of(const session::Session& session,
   }
   const std::vector<video::FrameStore> stores = video::decode(session.playlist, requests, progress);
   std::vector<report::FramePicture> pictures;
-  for (std::size_t i = 0; i < verdicts.size(); ++i) {
-    for (const verify::FrameBoxes& boxes : shown(verdicts[i])) {
+  for (const ModelIndex model : session.members) {
+    for (const verify::FrameBoxes& boxes : shown(verdicts[model])) {
       const video::Playlist::Place place = session.playlist.place_of(boxes.frame);
       const std::vector<std::int64_t>& frames = requests[place.video].frames;
       const auto position = std::lower_bound(frames.begin(), frames.end(), boxes.frame) - frames.begin();
-      pictures.push_back(report::frame_picture(session.models[i].name(), stores[place.video].pixels(position),
+      pictures.push_back(report::frame_picture(session.models[model].name(), stores[place.video].pixels(position),
                                                sizes[place.video], boxes));
       if (!session.playlist.has_several()) continue;
       pictures.back().video = session.playlist.videos()[place.video].name;

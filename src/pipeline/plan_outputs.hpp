@@ -25,9 +25,9 @@ struct PlanFiles {
 /// Writes plan.json, similarity.json and report.html.
 void write_outputs(const StagedDirectory& staged, const PlanFiles& files);
 
-/// The frames on which models differ most from their originals, with boxes. Reads the video once more, if there are
-/// any.
-/// @param verdicts  per model
+/// The frames on which the members of a session differ most from their originals, with boxes. Reads the video once
+/// more, if there are any.
+/// @param verdicts  per model of the session
 /// @param most  frames per model
 [[nodiscard]] std::vector<report::FramePicture> pictures_of(const session::Session& session,
                                                             const std::vector<verify::Verdict>& verdicts,

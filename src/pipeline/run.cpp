@@ -1,6 +1,7 @@
 #include "repsim/run.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
@@ -9,6 +10,7 @@
 #include "repsim/session.hpp"
 #include "run_models.hpp"
 #include "run_outputs.hpp"
+#include "videos_per_stream.hpp"
 
 namespace repsim::pipeline {
 namespace {
@@ -63,18 +65,63 @@ class Tally {
   std::vector<report::RunModel> sums_;
 };
 
-std::string video_of(const RunSettings& settings, const rebuild::BundlePlace& place) {
-  if (settings.video) return *settings.video;
-  if (place.plan && !place.plan->videos.empty()) {
-    std::vector<std::string> paths;
-    for (const report::ListedVideo& video : place.plan->videos) paths.push_back(video.path);
-    throw Error(
-        ErrorKind::kUsage,
-        "the plan is made on " + std::to_string(paths.size()) + " videos, and this runs on one: " + join(paths, ", "),
-        "repsim run", "--video " + paths.front());
-  }
-  if (place.plan) return place.plan->video_path;
+/// The video of a plan, or of a stream of it. @param flag  with which the user names another one
+std::string video_of(const report::PlanVideos& plan, const std::string& flag) {
+  if (plan.videos.empty()) return plan.video_path;
+  std::vector<std::string> paths;
+  for (const report::ListedVideo& video : plan.videos) paths.push_back(video.path);
+  throw Error(
+      ErrorKind::kUsage,
+      "the plan is made on " + std::to_string(paths.size()) + " videos, and this runs on one: " + join(paths, ", "),
+      "repsim run", flag + paths.front());
+}
+
+std::string only_video(const RunSettings& settings, const std::optional<report::Plan>& plan) {
+  if (settings.videos.size() > 1)
+    throw Error(ErrorKind::kUsage, "this runs on one video, and several are given", "--video", "one of them");
+  if (!settings.videos.empty()) return settings.videos.front();
+  if (plan) return video_of(*plan, "--video ");
   throw Error(ErrorKind::kUsage, "no video is given, and a bundle alone names none", "repsim run", "--video FILE");
+}
+
+/// Per stream the video that it runs on.
+std::vector<std::string> videos_of(const RunSettings& settings, const rebuild::BundlePlace& place,
+                                   const report::BundleManifest& manifest,
+                                   const std::vector<report::ManifestStream>& streams) {
+  if (manifest.streams.empty()) return {only_video(settings, place.plan)};
+  std::vector<std::string> names;
+  for (const report::ManifestStream& stream : manifest.streams) names.push_back(stream.name);
+  std::map<std::string, std::string> given;
+  for (const std::string& text : settings.videos) {
+    const NamedVideo named = named_video(text, names);
+    if (!given.emplace(names[named.stream], named.path).second)
+      throw Error(ErrorKind::kUsage, "two videos are given for the stream '" + names[named.stream] + "'",
+                  "--video " + text, "one of them");
+  }
+  std::vector<std::string> videos;
+  for (const report::ManifestStream& stream : streams) {
+    if (const auto found = given.find(stream.name); found != given.end()) {
+      videos.push_back(found->second);
+      continue;
+    }
+    const std::string flag = "--video '" + stream.name + "=";
+    if (!place.plan)
+      throw Error(ErrorKind::kUsage, "no video is given for the stream '" + stream.name + "', and a bundle names none",
+                  "repsim run", flag + "FILE'");
+    for (const report::PlanStream& planned : place.plan->streams) {
+      if (planned.name == stream.name) videos.push_back(video_of(planned, flag));
+    }
+  }
+  return videos;
+}
+
+void check_drawn_streams(const RunSettings& settings, const std::vector<report::ManifestStream>& streams) {
+  if (!settings.draw || streams.size() == 1) return;
+  std::vector<std::string> names;
+  for (const report::ManifestStream& stream : streams) names.push_back(stream.name);
+  throw Error(ErrorKind::kUsage,
+              "the models run on the streams " + join(names, ", ") + ", and a drawn video shows one of them", "--draw",
+              "--models with the models of one stream");
 }
 
 /// A video of models that find nothing that can be drawn would be a mistake.
@@ -87,21 +134,16 @@ void check_drawable(const RunSettings& settings, const std::vector<RunningModel>
                     "--draw", "plan again with the format of its detections: --format boxes-scores-labels");
 }
 
-}  // namespace
-
-report::RunSummary run(const RunSettings& settings, Progress& progress) {
-  const session::Runtime runtime({settings.threads, settings.device, {}});
-  session::check_files({settings.libraries, {}, {}});
-  const rebuild::BundlePlace place = rebuild::find_bundle(settings.bundle);
+/// Runs the models of one stream over its video.
+report::RunSummary run_stream(const RunSettings& settings, const rebuild::OpenBundle& bundle,
+                              const report::ManifestStream& stream, video::FrameStream& video, at::Device device,
+                              RunOutputs& outputs, Progress& progress) {
   report::RunSummary summary;
-  summary.video_path = video_of(settings, place);
-  RunOutputs outputs(settings, summary.video_path);
-  video::FrameStream video(summary.video_path);
-  const rebuild::OpenBundle bundle = rebuild::open_bundle(place.path);
-  const std::vector<RunningModel> models = running_models(settings, bundle, video, runtime.device());
+  summary.stream = stream.name;
+  const std::vector<RunningModel> models = running_models(settings, bundle, stream, video, device);
   check_drawable(settings, models);
   outputs.open(video, std::ssize(models));
-  FrameRunner runner(bundle, models, runtime.device());
+  FrameRunner runner(bundle, stream, models, device);
 
   std::vector<ShownModel> shown;
   std::vector<std::string> names;
@@ -127,8 +169,28 @@ report::RunSummary run(const RunSettings& settings, Progress& progress) {
   progress.end();
   video.log_findings();
   summary.models = tally.models();
-  summary.written = outputs.commit();
   return summary;
+}
+
+}  // namespace
+
+std::vector<report::RunSummary> run(const RunSettings& settings, Progress& progress) {
+  const session::Runtime runtime({settings.threads, settings.device, {}});
+  session::check_files({settings.libraries, {}, {}});
+  const rebuild::BundlePlace place = rebuild::find_bundle(settings.bundle);
+  const rebuild::OpenBundle bundle = rebuild::open_bundle(place.path);
+  const std::vector<report::ManifestStream> streams = wanted_streams(settings, bundle.manifest);
+  const std::vector<std::string> videos = videos_of(settings, place, bundle.manifest, streams);
+  check_drawn_streams(settings, streams);
+  RunOutputs outputs(settings, videos);
+  std::vector<report::RunSummary> summaries;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    video::FrameStream video(videos[i]);
+    summaries.push_back(run_stream(settings, bundle, streams[i], video, runtime.device(), outputs, progress));
+    summaries.back().video_path = videos[i];
+  }
+  summaries.back().written = outputs.commit();
+  return summaries;
 }
 
 }  // namespace repsim::pipeline

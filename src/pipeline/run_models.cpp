@@ -66,13 +66,35 @@ session::ModelSource original_of(const RunningModel& model, const report::Manife
 
 }  // namespace
 
+std::vector<report::ManifestStream> streams_of(const report::BundleManifest& manifest) {
+  if (!manifest.streams.empty()) return manifest.streams;
+  report::ManifestStream only{{}, "forward", {}};
+  for (std::size_t i = 0; i < manifest.models.size(); ++i) only.models.push_back(i);
+  return {only};
+}
+
+std::vector<report::ManifestStream> wanted_streams(const RunSettings& settings,
+                                                   const report::BundleManifest& manifest) {
+  const std::vector<std::size_t> wanted = wanted_models(settings.models, manifest);
+  std::vector<report::ManifestStream> streams = streams_of(manifest);
+  std::erase_if(streams, [&](const report::ManifestStream& stream) {
+    return std::none_of(wanted.begin(), wanted.end(), [&](std::size_t model) {
+      return std::find(stream.models.begin(), stream.models.end(), model) != stream.models.end();
+    });
+  });
+  return streams;
+}
+
 std::vector<RunningModel> running_models(const RunSettings& settings, const rebuild::OpenBundle& bundle,
-                                         const video::FrameStream& video, at::Device device) {
+                                         const report::ManifestStream& stream, const video::FrameStream& video,
+                                         at::Device device) {
   std::optional<report::Plan> plan;
   if (settings.against) plan = rebuild::read_plan(*settings.against);
   std::vector<RunningModel> models;
-  for (const std::size_t position : wanted_models(settings.models, bundle.manifest)) {
-    const report::ManifestModel& merged = bundle.manifest.models[position];
+  for (const std::size_t index : wanted_models(settings.models, bundle.manifest)) {
+    const auto place = std::find(stream.models.begin(), stream.models.end(), index);
+    if (place == stream.models.end()) continue;
+    const report::ManifestModel& merged = bundle.manifest.models[index];
     const model::InputSpec& input = bundle.manifest.inputs[static_cast<std::size_t>(merged.input_group)];
     RunningModel model;
     model.name = merged.name;
@@ -84,22 +106,23 @@ std::vector<RunningModel> running_models(const RunSettings& settings, const rebu
                   /*batchable=*/false};
     model.min_score = settings.min_score.value_or(merged.output.score_threshold);
     model.method = merged.run_method;
-    model.position = position;
+    model.position = static_cast<std::size_t>(place - stream.models.begin());
     if (plan) model.original = original_method(original_of(model, merged, *settings.against, *plan), device);
     models.push_back(std::move(model));
   }
   return models;
 }
 
-FrameRunner::FrameRunner(const rebuild::OpenBundle& bundle, const std::vector<RunningModel>& models, at::Device device)
-    : bundle_(bundle), models_(models) {
+FrameRunner::FrameRunner(const rebuild::OpenBundle& bundle, const report::ManifestStream& stream,
+                         const std::vector<RunningModel>& models, at::Device device)
+    : bundle_(bundle), stream_(stream), models_(models) {
   set_.specs = bundle.manifest.inputs;
   for (const model::InputSpec& spec : set_.specs) stores_.emplace_back(std::vector<std::int64_t>{0}, spec);
   for (const RunningModel& model : models) groups_.insert(model.head.group);
   std::vector<std::size_t> all;
   for (std::size_t i = 0; i < models.size(); ++i) all.push_back(i);
-  if (models.size() == bundle.manifest.models.size()) {
-    add_call("forward", all, device);
+  if (models.size() == stream.models.size()) {
+    add_call(stream.run_method, all, device);
   } else {
     for (const std::size_t i : all) add_call(models[i].method, {i}, device);
   }
@@ -118,7 +141,7 @@ FrameRunner::Result FrameRunner::timed(const rebuild::BundleMethod& compute, con
   return result;
 }
 
-/// forward runs all models at once: one that fails alone is the one to name.
+/// A stream's method runs all models at once: one that fails alone is the one to name.
 void FrameRunner::explain(const Call& call, std::int64_t frame, const std::exception& error) const {
   rethrow_out_of_memory(error);
   const std::vector<std::int64_t> frames{frame};
@@ -136,8 +159,8 @@ FrameRunner::Result FrameRunner::timed(const Call& call, std::int64_t frame) con
   try {
     Result result = timed(call.compute, call.groups);
     const bool is_tuple =
-        result.value.isTuple() && result.value.toTupleRef().elements().size() == bundle_.manifest.models.size();
-    if (call.method == "forward" && !is_tuple) {
+        result.value.isTuple() && result.value.toTupleRef().elements().size() == stream_.models.size();
+    if (is_whole(call) && !is_tuple) {
       throw input_error("the bundle does not return one result per model", bundle_.path, "write the bundle again");
     }
     return result;
@@ -151,6 +174,7 @@ report::FrameDetections FrameRunner::read(const RunningModel& model, const c10::
   report::FrameDetections found;
   found.frame = frame;
   found.model = model.name;
+  found.stream = stream_.name;
   found.is_raw = model.head.output.format == model::OutputFormat::kTensor;
   if (!found.is_raw) found.boxes = std::move(verify::read_detections(model.head, output, 1).front());
   return found;
@@ -167,9 +191,7 @@ std::vector<report::FrameDetections> FrameRunner::run(video::FrameStream& video)
       const RunningModel& model = models_[i];
       // An output that cannot be read is a failure on its frame, too.
       merged[i] = capture::on_frames({model.name, frames}, kOnlyPosition, [&](std::span<const std::int64_t>) {
-        return read(model,
-                    call.method == "forward" ? result.value.toTupleRef().elements()[model.position] : result.value,
-                    frame);
+        return read(model, is_whole(call) ? result.value.toTupleRef().elements()[model.position] : result.value, frame);
       });
       merged[i].method = call.method;
       merged[i].milliseconds = result.milliseconds;

@@ -39,14 +39,14 @@ FrameComparison compare_detections(const model::Detections& merged, const model:
   return {verify::frame_boxes(merged, target, min_score), static_cast<std::int64_t>(target.sure.size())};
 }
 
-RunOutputs::RunOutputs(const RunSettings& settings, const std::string& video_path) : settings_(settings) {
+RunOutputs::RunOutputs(const RunSettings& settings, const std::vector<std::string>& video_paths) : settings_(settings) {
   if (settings.draw) {
-    check_place(*settings.draw, video_path, "--draw");
+    for (const std::string& video : video_paths) check_place(*settings.draw, video, "--draw");
     video::check_writable_name(*settings.draw);
     draw_place_.emplace(*settings.draw, settings.force);
   }
   if (settings.json) {
-    check_place(*settings.json, video_path, "--json");
+    for (const std::string& video : video_paths) check_place(*settings.json, video, "--json");
     if (settings.draw && fs::path(*settings.draw).lexically_normal() == fs::path(*settings.json).lexically_normal())
       throw Error(ErrorKind::kUsage, "--draw and --json name one file", "--json", "another name");
     json_place_.emplace(*settings.json, settings.force);
@@ -56,7 +56,7 @@ RunOutputs::RunOutputs(const RunSettings& settings, const std::string& video_pat
 void RunOutputs::fail_lines() const { throw system_error("the lines cannot be written", *settings_.json, errno); }
 
 void RunOutputs::open(const video::FrameStream& video, std::int64_t models) {
-  if (json_place_) {
+  if (json_place_ && !lines_.is_open()) {
     lines_.open(json_place_->path(), std::ios::binary);
     if (!lines_) fail_lines();
   }

@@ -34,9 +34,11 @@ struct FrameComparison {
 class RunOutputs {
  public:
   /// Checks the places of the files, before any work. @throws Error{kInput, kUsage}
-  explicit RunOutputs(const RunSettings& settings, const std::string& video_path);
+  /// @param video_paths  that are read
+  RunOutputs(const RunSettings& settings, const std::vector<std::string>& video_paths);
 
-  /// Makes the files. @param models  names do not matter, their number does @throws Error{kInput}
+  /// Makes the files, before each video; the file of lines goes on through all of them. @param models  names do not
+  /// matter, their number does @throws Error{kInput}
   void open(const video::FrameStream& video, std::int64_t models);
   /// Draws and writes one frame.
   /// @param found  as FrameRunner::run() returns it @param shown  per model

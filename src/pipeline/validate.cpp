@@ -90,9 +90,10 @@ report::Validation validate(const StudySettings& settings, const session::Single
   const Settings& job = settings.job;
   check(settings);
   const session::Runtime runtime(runtime_options(job));
-  session::check_files(input_files(job));
+  const config::Stream stream = config::only_stream(job, "repsim validate");
+  session::check_files(input_files({stream}, job.libraries).front());
   StagedDirectory staged(out, force);
-  const session::Session session(runtime, session_options(job, single), progress);
+  const session::Session session(runtime, session_options(job, stream, 1, single), progress);
   const StudyFrames frames = split_frames(session.playlist, job);
   const std::vector<session::FrameSet> sets{{frames.calibration}, {frames.pilot}, {frames.holdout}};
   const std::vector<capture::Stores> stores = session.decode(sets, progress);

@@ -41,16 +41,18 @@ void fill_in(Json& share) {
   }
 }
 
-void check_frames(const EditedPlan& edited, const std::vector<std::int64_t>& frames, const std::string& field) {
-  const std::string where = edited.where("frames." + field);
+/// @param count  of the videos' frames
+void check_frames(const EditedPlan& edited, const std::vector<std::int64_t>& frames, std::int64_t count,
+                  const std::string& field) {
+  const std::string where = edited.where(field);
   if (frames.empty()) throw input_error("the plan has no such frames", where, "run repsim plan again");
   for (std::size_t i = 0; i < frames.size(); ++i) {
     if (i > 0 && frames[i] <= frames[i - 1])
       throw input_error("frame " + std::to_string(frames[i]) + " does not come after the one before it", where,
                         "frame indices in ascending order");
-    if (frames[i] >= edited.plan.video_frames)
+    if (frames[i] >= count)
       throw input_error("there is no frame " + std::to_string(frames[i]), where,
-                        "the video has " + std::to_string(edited.plan.video_frames) + " frames, from 0");
+                        "the video has " + std::to_string(count) + " frames, from 0");
   }
 }
 
@@ -113,8 +115,12 @@ EditedPlan read_edited_plan(const fs::path& given) {
 
 void check_shares(const EditedPlan& edited) {
   const report::Plan& plan = edited.plan;
-  check_frames(edited, plan.calibration_frames, "calibration");
-  check_frames(edited, plan.holdout_frames, "holdout");
+  const std::vector<report::PlanStream> streams = report::streams_of(plan);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const std::string field = plan.streams.empty() ? "frames." : "streams[" + std::to_string(i) + "].frames.";
+    check_frames(edited, streams[i].calibration_frames, streams[i].video_frames, field + "calibration");
+    check_frames(edited, streams[i].holdout_frames, streams[i].video_frames, field + "holdout");
+  }
   const std::vector<std::string> names = names_of(plan);
   const auto known = [&](const std::string& name, const std::string& field) {
     if (std::find(names.begin(), names.end(), name) != names.end()) return;

@@ -8,6 +8,7 @@
 #include "repsim/candidate.hpp"
 #include "repsim/config.hpp"
 #include "repsim/fit/attachment.hpp"
+#include "repsim/open_plan.hpp"
 #include "repsim/report.hpp"
 #include "repsim/session.hpp"
 
@@ -49,8 +50,9 @@ struct PlannedShare {
 
 /// The plan's shares in its order, checked against the models: their layers exist and are feature maps, donors still
 /// compute what they give, the adapters that are asked for can be joined.
+/// @param streams  of the plan: a share is attached as its receiver's stream sees the models
 /// @throws Error{kInput} naming the field, with 'did you mean'
-std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session::Session& session);
+std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const std::vector<OpenStream>& streams);
 
 /// The shares of a share's donor, of its donor and so on, in their order: what it has to be fitted on.
 std::vector<std::size_t> shares_before(const std::vector<PlannedShare>& shares, std::size_t share);

@@ -25,7 +25,8 @@ std::vector<model::OperatorLibrary> libraries_of(const session::Session& session
 
 }  // namespace
 
-std::string manifest_of(const session::Session& session, std::span<const trial::FittedShare> shares) {
+std::string manifest_of(const session::Session& session, std::span<const trial::FittedShare> shares,
+                        std::span<const bundle::StreamMethod> streams) {
   Json models = Json::array();
   for (const session::Model& model : session.models) {
     Json one;
@@ -51,6 +52,14 @@ std::string manifest_of(const session::Session& session, std::span<const trial::
   manifest["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}};
   manifest["inputs"] = inputs;
   manifest["models"] = models;
+  if (!streams.empty()) {
+    manifest["streams"] = Json::array();
+    for (const bundle::StreamMethod& stream : streams) {
+      Json names = Json::array();
+      for (const ModelIndex model : stream.models) names.push_back(session.models[model].name());
+      manifest["streams"].push_back({{"name", stream.stream}, {"run_method", stream.method}, {"models", names}});
+    }
+  }
   manifest["shares"] = list;
   manifest["operator_libraries"] = report::to_json(libraries_of(session));
   return repsim::to_text(manifest);

@@ -3,12 +3,12 @@
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/lower_graph.h>
 
-#include <charconv>
 #include <filesystem>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/out_of_memory.hpp"
+#include "repsim/bundle.hpp"
 #include "repsim/graph.hpp"
 #include "repsim/model.hpp"
 #include "repsim/open_plan.hpp"
@@ -49,21 +49,22 @@ OpenBundle open_bundle(const std::string& path) {
     if (!bundle.module.find_method(model.run_method))
       throw no_bundle("the bundle has no method " + model.run_method + ", which its repsim.json names", path);
   }
-  if (!bundle.module.find_method("forward")) throw no_bundle("the bundle has no forward method", path);
+  for (const report::ManifestStream& stream : bundle.manifest.streams) {
+    if (!bundle.module.find_method(stream.run_method))
+      throw no_bundle("the bundle has no method " + stream.run_method + ", which its repsim.json names", path);
+  }
+  if (bundle.manifest.streams.empty() && !bundle.module.find_method("forward"))
+    throw no_bundle("the bundle has no forward method", path);
   return bundle;
 }
 
 std::vector<int> groups_of(const OpenBundle& bundle, const std::string& method) {
-  const auto& arguments = bundle.module.get_method(method).function().getSchema().arguments();
-  std::vector<int> groups;
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    // The writer names the argument of group 3 "x3".
-    const std::string& name = arguments[i].name();
-    int group = -1;
-    if (name.starts_with("x")) std::from_chars(name.data() + 1, name.data() + name.size(), group);
-    if (group < 0 || group >= std::ssize(bundle.manifest.inputs))
-      throw no_bundle(method + " takes an argument '" + name + "' that is none of the bundle's inputs", bundle.path);
-    groups.push_back(group);
+  std::vector<int> groups = bundle::groups_of(bundle.module, method);
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i] >= 0 && groups[i] < std::ssize(bundle.manifest.inputs)) continue;
+    const auto& argument = bundle.module.get_method(method).function().getSchema().arguments()[i + 1];
+    throw no_bundle(method + " takes an argument '" + argument.name() + "' that is none of the bundle's inputs",
+                    bundle.path);
   }
   return groups;
 }

@@ -1,5 +1,7 @@
 #include "repsim/open_plan.hpp"
 
+#include <algorithm>
+
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 
@@ -44,8 +46,10 @@ void check_unchanged(const std::string& path, const std::string& expected, const
 }
 
 void check_videos_unchanged(const report::Plan& plan, Progress& progress) {
-  if (plan.videos.empty()) return check_video(plan.video_path, plan.video_sha256, progress);
-  for (const report::ListedVideo& video : plan.videos) check_video(video.path, video.sha256, progress);
+  for (const report::PlanStream& stream : report::streams_of(plan)) {
+    if (stream.videos.empty()) check_video(stream.video_path, stream.video_sha256, progress);
+    for (const report::ListedVideo& video : stream.videos) check_video(video.path, video.sha256, progress);
+  }
 }
 
 std::vector<session::ModelSource> models_of(const report::Plan& plan) {
@@ -55,6 +59,38 @@ std::vector<session::ModelSource> models_of(const report::Plan& plan) {
     models.push_back({{entry.name, entry.path, entry.input, entry.output}, entry.input_source, entry.frame_by_frame});
   }
   return models;
+}
+
+std::vector<StreamVideos> stream_videos_of(const report::Plan& plan) {
+  std::vector<StreamVideos> result;
+  for (const report::PlanStream& stream : report::streams_of(plan)) result.push_back({videos_of(stream), {}});
+  return result;
+}
+
+std::vector<OpenStream> open_streams(const session::Runtime& runtime, const report::Plan& plan,
+                                     const std::vector<session::ModelSource>& models,
+                                     const std::vector<StreamVideos>& videos, Progress& progress) {
+  std::vector<OpenStream> opened;
+  for (report::PlanStream& stream : report::streams_of(plan)) {
+    const StreamVideos& of_stream = videos[opened.size()];
+    session::SessionOptions options{models, of_stream.videos, of_stream.truth, {}};
+    for (std::size_t i = 0; i < plan.models.size(); ++i) {
+      if (std::count(stream.models.begin(), stream.models.end(), plan.models[i].name) > 0)
+        options.members.push_back(static_cast<ModelIndex>(i));
+    }
+    options.sessions = videos.size();
+    std::unique_ptr<session::Session> session =
+        opened.empty() ? std::make_unique<session::Session>(runtime, options, progress)
+                       : std::make_unique<session::Session>(*opened.front().session, options, progress);
+    opened.push_back({std::move(stream), std::move(session)});
+  }
+  return opened;
+}
+
+std::size_t stream_of(const std::vector<OpenStream>& streams, ModelIndex model) {
+  const auto found = std::find_if(streams.begin(), streams.end(),
+                                  [&](const OpenStream& one) { return !one.session->is_guest(model); });
+  return static_cast<std::size_t>(found - streams.begin());
 }
 
 }  // namespace repsim::rebuild

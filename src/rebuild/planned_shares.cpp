@@ -257,15 +257,20 @@ class Planned {
 
 }  // namespace
 
-std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session::Session& session) {
+std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const std::vector<OpenStream>& streams) {
+  const auto session_of = [&](std::size_t share) -> const session::Session& {
+    const session::Session& any = *streams.front().session;
+    return *streams[stream_of(streams, session::find_model(any.models, edited.plan.shares[share].receiver))].session;
+  };
   std::vector<PlannedShare> planned;
-  for (std::size_t i = 0; i < edited.plan.shares.size(); ++i) planned.push_back(Planned(edited, session, i).run());
+  for (std::size_t i = 0; i < edited.plan.shares.size(); ++i)
+    planned.push_back(Planned(edited, session_of(i), i).run());
   for (std::size_t donor_share = 0; donor_share < planned.size(); ++donor_share) {
     fit::AttachmentOptions options;  // without corrections: they change nothing of what the receiver can give
     options.linear = planned[donor_share].options.linear;
     options.refit = planned[donor_share].options.refit;
     const planner::ShareOption option =
-        candidates::share_option_of(session, planned[donor_share].candidate.cut, options);
+        candidates::share_option_of(session_of(donor_share), planned[donor_share].candidate.cut, options);
     const std::vector<LayerIndex>& unavailable = option.unavailable;
     const std::vector<int>& gone = option.gone_parameters;
     for (std::size_t receiver_share = 0; receiver_share < planned.size(); ++receiver_share) {
@@ -276,7 +281,7 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const session
         if (donor != planned[donor_share].candidate.cut.receiver ||
             !std::binary_search(unavailable.begin(), unavailable.end(), layer))
           return;
-        Planned(edited, session, receiver_share)
+        Planned(edited, session_of(receiver_share), receiver_share)
             .fail({list, entry, "donor_layer"},
                   "'" + name + "' is not what it was: " + gives.receiver + " takes layers itself (shares[" +
                       std::to_string(donor_share) + "])",

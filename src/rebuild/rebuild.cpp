@@ -1,6 +1,7 @@
 #include "repsim/rebuild.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 
 #include "edited_plan.hpp"
@@ -31,11 +32,14 @@ std::string donors_of(const report::Share& share) {
 }
 
 /// Closed-form fits of all shares, each on what the shares of its donor really produce.
-std::vector<trial::FittedShare> refit(const session::Session& session, const std::vector<PlannedShare>& shares,
-                                      const capture::Stores& stores, Progress& progress) {
+/// @param stores  per stream those of the calibration frames, first
+std::vector<trial::FittedShare> refit(const std::vector<OpenStream>& streams, const std::vector<PlannedShare>& shares,
+                                      const std::vector<std::vector<capture::Stores>>& stores, Progress& progress) {
   std::vector<trial::FittedShare> fitted(shares.size());
-  trial::CalibrationFrames calibration(session, stores, progress);
-  std::vector<std::vector<ModelIndex>> donors(session.models.size());
+  std::deque<trial::CalibrationFrames> calibrations;
+  for (std::size_t i = 0; i < streams.size(); ++i)
+    calibrations.emplace_back(*streams[i].session, stores[i].front(), progress);
+  std::vector<std::vector<ModelIndex>> donors(streams.front().session->models.size());
   std::map<ModelIndex, std::size_t> share_of;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     const graph::Cut& cut = shares[i].candidate.cut;
@@ -50,15 +54,53 @@ std::vector<trial::FittedShare> refit(const session::Session& session, const std
     fitted[index].candidate = share.candidate;
     fitted[index].attachment = share.attachment;
     const graph::Cut& cut = share.candidate.cut;
+    const std::size_t stream = stream_of(streams, receiver);
+    const capture::ModelSet& set = streams[stream].session->set;
+    trial::CalibrationFrames& calibration = calibrations[stream];
     if (!cut.replacements.empty()) {
       std::vector<graph::Splice> before;
       for (const std::size_t one : shares_before(shares, index)) before.push_back(fitted[one].fitted.splice);
-      const fit::CutFitter fitter(session.set, calibration.for_complete_fit(receiver, nullptr), before, progress);
+      const fit::CutFitter fitter(set, calibration.for_complete_fit(receiver, nullptr), before, progress);
       fitted[index].fitted = fitter.fit(share.attachment);
     }
-    if (!cut.weights.empty()) trial::fit_weights(session.set, cut, calibration.parts(), progress, fitted[index].fitted);
+    if (!cut.weights.empty()) trial::fit_weights(set, cut, calibration.parts(), progress, fitted[index].fitted);
   }
   return fitted;
+}
+
+/// What the bundle's writer has to know of streams; empty where there is one.
+std::vector<bundle::StreamMethod> methods_of(const std::vector<OpenStream>& streams) {
+  if (streams.size() == 1) return {};
+  std::vector<std::string> names, identifiers;
+  std::vector<std::vector<ModelIndex>> members;
+  for (const session::Model& model : streams.front().session->models) identifiers.push_back(model.identifier);
+  for (const OpenStream& stream : streams) {
+    names.push_back(stream.stream.name);
+    members.push_back(stream.session->members);
+  }
+  return bundle::stream_methods(names, members, identifiers);
+}
+
+/// Per model of the plan what the bundle keeps on the test frames of its stream.
+std::vector<verify::Verdict> verdicts_of(const std::string& bundle_path, std::uint64_t seed,
+                                         const std::vector<OpenStream>& streams,
+                                         const std::vector<bundle::StreamMethod>& methods,
+                                         const std::vector<std::vector<capture::Stores>>& stores, Progress& progress) {
+  std::vector<verify::Verdict> verdicts(streams.front().session->models.size());
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const session::Session& session = *streams[i].session;
+    verify::BundleCheck check;
+    check.bundle_path = bundle_path;
+    check.seed = seed;
+    if (!methods.empty()) check.method = methods[i].method;
+    check.models = session.checked_models();
+    check.set = &session.set;
+    check.frames = &stores[i][1];
+    check.playlist = &session.playlist;
+    std::vector<verify::Verdict> of_stream = verify::check_bundle(check, progress);
+    for (std::size_t k = 0; k < of_stream.size(); ++k) verdicts[session.members[k]] = std::move(of_stream[k]);
+  }
+  return verdicts;
 }
 
 report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFrames& single, Progress& progress) {
@@ -69,24 +111,23 @@ report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFr
   check_shares(edited);
   StagedFile staged(settings.out, settings.force);
   check_videos_unchanged(plan, progress);
-  const session::Session session(runtime, {session::marked(models_of(plan), single), videos_of(plan), {}, {}},
-                                 progress);
-  const std::vector<PlannedShare> shares = planned_shares(edited, session);
+  const std::vector<OpenStream> streams =
+      open_streams(runtime, plan, session::marked(models_of(plan), single), stream_videos_of(plan), progress);
+  const std::vector<PlannedShare> shares = planned_shares(edited, streams);
 
-  const std::vector<session::FrameSet> sets{{plan.calibration_frames}, {plan.holdout_frames}};
-  const std::vector<capture::Stores> stores = session.decode(sets, progress);
-  const std::vector<trial::FittedShare> fitted = refit(session, shares, stores[0], progress);
+  std::vector<std::vector<capture::Stores>> stores;
+  for (const OpenStream& one : streams) {
+    const std::vector<session::FrameSet> sets{{one.stream.calibration_frames}, {one.stream.holdout_frames}};
+    stores.push_back(one.session->decode(sets, progress));
+  }
+  const std::vector<trial::FittedShare> fitted = refit(streams, shares, stores, progress);
 
-  verify::BundleCheck check;
-  check.bundle_path = staged.path().string();
-  check.models = session.checked_models();
-  check.set = &session.set;
-  check.frames = &stores[1];
-  check.seed = edited.settings.seed;
-  check.playlist = &session.playlist;
-  const bundle::Written written =
-      bundle::write(session.set, session.loaded(), trial::splices_of(fitted), manifest_of(session, fitted));
-  write_file_atomically(check.bundle_path, written.bytes);
+  const std::string bundle_path = staged.path().string();
+  const session::Session& session = *streams.front().session;
+  const std::vector<bundle::StreamMethod> methods = methods_of(streams);
+  const bundle::Written written = bundle::write(session.set, session.loaded(), trial::splices_of(fitted),
+                                                manifest_of(session, fitted, methods), methods);
+  write_file_atomically(bundle_path, written.bytes);
 
   report::Rebuilt rebuilt;
   rebuilt.path = settings.out.string();
@@ -103,7 +144,8 @@ report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFr
                               static_cast<std::int64_t>(plan.shares[i].replaced.size()), worst(fit.residuals),
                               static_cast<std::int64_t>(plan.shares[i].weights.size()), worst(fit.output_variances)});
   }
-  for (const verify::Verdict& verdict : verify::check_bundle(check, progress)) {
+  for (const verify::Verdict& verdict :
+       verdicts_of(bundle_path, edited.settings.seed, streams, methods, stores, progress)) {
     const report::ModelEntry& entry = plan.models[rebuilt.models.size()];
     rebuilt.models.push_back(
         {entry.name, verdict.fidelity, entry.fidelity.value, report::min_fidelity(plan, entry.name).value_or(0)});

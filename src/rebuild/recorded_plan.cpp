@@ -6,6 +6,21 @@ namespace repsim::rebuild {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Adds `video` or `videos`, as a config and a model's entry state them.
+void add_videos(const report::PlanVideos& from, Json& to) {
+  if (from.videos.empty()) {
+    to["video"] = from.video_path;
+    return;
+  }
+  to["videos"] = Json::array();
+  for (const report::ListedVideo& video : from.videos)
+    to["videos"].push_back({{"path", video.path}, {"name", video.name}, {"weight", video.weight}});
+}
+
+}  // namespace
+
 fs::path plan_file(const fs::path& given) {
   std::error_code failed;  // reading the file says what is wrong
   return fs::is_directory(given, failed) ? given / "plan.json" : given;
@@ -41,20 +56,17 @@ Json recorded_config(const report::Plan& plan) {
     Json model{{"name", entry.name}, {"path", entry.path}};
     if (!entry.input_source.starts_with("archive")) model["input"] = report::to_json(entry.input);
     model["output"] = report::to_json(entry.output);
+    for (const report::PlanStream& stream : plan.streams) {
+      if (stream.name == entry.stream) add_videos(stream, model);
+    }
     config["models"].push_back(std::move(model));
   }
-  if (plan.videos.empty()) {
-    config["video"] = plan.video_path;
-  } else {
-    config["videos"] = Json::array();
-    for (const report::ListedVideo& video : plan.videos)
-      config["videos"].push_back({{"path", video.path}, {"name", video.name}, {"weight", video.weight}});
-  }
+  if (plan.streams.empty()) add_videos(plan, config);
   config.update(recorded_settings(plan));
   return config;
 }
 
-std::vector<video::VideoSource> videos_of(const report::Plan& plan) {
+std::vector<video::VideoSource> videos_of(const report::PlanVideos& plan) {
   if (plan.videos.empty()) return {{plan.video_path}};
   std::vector<video::VideoSource> videos;
   for (const report::ListedVideo& video : plan.videos) videos.push_back({video.path, video.name, video.weight, {}});

@@ -2,6 +2,7 @@
 
 #include "format.hpp"
 #include "html_parts.hpp"
+#include "repsim/base/text.hpp"
 #include "template.hpp"
 #include "wording.hpp"
 
@@ -17,6 +18,12 @@ std::string headline(const Plan& plan) {
 constexpr double kUnknown = 2;  // above every fidelity: a model without one is not the worst
 
 Json tile(const std::string& value, const std::string& what) { return {{"value", value}, {"what", what}}; }
+
+std::vector<std::string> stream_videos(const Plan& plan) {
+  std::vector<std::string> videos;
+  for (const PlanStream& stream : plan.streams) videos.push_back(stream.video_path);
+  return videos;
+}
 
 Json tiles(const Plan& plan) {
   Json list = Json::array();
@@ -34,9 +41,12 @@ Json tiles(const Plan& plan) {
       tile(grouped(static_cast<std::int64_t>(plan.shares.size())),
            std::string(plan.shares.size() == 1 ? "share, " : "shares, ") + counted(removed, "layer") + " removed"));
   list.push_back(tile(human_bytes(plan.bundle_bytes), "bundle.pt on disk"));
-  list.push_back(tile(grouped(static_cast<std::int64_t>(plan.calibration_frames.size())) + " + " +
-                          grouped(static_cast<std::int64_t>(plan.holdout_frames.size())),
-                      "frames that fit + frames that judge"));
+  std::int64_t fit = 0, judge = 0;
+  for (const PlanStream& stream : streams_of(plan)) {
+    fit += std::ssize(stream.calibration_frames);
+    judge += std::ssize(stream.holdout_frames);
+  }
+  list.push_back(tile(grouped(fit) + " + " + grouped(judge), "frames that fit + frames that judge"));
   return list;
 }
 
@@ -48,7 +58,7 @@ std::string html(const Plan& plan, const std::vector<similarity::Matrix>& matric
   Json view;
   view["title"] = headline(plan);
   view["model_names"] = model_names(plan);
-  view["video"] = plan.video_path;
+  view["video"] = plan.streams.empty() ? plan.video_path : join(stream_videos(plan), ", ");
   view["saving"] = saving_in_words(plan);
   view["why_no_shares"] = plan.shares.empty() ? Json(why_no_shares(plan)) : Json();
   view["tiles"] = tiles(plan);

@@ -1,5 +1,6 @@
 #include "format.hpp"
 #include "html_parts.hpp"
+#include "wording.hpp"
 
 namespace repsim::report {
 namespace {
@@ -14,8 +15,17 @@ std::string frames_text(const std::vector<std::int64_t>& frames) {
   return text + " (" + counted(static_cast<std::int64_t>(frames.size()), "frame") + ")";
 }
 
+/// Text of the plan's frames; of several streams each, "north: 0, 3, ...; south: ...".
+std::string frames_of_streams(const Plan& plan, std::vector<std::int64_t> PlanVideos::* frames) {
+  if (plan.streams.empty()) return frames_text(plan.*frames);
+  std::vector<std::string> texts;
+  for (const PlanStream& stream : plan.streams) texts.push_back(stream.name + ": " + frames_text(stream.*frames));
+  return join(texts, "; ");
+}
+
 /// "The video has 795 frames", "Frames count through all videos: north 500, south 300".
 std::string video_frames_text(const Plan& plan) {
+  if (!plan.streams.empty()) return join(streams_in_words(plan), ". ");
   if (plan.videos.empty()) return "The video has " + counted(plan.video_frames, "frame");
   std::vector<std::string> videos;
   for (const ListedVideo& video : plan.videos) videos.push_back(video.name + " " + grouped(video.frame_count));
@@ -53,9 +63,12 @@ Json output_view(const ModelEntry& model) {
 Json settings_view(const Plan& plan) {
   Json files = Json::array(), inputs = Json::array(), outputs = Json::array();
   for (const ModelEntry& model : plan.models) files.push_back(file_view(model.name, model.path, model.sha256));
-  if (plan.videos.empty()) files.push_back(file_view("video", plan.video_path, plan.video_sha256));
-  for (const ListedVideo& video : plan.videos)
-    files.push_back(file_view("video " + video.name, video.path, video.sha256));
+  for (const PlanStream& stream : streams_of(plan)) {
+    const std::string of = stream.name.empty() ? "" : " of " + stream.name;
+    if (stream.videos.empty()) files.push_back(file_view("video" + of, stream.video_path, stream.video_sha256));
+    for (const ListedVideo& video : stream.videos)
+      files.push_back(file_view("video " + video.name + of, video.path, video.sha256));
+  }
   files.push_back(file_view("bundle", "bundle.pt", plan.bundle_sha256));
   files.push_back(file_view("settings", "below", plan.settings_sha256));
   for (const InputGroup& group : plan.inputs) inputs.push_back(input_view(group));
@@ -63,9 +76,11 @@ Json settings_view(const Plan& plan) {
   return {{"files", files},
           {"inputs", inputs},
           {"outputs", outputs},
-          {"calibration_frames", frames_text(plan.calibration_frames)},
-          {"selection_frames", plan.selection_frames.empty() ? Json() : Json(frames_text(plan.selection_frames))},
-          {"holdout_frames", frames_text(plan.holdout_frames)},
+          {"calibration_frames", frames_of_streams(plan, &PlanVideos::calibration_frames)},
+          {"selection_frames", plan.selection_frames.empty() && plan.streams.empty()
+                                   ? Json()
+                                   : Json(frames_of_streams(plan, &PlanVideos::selection_frames))},
+          {"holdout_frames", frames_of_streams(plan, &PlanVideos::holdout_frames)},
           {"video_frames", video_frames_text(plan)},
           {"settings", plan.settings.dump(2)}};
 }

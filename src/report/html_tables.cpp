@@ -85,6 +85,7 @@ Json share_view(const Share& share) {
             {"replaced", Json()},
             {"weights", weights_view(share, mixed)},
             {"corrections", corrections_view(share)},
+            {"guests", text_or_null(guests_in_words(share))},
             {"removed", share.removed_layers.empty() ? Json() : Json{{"layers", share.removed_layers}}}};
   if (share.replaced.empty()) return view;
   Json layers = Json::array();

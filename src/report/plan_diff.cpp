@@ -206,7 +206,7 @@ void compare_totals(const Plan& before, const Plan& after, Comparison& compariso
 std::string name_of_video(const ListedVideo& video) { return video.name; }
 
 /// Of plans with several videos, one by one.
-void compare_videos(const Plan& before, const Plan& after, Comparison& comparison) {
+void compare_videos(const PlanVideos& before, const PlanVideos& after, Comparison& comparison) {
   const auto content = [](const ListedVideo* video) {
     return video ? Json{{"sha256", video->sha256}, {"weight", video->weight}} : Json();
   };
@@ -215,6 +215,31 @@ void compare_videos(const Plan& before, const Plan& after, Comparison& compariso
     const ListedVideo* was = find(before.videos, name_of_video, name);
     const ListedVideo* is = find(after.videos, name_of_video, name);
     comparison.structure(Kind::kVideo, name, "content and weight", content(was), content(is));
+  }
+}
+
+/// Videos and frames of plans, or of a stream of theirs.
+/// @param of  what is said of a stream behind a name: " of north"
+void compare_recordings(const PlanVideos& before, const PlanVideos& after, const std::string& of,
+                        Comparison& comparison) {
+  comparison.structure(Kind::kVideo, "video" + of, "sha256", before.video_sha256, after.video_sha256);
+  comparison.note(Kind::kVideo, "video" + of, "path", before.video_path, after.video_path);
+  compare_videos(before, after, comparison);
+  comparison.structure(Kind::kFrames, "calibration" + of, "frames", before.calibration_frames,
+                       after.calibration_frames);
+  comparison.structure(Kind::kFrames, "selection" + of, "frames", before.selection_frames, after.selection_frames);
+  comparison.structure(Kind::kFrames, "test" + of, "frames", before.holdout_frames, after.holdout_frames);
+}
+
+/// Of plans whose models run on several streams, one by one.
+void compare_streams(const Plan& before, const Plan& after, Comparison& comparison) {
+  const auto name = [](const PlanStream& stream) { return stream.name; };
+  for (const std::string& one : all_keys(keys_of(before.streams, name), keys_of(after.streams, name))) {
+    const PlanStream* was = find(before.streams, name, one);
+    const PlanStream* is = find(after.streams, name, one);
+    const auto models = [](const PlanStream* stream) { return stream ? Json(stream->models) : Json(); };
+    comparison.structure(Kind::kVideo, one, "models on the stream", models(was), models(is));
+    if (was && is) compare_recordings(*was, *is, " of " + one, comparison);
   }
 }
 
@@ -237,12 +262,8 @@ PlanDiff compare(const Plan& before, const Plan& after, const DiffTolerances& to
   compare_figures(before, after, comparison);
   compare_settings(before, after, comparison);
   compare_models(before, after, comparison);
-  comparison.structure(Kind::kVideo, "video", "sha256", before.video_sha256, after.video_sha256);
-  comparison.note(Kind::kVideo, "video", "path", before.video_path, after.video_path);
-  compare_videos(before, after, comparison);
-  comparison.structure(Kind::kFrames, "calibration", "frames", before.calibration_frames, after.calibration_frames);
-  comparison.structure(Kind::kFrames, "selection", "frames", before.selection_frames, after.selection_frames);
-  comparison.structure(Kind::kFrames, "test", "frames", before.holdout_frames, after.holdout_frames);
+  if (before.streams.empty() || after.streams.empty()) compare_recordings(before, after, "", comparison);
+  compare_streams(before, after, comparison);
   comparison.note(Kind::kBundle, "bundle.pt", "sha256", before.bundle_sha256, after.bundle_sha256);
   comparison.note(Kind::kTool, "repsim", "version", before.tool_version, after.tool_version);
   if (!before.torch_version.empty() && !after.torch_version.empty())

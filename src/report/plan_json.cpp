@@ -91,6 +91,7 @@ Json model_json(const ModelEntry& entry) {
             {"evidence", entry.evidence ? evidence_json(*entry.evidence) : Json()},
             {"accuracy", entry.accuracy ? accuracy_json(*entry.accuracy) : Json()}};
   if (entry.frame_by_frame) json["frame_by_frame"] = true;
+  if (!entry.stream.empty()) json["stream"] = entry.stream;
   return json;
 }
 
@@ -136,6 +137,7 @@ Json share_json(const Share& share) {
   json["flops_added"] = share.flops_added;
   json["predicted_fidelity"] = rounded(share.predicted_fidelity);
   json["measured_fidelity"] = rounded(share.measured_fidelity);
+  if (!share.guests.empty()) json["guests"] = share.guests;
   return json;
 }
 
@@ -182,11 +184,41 @@ Json totals_json(const Plan& plan) {
   return json;
 }
 
+Json cost_json(const FrameCost& cost) {
+  return {{"flops", cost.flops},
+          {"peak_activation_bytes", cost.peak_activation_bytes},
+          {"latency_estimate_ms", static_cast<double>(cost.latency_estimate_ns) / kNanosecondsPerMillisecond}};
+}
+
+/// Adds `video`, `videos` and `frames`.
+void add_videos(const PlanVideos& videos, Json& json) {
+  json["video"] = {{"path", videos.video_path}, {"sha256", videos.video_sha256}, {"frame_count", videos.video_frames}};
+  if (!videos.videos.empty()) json["videos"] = to_json(videos.videos, frames_of(videos));
+  json["frames"] = {{"calibration", videos.calibration_frames},
+                    {"selection", videos.selection_frames},
+                    {"holdout", videos.holdout_frames}};
+}
+
+Json stream_json(const PlanStream& stream) {
+  Json json{{"name", stream.name}, {"run_method", stream.run_method}, {"models", stream.models}};
+  add_videos(stream, json);
+  json["frame_cost"] = {{"before", cost_json(stream.before)}, {"after", cost_json(stream.after)}};
+  return json;
+}
+
 }  // namespace
 
-std::vector<NamedFrames> frames_of(const Plan& plan) {
-  return {
-      {"calibration", plan.calibration_frames}, {"selection", plan.selection_frames}, {"holdout", plan.holdout_frames}};
+std::vector<NamedFrames> frames_of(const PlanVideos& videos) {
+  return {{"calibration", videos.calibration_frames},
+          {"selection", videos.selection_frames},
+          {"holdout", videos.holdout_frames}};
+}
+
+std::vector<PlanStream> streams_of(const Plan& plan) {
+  if (!plan.streams.empty()) return plan.streams;
+  PlanStream only{plan, {}, "forward", {}, {}, {}};
+  for (const ModelEntry& model : plan.models) only.models.push_back(model.name);
+  return {only};
 }
 
 Json to_json(const Plan& plan) {
@@ -196,12 +228,12 @@ Json to_json(const Plan& plan) {
   if (!plan.torch_version.empty()) json["tool"]["torch"] = plan.torch_version;
   json["settings_sha256"] = plan.settings_sha256;
   json["settings"] = plan.settings;
-  json["video"] = {{"path", plan.video_path}, {"sha256", plan.video_sha256}, {"frame_count", plan.video_frames}};
-  if (!plan.videos.empty()) json["videos"] = to_json(plan.videos, frames_of(plan));
-  json["frames"] = {{"calibration", plan.calibration_frames},
-                    {"selection", plan.selection_frames},
-                    {"holdout", plan.holdout_frames},
-                    {"judgements", plan.judgements}};
+  if (plan.streams.empty()) {
+    add_videos(plan, json);
+  } else {
+    json["streams"] = list_json(plan.streams, stream_json);
+  }
+  json["frames"]["judgements"] = plan.judgements;
   json["inputs"] = list_json(plan.inputs, group_json);
   json["models"] = list_json(plan.models, model_json);
   json["exact_sharing"] = exact_json(plan.exact);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "repsim/bundle_manifest.hpp"
 #include "spec_json.hpp"
 
@@ -27,6 +29,21 @@ ManifestModel read_model(JsonReader reader, std::size_t groups) {
   return model;
 }
 
+ManifestStream read_stream(JsonReader reader, const std::vector<ManifestModel>& models) {
+  ManifestStream stream;
+  std::vector<std::string> names;
+  reader.required("name", stream.name);
+  reader.required("run_method", stream.run_method);
+  reader.optional(required(reader, "models"), names);
+  for (const std::string& name : names) {
+    const auto found = std::find_if(models.begin(), models.end(), [&](const auto& one) { return one.name == name; });
+    if (found == models.end()) reader.fail("models", "there is no model '" + name + "'", "write the bundle again");
+    stream.models.push_back(static_cast<std::size_t>(found - models.begin()));
+  }
+  reader.finish();
+  return stream;
+}
+
 }  // namespace
 
 BundleManifest read_manifest(const std::string& text, const std::string& file) {
@@ -49,6 +66,12 @@ BundleManifest read_manifest(const std::string& text, const std::string& file) {
   for (const Json& one : required_list(reader, "models")) {
     manifest.models.push_back(
         read_model({one, name, "models[" + std::to_string(manifest.models.size()) + "]"}, manifest.inputs.size()));
+  }
+  if (json.contains("streams")) {
+    for (const Json& one : required_list(reader, "streams")) {
+      const std::string place = "streams[" + std::to_string(manifest.streams.size()) + "]";
+      manifest.streams.push_back(read_stream({one, name, place}, manifest.models));
+    }
   }
   return manifest;
 }

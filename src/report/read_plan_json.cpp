@@ -3,35 +3,14 @@
 #include <utility>
 
 #include "format.hpp"
+#include "read_plan_parts.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/report.hpp"
-#include "spec_json.hpp"
 
 namespace repsim::report {
 namespace {
 
 // Each reader is the inverse of a function in plan_json.cpp: read_share of share_json, and so on.
-
-JsonReader child_reader(JsonReader& reader, const std::string& key) {
-  return {required_child(reader, key), reader.file(), reader.path_of(key)};
-}
-
-template <typename Item>
-void read_list(JsonReader& reader, const std::string& key, std::vector<Item>& out, Item (*read_item)(JsonReader)) {
-  const Json& list = required_child(reader, key);
-  if (!list.is_array()) reader.fail(key, "expected a list");
-  out.clear();
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    out.push_back(read_item({list[i], reader.file(), reader.path_of(key) + "[" + std::to_string(i) + "]"}));
-  }
-}
-
-void read_sizes(JsonReader& reader, const std::string& key, std::vector<std::int64_t>& out) {
-  reader.optional(required(reader, key), out);
-  for (const std::int64_t value : out) {
-    if (value < 0) reader.fail(key, "is negative: " + std::to_string(value));
-  }
-}
 
 void read_number_or_null(JsonReader& reader, const std::string& key, double& out) {
   if (required_child(reader, key).is_null()) {
@@ -39,16 +18,6 @@ void read_number_or_null(JsonReader& reader, const std::string& key, double& out
   } else {
     reader.required(key, out);
   }
-}
-
-/// A time in milliseconds that plans of earlier versions do not have, as whole nanoseconds.
-void read_milliseconds(JsonReader& reader, const std::string& key, std::optional<std::int64_t>& out) {
-  if (!reader.has(key)) return;
-  double milliseconds = 0;
-  reader.required(key, milliseconds);
-  constexpr double kMost = 1e12;
-  if (std::abs(milliseconds) > kMost) reader.fail(key, "is too large");
-  out = std::llround(milliseconds * kNanosecondsPerMillisecond);
 }
 
 verify::Interval read_interval(JsonReader reader) {
@@ -171,6 +140,7 @@ ModelEntry read_model(JsonReader reader) {
   read_spec(child_reader(reader, "output"), entry.output);
   reader.required("format_reason", entry.format_reason);
   reader.required("run_method", entry.run_method);
+  reader.optional("stream", entry.stream);
   reader.optional(required(reader, "transparent"), entry.rewritable);
   reader.required("opaque_reason", entry.opaque_reason);
   reader.optional("frame_by_frame", entry.frame_by_frame);
@@ -242,6 +212,7 @@ Share read_share(JsonReader reader) {
   // Plans of earlier versions take from one donor only.
   share.donors = {share.donor};
   reader.optional("donors", share.donors);
+  reader.optional("guests", share.guests);
   for (Replaced& replaced : share.replaced) {
     if (replaced.donor.empty()) replaced.donor = share.donor;
   }
@@ -331,27 +302,17 @@ Plan plan_from_json(const Json& json, const std::string& file) {
   reader.required("settings_sha256", plan.settings_sha256);
   plan.settings = required_child(reader, "settings");
   if (!plan.settings.is_object()) reader.fail("settings", "expected an object");
-  JsonReader video = child_reader(reader, "video");
-  video.required("path", plan.video_path);
-  video.required("sha256", plan.video_sha256);
-  read_size(video, "frame_count", plan.video_frames);
-  video.finish();
-  JsonReader frames = child_reader(reader, "frames");
-  read_sizes(frames, "calibration", plan.calibration_frames);
-  read_sizes(frames, "holdout", plan.holdout_frames);
-  // Plans of earlier versions chose on the frames that judged.
-  if (frames.has("selection")) read_sizes(frames, "selection", plan.selection_frames);
-  if (frames.has("judgements")) read_size(frames, "judgements", plan.judgements);
-  frames.finish();
-  plan.videos = read_videos(reader, "videos", frames_of(plan));
-  std::int64_t of_videos = 0;
-  for (const ListedVideo& one : plan.videos) of_videos += one.frame_count;
-  if (!plan.videos.empty() && of_videos != plan.video_frames) {
-    reader.fail("video.frame_count",
-                "is " + std::to_string(plan.video_frames) + ", but 'videos' has " + std::to_string(of_videos));
+  if (reader.has("streams")) {
+    read_list(reader, "streams", plan.streams, read_stream);
+    JsonReader frames = child_reader(reader, "frames");
+    read_size(frames, "judgements", plan.judgements);
+    frames.finish();
+  } else {
+    read_video_part(reader, plan, &plan.judgements);
   }
   read_list(reader, "inputs", plan.inputs, read_group);
   read_list(reader, "models", plan.models, read_model);
+  check_streams(reader, plan);
   plan.exact = read_exact(child_reader(reader, "exact_sharing"));
   read_list(reader, "shares", plan.shares, read_share);
   JsonReader totals = child_reader(reader, "totals");

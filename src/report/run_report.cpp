@@ -35,6 +35,7 @@ std::string to_json_line(const FrameDetections& found, const PictureSize& frame,
   Json json;
   json["frame"] = found.frame;
   json["model"] = found.model;
+  if (!found.stream.empty()) json["stream"] = found.stream;
   json["source"] = found.is_original ? "original" : "bundle";
   json["method"] = found.method;
   json["ms"] = with_decimals(found.milliseconds, 1e3);
@@ -47,8 +48,9 @@ std::string to_json_line(const FrameDetections& found, const PictureSize& frame,
 
 std::string to_text(const RunSummary& run) {
   const double rate = run.seconds > 0 ? static_cast<double>(run.frames) / run.seconds : 0;
-  std::string text = counted(run.frames, "frame") + " of " + printable(run.video_path) + " in " +
-                     fixed(run.seconds, 1) + " s: " + fixed(rate, 1) + " frames per second\n\n";
+  std::string text = (run.stream.empty() ? "" : printable(run.stream) + ": ") + counted(run.frames, "frame") + " of " +
+                     printable(run.video_path) + " in " + fixed(run.seconds, 1) + " s: " + fixed(rate, 1) +
+                     " frames per second\n\n";
   TextTable table({"Model", "Detections", "Per frame", "ms per frame"});
   for (const RunModel& model : run.models) {
     const double each = run.frames > 0 ? static_cast<double>(model.detections) / static_cast<double>(run.frames) : 0;

@@ -40,11 +40,20 @@ std::string heading_of_several(const Plan& plan, bool chosen_apart) {
   return text;
 }
 
+std::string heading_of_streams(const Plan& plan) {
+  std::string text = wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " +
+                                 grouped(std::ssize(plan.streams)) + " streams",
+                             "");
+  for (const std::string& line : streams_in_words(plan)) text += wrapped(printable(line), "  ");
+  return text;
+}
+
 std::string heading(const Plan& plan) {
   const auto fit = static_cast<std::int64_t>(plan.calibration_frames.size());
   const auto judge = static_cast<std::int64_t>(plan.holdout_frames.size());
   const bool chosen_apart = !plan.selection_frames.empty() && plan.selection_frames != plan.holdout_frames;
   const auto choose = chosen_apart ? static_cast<std::int64_t>(plan.selection_frames.size()) : 0;
+  if (!plan.streams.empty()) return heading_of_streams(plan);
   if (!plan.videos.empty()) return heading_of_several(plan, chosen_apart);
   return wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " + printable(plan.video_path), "") +
          wrapped(counted(fit + choose + judge, "frame") + " of " + grouped(plan.video_frames) + ": the first " +
@@ -90,6 +99,7 @@ std::string shares_table(const Plan& plan) {
                      ": see report.html");
     }
     if (const std::string weights = weights_in_words(share); !weights.empty()) table.add_note(weights);
+    if (!share.guests.empty()) table.add_note(guests_in_words(share));
     if (!share.auxiliary_inputs.empty()) {
       table.add_note("its corrections also read " +
                      counted(static_cast<std::int64_t>(share.auxiliary_inputs.size()), "more layer") + " of " +

@@ -66,6 +66,13 @@ std::string conclusion(const Verification& verification) {
   return text + "\n";
 }
 
+void add_videos(const std::string& path, const std::vector<ListedVideo>& videos,
+                const std::vector<std::int64_t>& frames, Json& json) {
+  json["video"] = path;
+  if (!videos.empty()) json["videos"] = to_json(videos, {{"judging", frames}});
+  json["frames"] = frames;
+}
+
 }  // namespace
 
 std::string verdict_in_words(const Verification::Model& model) {
@@ -105,9 +112,15 @@ bool Verification::holds() const {
 
 Json to_json(const Verification& verification) {
   Json json;
-  json["video"] = verification.video_path;
-  if (!verification.videos.empty()) json["videos"] = to_json(verification.videos, {{"judging", verification.frames}});
-  json["frames"] = verification.frames;
+  if (verification.streams.empty()) {
+    add_videos(verification.video_path, verification.videos, verification.frames, json);
+  } else {
+    json["streams"] = Json::array();
+    for (const Verification::Stream& stream : verification.streams) {
+      Json& one = json["streams"].emplace_back(Json{{"name", stream.name}, {"models", stream.models}});
+      add_videos(stream.video_path, stream.videos, stream.frames, one);
+    }
+  }
   json["min_fidelity"] = verification.min_fidelity;
   json["holds"] = verification.holds();
   json["models"] = Json::array();
@@ -131,8 +144,14 @@ Json to_json(const Verification& verification) {
 std::string to_text(const Verification& verification) {
   std::size_t width = 5;
   for (const Verification::Model& model : verification.models) width = std::max(width, model.name.size());
-  std::string text =
-      std::to_string(verification.frames.size()) + " frames of " + printable(verification.video_path) + "\n";
+  const auto frames_of = [](std::size_t frames, const std::string& path) {
+    return std::to_string(frames) + " frames of " + printable(path) + "\n";
+  };
+  std::string text;
+  for (const Verification::Stream& stream : verification.streams)
+    text += printable(stream.name) + ", " + join(stream.models, ", ") + ": " +
+            frames_of(stream.frames.size(), stream.video_path);
+  if (verification.streams.empty()) text = frames_of(verification.frames.size(), verification.video_path);
   for (const Verification::Model& model : verification.models) {
     text += "  " + model.name + std::string(width - model.name.size(), ' ') + "  " + verdict_in_words(model);
     if (model.accuracy) text += "; " + ap_in_words(*model.accuracy);

@@ -13,6 +13,13 @@ namespace repsim::report {
 /// "plain, mobile, tiny": the models of the plan, in its order.
 [[nodiscard]] std::string model_names(const Plan& plan);
 
+/// Where the models run on several streams, a line per stream: "north: front, side run on one frame (forward_north);
+/// 64 of 900 frames of north.mp4: 45 fit, 10 choose, 9 judge". Else empty.
+[[nodiscard]] std::vector<std::string> streams_in_words(const Plan& plan);
+
+/// "only weights are shared with wide: its layers run on the frames of this stream as well"; empty without guests.
+[[nodiscard]] std::string guests_in_words(const Share& share);
+
 /// How the model's agreement compares with the original's own under small changes of the frames.
 [[nodiscard]] std::string agreement_in_words(const ModelEntry& model);
 

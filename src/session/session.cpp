@@ -1,6 +1,7 @@
 #include "repsim/session.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "output_structure.hpp"
 #include "repsim/bundle.hpp"
@@ -39,10 +40,29 @@ std::vector<Model> open_models(const Runtime& runtime, const SessionOptions& opt
   return models;
 }
 
-MemoryBudget memory_budget_beside(std::span<const Model> models, const MemoryLimit& limit) {
+/// @param sessions  that share the memory
+MemoryBudget memory_budget_beside(std::span<const Model> models, const MemoryLimit& limit, std::size_t sessions) {
   std::vector<const graph::Prepared*> prepared;
   for (const Model& model : models) prepared.push_back(&model.prepared);
-  return limit.memory_budget(prepared);
+  MemoryBudget budget = limit.memory_budget(prepared);
+  // What a session keeps while others work. Screening and rows are done with before the next session begins.
+  const auto count = static_cast<std::int64_t>(std::max<std::size_t>(1, sessions));
+  for (std::int64_t* kept : {&budget.calibration_values, &budget.sums, &budget.frame_values}) *kept /= count;
+  return budget;
+}
+
+std::vector<ModelIndex> members_of(const SessionOptions& options, std::size_t models) {
+  if (!options.members.empty()) return options.members;
+  std::vector<ModelIndex> all(models);
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+std::optional<verify::Truth> truth_of(const SessionOptions& options, const video::Playlist& playlist) {
+  std::vector<std::optional<std::string>> paths;
+  for (const video::VideoSource& source : options.videos) paths.push_back(source.truth ? source.truth : options.truth);
+  if (paths.empty() || !paths.front()) return std::nullopt;
+  return verify::read_truth(paths, playlist);
 }
 
 /// Sets what models have of their places in the set, too: group and head.
@@ -78,13 +98,23 @@ graph::Prepared prepare(const model::Loaded& loaded, at::Device device) {
 
 Session::Session(const Runtime& runtime, const SessionOptions& options, Progress& progress)
     : models(open_models(runtime, options, progress)),
-      memory_budget(memory_budget_beside(models, runtime.memory_limit())),
+      members(members_of(options, models.size())),
+      memory_budget(memory_budget_beside(models, runtime.memory_limit(), options.sessions)),
       playlist(video::open_playlist(options.videos, progress)),
       set(grouped(models, playlist)) {
-  std::vector<std::optional<std::string>> paths;
-  for (const video::VideoSource& source : options.videos) paths.push_back(source.truth ? source.truth : options.truth);
-  if (!paths.empty() && paths.front()) truth = verify::read_truth(paths, playlist);
+  truth = truth_of(options, playlist);
 }
+
+Session::Session(const Session& models_of, const SessionOptions& options, Progress& progress)
+    : models(models_of.models),
+      members(members_of(options, models.size())),
+      memory_budget(models_of.memory_budget),
+      playlist(video::open_playlist(options.videos, progress)),
+      set(grouped(models, playlist)) {
+  truth = truth_of(options, playlist);
+}
+
+bool Session::is_guest(ModelIndex index) const { return !std::binary_search(members.begin(), members.end(), index); }
 
 std::vector<const model::Loaded*> Session::loaded() const {
   std::vector<const model::Loaded*> result;
@@ -94,7 +124,13 @@ std::vector<const model::Loaded*> Session::loaded() const {
 
 std::vector<verify::CheckedModel> Session::checked_models() const {
   std::vector<verify::CheckedModel> result;
-  for (const Model& model : models) result.push_back({&model.loaded, model.head});
+  bool batchable = true;  // a member that takes layers of a guest runs together with it
+  for (std::size_t i = 0; i < models.size(); ++i)
+    batchable = batchable && (!is_guest(static_cast<ModelIndex>(i)) || models[i].prepared.batchable);
+  for (const ModelIndex index : members) {
+    result.push_back({&models[index].loaded, models[index].head, {}, &models[index].prepared});
+    result.back().head.batchable = result.back().head.batchable && batchable;
+  }
   return result;
 }
 

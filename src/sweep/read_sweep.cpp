@@ -44,6 +44,10 @@ void read_model(const Json& json, std::size_t index, Sweep& out) {
     };
     config::Settings read =
         with_field(out.file, rename, [&] { return config::settings_from_json(config, out.file, {}); });
+    if (!read.videos_of.empty()) {
+      throw input_error("models of a sweep all run on the sweep's videos", out.file + ": " + field,
+                        R"(leave 'video' out, or repsim plan with a config for models on different streams)");
+    }
     out.models.push_back(std::move(read.models.at(0)));
   }
 }

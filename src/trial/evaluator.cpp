@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "attempt.hpp"
@@ -45,21 +46,26 @@ bool auxiliary_inputs_may_help(double supported, double target) {
 }  // namespace
 
 Evaluator::Evaluator(Fitter& fitter, Measurer& measurer, std::vector<double> targets, Supported supported)
-    : fitter_(fitter), measurer_(measurer), targets_(std::move(targets)), supported_(std::move(supported)) {}
+    : Evaluator(std::vector<TrialTools>(fitter.session().models.size(), TrialTools{&fitter, &measurer}),
+                std::move(targets), std::move(supported)) {}
+
+Evaluator::Evaluator(std::vector<TrialTools> tools, std::vector<double> targets, Supported supported)
+    : tools_(std::move(tools)), targets_(std::move(targets)), supported_(std::move(supported)) {}
 
 planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
                                         std::span<const planner::FittedShareId> donor_shares,
                                         const WorthFitting& worth_fitting) {
-  if (fitter_.session().memory_budget.is_limited) release_free_memory();
+  Fitter& fitter = *tools_of(candidate.cut.receiver).fitter;
+  if (fitter.session().memory_budget.is_limited) release_free_memory();
   if (candidate.cut.replacements.empty())
-    return keep(measured(splices(donor_shares), fitter_.fit_weights(candidate, Effort::kTrial)));
-  const Attempt attempt(fitter_, candidate, splices(donor_shares), Effort::kTrial);
+    return keep(measured(splices(donor_shares), fitter.fit_weights(candidate, Effort::kTrial)));
+  const Attempt attempt(fitter, candidate, splices(donor_shares), Effort::kTrial);
   const double target = targets_[candidate.cut.receiver];
   FittedShare plain = attempt.fit(attempt.attach(0));
   const EarlyEnd early = early_end(plain);
   Result best = measured(attempt.donor_splices(), std::move(plain), early);
   std::map<int, FittedShare> corrected;
-  for (int rank = kMinRank; rank <= fitter_.options().max_rank && corrections_may_help(best.supported, target);
+  for (int rank = kMinRank; rank <= fitter.options().max_rank && corrections_may_help(best.supported, target);
        rank *= 2) {
     const AttachedCandidate attached = attempt.attach(rank);
     if (attached.attachment.rank != rank || !attempt.saves(attached)) break;
@@ -73,7 +79,7 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
     Result result = measured(attempt.donor_splices(), std::move(corrected.at(rank)));
     if (result.supported > best.supported) best = std::move(result);
   }
-  const bool reads_auxiliary_inputs = best.share.attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0;
+  const bool reads_auxiliary_inputs = best.share.attachment.rank > 0 && fitter.options().max_auxiliary_inputs > 0;
   if (reads_auxiliary_inputs && best.supported < target)
     best.share.max_gain = std::max(best.share.max_gain, kMaxGainOfAuxiliaryInputs);
   return keep(std::move(best));
@@ -82,13 +88,14 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
 planner::Measurement Evaluator::complete(planner::FittedShareId id,
                                          std::span<const planner::FittedShareId> donor_shares) {
   const FittedShare& tried = shares_[id];
+  Fitter& fitter = *tools_of(tried.candidate.cut.receiver).fitter;
   if (tried.candidate.cut.replacements.empty())
-    return keep(measured(splices(donor_shares), fitter_.fit_weights(tried.candidate, Effort::kComplete)));
+    return keep(measured(splices(donor_shares), fitter.fit_weights(tried.candidate, Effort::kComplete)));
   const double target = targets_[tried.candidate.cut.receiver];
-  const Attempt attempt(fitter_, tried.candidate, splices(donor_shares), Effort::kComplete);
+  const Attempt attempt(fitter, tried.candidate, splices(donor_shares), Effort::kComplete);
   Result best = measured(attempt.donor_splices(), attempt.fit({tried.attachment, tried.savings}));
   const fit::Attachment& attachment = best.share.attachment;
-  if (attachment.rank > 0 && fitter_.options().max_auxiliary_inputs > 0 &&
+  if (attachment.rank > 0 && fitter.options().max_auxiliary_inputs > 0 &&
       auxiliary_inputs_may_help(best.supported, target)) {
     AttachedCandidate more = attempt.attach(attachment.rank, attempt.auxiliary_inputs_for(attachment));
     if (!more.attachment.auxiliary_inputs.empty() && attempt.saves(more)) {
@@ -99,18 +106,31 @@ planner::Measurement Evaluator::complete(planner::FittedShareId id,
   return keep(std::move(best));
 }
 
-bool Evaluator::prepared(const planner::Candidate& candidate) const { return fitter_.gathered(candidate.cut); }
+bool Evaluator::prepared(const planner::Candidate& candidate) const {
+  return tools_of(candidate.cut.receiver).fitter->gathered(candidate.cut);
+}
 
 void Evaluator::prepare(std::span<const planner::Candidate> candidates) {
-  if (fitter_.session().memory_budget.is_limited) release_free_memory();
-  measurer_.compute_ahead(fitter_.gather(candidates));
+  // A pass over frames serves the candidates of one stream.
+  std::vector<const Fitter*> done;
+  for (const planner::Candidate& first : candidates) {
+    const TrialTools& tools = tools_of(first.cut.receiver);
+    if (std::find(done.begin(), done.end(), tools.fitter) != done.end()) continue;
+    done.push_back(tools.fitter);
+    std::vector<planner::Candidate> of_stream;
+    std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(of_stream),
+                 [&](const planner::Candidate& one) { return tools_of(one.cut.receiver).fitter == tools.fitter; });
+    if (tools.fitter->session().memory_budget.is_limited) release_free_memory();
+    tools.measurer->compute_ahead(tools.fitter->gather(of_stream));
+  }
 }
 
 /// A fit without corrections is out where these cannot help. One that holds may be told from the first frames if its
 /// complete fit is measured on all of them before the share is kept.
 EarlyEnd Evaluator::early_end(const FittedShare& share) const {
   const double target = targets_[share.candidate.cut.receiver];
-  const double gain = fitter_.options().max_rank >= kMinRank ? kMaxGainOfCorrections : 0;
+  const double gain =
+      tools_of(share.candidate.cut.receiver).fitter->options().max_rank >= kMinRank ? kMaxGainOfCorrections : 0;
   return {.misses_below = target - std::max(gain, share.max_gain),
           .holds_from = share.max_gain > 0 ? std::optional(target) : std::nullopt};
 }
@@ -119,12 +139,13 @@ Evaluator::Result Evaluator::measured(std::span<const graph::Splice> donor_splic
                                       const std::optional<EarlyEnd>& early) {
   std::vector<graph::Splice> splices(donor_splices.begin(), donor_splices.end());
   splices.push_back(share.fitted.splice);
-  const Agreement agreement = measurer_.agreement(share.candidate.cut.receiver, splices, early);
-  log::debug("with " + described(fitter_.session(), share.attachment) + ": " +
+  const ModelIndex receiver = share.candidate.cut.receiver;
+  const TrialTools& tools = tools_of(receiver);
+  const Agreement agreement = tools.measurer->agreement(receiver, splices, early);
+  log::debug("with " + described(tools.fitter->session(), share.attachment) + ": " +
              (agreement.fidelity ? fixed3(*agreement.fidelity) : "not measured") + ", R2 " +
              fixed3(1 - worst_residual(share.fitted)) + "; " +
-             report::human_bytes(fitter_.bytes_kept() + measurer_.bytes_kept()) + " of values kept");
-  const ModelIndex receiver = share.candidate.cut.receiver;
+             report::human_bytes(tools.fitter->bytes_kept() + tools.measurer->bytes_kept()) + " of values kept");
   const double supported = supported_ ? supported_(receiver, agreement) : agreement.low;
   return {std::move(share), agreement, supported};
 }
@@ -141,7 +162,7 @@ planner::Measurement Evaluator::measurement_of(const Result& result) const {
   measurement.fidelity = result.agreement.fidelity.value_or(0);
   measurement.is_measured = result.agreement.fidelity.has_value();
   measurement.decided_after = result.agreement.decided_after;
-  if (measurer_.has_interval()) measurement.low = result.supported;
+  if (tools_of(result.share.candidate.cut.receiver).measurer->has_interval()) measurement.low = result.supported;
   measurement.max_gain = result.share.max_gain;
   return measurement;
 }

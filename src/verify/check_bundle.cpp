@@ -2,12 +2,12 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
-#include <numeric>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
 #include "repsim/base/out_of_memory.hpp"
 #include "repsim/base/posix.hpp"
+#include "repsim/bundle.hpp"
 #include "repsim/frame_runs.hpp"
 #include "repsim/verify.hpp"
 
@@ -29,16 +29,15 @@ Forward original_of(const BundleCheck& check, std::size_t model) {
   throw graph::failure_of_merged(check.frames->front().frames()[positions.front()], error.what());
 }
 
-/// Runs the bundle's forward, which returns a tuple with one result per model.
+/// Runs the bundle's method, which returns a tuple with one result per model.
 Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) {
-  std::vector<int> groups(check.set->specs.size());
-  std::iota(groups.begin(), groups.end(), 0);
-  return [module = check.bundle ? *check.bundle : load_bundle(check.bundle_path), groups, &check,
-          &stores](std::span<const std::int64_t> positions) mutable {
+  torch::jit::Module module = check.bundle ? *check.bundle : load_bundle(check.bundle_path);
+  const std::vector<int> groups = groups_of(check, module);
+  return [module, groups, &check, &stores](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
     c10::IValue result;
     try {
-      result = module.forward(capture::group_inputs(*check.set, stores, groups, positions));
+      result = module.get_method(check.method)(capture::group_inputs(*check.set, stores, groups, positions));
     } catch (const std::exception& error) {
       explain_bundle(check, positions, error);
     }
@@ -166,8 +165,10 @@ void add_baselines(const BundleCheck& check, std::size_t model, const Head& head
                    const Forward& original, Progress& progress, Fidelity& fidelity) {
   if (check.perturbed.empty()) return;
   const std::vector<std::int64_t>& frames = check.frames->front().frames();
+  const CheckedModel& checked = check.models[model];
+  const graph::Prepared& prepared = checked.prepared != nullptr ? *checked.prepared : *check.set->models[model];
   const std::function<Forward(const capture::Stores&)> forward =
-      optimised_forward(*check.models[model].loaded, *check.set->models[model], *check.set, *check.frames, head);
+      optimised_forward(*checked.loaded, prepared, *check.set, *check.frames, head);
   for (const Perturbed& perturbed : check.perturbed) {
     const auto value = baseline(head, own, original, forward(perturbed.stores), frames, progress);
     if (perturbed.kind == video::Perturbation::kJpeg95) fidelity.jpeg95 = value;
@@ -251,6 +252,17 @@ TruthTargets truth_targets(const Truth& truth, const Head& head, const std::vect
   return result;
 }
 
+std::vector<int> groups_of(const BundleCheck& check, const torch::jit::Module& bundle) {
+  if (!bundle.find_method(check.method))
+    throw input_error("the bundle has no method " + check.method, check.bundle_path, "run repsim plan again");
+  const std::vector<int> groups = bundle::groups_of(bundle, check.method);
+  const auto is_unknown = [&](int group) { return group < 0 || group >= std::ssize(check.set->specs); };
+  if (std::any_of(groups.begin(), groups.end(), is_unknown))
+    throw input_error(check.method + " takes an argument that is none of the inputs", check.bundle_path,
+                      "run repsim plan again");
+  return groups;
+}
+
 torch::jit::Module load_bundle(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) throw system_error("the bundle cannot be read", path, errno);
@@ -290,7 +302,7 @@ std::vector<Verdict> check_bundle(const BundleCheck& check, Progress& progress) 
   std::vector<Verdict> verdicts;
   for (std::size_t i = 0; i < check.models.size(); ++i) {
     const CheckedModel& checked = check.models[i];
-    // forward runs all models at once: if one of them is not batchable, all go frame by frame.
+    // The method runs all models at once: if one of them is not batchable, all go frame by frame.
     Head head = checked.head;
     head.batchable = batchable;
     Verdict& verdict = verdicts.emplace_back();

@@ -199,5 +199,23 @@ TEST(Joined, RefusesCycles) {
               testing::HasSubstr("cycle"));
 }
 
+// The guest computes 100 + 200 FLOPs of its 600 for the receiver, whose first two ops (100 + 200) are gone; the adapter
+// multiplies 2 channels with 2 for 4x4 cells. Nothing but the receiver returns anything.
+TEST(MergedProgram, ComputesOfAGuestWhatReceiversTake) {
+  const Program receiver = chain("r"), donor = chain("d");
+  MergedReplacement replacement{{1, 1, 1}};
+  replacement.linear = true;
+  const std::vector<MergedShare> shares{{0, {replacement}}};
+  const Program guest = merged_program({&receiver, &donor}, shares, {false, true});
+  EXPECT_EQ(total_flops(guest), 300 + 2 * 2 * 2 * 16 + 300);
+  EXPECT_EQ(guest.results.size(), 1U);
+  // Two maps of 128 bytes at a time: in and out of an op.
+  EXPECT_EQ(peak_activation_bytes(guest), 256);
+  const Program together = merged_program({&receiver, &donor}, shares, {false, false});
+  EXPECT_EQ(total_flops(together), 600 + 2 * 2 * 2 * 16 + 300);
+  EXPECT_EQ(together.results.size(), 2U);
+  EXPECT_EQ(total_flops(merged_program({&receiver, &donor}, {}, {false, true})), 600);
+}
+
 }  // namespace
 }  // namespace repsim::graph

@@ -16,8 +16,9 @@ constexpr std::string_view kLinear = "aten::linear";
 /// Builds the merged program, model by model.
 class ProgramMerger {
  public:
-  ProgramMerger(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares)
-      : programs_(programs), shares_(shares), made_(programs.size()) {
+  ProgramMerger(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares,
+                const std::vector<bool>& guests)
+      : programs_(programs), shares_(shares), guests_(guests), made_(programs.size()) {
     for (const Program* program : programs) known_.emplace_back(program->parameters.size(), -1);
   }
 
@@ -26,6 +27,7 @@ class ProgramMerger {
     // What the models return, in their order.
     std::set<int> results;
     for (std::size_t model = 0; model < programs_.size(); ++model) {
+      if (is_guest(model)) continue;
       for (const OpIndex op : programs_[model]->results) {
         for (const int made : made_[model][op]) results.insert(made);
       }
@@ -35,6 +37,20 @@ class ProgramMerger {
   }
 
  private:
+  bool is_guest(std::size_t model) const { return !guests_.empty() && guests_[model]; }
+
+  /// The ops whose values are wanted: those of the results, of a guest those that shares take.
+  std::vector<OpIndex> wanted_ops(ModelIndex model) const {
+    const Program& program = *programs_[model];
+    if (!is_guest(static_cast<std::size_t>(model))) return program.results;
+    std::set<OpIndex> wanted;
+    for (const MergedShare& share : shares_) {
+      for (const MergedReplacement& one : share.replacements)
+        if (one.donor == model) wanted.insert(program.layers[one.donor_layer].op);
+    }
+    return {wanted.begin(), wanted.end()};
+  }
+
   const MergedShare* share_of(ModelIndex model) const {
     const auto found =
         std::find_if(shares_.begin(), shares_.end(), [&](const MergedShare& one) { return one.receiver == model; });
@@ -60,7 +76,7 @@ class ProgramMerger {
       replaced.push_back(share->replacements[i].receiver_layer);
       replacements.emplace(program.layers[replaced.back()].op, &share->replacements[i]);
     }
-    const std::vector<bool> live = live_ops(program, replaced);
+    const std::vector<bool> live = live_ops(program, replaced, wanted_ops(model));
     made_[model].resize(program.ops.size());
     for (std::size_t op = 0; op < program.ops.size(); ++op) {
       std::vector<int>& made = made_[model][op];
@@ -197,6 +213,7 @@ class ProgramMerger {
   const std::vector<const Program*>& programs_;
   const std::vector<MergedShare>& shares_;
   std::vector<std::vector<int>> known_;              // per program and parameter: the merged one; -1: none yet
+  const std::vector<bool>& guests_;                  // empty: none
   std::vector<std::vector<std::vector<int>>> made_;  // per program and op: the merged ops that hold its value
   /// The ops that hold the donor's layer, the operation that resamples it, and the height and width of the result.
   using ResamplingKey = std::tuple<std::vector<int>, std::string, std::int64_t, std::int64_t>;
@@ -207,8 +224,9 @@ class ProgramMerger {
 
 }  // namespace
 
-Program merged_program(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares) {
-  return ProgramMerger(programs, shares).run();
+Program merged_program(const std::vector<const Program*>& programs, const std::vector<MergedShare>& shares,
+                       const std::vector<bool>& guests) {
+  return ProgramMerger(programs, shares, guests).run();
 }
 
 }  // namespace repsim::graph
