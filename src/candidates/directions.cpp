@@ -30,7 +30,8 @@ DonorNames donor_names(const session::Session& session, const graph::Cut& cut) {
 std::vector<ModelIndex> guests_of(const session::Session& session, const graph::Cut& cut,
                                   std::span<const graph::Splice> before) {
   std::set<ModelIndex> seen;
-  std::vector<ModelIndex> open = cut.donors();
+  std::vector<ModelIndex> open;  // donors of layers: a model that gives weights does not run
+  for (const graph::Replacement& one : cut.replacements) open.push_back(one.donor);
   while (!open.empty()) {
     const ModelIndex model = open.back();
     open.pop_back();
