@@ -49,10 +49,12 @@ class DifferencePass {
   std::vector<WeightDifference> run(const capture::Stores& frames, Progress& progress) {
     const c10::InferenceMode no_gradients;
     const int group = set_.groups[receiver_];
-    const std::int64_t count = frames[group].size();
+    const std::vector<std::int64_t> chosen = every_nth(frames[group].size());
+    const auto count = static_cast<std::int64_t>(chosen.size());
     const graph::Runner runner(*model_.graph, model_.parameters, probes_, /*keep_output=*/false, model_.device);
     progress.begin("weights of " + model_.name, count);
-    for (const auto& positions : capture::batches(count, set_.batch({&receiver_, 1}))) {
+    for (std::vector<std::int64_t> positions : capture::batches(count, set_.batch({&receiver_, 1}))) {
+      for (std::int64_t& position : positions) position = chosen[position];
       capture::on_frames({model_.name, frames[group].frames()}, positions, [&](std::span<const std::int64_t> some) {
         std::vector<c10::IValue> inputs = capture::group_inputs(set_, frames, {&group, 1}, some);
         for (const std::size_t i : readers_of_image_) add_input(i, inputs.front().toTensor().to(model_.device));
@@ -96,7 +98,25 @@ class DifferencePass {
     }
   }
 
-  void add_input(std::size_t index, const at::Tensor& input) {
+  /// Positions of at most kMostFrames of so many frames, evenly spaced: a frame has thousands of samples of a layer.
+  static std::vector<std::int64_t> every_nth(std::int64_t count) {
+    constexpr std::int64_t kMostFrames = 32;
+    const std::int64_t step = (count + kMostFrames - 1) / kMostFrames;
+    std::vector<std::int64_t> positions;
+    for (std::int64_t position = 0; position < count; position += step) positions.push_back(position);
+    return positions;
+  }
+
+  /// One frame at a time: what is computed beside the model is the size of a layer, in float64.
+  void add_input(std::size_t index, const at::Tensor& inputs) {
+    for (const at::Tensor& input : inputs.split(1)) add_input_of_frame(index, input);
+  }
+
+  void add_result(std::size_t index, const at::Tensor& results) {
+    for (const at::Tensor& result : results.split(1)) add_result_of_frame(index, result);
+  }
+
+  void add_input_of_frame(std::size_t index, const at::Tensor& input) {
     const graph::StoredWeight& layer = layer_of(index);
     const graph::ConvGeometry& geometry = layer.geometry;
     const at::Tensor changes =
@@ -111,7 +131,7 @@ class DifferencePass {
     difference.products = difference.products.defined() ? difference.products + sums : sums;
   }
 
-  void add_result(std::size_t index, const at::Tensor& result) {
+  void add_result_of_frame(std::size_t index, const at::Tensor& result) {
     const at::Tensor values = by_channel(result, layer_of(index).is_linear).to(at::kDouble);
     const at::Tensor sum = values.sum({0, 2}), squares = values.square().sum({0, 2});
     WeightDifference& difference = differences_[index];
