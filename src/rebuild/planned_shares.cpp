@@ -293,11 +293,11 @@ std::vector<PlannedShare> planned_shares(const EditedPlan& edited, const std::ve
         const bool is_gone = weight.donor == planned[donor_share].candidate.cut.receiver &&
                              std::binary_search(gone.begin(), gone.end(), weight.donor_parameter);
         if (!is_gone) continue;
-        const std::string layer =
-            graph::layer_of_weight(session.models[weight.donor].prepared.program.parameters[weight.donor_parameter]);
+        const std::string layer = graph::layer_of_weight(
+            session_of(receiver_share).models[weight.donor].prepared.program.parameters[weight.donor_parameter]);
         const auto entry = std::find_if(from.weights.begin(), from.weights.end(),
                                         [&](const report::SharedWeight& one) { return one.donor_layer == layer; });
-        Planned(edited, session, receiver_share)
+        Planned(edited, session_of(receiver_share), receiver_share)
             .fail({"weights", static_cast<std::size_t>(entry - from.weights.begin()), "donor_layer"},
                   "'" + layer + "' has no weight of its own any more: " + gives.receiver + " takes, too (shares[" +
                       std::to_string(donor_share) + "])",
