@@ -31,6 +31,7 @@ TEST_F(OpenMpWaiting, IsShortInTheRuntimeThatIsLoaded) {
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", missing);
   if (missing) GTEST_SKIP() << "/proc is not mounted";
   const std::string command = "OMP_DISPLAY_ENV=VERBOSE '" + program.string() + "' --gtest_list_tests 2>&1 >/dev/null";
+  // NOLINTNEXTLINE(bugprone-command-processor): the command is this test's
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(popen(command.c_str(), "r"), pclose);
   ASSERT_NE(pipe, nullptr);
   std::string text;
