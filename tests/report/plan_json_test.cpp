@@ -146,7 +146,8 @@ TEST(PlanJson, RefusesAMissingKeyWhereverItIs) {
       static const std::set<std::string> kNew{
           "selection",    "judgements",      "latency_saved_ms",   "memory_saved", "latency_estimate_ms",
           "deduplicated", "correction_rank", "side_inputs",        "r2",           "predicted_interval",
-          "kept",         "false_alarms",    "boxes_without_area", "worst_frames", "evidence"};
+          "kept",         "false_alarms",    "boxes_without_area", "worst_frames", "evidence",
+          "torch"};
       if (new_of_candidates || new_of_donors || kNew.count(key) > 0) continue;  // plans of earlier versions lack it
       SCOPED_TRACE(object.to_string() + " without " + key);
       Json damaged = plan;
