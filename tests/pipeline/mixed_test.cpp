@@ -97,7 +97,7 @@ struct Job {
 };
 
 bool is_mixed(const report::Candidate& candidate) {
-  return candidate.layer_donors.front() != candidate.layer_donors.back();
+  return !candidate.layer_donors.empty() && candidate.layer_donors.front() != candidate.layer_donors.back();
 }
 
 std::int64_t count_mixed(const report::Plan& plan) {
