@@ -88,6 +88,7 @@ struct Job {
     settings.threads = 1;
     settings.min_fidelity = 0.99;
     settings.share = {{"receiver", "first"}, {"receiver", "second"}};
+    settings.sharing = config::Sharing::kRepresentations;  // these tests are of layers
   }
 
   report::Plan run() {
