@@ -271,7 +271,7 @@ class Evaluator : public planner::Evaluator {
   [[nodiscard]] const TrialTools& tools_of(ModelIndex receiver) const { return tools_[receiver]; }
   [[nodiscard]] Result measured(std::span<const graph::Splice> donor_splices, FittedShare share,
                                 const std::optional<EarlyEnd>& early = {});
-  [[nodiscard]] EarlyEnd early_end(const FittedShare& share) const;
+  [[nodiscard]] EarlyEnd early_end(const FittedShare& share, double gain) const;
   [[nodiscard]] std::vector<graph::Splice> splices(std::span<const planner::FittedShareId> ids) const;
   [[nodiscard]] planner::Measurement measurement_of(const Result& result) const;
   [[nodiscard]] planner::Measurement keep(Result result);

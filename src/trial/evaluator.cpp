@@ -57,12 +57,15 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
                                         const WorthFitting& worth_fitting) {
   Fitter& fitter = *tools_of(candidate.cut.receiver).fitter;
   if (fitter.session().memory_budget.is_limited) release_free_memory();
-  if (candidate.cut.replacements.empty())
-    return keep(measured(splices(donor_shares), fitter.fit_weights(candidate, Effort::kTrial)));
+  if (candidate.cut.replacements.empty()) {
+    FittedShare share = fitter.fit_weights(candidate, Effort::kTrial);
+    const EarlyEnd early = early_end(share, /*gain=*/0);
+    return keep(measured(splices(donor_shares), std::move(share), early));
+  }
   const Attempt attempt(fitter, candidate, splices(donor_shares), Effort::kTrial);
   const double target = targets_[candidate.cut.receiver];
   FittedShare plain = attempt.fit(attempt.attach(0));
-  const EarlyEnd early = early_end(plain);
+  const EarlyEnd early = early_end(plain, fitter.options().max_rank >= kMinRank ? kMaxGainOfCorrections : 0);
   Result best = measured(attempt.donor_splices(), std::move(plain), early);
   std::map<int, FittedShare> corrected;
   for (int rank = kMinRank; rank <= fitter.options().max_rank && corrections_may_help(best.supported, target);
@@ -125,12 +128,11 @@ void Evaluator::prepare(std::span<const planner::Candidate> candidates) {
   }
 }
 
-/// A fit without corrections is out where these cannot help. One that holds may be told from the first frames if its
+/// A fit is out where nothing that may follow can help. One that holds may be told from the first frames if its
 /// complete fit is measured on all of them before the share is kept.
-EarlyEnd Evaluator::early_end(const FittedShare& share) const {
+/// @param gain  fidelity that corrections may add at most
+EarlyEnd Evaluator::early_end(const FittedShare& share, double gain) const {
   const double target = targets_[share.candidate.cut.receiver];
-  const double gain =
-      tools_of(share.candidate.cut.receiver).fitter->options().max_rank >= kMinRank ? kMaxGainOfCorrections : 0;
   return {.misses_below = target - std::max(gain, share.max_gain),
           .holds_from = share.max_gain > 0 ? std::optional(target) : std::nullopt};
 }
