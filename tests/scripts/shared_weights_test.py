@@ -119,7 +119,7 @@ def main() -> int:
         assert both["totals"]["after"]["bytes"] <= totals["after"]["bytes"], (both["totals"], totals)
         layers = job.plan("layers", "--sharing", "representations")
         assert not any(share.get("weights") for share in layers["shares"])
-        job.run("diff", "layers", "plan", expected=5)
+        job.run("diff", "layers", "plan", "--exit-code", expected=5)
     print(f"shared weights: {totals['before']['bytes']} -> {totals['after']['bytes']} bytes")
     return 0
 
