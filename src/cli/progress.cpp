@@ -50,6 +50,7 @@ void CommandProgress::begin(std::string_view task, std::int64_t total) {
 }
 
 void CommandProgress::advance(std::int64_t steps) {
+  if (task_.empty()) return;  // hashing a file asks in between whether to stop, and is no task
   done_ += steps;
   const auto now = Clock::now();
   if (form_ == Form::kBar && now - shown_ >= kBarPeriod) {
