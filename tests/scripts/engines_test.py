@@ -89,7 +89,10 @@ class Engines(unittest.TestCase):
         done = self.judged(self.in_torch())
         self.assertEqual(done.returncode, 0, done.stderr)
         for model in json.loads(done.stdout)["models"]:
-            self.assertTrue(model["engine"]["original"]["bit_identical"], model["engine"]["original"])
+            original = model["engine"]["original"]
+            self.assertEqual(original["value"], 1)
+            # Python's Torch may take other kernels than the program's, which round in another way.
+            self.assertLess(original["max_abs_difference"], 1e-5)
             self.assertAlmostEqual(model["engine"]["bundle"]["value"], model["fidelity"]["value"], places=3)
 
     def test_HalfPrecisionIsTakenAndNoiseIsSeen(self):
@@ -105,7 +108,7 @@ class Engines(unittest.TestCase):
         done = self.judged(self.in_torch(noisy))
         small = json.loads(done.stdout)["models"][0]
         self.assertLess(small["engine"]["bundle"]["value"], small["fidelity"]["value"] - 0.05)
-        self.assertTrue(small["engine"]["original"]["bit_identical"])
+        self.assertLess(small["engine"]["original"]["max_abs_difference"], 1e-5)
 
     def test_OneSideIsEnough(self):
         done = self.judged({key: value for key, value in self.in_torch().items() if not key.startswith("original")})
