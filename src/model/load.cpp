@@ -37,7 +37,7 @@ void apply_metadata(const Metadata& metadata, ModelSpec& spec, std::string& sour
 
 /// @throws Error{kInput} when forward's argument can be neither a tensor nor a list of tensors
 void check_takes_image(const c10::Type& type, const std::string& path) {
-  const auto tensor = c10::TensorType::get();
+  const auto& tensor = c10::TensorType::get();
   if (tensor->isSubtypeOf(type) || c10::ListType::ofTensors()->isSubtypeOf(type)) return;
   const bool dict = type.kind() == c10::TypeKind::DictType;
   throw input_error("forward takes " + type.annotation_str() + ", repsim gives a tensor of pictures", path,

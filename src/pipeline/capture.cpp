@@ -140,7 +140,7 @@ capture::SignatureFile merge_parts(const std::vector<std::string>& parts, const 
   if (!out.empty()) staged.emplace(out, force);
   std::vector<capture::NamedPart> read;
   for (const std::string& part : parts) read.push_back({part, capture::signatures_from_bytes(read_file(part), part)});
-  capture::SignatureFile whole = capture::merge(std::move(read));
+  capture::SignatureFile whole = capture::merge(read);
   if (!cache.empty()) capture::SignatureCache(cache).keep(whole);
   if (staged) {
     write_file_atomically(staged->path(), capture::to_bytes(whole));

@@ -135,6 +135,7 @@ void check_drawable(const RunSettings& settings, const std::vector<RunningModel>
 }
 
 /// Runs the models of one stream over its video.
+// NOLINTNEXTLINE(readability-function-size): settings, what runs, on what, and where it goes
 report::RunSummary run_stream(const RunSettings& settings, const rebuild::OpenBundle& bundle,
                               const report::ManifestStream& stream, video::FrameStream& video, at::Device device,
                               RunOutputs& outputs, Progress& progress) {

@@ -82,7 +82,7 @@ void SearchLog::measured(const planner::CandidateRecord& record) {
 
 /// The first layers by name, so that the line fits a terminal.
 std::string SearchLog::layers_text(const graph::Cut& cut) const {
-  const std::string weights = cut.weights.empty() ? "" : std::to_string(cut.weights.size()) + " weights";
+  std::string weights = cut.weights.empty() ? "" : std::to_string(cut.weights.size()) + " weights";
   if (cut.replacements.empty()) return weights;
   constexpr std::size_t kShown = 2;
   const std::vector<LayerIndex> layers = cut.receiver_layers();

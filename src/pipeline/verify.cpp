@@ -160,7 +160,7 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
     for (std::size_t i = 0; i < verdicts.size(); ++i) {
       report::Verification::Model& model = result.models[session.members[i]];
       model.fidelity = std::move(verdicts[i].fidelity);
-      model.accuracy = std::move(verdicts[i].accuracy);
+      model.accuracy = verdicts[i].accuracy;
     }
     if (engine) engine->judge(check, result, progress);
   }

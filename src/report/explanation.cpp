@@ -171,7 +171,7 @@ std::string role_section(const Plan& plan, const ModelEntry& model) {
 
 /// "3", "weights", or "3 + weights"
 std::string replaced_text(const Candidate& candidate) {
-  const std::string layers = grouped(static_cast<std::int64_t>(candidate.receiver_layers.size()));
+  std::string layers = grouped(static_cast<std::int64_t>(candidate.receiver_layers.size()));
   if (!candidate.weights) return layers;
   return candidate.receiver_layers.empty() ? "weights" : layers + " + weights";
 }

@@ -216,7 +216,7 @@ std::vector<NamedFrames> frames_of(const PlanVideos& videos) {
 
 std::vector<PlanStream> streams_of(const Plan& plan) {
   if (!plan.streams.empty()) return plan.streams;
-  PlanStream only{plan, {}, "forward", {}, {}, {}};
+  PlanStream only{static_cast<const PlanVideos&>(plan), {}, "forward", {}, {}, {}};
   for (const ModelEntry& model : plan.models) only.models.push_back(model.name);
   return {only};
 }

@@ -356,7 +356,7 @@ std::string means_in_words(const SharedWeight& weight) {
 }
 
 std::string taken_in_words(const Candidate& candidate, const std::string& layer) {
-  const std::string layers = counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), layer);
+  std::string layers = counted(static_cast<std::int64_t>(candidate.receiver_layers.size()), layer);
   if (!candidate.weights) return layers;
   const std::string weights = "weights of " + counted(candidate.weights->layers, "layer");
   return candidate.receiver_layers.empty() ? weights : layers + " and " + weights;

@@ -134,7 +134,7 @@ class ProgramMerger {
     down.at(0) = weight.rank;
     const int first = step(kind, merged_.ops[layer].inputs, weight.rank, 2 * weight.taps);
     merged_.ops[first].parameters = {constant(weight.rank * weight.taps, std::move(down))};
-    const int second = step(kind, {first}, weight.channels, 2 * weight.rank);
+    const int second = step(kind, {first}, weight.channels, std::int64_t{2} * weight.rank);
     merged_.ops[second].parameters = {constant(weight.channels * weight.rank)};
     return step("aten::add", {layer, second}, weight.channels, 1);
   }
