@@ -161,6 +161,7 @@ std::optional<double> baseline(const Head& head, const Reference& own, const For
 }
 
 /// Measures the baselines of a model. @param head  as check_bundle() runs it
+// NOLINTNEXTLINE(readability-function-size): all that check_bundle() has at hand of one model
 void add_baselines(const BundleCheck& check, std::size_t model, const Head& head, const Reference& own,
                    const Forward& original, Progress& progress, Fidelity& fidelity) {
   if (check.perturbed.empty()) return;

@@ -16,7 +16,7 @@ class Remembered {
   c10::IValue run(std::span<const std::int64_t> positions) {
     const std::vector<std::int64_t> key(positions.begin(), positions.end());
     if (const auto known = results_.find(key); known != results_.end()) return known->second;
-    const c10::IValue result = forward_(positions);
+    c10::IValue result = forward_(positions);
     std::int64_t bytes = 0;
     for (const at::Tensor& tensor : model::tensors_of(result)) bytes += static_cast<std::int64_t>(tensor.nbytes());
     if (bytes > kMostRemembered - bytes_) return result;

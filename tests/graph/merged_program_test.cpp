@@ -73,7 +73,7 @@ TEST(Joined, ChangesBySharedWeightsAsTheJointGraphDoes) {
     for (const StoredWeight& one : stored_weights(opened.prepared[1])) {
       for (const FittedWeight& weight : splice.weights) {
         if (weight.parameter != one.parameter) continue;
-        share.weights.push_back({weight, one.op, one.channels(), one.taps()});
+        share.weights.push_back({static_cast<const SharedWeight&>(weight), one.op, one.channels(), one.taps()});
         const DifferenceCost cost =
             difference_cost(weight.rank, one.channels(), one.taps(), one.geometry.output_places);
         elements += cost.elements - opened.program(1).parameters[weight.parameter].elements;

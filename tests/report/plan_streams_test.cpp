@@ -24,8 +24,8 @@ using testing::Not;
 Plan plan_of_two_streams() {
   Plan plan = sample_plan();
   PlanStream first, second;
-  static_cast<PlanVideos&>(first) = plan;
-  static_cast<PlanVideos&>(second) = plan;
+  static_cast<PlanVideos&>(first) = static_cast<const PlanVideos&>(plan);
+  static_cast<PlanVideos&>(second) = static_cast<const PlanVideos&>(plan);
   static_cast<PlanVideos&>(plan) = {};
   first.name = "door";
   first.run_method = "forward_door";
