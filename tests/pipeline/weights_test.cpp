@@ -22,7 +22,6 @@ using testing::HasSubstr;
 /// A fixture and relatives of it, at growing distances, as files of their own.
 Settings family_settings(const test::TempFolder& folder, const std::string& fixture) {
   Settings settings = test::fixture_settings(folder, {fixture});
-  const std::string origin = settings.models.front().name;
   std::uint64_t seed = 1;
   for (const auto& [name, noise] : std::map<std::string, double>{{"near", 0.002}, {"middle", 0.01}}) {
     model::ModelSpec spec = test::fixture_spec(fixture);
