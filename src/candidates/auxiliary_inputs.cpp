@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "repsim/candidates.hpp"
+#include "savings.hpp"
 
 namespace repsim::candidates {
 namespace {
@@ -31,14 +32,6 @@ std::vector<bool> partings(const graph::Program& program) {
   }
   const auto found = std::count(parting.begin(), parting.end(), true);
   return found < static_cast<std::ptrdiff_t>(kStretches / 2) ? std::vector<bool>(parting.size(), true) : parting;
-}
-
-/// The ops of a donor whose values a cut takes.
-std::vector<OpIndex> given_ops(const graph::Program& program, const graph::Cut& cut, ModelIndex donor) {
-  std::vector<OpIndex> ops;
-  for (const graph::Replacement& one : cut.replacements)
-    if (one.donor == donor) ops.push_back(program.layers[one.donor_layer].op);
-  return ops;
 }
 
 /// Layers of a model that nobody can take once it is a receiver itself, ascending: see share_option_of().

@@ -56,15 +56,19 @@ Involved involved(const session::Session& session, const fit::Cut& cut, const fi
 
 }  // namespace
 
+std::vector<OpIndex> given_ops(const graph::Program& program, const graph::Cut& cut, ModelIndex donor) {
+  std::vector<OpIndex> ops;
+  for (const graph::Replacement& one : cut.replacements)
+    if (one.donor == donor) ops.push_back(program.layers[one.donor_layer].op);
+  return ops;
+}
+
 std::int64_t guest_flops(const session::Session& session, const fit::Cut& cut) {
   std::int64_t flops = 0;
   for (const ModelIndex donor : cut.donors()) {
     if (!session.is_guest(donor)) continue;
     const graph::Program& program = session.models[donor].prepared.program;
-    std::vector<OpIndex> supplied;
-    for (const graph::Replacement& one : cut.replacements)
-      if (one.donor == donor) supplied.push_back(program.layers[one.donor_layer].op);
-    const std::vector<bool> live = graph::live_ops(program, {}, supplied);
+    const std::vector<bool> live = graph::live_ops(program, {}, given_ops(program, cut, donor));
     for (std::size_t op = 0; op < live.size(); ++op) flops += live[op] ? program.ops[op].flops : 0;
   }
   return flops;

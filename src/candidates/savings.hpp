@@ -9,6 +9,9 @@
 /// What shares save beside bytes and FLOPs, worked out on plain programs (graph::merged_program).
 namespace repsim::candidates {
 
+/// The ops of a donor whose values a cut takes.
+[[nodiscard]] std::vector<OpIndex> given_ops(const graph::Program& program, const graph::Cut& cut, ModelIndex donor);
+
 /// The estimated time of the ops that bring a donor's layer to the receiver's, where it is the only replaced layer. If
 /// the donor is a guest, the time of its layers, too.
 std::int64_t latency_added_ns(const session::Session& session, ModelIndex receiver, const fit::Replacement& replacement,
