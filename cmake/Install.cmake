@@ -18,7 +18,8 @@ endif()
 set_target_properties(repsim PROPERTIES INSTALL_RPATH "${install_rpath}")
 
 install(TARGETS repsim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES configs/repsim.schema.json configs/plan.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/repsim)
+install(FILES configs/repsim.schema.json configs/plan.schema.json configs/measure.schema.json configs/sweep.schema.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/repsim)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(REPSIM_INSTALL_TORCH)
   install(CODE "set(program \"$<TARGET_FILE:repsim>\")

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
@@ -74,7 +75,7 @@ class WeightCandidates {
         weights_(graph::stored_weights(prepared_)) {}
 
   std::vector<planner::Candidate> of(const std::vector<fit::WeightDifference>& differences) const {
-    const std::vector<RatedWeight> rated = rate_all(differences, {});
+    const std::vector<RatedWeight> rated = rate_all(differences);
     planner::Candidate nothing;
     nothing.cut.receiver = receiver_;
     nothing.similarity = std::numeric_limits<double>::quiet_NaN();  // its layers stay
@@ -93,10 +94,11 @@ class WeightCandidates {
   /// Of these cuts of one donor's layers, those with weights of its other layers beside that are on the front.
   std::vector<planner::Candidate> beside(const std::vector<planner::Candidate>& cuts,
                                          const std::vector<fit::WeightDifference>& differences) const {
+    const std::vector<RatedWeight> rated_all = rate_all(differences);  // eigenvalues: once, not for every cut
     std::vector<planner::Candidate> all;
     for (const planner::Candidate& cut : cuts) {
       const std::vector<int> gone = share_option_of(session_, cut.cut, options_.attachment).gone_parameters;
-      const std::vector<RatedWeight> rated = rate_all(differences, gone);
+      const std::vector<RatedWeight> rated = without(rated_all, gone);
       for (const double tolerance : kTolerances) {
         planner::Candidate candidate = with_weights(cut, rated, tolerance);
         if (saves_enough(candidate.savings.bytes - cut.savings.bytes)) all.push_back(std::move(candidate));
@@ -135,15 +137,21 @@ class WeightCandidates {
     return {difference.weight, difference.left_over(), bytes_[one.parameter], one.channels(), one.taps()};
   }
 
-  /// @param gone  parameters that the receiver does not hold, ascending
-  std::vector<RatedWeight> rate_all(const std::vector<fit::WeightDifference>& differences,
-                                    const std::vector<int>& gone) const {
+  std::vector<RatedWeight> rate_all(const std::vector<fit::WeightDifference>& differences) const {
     std::vector<RatedWeight> rated;
     for (const fit::WeightDifference& one : differences) {
-      const bool is_gone = std::binary_search(gone.begin(), gone.end(), one.weight.parameter);
-      if (!is_gone && bytes_[one.weight.parameter] > 0 && may_take_part(one.weight)) rated.push_back(rate(one));
+      if (bytes_[one.weight.parameter] > 0 && may_take_part(one.weight)) rated.push_back(rate(one));
     }
     return rated;
+  }
+
+  /// @param gone  parameters that the receiver does not hold, ascending
+  static std::vector<RatedWeight> without(const std::vector<RatedWeight>& all, const std::vector<int>& gone) {
+    std::vector<RatedWeight> rest;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(rest), [&](const RatedWeight& one) {
+      return !std::binary_search(gone.begin(), gone.end(), one.weight.parameter);
+    });
+    return rest;
   }
 
   [[nodiscard]] bool saves_enough(std::int64_t bytes) const {

@@ -95,7 +95,8 @@ Job setup_run(CLI::App& app) {
   add_text(app, "--against", "PLAN", f.against, "Run the plan's original models as well, and compare")->group("Models");
   add_number(app, "--min-score", "S", f.min_score, "Least score of a detection (default: each model's score_threshold)")
       ->group("Models");
-  for (const char* key : {"libraries", "threads", "device"}) f.settings.add(app, "Models", key);
+  for (const char* key : {"libraries", "threads"}) f.settings.add(app, "Models", key);
+  f.settings.add(app, "Models", "device", "Where the models run: cpu, cuda or cuda:1 (default cpu)");
   add_text(app, "--draw", "FILE", f.draw,
            "Write a video (.mp4, .mov, .mkv, .avi, .webm) with the boxes: one tile per model, originals beside them")
       ->group("Output");

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "repsim/report.hpp"
 
@@ -43,6 +44,16 @@ Json to_json(const std::vector<verify::DifferingFrame>& frames) {
     list.back()["video_frame"] = one.video_frame;
   }
   return list;
+}
+
+Json video_json(const verify::VideoFidelity& video, Json value, Json interval) {
+  return {{"video", video.video},
+          {"value", std::move(value)},
+          {"interval", std::move(interval)},
+          {"frames", video.frames},
+          {"own_detections", video.own_detections},
+          {"kept", video.kept ? Json(*video.kept) : Json()},
+          {"false_alarms", video.false_alarms}};
 }
 
 Json rounded_or_null(double value) { return std::isnan(value) ? Json() : Json(rounded(value)); }

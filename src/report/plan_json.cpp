@@ -24,13 +24,7 @@ Json interval_json(const verify::Interval& interval) {
 Json group_json(const InputGroup& group) { return {{"spec", to_json(group.spec)}, {"models", group.models}}; }
 
 Json video_fidelity_json(const verify::VideoFidelity& video) {
-  return {{"video", video.video},
-          {"value", rounded(video.value)},
-          {"interval", video.value ? interval_json(video.interval) : Json()},
-          {"frames", video.frames},
-          {"own_detections", video.own_detections},
-          {"kept", video.kept ? Json(*video.kept) : Json()},
-          {"false_alarms", video.false_alarms}};
+  return video_json(video, rounded(video.value), video.value ? interval_json(video.interval) : Json());
 }
 
 Json fidelity_json(const Fidelity& fidelity) {

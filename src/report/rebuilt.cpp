@@ -9,21 +9,29 @@
 namespace repsim::report {
 namespace {
 
+Json interval_list(const std::optional<double>& value, const verify::Interval& interval) {
+  return value ? Json{rounded(interval.low), rounded(interval.high)} : Json();
+}
+
+Json fidelity_json(const Fidelity& fidelity) {
+  Json json{{"value", rounded(fidelity.value)},
+            {"interval", interval_list(fidelity.value, fidelity.interval)},
+            {"frames", fidelity.frames},
+            {"own_detections", fidelity.own_detections},
+            {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
+            {"false_alarms", fidelity.false_alarms},
+            {"boxes_without_area", fidelity.boxes_without_area},
+            {"worst_frames", to_json(fidelity.worst_frames)},
+            {"bit_identical", fidelity.bit_identical},
+            {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+  for (const verify::VideoFidelity& video : fidelity.videos)
+    json["videos"].push_back(video_json(video, rounded(video.value), interval_list(video.value, video.interval)));
+  return json;
+}
+
 Json model_json(const Rebuilt::Model& model) {
   return {{"name", model.name},
-          {"fidelity",
-           {{"value", rounded(model.fidelity.value)},
-            {"interval", model.fidelity.value
-                             ? Json{rounded(model.fidelity.interval.low), rounded(model.fidelity.interval.high)}
-                             : Json()},
-            {"frames", model.fidelity.frames},
-            {"own_detections", model.fidelity.own_detections},
-            {"kept", model.fidelity.kept ? Json(*model.fidelity.kept) : Json()},
-            {"false_alarms", model.fidelity.false_alarms},
-            {"boxes_without_area", model.fidelity.boxes_without_area},
-            {"worst_frames", to_json(model.fidelity.worst_frames)},
-            {"bit_identical", model.fidelity.bit_identical},
-            {"max_abs_difference", rounded_significant(model.fidelity.max_abs_difference)}}},
+          {"fidelity", fidelity_json(model.fidelity)},
           {"planned_fidelity", rounded(model.planned_fidelity)},
           {"min_fidelity", model.min_fidelity},
           {"holds", model.fidelity.is_known() ? Json(!model.is_broken()) : Json()}};

@@ -13,15 +13,9 @@ Json interval_list(const verify::Interval& interval) { return {interval.low, int
 
 Json videos_list(const std::vector<verify::VideoFidelity>& videos) {
   Json list = Json::array();
-  for (const verify::VideoFidelity& video : videos) {
-    list.push_back({{"video", video.video},
-                    {"value", video.value ? Json(*video.value) : Json()},
-                    {"interval", video.value ? interval_list(video.interval) : Json()},
-                    {"frames", video.frames},
-                    {"own_detections", video.own_detections},
-                    {"kept", video.kept ? Json(*video.kept) : Json()},
-                    {"false_alarms", video.false_alarms}});
-  }
+  for (const verify::VideoFidelity& video : videos)
+    list.push_back(video_json(video, video.value ? Json(*video.value) : Json(),
+                              video.value ? interval_list(video.interval) : Json()));
   return list;
 }
 

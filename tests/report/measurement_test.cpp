@@ -6,6 +6,8 @@
 
 #include <sstream>
 
+#include "json_schema.hpp"
+#include "repsim/base/json_io.hpp"
 #include "repsim/base/text.hpp"
 
 namespace repsim::report {
@@ -105,6 +107,30 @@ TEST(Measurement, ShowsTheMemoryOfAGpuWhereThereIsOne) {
   EXPECT_THAT(line_of(rows, "(b)"), AllOf(HasSubstr("30.0 MB"), HasSubstr("60.0 MB"), testing::EndsWith("-")));
   EXPECT_THAT(line_of(rows, "(d)"), HasSubstr("400.0 MB"));
   EXPECT_THAT(text, Not(HasSubstr("peak of activations"))) << "it is not measured there";
+}
+
+TEST(Measurement, JsonAgreesWithItsSchema) {
+  const test::JsonSchema schema(read_json(std::string(REPSIM_SOURCE_DIR) + "/configs/measure.schema.json"));
+  Measurement made = sample();
+  EXPECT_THAT(schema.complaints(to_json(made)), testing::IsEmpty());
+  made.cpu.clear();
+  made.predicted.separate_ms.reset();
+  made.predicted.bundle_ms.reset();
+  made.deployments[0].figures.device = measure::DeviceMemory{30'000'000, 60'000'000, std::nullopt};
+  made.deployments[3].figures.device = measure::DeviceMemory{30'000'000, 60'000'000, 400'000'000};
+  const Json json = to_json(made);
+  EXPECT_THAT(schema.complaints(json), testing::IsEmpty()) << "what may be null is null";
+  const auto refused = [&](auto change) {
+    Json changed = json;
+    change(changed);
+    return !schema.complaints(changed).empty();
+  };
+  EXPECT_TRUE(refused([](Json& changed) { changed.erase("predicted"); }));
+  EXPECT_TRUE(refused([](Json& changed) { changed["schema_version"] = 2; }));
+  EXPECT_TRUE(refused([](Json& changed) { changed["deployments"].erase(3); }));
+  EXPECT_TRUE(refused([](Json& changed) { changed["deployments"][0]["deployment"] = "one process"; }));
+  EXPECT_TRUE(refused([](Json& changed) { changed["deployments"][0]["resident_bytes"]["peak"] = 1.5; }));
+  EXPECT_TRUE(refused([](Json& changed) { changed["deployments"][0]["device"].erase("driver_bytes"); }));
 }
 
 TEST(Measurement, IsOneJsonDocument) {

@@ -51,6 +51,29 @@ TEST(Rebuilt, SaysWhichFidelityEachModelHasAndWhetherItHolds) {
   EXPECT_EQ(to_json(rebuilt)["shares"][0]["replaced"], 3);
 }
 
+TEST(Rebuilt, HasALineForEachVideo) {
+  Rebuilt rebuilt = sample();
+  EXPECT_FALSE(to_json(rebuilt)["models"][0]["fidelity"].contains("videos")) << "of one video there is nothing to add";
+  verify::VideoFidelity north, south;
+  north.video = "north";
+  north.value = 0.95;
+  north.interval = {0.91, 0.98};
+  north.frames = 40;
+  north.own_detections = 60;
+  north.kept = 58;
+  south.video = "south";
+  south.frames = 37;
+  rebuilt.models[0].fidelity.videos = {north, south};
+  const Json videos = to_json(rebuilt)["models"][0]["fidelity"]["videos"];
+  ASSERT_EQ(videos.size(), 2U);
+  EXPECT_EQ(videos[0]["video"], "north");
+  EXPECT_EQ(videos[0]["value"], 0.95);
+  EXPECT_EQ(videos[0]["interval"], Json::array({0.91, 0.98}));
+  EXPECT_EQ(videos[0]["kept"], 58);
+  EXPECT_TRUE(videos[1]["value"].is_null()) << "the model finds nothing there";
+  EXPECT_TRUE(videos[1]["interval"].is_null());
+}
+
 TEST(Rebuilt, SaysWhatAModelKeepsAndWhereItDiffersMost) {
   Rebuilt rebuilt = sample();
   EXPECT_TRUE(to_json(rebuilt)["models"][0]["fidelity"]["kept"].is_null());  // raw outputs

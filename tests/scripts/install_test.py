@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("repsim", "repsim-plan", "repsim-doctor", "repsim-completion")
 OTHERS = ("share/bash-completion/completions/repsim", "share/zsh/site-functions/_repsim",
           "share/fish/vendor_completions.d/repsim.fish", "share/repsim/repsim.schema.json",
-          "share/repsim/plan.schema.json", "share/doc/repsim/LICENSE")  # fmt: skip
+          "share/repsim/plan.schema.json", "share/repsim/measure.schema.json", "share/repsim/sweep.schema.json",
+          "share/doc/repsim/LICENSE")  # fmt: skip
 
 
 def run(words, folder):

@@ -11,6 +11,8 @@
 namespace repsim::fit {
 namespace {
 
+constexpr std::int64_t kFramesAtOnce = 4;  // the pass is no faster with more, and takes memory for each
+
 at::Tensor tensor_of(const graph::Prepared& model, int parameter) { return model.parameters.at(parameter).toTensor(); }
 
 /// [B,C,H,W] -> [B, C, H*W]; of a linear layer [B,...,C] -> [B, C, ...]
@@ -53,7 +55,8 @@ class DifferencePass {
     const auto count = static_cast<std::int64_t>(chosen.size());
     const graph::Runner runner(*model_.graph, model_.parameters, probes_, /*keep_output=*/false, model_.device);
     progress.begin("weights of " + model_.name, count);
-    for (std::vector<std::int64_t> positions : capture::batches(count, set_.batch({&receiver_, 1}))) {
+    const std::int64_t at_once = std::min(kFramesAtOnce, set_.batch({&receiver_, 1}));
+    for (std::vector<std::int64_t> positions : capture::batches(count, at_once)) {
       for (std::int64_t& position : positions) position = chosen[position];
       capture::on_frames({model_.name, frames[group].frames()}, positions, [&](std::span<const std::int64_t> some) {
         std::vector<c10::IValue> inputs = capture::group_inputs(set_, frames, {&group, 1}, some);
