@@ -61,7 +61,7 @@ void save_model(const std::string& path, const Branch& fine, const Branch& coars
 
 Branch branch(test::Random& random, std::int64_t channels, std::int64_t auxiliary) {
   const at::Tensor weight = random.tensor({channels, 3, auxiliary, auxiliary});
-  return {weight - weight.mean({1, 2, 3}, /*keepdim=*/true), random.tensor({channels}, 0.1)};
+  return {weight - weight.mean(at::IntArrayRef{1, 2, 3}, /*keepdim=*/true), random.tensor({channels}, 0.1)};
 }
 
 /// `receiver` has the fine level of `first` and the coarse one of `second`, disguised; what else these two have

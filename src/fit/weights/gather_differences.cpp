@@ -2,6 +2,7 @@
 #include <ATen/ops/linear.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "repsim/base/error.hpp"
@@ -11,7 +12,9 @@
 namespace repsim::fit {
 namespace {
 
-constexpr std::int64_t kFramesAtOnce = 4;  // the pass is no faster with more, and takes memory for each
+constexpr std::array<std::int64_t, 2> kPlaces{0, 2};
+constexpr at::IntArrayRef kFrameAndPlace(kPlaces);  // Torch before 2.13 takes a bare list for one of names, too
+constexpr std::int64_t kFramesAtOnce = 4;           // the pass is no faster with more, and takes memory for each
 
 at::Tensor tensor_of(const graph::Prepared& model, int parameter) { return model.parameters.at(parameter).toTensor(); }
 
@@ -128,7 +131,7 @@ class DifferencePass {
                                                 geometry.dilation, layer.groups),
                    layer.is_linear);
     const at::Tensor sums = layer.groups == 1 ? at::bmm(changes, changes.transpose(1, 2)).to(at::kDouble).sum(0)
-                                              : changes.to(at::kDouble).square().sum({0, 2});
+                                              : changes.to(at::kDouble).square().sum(kFrameAndPlace);
     WeightDifference& difference = differences_[index];
     difference.samples += changes.size(0) * changes.size(2);
     difference.products = difference.products.defined() ? difference.products + sums : sums;
@@ -136,7 +139,7 @@ class DifferencePass {
 
   void add_result_of_frame(std::size_t index, const at::Tensor& result) {
     const at::Tensor values = by_channel(result, layer_of(index).is_linear).to(at::kDouble);
-    const at::Tensor sum = values.sum({0, 2}), squares = values.square().sum({0, 2});
+    const at::Tensor sum = values.sum(kFrameAndPlace), squares = values.square().sum(kFrameAndPlace);
     WeightDifference& difference = differences_[index];
     difference.outputs = difference.outputs.defined() ? difference.outputs + sum : sum;
     difference.squares = difference.squares.defined() ? difference.squares + squares : squares;
