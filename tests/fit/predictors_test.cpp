@@ -179,8 +179,9 @@ TEST(AgreementBehind, IsTheUnfittedR2OfTheLastLayers) {
     return at::conv2d(at::conv2d(image, weight, {}, 8).relu(), head).to(at::kDouble);
   };
   const at::Tensor own = result_from(0), merged = result_from(1);
-  const double expected = 1 - (own - merged).square().sum().item<double>() /
-                                  (own - own.mean(at::IntArrayRef{0, 2, 3}, /*keepdim=*/true)).square().sum().item<double>();
+  const double expected =
+      1 - (own - merged).square().sum().item<double>() /
+              (own - own.mean(at::IntArrayRef{0, 2, 3}, /*keepdim=*/true)).square().sum().item<double>();
   EXPECT_NEAR(found, expected, 1e-5 * std::abs(expected));
 }
 
