@@ -270,6 +270,7 @@ class Search {
   [[nodiscard]] double estimate(Option option) const;
   [[nodiscard]] bool is_far_below(Option option) const;
   void predict_others(const Group& of);
+  void predict_beside_layers(Option alone);
 
   // search_trials.cpp: measuring
   void measure(const std::vector<Option>& options);
@@ -309,6 +310,7 @@ class Search {
   std::vector<std::vector<Option>> nogoods_;  // options that do not hold together
   std::map<Chain, Trial> trials_;
   std::set<std::size_t> measured_records_;                // records of trials that were computed
+  std::set<Option> bounded_;                              // options whose prediction is what their weights alone kept
   std::map<Group, std::int64_t> trials_of_, refused_of_;  // how many
   /// Shares of the receiver are near copies of a refused one if they save and err more than this on the selection
   /// frames.

@@ -52,7 +52,6 @@ class ThreadCount {
 /// The part of a run's memory that is a choice: the values that it keeps to compute less, and the work that it does in
 /// one pass. No choice here changes a result.
 struct MemoryBudget {
-  bool is_limited = false;                                    ///< the run has a memory limit
   std::int64_t calibration_values = std::int64_t{512} << 20;  ///< bytes of layers' values that several fits read
   std::int64_t sums = std::int64_t{256} << 20;          ///< bytes of regression sums that several fits have in common
   std::int64_t frame_values = std::int64_t{352} << 20;  ///< bytes of layers' values that several measurements read

@@ -49,7 +49,7 @@ class BundleJudge : public planner::PlanJudge {
     planned_.bytes = static_cast<std::int64_t>(written.bytes.size());
     planned_.sha256 = sha256(written.bytes);
     written.bytes = {};  // as large as all models, and read back from disk
-    if (session.memory_budget.is_limited) release_free_memory();
+    release_free_memory();
     const torch::jit::Module loaded = verify::load_bundle(input_.bundle_path);
     input_.watch.lap("bundle");
     planned_.verdicts.assign(session.models.size(), {});

@@ -25,6 +25,18 @@ PredictorValues predictors_of(const Candidate& candidate) {
   return predictors;
 }
 
+/// Whether one cut shares most of the weights that the other shares, and none finer.
+bool shares_most_of(const graph::Cut& cut, const graph::Cut& other) {
+  constexpr std::size_t kPart = 3, kOfParts = 4;
+  if (cut.weights.empty() || kOfParts * cut.weights.size() < kPart * other.weights.size()) return false;
+  return std::all_of(cut.weights.begin(), cut.weights.end(), [&](const graph::SharedWeight& one) {
+    return std::any_of(other.weights.begin(), other.weights.end(), [&](const graph::SharedWeight& same) {
+      return same.parameter == one.parameter && same.donor == one.donor &&
+             same.donor_parameter == one.donor_parameter && same.rank >= one.rank;
+    });
+  });
+}
+
 }  // namespace
 
 /// How likely an option keeps its target: by its prediction where its group has one with an interval. Before that, the
@@ -82,6 +94,24 @@ double Search::estimate(Option option) const {
   return std::clamp(1 - factor * (1 - one.candidate.r2), 0.0, 1.0);
 }
 
+/// Where weights alone kept far too little, most of them do not keep more beside layers that are replaced, too.
+void Search::predict_beside_layers(Option alone) {
+  const auto trial = trials_.find({alone});
+  if (!shares_weights_alone(alone) || trial == trials_.end() || !trial->second.measured || !trial->second.compared)
+    return;
+  const double kept = trial->second.fidelity;
+  if (kept >= target(alone) - options_.far_below) return;
+  for (Option i = 0; i < input_.options.size(); ++i) {
+    Candidate& other = records_[i].candidate;
+    if (input_.options[i].receiver != input_.options[alone].receiver || shares_weights_alone(i) || was_measured(i) ||
+        !shares_most_of(other.cut, candidate(alone).cut))
+      continue;
+    other.predicted_fidelity = std::min(other.predicted_fidelity, kept);
+    other.predicted_interval = {0, kept};
+    bounded_.insert(i);
+  }
+}
+
 /// Predicts the options of a group that were not measured from those that were.
 void Search::predict_others(const Group& of) {
   std::vector<PredictorValues> predictors;
@@ -97,7 +127,7 @@ void Search::predict_others(const Group& of) {
   if (predictors.size() < Calibration::kFewest) return;
   const Calibration calibration(predictors, fidelity, /*trial=*/false);
   for (Option i = 0; i < input_.options.size(); ++i) {
-    if (measured[i] || group(i) != of) continue;
+    if (measured[i] || group(i) != of || bounded_.count(i) > 0) continue;
     const Predicted predicted = calibration.predict(predictors_of(candidate(i)));
     records_[i].candidate.predicted_fidelity = predicted.fidelity;
     records_[i].candidate.predicted_interval = {predicted.low, predicted.high};

@@ -85,7 +85,10 @@ void Search::try_chain(const Chain& chain) {
   if (!trial.holds) drop(chain);
   if (trial.holds && chain.size() == 1) status_[option] = Status::kHolds;
   trials_.emplace(chain, std::move(trial));
-  if (chain.size() == 1) predict_others(group(option));
+  if (chain.size() == 1) {
+    predict_others(group(option));
+    predict_beside_layers(option);
+  }
   report_progress();
 }
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "format.hpp"
 #include "repsim/base/text.hpp"
 
 namespace repsim::report {
@@ -35,9 +36,9 @@ std::string group_text(const graph::Cut& cut) {
 }  // namespace
 
 std::string measured_text(const planner::Reason& reason) {
-  std::string text = fixed3(reason.fidelity);
+  std::string text = fidelity_text(reason.fidelity);
   if (reason.decided_after > 0) text += " on the first " + std::to_string(reason.decided_after) + " frames";
-  if (reason.low && *reason.low < reason.fidelity) text += " (its frames support " + fixed3(*reason.low) + ")";
+  if (reason.low && *reason.low < reason.fidelity) text += " (its frames support " + fidelity_text(*reason.low) + ")";
   return text;
 }
 
@@ -86,9 +87,9 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
       return "measured fidelity " + measured_text(reason) + taking_donors_text(reason, model_names) +
              " may hold, but " + kNoLookLeft;
     case Kind::kDeferredNotJudged:
-      return "keeps " + fixed3(reason.fidelity) + " without further corrections; with them " + kNoLookLeft;
+      return "keeps " + fidelity_text(reason.fidelity) + " without further corrections; with them " + kNoLookLeft;
     case Kind::kDeferred:
-      return "keeps " + fixed3(reason.fidelity) + " without further corrections; with them another choice saves more";
+      return "keeps " + fidelity_text(reason.fidelity) + " without further corrections; with them another choice saves more";
     case Kind::kNotComputable:
       return "cannot be computed: " + reason.problem;
     case Kind::kTooLittleEvidence:

@@ -76,8 +76,8 @@ std::string verdict_in_words(const Verification::Model& model) {
            (fidelity.value ? "" : " (not measured: " + why_undefined(fidelity) + ")");
   }
   if (!fidelity.value) return "not measured: " + why_undefined(fidelity);
-  std::string text = "agrees with its original: fidelity " + fixed3(*fidelity.value) + " [" +
-                     fixed3(fidelity.interval.low) + ", " + fixed3(fidelity.interval.high) + "]";
+  std::string text = "agrees with its original: fidelity " + fidelity_text(*fidelity.value) + " [" +
+                     fidelity_text(fidelity.interval.low) + ", " + fidelity_text(fidelity.interval.high) + "]";
   if (const std::string figures = figures_in_words(fidelity); !figures.empty()) text += ", " + figures;
   if (const std::string worst = worst_frames_in_words(fidelity); !worst.empty()) text += "; " + worst;
   return text + (model.is_below(fidelity) ? ", BELOW the plan's minimum" : "");

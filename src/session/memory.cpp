@@ -112,7 +112,6 @@ MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> 
                     now + with_scratch(minibatch));
   room.bytes = *bytes_ - now;
   MemoryBudget budget = divided(room);
-  budget.is_limited = true;
   log::info("memory: " + report::human_bytes(now) + " with the models loaded, a minibatch about " +
             report::human_bytes(with_scratch(minibatch)) + ", " + report::human_bytes(left_for_values(room)) + " of " +
             report::human_bytes(*bytes_) + " left to keep values in");

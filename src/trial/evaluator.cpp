@@ -56,7 +56,7 @@ planner::Measurement Evaluator::measure(const planner::Candidate& candidate,
                                         std::span<const planner::FittedShareId> donor_shares,
                                         const WorthFitting& worth_fitting) {
   Fitter& fitter = *tools_of(candidate.cut.receiver).fitter;
-  if (fitter.session().memory_budget.is_limited) release_free_memory();
+  release_free_memory();  // trials differ in what they allocate
   if (candidate.cut.replacements.empty()) {
     FittedShare share = fitter.fit_weights(candidate, Effort::kTrial);
     const EarlyEnd early = early_end(share, /*gain=*/0);
@@ -123,7 +123,7 @@ void Evaluator::prepare(std::span<const planner::Candidate> candidates) {
     std::vector<planner::Candidate> of_stream;
     std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(of_stream),
                  [&](const planner::Candidate& one) { return tools_of(one.cut.receiver).fitter == tools.fitter; });
-    if (tools.fitter->session().memory_budget.is_limited) release_free_memory();
+    release_free_memory();
     tools.measurer->compute_ahead(tools.fitter->gather(of_stream));
   }
 }

@@ -33,7 +33,8 @@ struct FakeOption {
   /// Corrections add this to the fidelity and take this from the saving. 0 bytes: there are none.
   double correction_gain = 0;
   std::int64_t correction_bytes = 0;
-  bool weights = false;  ///< it shares weights instead of layers
+  bool weights = false;                                ///< it shares weights instead of layers
+  std::vector<graph::SharedWeight> more_weights = {};  ///< that it shares as well
   bool computable = true;
   bool is_measured = true;    ///< false: nothing can be compared
   std::optional<double> low;  ///< lower end of the interval that its trial finds
@@ -71,6 +72,7 @@ struct FakeWorld {
         if (options[i].weights) candidate.cut.weights.push_back({static_cast<int>(i), supplied.donor, 0, 0});
         if (!options[i].weights) candidate.cut.replacements.push_back({static_cast<LayerIndex>(i), supplied.donor, 0});
       }
+      for (const graph::SharedWeight& one : options[i].more_weights) candidate.cut.weights.push_back(one);
       candidate.r2 = candidate.predicted_fidelity = options[i].r2;
       candidate.similarity = options[i].r2;
       candidate.savings.bytes = options[i].bytes;
@@ -83,8 +85,8 @@ struct FakeWorld {
 
 [[nodiscard]] inline std::size_t option_of(const planner::Candidate& candidate) {
   const graph::Cut& cut = candidate.cut;
-  return static_cast<std::size_t>(cut.weights.empty() ? cut.replacements.front().receiver_layer
-                                                      : cut.weights.front().parameter);
+  return static_cast<std::size_t>(cut.replacements.empty() ? cut.weights.front().parameter
+                                                           : cut.replacements.front().receiver_layer);
 }
 
 /// Answers from a FakeWorld, writes down what it is asked, and fails the test where it is asked twice.

@@ -69,6 +69,35 @@ TEST(FarBelow, TriesCandidatesThatMissByLittle) {
   EXPECT_EQ(count(test::kinds(found), Kind::kFarBelow), 0);
 }
 
+/// A share of the weights 100 to 100 + count - 1 at a rank, alone or beside layers.
+FakeOption sharing(int count, int rank, bool alone, std::int64_t bytes, int steps) {
+  FakeOption one = share_of(1, 0, bytes, 0.99, steps);
+  one.weights = alone;
+  for (int i = 0; i < count; ++i) one.more_weights.push_back({100 + i, 0, 100 + i, rank});
+  return one;
+}
+
+TEST(FarBelow, WeightsThatKeepTooLittleAloneAreNotTriedBesideLayers) {
+  // 0: the weights alone; then beside layers: all of them, coarser; most of them; half of them; finer
+  Game game(world_of(2, {sharing(8, 4, true, 100, 10), sharing(8, 3, false, 90, 10), sharing(6, 4, false, 80, 10),
+                         sharing(4, 4, false, 70, 10), sharing(8, 5, false, 60, 10)}));
+  const std::vector<Kind> found = test::kinds(game.search.run());
+  EXPECT_THAT(found, testing::ElementsAre(Kind::kBelow, Kind::kFarBelow, Kind::kFarBelow, Kind::kBelow, Kind::kBelow));
+}
+
+TEST(FarBelow, WeightsThatMissByLittleSayNothingOfLayersBeside) {
+  Game game(world_of(2, {sharing(8, 4, true, 100, kTarget - 4), sharing(8, 3, false, 90, kTarget)}));
+  EXPECT_THAT(test::kinds(game.search.run()), testing::ElementsAre(Kind::kBelow, Kind::kChosenLargestSaving));
+}
+
+TEST(FarBelow, WeightsOfAnotherDonorSayNothing) {
+  FakeOption other = sharing(8, 3, false, 90, kTarget);
+  other.option.supplied.front().donor = 2;
+  for (graph::SharedWeight& one : other.more_weights) one.donor = 2;
+  Game game(world_of(3, {sharing(8, 4, true, 100, 10), other}));
+  EXPECT_THAT(test::kinds(game.search.run()), testing::ElementsAre(Kind::kBelow, Kind::kChosenLargestSaving));
+}
+
 // Fidelity that rises with R2, more or less steeply, with noise: what the rule leaves out would not have held.
 TEST(FarBelow, LosesNoSavingWhereFidelityRisesWithR2) {
   std::mt19937 random(7);

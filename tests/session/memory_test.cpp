@@ -17,7 +17,6 @@ std::int64_t kept(const MemoryBudget& budget) {
 
 TEST(MemoryRooms, SmallModelsGetNearlyAllThatARunKeepsByDefault) {
   const MemoryBudget budget = divided(unasked_room({0, {40 * kMebibyte, 30 * kMebibyte}, 4 * kMebibyte}));
-  EXPECT_FALSE(budget.is_limited);
   EXPECT_LE(kept(budget), kept(MemoryBudget{}));
   EXPECT_GT(kept(budget), kept(MemoryBudget{}) / 2);
   EXPECT_LT(budget.screening, 2'000'000'000);
