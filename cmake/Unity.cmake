@@ -1,10 +1,15 @@
-# With CMAKE_UNITY_BUILD, files of one stage are compiled together: a file that includes LibTorch takes 6 s, 5 of them for
-# the headers, even precompiled ones.
+# With CMAKE_UNITY_BUILD, several files are compiled together: a file that includes LibTorch takes 6 s, 5 of them for the
+# headers, even precompiled ones.
 
-# Names that a source defines at the start of a line: they clash with those of another file if both are in an unnamed
-# namespace. Taking too many for such names only makes more units.
-function(repsim_defined_names source result)
+# The namespace of a source, and names that it defines at the start of a line: they clash with those of another file if
+# both are in an unnamed namespace of this namespace. Taking too many for such names only makes more units.
+function(repsim_defined_names source space result)
   file(READ ${source} text)
+  set(${space} none PARENT_SCOPE)
+  if(text MATCHES "\nnamespace ([A-Za-z0-9_:]+) {")
+    string(REPLACE "::" "_" name ${CMAKE_MATCH_1})
+    set(${space} ${name} PARENT_SCOPE)
+  endif()
   string(REGEX REPLACE "[][;]" "@" text "\n${text}")  # characters that mean something in lists; "@" now ends statements
   string(REGEX MATCHALL "\n[A-Za-z][^\n]*" lines "${text}")
   set(names)
@@ -25,8 +30,8 @@ function(repsim_defined_names source result)
   set(${result} ${names} PARENT_SCOPE)
 endfunction()
 
-# repsim_unity(target BYTES source...): puts each source in the first unit of its stage that has fewer than BYTES and
-# defines none of its names. Sources with flags of their own stay alone (CMake sees to that).
+# repsim_unity(target BYTES source...): puts each source in the first unit that has fewer than BYTES and defines none of its
+# names in its namespace. Sources with flags of their own stay alone (CMake sees to that).
 function(repsim_unity target most)
   set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
   if(NOT CMAKE_UNITY_BUILD)
@@ -37,24 +42,23 @@ function(repsim_unity target most)
     target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
   endif()
   foreach(source IN LISTS ARGN)
-    string(REGEX REPLACE "^(src/)?([^/]+)/.*" "\\2" stage ${source})
     file(SIZE ${CMAKE_CURRENT_SOURCE_DIR}/${source} bytes)
-    repsim_defined_names(${CMAKE_CURRENT_SOURCE_DIR}/${source} names)
-    foreach(unit RANGE 1 99)
-      set(id ${stage}_${unit})
+    repsim_defined_names(${CMAKE_CURRENT_SOURCE_DIR}/${source} space names)
+    foreach(candidate RANGE 1 99)
+      set(unit ${candidate})
       set(clashes)
       foreach(name IN LISTS names)
-        if(name IN_LIST names_${id})
+        if(name IN_LIST names_${unit}_${space})
           set(clashes ${name})
           break()
         endif()
       endforeach()
-      if(NOT clashes AND "0${bytes_${id}}" LESS most)
+      if(NOT clashes AND "0${bytes_${unit}}" LESS most)
         break()
       endif()
     endforeach()
-    math(EXPR bytes_${id} "0${bytes_${id}} + ${bytes}")
-    list(APPEND names_${id} ${names})
-    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${id})
+    math(EXPR bytes_${unit} "0${bytes_${unit}} + ${bytes}")
+    list(APPEND names_${unit}_${space} ${names})
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${unit})
   endforeach()
 endfunction()

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs clang-tidy over the library, the program and the tests.
 #
-#   scripts/tidy.sh [NAME ...]    units whose path contains one of the names; default: all
+#   scripts/tidy.sh [NAME ...]    units with a file whose path below src or tests contains one of the names; default: all
 #
-# A unit holds several files of one stage: most of clang-tidy's time goes into headers. Newer versions look at the headers
+# A unit holds several files: most of clang-tidy's time goes into headers. Newer versions look at the headers
 # of others far less often, so the version is that of the Python package below. Needs clang++-19 (Debian package clang-19).
 # Exit code: 1 if something is found, 2 for a name that no unit has, 77 where the compiler is missing.
 set -euo pipefail
@@ -17,10 +17,14 @@ command -v clang++-19 >/dev/null || { echo "tidy: clang++-19 is missing: apt-get
 cmake --preset tidy >/dev/null
 build=build/tidy
 mapfile -t units < <(python3 - $build/compile_commands.json "$@" <<'PYTHON'
-import json, sys
+import json, os, re, sys
 paths = sorted({entry["file"] for entry in json.load(open(sys.argv[1])) if entry["file"].endswith((".cpp", ".cxx"))})
 paths = [path for path in paths if not path.endswith("embedded_templates.cpp")]  # made by the build
-print(*(path for path in paths if not sys.argv[2:] or any(name in path for name in sys.argv[2:])), sep="\n")
+root, names = os.getcwd() + "/", sys.argv[2:]
+def files_of(path):
+    included = re.findall(r'^#include "(.*)"', open(path).read(), re.MULTILINE) if "/Unity/" in path else [path]
+    return [one.removeprefix(root) for one in included]
+print(*(path for path in paths if not names or any(name in one for one in files_of(path) for name in names)), sep="\n")
 PYTHON
 )
 [ -n "${units[0]:-}" ] || { echo "tidy: no unit has a name of: $*"; exit 2; }
