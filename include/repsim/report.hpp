@@ -53,6 +53,7 @@ struct ModelEntry {
   bool frame_by_frame = false;  ///< fails on some frames of the video if it gets several at once
   std::string opaque_reason;
   std::int64_t layers = 0, parameters = 0, bytes = 0, flops = 0;
+  std::int64_t unused_bytes = 0;  ///< of `bytes`: that forward never reads, and that a bundle leaves out
   Fidelity fidelity;
   std::optional<ModelEvidence> evidence;  ///< absent for the format tensor
   std::optional<Accuracy> accuracy;

@@ -80,7 +80,8 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   const config::Settings settings = settings_of(flags);
   const std::vector<std::string> models = explained(flags, settings);
   if (!flags.out) {
-    throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan", "--out DIR");
+    throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan",
+                flags.dry_run ? "--out DIR: a dry run checks it, and writes nothing" : "--out DIR");
   }
   if (flags.dry_run) {
     check_cache_folder(flags.cache);

@@ -60,7 +60,9 @@ class InputFlag {
     const auto height = times == std::string::npos
                             ? std::nullopt
                             : parse_number<std::int64_t>(std::string_view(part).substr(times + 1));
-    if (!width || !height) fail("'" + part + "' is no size in pixels");
+    if (!width || !height)
+      fail("'" + part + "' is no size in pixels",
+           std::string("begin with the size, also one that the archive states: ") + kInputForm);
     spec_.width = *width;
     spec_.height = *height;
   }

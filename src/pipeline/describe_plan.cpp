@@ -169,6 +169,7 @@ report::ModelEntry model_entry(const session::Model& model) {
   entry.layers = static_cast<std::int64_t>(prepared.program.layers.size());
   entry.parameters = prepared.model_elements;
   entry.bytes = prepared.model_bytes;
+  if (prepared.rewritable) entry.unused_bytes = prepared.program.unused_parameter_bytes;
   entry.flops = graph::total_flops(prepared.program);
   return entry;
 }

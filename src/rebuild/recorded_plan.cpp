@@ -28,6 +28,9 @@ fs::path plan_file(const fs::path& given) {
 
 report::Plan read_plan(const fs::path& given) {
   const fs::path file = plan_file(given);
+  if (file.extension() == ".pt")
+    throw input_error("this is a model or a bundle; a plan is wanted", file.string(),
+                      "the folder of the plan, or its plan.json");
   return report::plan_from_json(read_json(file), file.string());
 }
 

@@ -41,12 +41,15 @@ Json tiles(const Plan& plan) {
       tile(grouped(static_cast<std::int64_t>(plan.shares.size())),
            std::string(plan.shares.size() == 1 ? "share, " : "shares, ") + counted(removed, "layer") + " removed"));
   list.push_back(tile(human_bytes(plan.bundle_bytes), "bundle.pt on disk"));
-  std::int64_t fit = 0, judge = 0;
+  std::int64_t fit = 0, choose = 0, judge = 0;
   for (const PlanStream& stream : streams_of(plan)) {
     fit += std::ssize(stream.calibration_frames);
+    if (stream.selection_frames != stream.holdout_frames) choose += std::ssize(stream.selection_frames);
     judge += std::ssize(stream.holdout_frames);
   }
-  list.push_back(tile(grouped(fit) + " + " + grouped(judge), "frames that fit + frames that judge"));
+  list.push_back(choose > 0 ? tile(grouped(fit) + " + " + grouped(choose) + " + " + grouped(judge),
+                                   "frames that fit + that choose + that judge")
+                            : tile(grouped(fit) + " + " + grouped(judge), "frames that fit + frames that judge"));
   return list;
 }
 

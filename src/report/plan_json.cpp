@@ -84,6 +84,7 @@ Json model_json(const ModelEntry& entry) {
             {"fidelity", fidelity_json(entry.fidelity)},
             {"evidence", entry.evidence ? evidence_json(*entry.evidence) : Json()},
             {"accuracy", entry.accuracy ? accuracy_json(*entry.accuracy) : Json()}};
+  if (entry.unused_bytes > 0) json["unused_bytes"] = entry.unused_bytes;
   if (entry.frame_by_frame) json["frame_by_frame"] = true;
   if (!entry.stream.empty()) json["stream"] = entry.stream;
   return json;

@@ -144,6 +144,7 @@ ModelEntry read_model(JsonReader reader) {
   reader.optional(required(reader, "transparent"), entry.rewritable);
   reader.required("opaque_reason", entry.opaque_reason);
   reader.optional("frame_by_frame", entry.frame_by_frame);
+  if (reader.has("unused_bytes")) read_size(reader, "unused_bytes", entry.unused_bytes);
   read_size(reader, "layers", entry.layers);
   read_size(reader, "parameters", entry.parameters);
   read_size(reader, "bytes", entry.bytes);

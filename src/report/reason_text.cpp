@@ -89,7 +89,8 @@ std::string reason_text(const planner::CandidateRecord& record, std::span<const 
     case Kind::kDeferredNotJudged:
       return "keeps " + fidelity_text(reason.fidelity) + " without further corrections; with them " + kNoLookLeft;
     case Kind::kDeferred:
-      return "keeps " + fidelity_text(reason.fidelity) + " without further corrections; with them another choice saves more";
+      return "keeps " + fidelity_text(reason.fidelity) +
+             " without further corrections; with them another choice saves more";
     case Kind::kNotComputable:
       return "cannot be computed: " + reason.problem;
     case Kind::kTooLittleEvidence:

@@ -107,7 +107,12 @@ std::string agreement_in_words(const ModelEntry& model) {
       met = &baseline;
   }
   if (met != nullptr) {
-    return std::string("agrees with its original as well as the original agrees with itself after ") + met->change;
+    std::vector<std::string> missed;
+    for (const Baseline& baseline : baselines) {
+      if (baseline.value && baseline.value > fidelity.value) missed.emplace_back(baseline.change);
+    }
+    return std::string("agrees with its original as well as the original agrees with itself after ") + met->change +
+           (missed.empty() ? "" : ", less than after " + join(missed, " or "));
   }
   return "differs from its original more than the original differs from itself after JPEG 95, JPEG 80 or a shift by "
          "one "
@@ -304,7 +309,7 @@ std::string exact_sharing_in_words(const ExactSharing& exact) {
 }
 
 std::int64_t bytes_after(const Plan& plan, const ModelEntry& model) {
-  std::int64_t bytes = model.bytes;
+  std::int64_t bytes = model.bytes - model.unused_bytes;
   for (const Share& share : plan.shares) {
     if (share.receiver == model.name) bytes += share.bytes_added - share.bytes_removed;
   }

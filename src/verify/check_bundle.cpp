@@ -121,6 +121,11 @@ void describe(const BundleCheck& check, const Head& head, const Reference& own, 
   }
   fidelity.is_raw = own.targets.empty();
   if (fidelity.is_raw) return;
+  constexpr double kNearlyAll = 0.95;
+  if (standing_still(own.targets) >= kNearlyAll)
+    log::warn(head.name +
+              " finds the same objects in the same places on all frames: does it see the picture as it was " +
+              "trained to (--input)? Its fidelity rests on few different objects");
   // Identical outputs are identical in every resample: the interval is the value itself.
   if (own.own_detections > 0 && !fidelity.bit_identical)
     fidelity.interval = bootstrap_interval(merged.found, own.targets, 0.9, kDraws, check.seed, merged.per_video);

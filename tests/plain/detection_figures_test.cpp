@@ -197,6 +197,43 @@ TEST(BoxesWithoutArea, AreTheDegenerateReversedAndInfiniteOnes) {
   EXPECT_TRUE(has_area(box(-3, -2, -1, -1, 0)));
 }
 
+/// Frames with as many objects side by side, each moved by `step` times its width from frame to frame.
+std::vector<Target> moving(std::size_t frames, int objects, double step) {
+  std::vector<Target> targets(frames);
+  for (std::size_t i = 0; i < frames; ++i) {
+    for (int k = 0; k < objects; ++k) {
+      const double x = 2 * k + step * static_cast<double>(i);
+      targets[i].sure.push_back(box(x, 0, x + 1, 1, 0.9));
+    }
+  }
+  return targets;
+}
+
+TEST(StandingStill, IsThePartOfTheObjectsThatDoNotMove) {
+  EXPECT_EQ(standing_still(moving(10, 3, 0)), 1);
+  EXPECT_EQ(standing_still(moving(10, 3, 0.1)), 0) << "half a width in five frames";
+  EXPECT_EQ(standing_still(moving(10, 3, 0.001)), 1) << "a camera that trembles";
+  std::vector<Target> mixed = moving(8, 2, 0);
+  for (std::size_t i = 0; i < mixed.size(); ++i)
+    mixed[i].sure.push_back(box(100.0 + static_cast<double>(i), 0, 100.5 + static_cast<double>(i), 1, 0.9));
+  EXPECT_NEAR(standing_still(mixed), 2.0 / 3, 1e-12);
+}
+
+TEST(StandingStill, TellsLabelsApart) {
+  std::vector<Target> targets = moving(10, 3, 0);
+  for (std::size_t i = 0; i < 5; ++i) {
+    for (Detection& one : targets[i].sure) one.label = 1;
+  }
+  EXPECT_EQ(standing_still(targets), 0);
+}
+
+TEST(StandingStill, SaysNothingOfFewFramesOrObjects) {
+  EXPECT_EQ(standing_still(moving(3, 9, 0)), 0);
+  EXPECT_EQ(standing_still(moving(4, 2, 0)), 0);
+  EXPECT_EQ(standing_still(moving(4, 3, 0)), 1);
+  EXPECT_EQ(standing_still({}), 0);
+}
+
 TEST(BoxesWithoutArea, AreDroppedAndCountedFromTheLeastScoreOn) {
   const Detection first = box(0, 0, 1, 1, 0.5), second = box(2, 0, 3, 1, 0.001);
   Detections detections{first,

@@ -64,6 +64,15 @@ TEST(Summary, SaysHowManyLayersRunWithOtherWeights) {
   EXPECT_THAT(summary(sample_plan()), Not(HasSubstr("weights of mobile")));
 }
 
+TEST(Summary, LeavesOutWhatABundleLeavesOut) {
+  Plan plan = sample_plan();
+  plan.shares.clear();
+  plan.models[0].bytes = 2'000'000;
+  EXPECT_THAT(summary(plan), testing::ContainsRegex("2\\.0 MB +2\\.0 MB"));
+  plan.models[0].unused_bytes = 1'985'000;  // a view of a larger tensor
+  EXPECT_THAT(summary(plan), testing::ContainsRegex("2\\.0 MB +15\\.0 kB"));
+}
+
 TEST(Summary, NamesTheStrictestYardstickThatIsMet) {
   Plan plan = sample_plan();
   Fidelity& fidelity = plan.models[0].fidelity;
@@ -74,6 +83,9 @@ TEST(Summary, NamesTheStrictestYardstickThatIsMet) {
   EXPECT_THAT(says(0.97), HasSubstr("as well as the original agrees with itself after JPEG 95"));
   EXPECT_THAT(says(0.912), HasSubstr("as well as the original agrees with itself after JPEG 80"));
   EXPECT_THAT(says(0.9119), HasSubstr("as well as the original agrees with itself after a shift by one pixel"));
+  EXPECT_THAT(says(0.97), Not(HasSubstr("less than after")));
+  EXPECT_THAT(says(0.912), HasSubstr("after JPEG 80, less than after JPEG 95"));
+  EXPECT_THAT(says(0.9119), HasSubstr("a shift by one pixel, less than after JPEG 95 or JPEG 80"));
   EXPECT_THAT(says(0.5),
               HasSubstr("differs from its original more than the original differs from itself after JPEG 95"));
   // A video on which JPEG 80 does less harm than JPEG 95: the larger value is the stricter one.

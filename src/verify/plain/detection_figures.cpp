@@ -47,6 +47,24 @@ DetectionFigures detection_figures(std::span<const Detections> found, std::span<
   return figures;
 }
 
+double standing_still(std::span<const Target> targets) {
+  constexpr std::size_t kFewestFrames = 4;
+  constexpr std::int64_t kFewestTargets = 10;
+  constexpr double kSamePlace = 0.9;
+  std::int64_t all = 0, still = 0;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const Detections& later = targets[(i + targets.size() / 2) % targets.size()].sure;
+    for (const Detection& one : targets[i].sure) {
+      ++all;
+      still += std::any_of(later.begin(), later.end(), [&](const Detection& other) {
+        return other.label == one.label && overlap(one, other) >= kSamePlace;
+      });
+    }
+  }
+  if (targets.size() < kFewestFrames || all < kFewestTargets) return 0;
+  return static_cast<double>(still) / static_cast<double>(all);
+}
+
 FrameBoxes frame_boxes(const Detections& found, const Target& target, double threshold) {
   const std::vector<Detections> selected = strong({&found, 1}, threshold);
   const Matched matched = match(selected, {&target, 1});
