@@ -79,7 +79,7 @@ FakeOption sharing(int count, int rank, bool alone, std::int64_t bytes, int step
 
 TEST(FarBelow, WeightsThatKeepTooLittleAloneAreNotTriedBesideLayers) {
   // 0: the weights alone; then beside layers: all of them, coarser; most of them; half of them; finer
-  Game game(world_of(2, {sharing(8, 4, true, 100, 10), sharing(8, 3, false, 90, 10), sharing(6, 4, false, 80, 10),
+  Game game(world_of(2, {sharing(8, 4, true, 100, 10), sharing(8, 3, false, 90, 10), sharing(7, 4, false, 80, 10),
                          sharing(4, 4, false, 70, 10), sharing(8, 5, false, 60, 10)}));
   const std::vector<Kind> found = test::kinds(game.search.run());
   EXPECT_THAT(found, testing::ElementsAre(Kind::kBelow, Kind::kFarBelow, Kind::kFarBelow, Kind::kBelow, Kind::kBelow));

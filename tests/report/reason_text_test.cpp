@@ -25,7 +25,7 @@ TEST(ReasonText, OfAMeasuredCandidateSaysWhatItKeeps) {
   EXPECT_EQ(text_of({.kind = Kind::kHolds, .fidelity = 0.95, .target = 0.9}),
             "keeps the fidelity, another choice is better");
   EXPECT_EQ(text_of({.kind = Kind::kNear, .fidelity = 0.8996, .low = 0.87, .target = 0.9}),
-            "measured fidelity 0.900 (its frames support 0.870) is near 0.900, another choice is better");
+            "measured fidelity 0.899 (its frames support 0.870) is near 0.900, another choice is better");
   EXPECT_EQ(text_of({.kind = Kind::kBelow, .fidelity = 0.5, .target = 0.9}), "measured fidelity 0.500 is below 0.900");
   EXPECT_EQ(text_of({.kind = Kind::kRefused, .fidelity = 0.89, .target = 0.9}),
             "fidelity 0.890 on the frames that judge is below 0.900");
