@@ -46,6 +46,16 @@ Json to_json(const std::vector<verify::DifferingFrame>& frames) {
   return list;
 }
 
+void add_figures(const verify::Fidelity& fidelity, Json& json) {
+  json["frames"] = fidelity.frames;
+  json["own_detections"] = fidelity.own_detections;
+  json["kept"] = fidelity.kept ? Json(*fidelity.kept) : Json();
+  json["false_alarms"] = fidelity.false_alarms;
+  json["boxes_without_area"] = fidelity.boxes_without_area;
+  json["worst_frames"] = to_json(fidelity.worst_frames);
+  json["bit_identical"] = fidelity.bit_identical;
+}
+
 Json video_json(const verify::VideoFidelity& video, Json value, Json interval) {
   return {{"video", video.video},
           {"value", std::move(value)},

@@ -23,6 +23,8 @@ inline constexpr double kNanosecondsPerMillisecond = 1e6;
 [[nodiscard]] Json rounded(const std::optional<double>& value);
 /// A list of objects: frame, missed, false_alarms; of several videos also video and video_frame.
 [[nodiscard]] Json to_json(const std::vector<verify::DifferingFrame>& frames);
+/// Adds what all documents say of a fidelity in the same way: frames, counts of boxes, worst frames, bit identity.
+void add_figures(const verify::Fidelity& fidelity, Json& json);
 /// What a model keeps on one of several videos; `value` and `interval` are written as the document writes them.
 [[nodiscard]] Json video_json(const verify::VideoFidelity& video, Json value, Json interval);
 /// rounded(value), null for NaN.

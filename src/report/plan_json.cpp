@@ -32,15 +32,9 @@ Json fidelity_json(const Fidelity& fidelity) {
             {"interval", fidelity.value ? interval_json(fidelity.interval) : Json()},
             {"jpeg95", rounded(fidelity.jpeg95)},
             {"jpeg80", rounded(fidelity.jpeg80)},
-            {"shift_one_pixel", rounded(fidelity.shift_one_pixel)},
-            {"frames", fidelity.frames},
-            {"own_detections", fidelity.own_detections},
-            {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
-            {"false_alarms", fidelity.false_alarms},
-            {"boxes_without_area", fidelity.boxes_without_area},
-            {"worst_frames", to_json(fidelity.worst_frames)},
-            {"bit_identical", fidelity.bit_identical},
-            {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+            {"shift_one_pixel", rounded(fidelity.shift_one_pixel)}};
+  add_figures(fidelity, json);
+  json["max_abs_difference"] = rounded_significant(fidelity.max_abs_difference);
   if (!fidelity.videos.empty()) json["videos"] = list_json(fidelity.videos, video_fidelity_json);
   return json;
 }

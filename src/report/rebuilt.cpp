@@ -15,15 +15,9 @@ Json interval_list(const std::optional<double>& value, const verify::Interval& i
 
 Json fidelity_json(const Fidelity& fidelity) {
   Json json{{"value", rounded(fidelity.value)},
-            {"interval", interval_list(fidelity.value, fidelity.interval)},
-            {"frames", fidelity.frames},
-            {"own_detections", fidelity.own_detections},
-            {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
-            {"false_alarms", fidelity.false_alarms},
-            {"boxes_without_area", fidelity.boxes_without_area},
-            {"worst_frames", to_json(fidelity.worst_frames)},
-            {"bit_identical", fidelity.bit_identical},
-            {"max_abs_difference", rounded_significant(fidelity.max_abs_difference)}};
+            {"interval", interval_list(fidelity.value, fidelity.interval)}};
+  add_figures(fidelity, json);
+  json["max_abs_difference"] = rounded_significant(fidelity.max_abs_difference);
   for (const verify::VideoFidelity& video : fidelity.videos)
     json["videos"].push_back(video_json(video, rounded(video.value), interval_list(video.value, video.interval)));
   return json;

@@ -21,15 +21,9 @@ Json videos_list(const std::vector<verify::VideoFidelity>& videos) {
 
 Json fidelity_object(const verify::Fidelity& fidelity) {
   Json json{{"value", fidelity.value ? Json(*fidelity.value) : Json()},
-            {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()},
-            {"frames", fidelity.frames},
-            {"own_detections", fidelity.own_detections},
-            {"kept", fidelity.kept ? Json(*fidelity.kept) : Json()},
-            {"false_alarms", fidelity.false_alarms},
-            {"boxes_without_area", fidelity.boxes_without_area},
-            {"worst_frames", to_json(fidelity.worst_frames)},
-            {"bit_identical", fidelity.bit_identical},
-            {"max_abs_difference", fidelity.max_abs_difference}};
+            {"interval", fidelity.value ? interval_list(fidelity.interval) : Json()}};
+  add_figures(fidelity, json);
+  json["max_abs_difference"] = fidelity.max_abs_difference;
   if (!fidelity.videos.empty()) json["videos"] = videos_list(fidelity.videos);
   return json;
 }
