@@ -14,8 +14,7 @@ Json interval_list(const std::optional<double>& value, const verify::Interval& i
 }
 
 Json fidelity_json(const Fidelity& fidelity) {
-  Json json{{"value", rounded(fidelity.value)},
-            {"interval", interval_list(fidelity.value, fidelity.interval)}};
+  Json json{{"value", rounded(fidelity.value)}, {"interval", interval_list(fidelity.value, fidelity.interval)}};
   add_figures(fidelity, json);
   json["max_abs_difference"] = rounded_significant(fidelity.max_abs_difference);
   for (const verify::VideoFidelity& video : fidelity.videos)
