@@ -126,7 +126,7 @@ std::string action(const ValueHint& hint) {
       break;
   }
   std::string named = offer("_repsim_named \"$current\" " +
-                                  std::string(hint.is_name_optional ? "optional" : "required") + list_of(hint.words));
+                            std::string(hint.is_name_optional ? "optional" : "required") + list_of(hint.words));
   if (!hint.is_file_behind) return named;
   return "if [[ $current == *=* ]]; then _repsim_files \"${current#*=}\" -f; else " + named + "; fi";
 }

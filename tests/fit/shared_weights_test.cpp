@@ -125,7 +125,8 @@ TEST_P(Relatives, DifferencesChangeAsMuchAsTheySay) {
     const double variance = variance_of(convolved(x, own, convolution));
     for (const int rank : {0, 1, 2, static_cast<int>(convolution.channels())}) {
       const SolvedWeight solved = solve_weight(opened_.set, 1, one, rank);
-      // Eigenvalues of 0 may come out below 0, since the sums of a frame are in float32; left_over() counts none below 0.
+      // Eigenvalues of 0 may come out below 0, since the sums of a frame are in float32; left_over() counts none below
+      // 0.
       EXPECT_NEAR(solved.output_variance, left[rank], 1e-7 * left.front() + 1e-9);
       at::Tensor changed = own.to(at::kDouble) - weight(0, one.weight.donor_parameter).to(at::kDouble);
       if (rank > 0) {
