@@ -322,6 +322,20 @@ TEST(Damaged, ATensorThatIsLargerThanItsDataIsAnInputError) {
   }
 }
 
+// The activation's object has fewer attributes than a normalisation: Torch would read past its end.
+TEST(Damaged, CodeThatDeclaresAnotherClassThanTheDataHasIsAnInputError) {
+  const test::TempFolder folder;
+  write_changed(folder / "m.pt", "small", "code/__torch__/torch/nn/modules/container.py", [](std::string& code) {
+    replace_first(code, "[\"2\"] = __torch__.torch.nn.modules.activation.",
+                  "[\"2\"] = __torch__.torch.nn.modules.batchnorm.");
+    const std::size_t name =
+        code.find("modules.batchnorm.", code.find("[\"2\"]")) + std::string("modules.batchnorm.").size();
+    code.replace(name, code.find('\n', name) - name, "BatchNorm2d");
+  });
+  EXPECT_EQ(outcome_of([&] { (void)load_file(folder / "m.pt"); }), 1);
+  EXPECT_THAT(load_error(folder / "m.pt"), AllOf(HasSubstr("the code says that '2' is a "), HasSubstr("BatchNorm2d")));
+}
+
 TEST(Damaged, CodeThatIsTooDeepForTorchsParserIsAnInputError) {
   const test::TempFolder folder;
   for (const std::string inside : {"(", "[", "not ", "-", "x.", "x + "}) {
