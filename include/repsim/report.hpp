@@ -157,6 +157,11 @@ struct PlanVideos {
   std::vector<std::int64_t> calibration_frames;
   std::vector<std::int64_t> selection_frames;  ///< candidates were measured on these; empty: on holdout_frames
   std::vector<std::int64_t> holdout_frames;    ///< test frames: every fidelity of a model was measured on these
+
+  /// Frames that chose among candidates and do not judge: 0 where the same frames do both.
+  [[nodiscard]] std::int64_t choosing_frames() const {
+    return selection_frames == holdout_frames ? 0 : std::ssize(selection_frames);
+  }
 };
 
 /// What a frame costs, as in Totals.

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <set>
+#include <vector>
 
 #include "libraries.hpp"
 #include "plain/code_nesting.hpp"
@@ -198,6 +200,41 @@ torch::jit::Module load_module(const std::string& bytes, const std::string& path
   }
 }
 
+/// The class that an attribute is declared with, also inside Optional; null: it is no object.
+c10::ClassTypePtr declared_class(const c10::TypePtr& type) {
+  if (const auto optional = type->cast<c10::OptionalType>()) return declared_class(optional->getElementType());
+  return type->cast<c10::ClassType>();
+}
+
+/// Torch believes what an archive's code says of the objects in its data, and reads past an object that has fewer
+/// attributes.
+/// @throws Error{kInput} where an object is of another class than the code declares
+void check_attributes(const c10::intrusive_ptr<c10::ivalue::Object>& root, const std::string& path) {
+  const auto refuse = [&](const std::string& attribute, const std::string& problem) {
+    throw input_error("the code says that '" + attribute + "' is " + problem, path, "export the model again");
+  };
+  std::vector<c10::intrusive_ptr<c10::ivalue::Object>> waiting{root};
+  std::set<const c10::ivalue::Object*> seen{root.get()};
+  while (!waiting.empty()) {
+    const auto object = std::move(waiting.back());
+    waiting.pop_back();
+    const c10::ClassType& type = *object->type();
+    for (std::size_t i = 0; i < type.numAttributes(); ++i) {
+      const c10::ClassTypePtr declared = declared_class(type.getAttribute(i));
+      if (declared == nullptr) continue;
+      const std::string name = type.getAttributeName(i), wanted = declared->annotation_str();
+      if (i >= object->slots().size()) refuse(name, "a " + wanted + ", and the data has none");
+      const c10::IValue& value = object->slots()[i];
+      if (value.isNone() && type.getAttribute(i)->kind() == c10::TypeKind::OptionalType) continue;
+      if (!value.isObject()) refuse(name, "a " + wanted + ", and the data has a " + value.tagKind());
+      const auto inner = value.toObject();
+      if (*inner->type() != *declared)
+        refuse(name, "a " + wanted + ", and the data has a " + inner->type()->annotation_str());
+      if (seen.insert(inner.get()).second) waiting.push_back(inner);
+    }
+  }
+}
+
 std::string_view root_folder(const ZipRecord& record) {
   return std::string_view(record.name).substr(0, record.name.find('/'));
 }
@@ -286,6 +323,7 @@ Archive read_archive(const std::string& path, const std::string& name) {
   archive.file_bytes = static_cast<std::int64_t>(bytes.size());
   archive.sha256 = sha256(bytes);
   archive.module = load_module(bytes, path);
+  check_attributes(archive.module._ivalue(), path);
   read_side_records(bytes, path, archive);
   return archive;
 }

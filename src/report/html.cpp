@@ -44,7 +44,7 @@ Json tiles(const Plan& plan) {
   std::int64_t fit = 0, choose = 0, judge = 0;
   for (const PlanStream& stream : streams_of(plan)) {
     fit += std::ssize(stream.calibration_frames);
-    if (stream.selection_frames != stream.holdout_frames) choose += std::ssize(stream.selection_frames);
+    choose += stream.choosing_frames();
     judge += std::ssize(stream.holdout_frames);
   }
   list.push_back(choose > 0 ? tile(grouped(fit) + " + " + grouped(choose) + " + " + grouped(judge),

@@ -7,15 +7,14 @@ namespace repsim::report {
 std::vector<std::string> streams_in_words(const Plan& plan) {
   std::vector<std::string> lines;
   for (const PlanStream& stream : plan.streams) {
-    const bool chosen_apart = !stream.selection_frames.empty() && stream.selection_frames != stream.holdout_frames;
     const std::int64_t fit = std::ssize(stream.calibration_frames), judge = std::ssize(stream.holdout_frames),
-                       choose = chosen_apart ? std::ssize(stream.selection_frames) : 0;
+                       choose = stream.choosing_frames();
     const bool is_alone = stream.models.size() == 1;
     lines.push_back(stream.name + ": " + join(stream.models, ", ") +
                     (is_alone ? " runs alone (" : " run on one frame (") + stream.run_method + "); " +
                     grouped(fit + choose + judge) + " of " + counted(stream.video_frames, "frame") + " of " +
                     stream.video_path + ": " + grouped(fit) + " fit, " +
-                    (chosen_apart ? grouped(choose) + " choose, " : "") + grouped(judge) + " judge");
+                    (choose > 0 ? grouped(choose) + " choose, " : "") + grouped(judge) + " judge");
   }
   return lines;
 }

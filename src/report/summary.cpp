@@ -13,13 +13,14 @@ namespace {
 constexpr std::size_t kReplacedShown = 6;  ///< replaced layers listed per share; the page lists all
 
 /// Of several videos: what all of them give, then a line for each.
-std::string heading_of_several(const Plan& plan, bool chosen_apart) {
+std::string heading_of_several(const Plan& plan) {
   const auto size = [](const std::vector<std::int64_t>& frames) { return std::ssize(frames); };
+  const bool chosen_apart = plan.choosing_frames() > 0;
   const auto parts = [&](std::int64_t fit, std::int64_t choose, std::int64_t judge) {
     return grouped(fit) + " fit, " + (chosen_apart ? grouped(choose) + " choose, " : "") + grouped(judge) + " judge";
   };
   const std::int64_t fit = size(plan.calibration_frames), judge = size(plan.holdout_frames),
-                     choose = chosen_apart ? size(plan.selection_frames) : 0;
+                     choose = plan.choosing_frames();
   std::string text = wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " +
                                  grouped(std::ssize(plan.videos)) + " videos",
                              "") +
@@ -51,13 +52,12 @@ std::string heading_of_streams(const Plan& plan) {
 std::string heading(const Plan& plan) {
   const auto fit = static_cast<std::int64_t>(plan.calibration_frames.size());
   const auto judge = static_cast<std::int64_t>(plan.holdout_frames.size());
-  const bool chosen_apart = !plan.selection_frames.empty() && plan.selection_frames != plan.holdout_frames;
-  const auto choose = chosen_apart ? static_cast<std::int64_t>(plan.selection_frames.size()) : 0;
+  const std::int64_t choose = plan.choosing_frames();
   if (!plan.streams.empty()) return heading_of_streams(plan);
-  if (!plan.videos.empty()) return heading_of_several(plan, chosen_apart);
+  if (!plan.videos.empty()) return heading_of_several(plan);
   return wrapped("repsim " + plan.tool_version + ": " + model_names(plan) + " on " + printable(plan.video_path), "") +
          wrapped(counted(fit + choose + judge, "frame") + " of " + grouped(plan.video_frames) + ": the first " +
-                     grouped(fit) + " fit, " + (chosen_apart ? grouped(choose) + " after them choose, " : "") +
+                     grouped(fit) + " fit, " + (choose > 0 ? grouped(choose) + " after them choose, " : "") +
                      "the last " + grouped(judge) + " judge",
                  "");
 }

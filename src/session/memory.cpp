@@ -111,11 +111,10 @@ MemoryBudget MemoryLimit::memory_budget(std::span<const graph::Prepared* const> 
     throw too_small("the models and a minibatch of " + std::to_string(video::kMinibatchFrames) + " frames",
                     now + with_scratch(minibatch));
   room.bytes = *bytes_ - now;
-  MemoryBudget budget = divided(room);
   log::info("memory: " + report::human_bytes(now) + " with the models loaded, a minibatch about " +
             report::human_bytes(with_scratch(minibatch)) + ", " + report::human_bytes(left_for_values(room)) + " of " +
             report::human_bytes(*bytes_) + " left to keep values in");
-  return budget;
+  return divided(room);
 }
 
 void MemoryLimit::judge() const {
