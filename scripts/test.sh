@@ -20,7 +20,8 @@ lap configure
 cmake --build --preset release --parallel "$(nproc)"
 lap build
 
-# Two at a time: most tests use one core, and threads of two programs on the same cores do not wait for each other
-# spinning (src/startup). Not more, for memory. ctest's own lines, durations included, come last.
-export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-2}
+# One more than there are cores, since some tests wait for processes that they start; not more than 3, for memory.
+# ctest's own lines, durations included, come last.
+jobs=$(($(nproc) + 1))
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$((jobs < 3 ? jobs : 3))}
 exec ctest --preset release "$@"

@@ -1,6 +1,7 @@
 #include "command_line.hpp"
 
 #include "help.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/torch_info.hpp"
 
 namespace repsim::cli {
@@ -20,7 +21,7 @@ Results go to stdout, everything else to stderr. Exit codes:
   130  interrupted: Ctrl-C, SIGTERM, SIGHUP, or the limit on CPU time)";
 
 std::string versions() {
-  return "repsim " REPSIM_VERSION "\nLibTorch " + session::torch_version() + " (" + session::torch_devices() + ")";
+  return "repsim " + tool_version() + "\nLibTorch " + session::torch_version() + " (" + session::torch_devices() + ")";
 }
 
 /// --man, which --help does not show: the packages' man pages come from it.

@@ -8,6 +8,7 @@
 #include "commands.hpp"
 #include "common_flags.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/base/version.hpp"
 #include "setting_flags.hpp"
 #include "terminal.hpp"
 
@@ -42,7 +43,7 @@ std::map<std::string, std::string> environment() {
 pipeline::Surroundings surroundings_of(const DoctorFlags& flags) {
   pipeline::Surroundings surroundings;
   surroundings.environment = environment();
-  surroundings.version = REPSIM_VERSION;
+  surroundings.version = tool_version();
 #ifndef __OPTIMIZE__
   surroundings.optimised = false;
 #endif

@@ -3,6 +3,7 @@
 
 #include "common_flags.hpp"
 #include "help.hpp"
+#include "repsim/base/version.hpp"
 
 namespace repsim::cli {
 namespace {
@@ -149,7 +150,7 @@ std::string man_page(const CLI::App& app) {
   const std::string help = app.get_description();
   const std::string prefix = "repsim: ";  // the program's description begins with its name
   const std::string summary = help.starts_with(prefix) ? help.substr(prefix.size()) : help;
-  return ".TH " + upper(roff(page_name(app))) + " 1 \"\" \"repsim " REPSIM_VERSION "\" \"repsim\"\n" +
+  return ".TH " + upper(roff(page_name(app))) + " 1 \"\" \"repsim " + tool_version() + "\" \"repsim\"\n" +
          section("NAME", roff(page_name(app)) + " \\- " + roff(summary) + "\n") + section("SYNOPSIS", synopsis(app)) +
          section("DESCRIPTION", footer_part(app, Place::kDescription)) + section("ARGUMENTS", arguments_of(app)) +
          section("SUBCOMMANDS", subcommands) + section("OPTIONS", flags_of(app)) +

@@ -5,6 +5,7 @@
 
 #include "listed_videos.hpp"
 #include "repsim/base/hash.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/candidates.hpp"
 #include "repsim/reason_text.hpp"
 #include "repsim/torch_info.hpp"
@@ -257,7 +258,7 @@ report::Plan describe_plan(const Settings& settings, const PlanInputs& inputs, c
                            const bundle::Written& deduplicated) {
   const session::Session& session = inputs.session();
   report::Plan plan;
-  plan.tool_version = REPSIM_VERSION;
+  plan.tool_version = tool_version();
   plan.torch_version = session::torch_version();
   plan.settings = config::settings_to_json(settings);
   plan.settings_sha256 = sha256(repsim::to_text(plan.settings));

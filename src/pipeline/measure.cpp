@@ -9,6 +9,7 @@
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/machine.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/bundle.hpp"
 #include "repsim/manifest.hpp"
 #include "repsim/measure_plan.hpp"
@@ -162,7 +163,7 @@ report::Predicted predictions_of(const report::Plan& plan, std::int64_t batch) {
 report::Measurement described(const OpenedPlan& opened, const MeasureSettings& settings,
                               const std::vector<std::vector<measure::Job>>& jobs, const MeasuredRounds& rounds) {
   report::Measurement result;
-  result.tool_version = REPSIM_VERSION;
+  result.tool_version = tool_version();
   result.torch_version = session::torch_version();
   result.plan = opened.plan_file;
   result.cpu = cpu().model;

@@ -5,6 +5,7 @@
 #include "listed_videos.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/candidates.hpp"
 #include "repsim/study.hpp"
 #include "signatures.hpp"
@@ -35,7 +36,7 @@ StudyFrames split_frames(const video::Playlist& videos, const Settings& settings
 report::Validation describe(const StudySettings& settings, const session::Session& session, const StudyFrames& frames) {
   const Settings& job = settings.job;
   report::Validation validation;
-  validation.tool_version = REPSIM_VERSION;
+  validation.tool_version = tool_version();
   for (const session::Model& model : session.models)
     validation.models.push_back({model.name(), model.loaded.spec.path, model.loaded.sha256});
   validation.video_path = session.playlist.path();

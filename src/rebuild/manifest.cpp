@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "repsim/base/version.hpp"
 #include "repsim/candidates.hpp"
 #include "repsim/inspection.hpp"
 #include "repsim/report.hpp"
@@ -49,7 +50,7 @@ std::string manifest_of(const session::Session& session, std::span<const trial::
   }
   Json manifest;
   manifest["schema_version"] = 1;
-  manifest["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}};
+  manifest["tool"] = {{"name", "repsim"}, {"version", tool_version()}};
   manifest["inputs"] = inputs;
   manifest["models"] = models;
   if (!streams.empty()) {

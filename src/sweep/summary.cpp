@@ -3,6 +3,7 @@
 #include "model_tree.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/error.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/report.hpp"
 
 namespace repsim::sweep {
@@ -40,7 +41,7 @@ report::SweepPlan plan_of(const fs::path& directory, const Task& task) {
 report::SweepSummary summarise(const fs::path& directory, Progress& progress) {
   const TaskList list = read_tasks(directory);
   report::SweepSummary summary;
-  summary.tool_version = REPSIM_VERSION;
+  summary.tool_version = tool_version();
   for (const Box& box : list.boxes) summary.boxes.push_back({box.name, box.bytes});
   progress.begin("summary", static_cast<std::int64_t>(list.tasks.size()));
   for (const Task& task : list.tasks) {

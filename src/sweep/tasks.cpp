@@ -3,6 +3,7 @@
 
 #include "repsim/base/hash.hpp"
 #include "repsim/base/text.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/config.hpp"
 #include "repsim/video.hpp"
 #include "sweep_json.hpp"
@@ -108,7 +109,7 @@ class TaskMaker {
 
   /// SHA-256 of what decides a result: the command's settings, the content of all files, the version.
   std::string key_of(const char* command, const Json& settings, const Settings& files, bool has_truth) const {
-    Json all{{"version", REPSIM_VERSION}, {"command", command}, {"settings", settings}, {"sha256", Json::array()}};
+    Json all{{"version", tool_version()}, {"command", command}, {"settings", settings}, {"sha256", Json::array()}};
     for (const model::ModelSpec& model : files.models) all["sha256"].push_back(hashes_.at(model.path));
     for (const video::VideoSource& video : files.videos) all["sha256"].push_back(hashes_.at(video.path));
     for (const video::VideoSource& video : files.videos) {

@@ -1,0 +1,7 @@
+#include "repsim/base/version.hpp"
+
+namespace repsim {
+
+std::string tool_version() { return REPSIM_VERSION; }
+
+}  // namespace repsim
