@@ -37,7 +37,7 @@ struct ModelSource {
 /// LibTorch's number of threads for as long as the object lives. Process-wide; the number before comes back at the end.
 class ThreadCount {
  public:
-  /// @param threads  0: as many as the machine has cores
+  /// @param threads  0: default_threads()
   explicit ThreadCount(int threads);
   ~ThreadCount();
   ThreadCount(const ThreadCount&) = delete;

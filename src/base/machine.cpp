@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -104,6 +105,18 @@ std::optional<double> cpu_quota() {
     if (quota && (!least || *quota < *least)) least = quota;
   });
   return least;
+}
+
+int threads_from(std::string_view omp_num_threads, int cores, std::optional<double> quota) {
+  const std::string_view first = trimmed(omp_num_threads.substr(0, omp_num_threads.find(',')));
+  if (const auto asked = number_from<int>(first); asked && *asked >= 1) return *asked;
+  const int granted = quota && *quota < cores ? static_cast<int>(*quota) : cores;
+  return std::max(1, granted);
+}
+
+int default_threads() {
+  const char* asked = std::getenv("OMP_NUM_THREADS");
+  return threads_from(asked == nullptr ? "" : asked, usable_cores(), cpu_quota());
 }
 
 std::optional<std::int64_t> cgroup_memory_limit() {

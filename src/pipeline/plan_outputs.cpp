@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <set>
-#include <thread>
 
+#include "repsim/base/machine.hpp"
 #include "repsim/base/posix.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/report.hpp"
 #include "repsim/torch_info.hpp"
 
@@ -74,9 +75,9 @@ std::vector<report::PageModel> page_models(const session::Session& session) {
 
 void write_run_json(const StagedDirectory& staged, const Settings& settings, const RunFacts& facts) {
   Json json;
-  json["tool"] = {{"name", "repsim"}, {"version", REPSIM_VERSION}, {"torch", session::torch_version()}};
-  json["machine"] = {{"cores", std::thread::hardware_concurrency()},
-                     {"threads", settings.threads},
+  json["tool"] = {{"name", "repsim"}, {"version", tool_version()}, {"torch", session::torch_version()}};
+  json["machine"] = {{"cores", usable_cores()},
+                     {"threads", settings.threads > 0 ? settings.threads : default_threads()},
                      {"device", config::to_string(settings.device)}};
   json["seconds"] = facts.seconds;
   json["task_seconds"] = facts.task_seconds;

@@ -11,6 +11,7 @@
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/machine.hpp"
 #include "repsim/config.hpp"
 #include "repsim/session.hpp"
 #include "repsim/torch_info.hpp"
@@ -81,7 +82,7 @@ std::string torch_devices() {
 }
 
 ThreadCount::ThreadCount(int threads) : before_(at::get_num_threads()) {
-  const int count = threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int count = threads > 0 ? threads : default_threads();
   check_threads(count);
   at::set_num_threads(count);
 }

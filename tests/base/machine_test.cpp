@@ -42,6 +42,16 @@ TEST(Machine, FindsNoQuotaWhereThereIsNone) {
     EXPECT_EQ(quota_from(text), std::nullopt) << text;
 }
 
+TEST(Machine, TakesThreadsFromTheVariableElseFromCoresAndQuota) {
+  EXPECT_EQ(threads_from("3", 8, 0.5), 3);
+  EXPECT_EQ(threads_from("16,2", 8, {}), 16);
+  for (const char* text : {"", "0", "-1", "many", "4 threads", ","}) EXPECT_EQ(threads_from(text, 8, {}), 8) << text;
+  EXPECT_EQ(threads_from("", 8, 2.5), 2);
+  EXPECT_EQ(threads_from("", 8, 0.5), 1);
+  EXPECT_EQ(threads_from("", 8, 64.0), 8);
+  EXPECT_EQ(threads_from("", 0, {}), 1);
+}
+
 TEST(Machine, ReadsTheMemoryThatIsAvailable) {
   EXPECT_EQ(available_memory_from("MemTotal:  100 kB\nMemAvailable:    2048 kB\n"), 2048 * 1024);
   EXPECT_EQ(available_memory_from("MemTotal:  100 kB\n"), std::nullopt);

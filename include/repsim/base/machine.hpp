@@ -27,6 +27,14 @@ struct Cpu {
 /// The smallest quota of the process's cgroup and those above it (cgroup v2).
 [[nodiscard]] std::optional<double> cpu_quota();
 
+/// Threads for a program that is told no number: that with which OMP_NUM_THREADS begins ("4", "4,2"), else a thread per
+/// core, but no more than a quota grants whole cores. At least 1.
+/// @param omp_num_threads  the variable's text; empty: not set
+/// @param cores  0: not known
+[[nodiscard]] int threads_from(std::string_view omp_num_threads, int cores, std::optional<double> quota);
+/// The same for this process.
+[[nodiscard]] int default_threads();
+
 /// The smallest limit of the memory of the process's cgroup and those above it, in bytes (cgroup v2).
 [[nodiscard]] std::optional<std::int64_t> cgroup_memory_limit();
 /// Bytes that programs can still use without swapping, from the text of /proc/meminfo.
