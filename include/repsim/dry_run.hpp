@@ -40,7 +40,7 @@ struct DryRun {
   std::int64_t frames = 0;            ///< that it would sample
   std::int64_t video_frames = 0;      ///< that the video has, or all videos together
   std::vector<Video> videos;          ///< empty where there is one
-  std::string video_path, out;        ///< out: the folder it would write
+  std::string video_path, out;        ///< out: the folder it would write; empty: not said
   std::vector<Stream> streams;        ///< empty where there is one; `frames` are then sampled from each
 };
 

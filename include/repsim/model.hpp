@@ -25,6 +25,7 @@ struct Loaded {
   std::int64_t traced_batch = 0;                    ///< frames with which forward was traced; 0: not known
   bool frame_by_frame = false;                      ///< forward is given one frame at a time, whatever it takes
   std::int64_t hidden_bytes = 0;                    ///< of the file's tensors, left out on loading: no view shows them
+  std::optional<InputSpec> archive_input;           ///< the input that the archive states, whatever `spec` says
 };
 
 /// Loads a library of TorchScript operators into the process. It stays loaded; to load it again changes nothing.
@@ -82,9 +83,10 @@ struct OpenArchive {
 /// show, and a gap only where it lies between elements that one of them shows. Their strides stay.
 void cut_memory(const torch::jit::Module& module);
 
-/// An input that forward accepts, for a model that fails on its own input. Tries other dtypes and layouts at the size
-/// of the spec, then other sizes; nothing when none of them works. For messages only: an input that runs need not be
-/// the one that the model was trained for. Cost: at most about twenty runs on one small picture.
+/// An input that forward accepts, for a model that fails on its own input. Tries the size that
+/// the archive states, other dtypes and layouts at the size of the spec, then other sizes; nothing when none of them
+/// works. For messages only: an input that runs need not be the one that the model was trained for. Cost: at most about
+/// twenty runs on one small picture.
 [[nodiscard]] std::optional<InputSpec> working_input(const Loaded& model);
 
 /// The output format of a model, and why it was chosen.

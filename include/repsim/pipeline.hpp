@@ -38,8 +38,8 @@ struct Outcome {
 
 /// `--dry-run`: all checks, the count of the video's frames among them, and no measurement. Returns what a plan would
 /// do.
-[[nodiscard]] report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force,
-                                     Progress& progress);
+[[nodiscard]] report::DryRun dry_run(const Settings& settings, const std::optional<std::filesystem::path>& out,
+                                     bool force, Progress& progress);
 
 /// @param model  its input spec may be absent when the archive has it
 /// @param libraries  as in Settings

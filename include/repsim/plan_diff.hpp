@@ -48,6 +48,7 @@ struct DiffTolerances {
 
 struct PlanDiff {
   std::vector<PlanChange> changes;  ///< unchanged things too; by kind, in the order of the plans
+  bool inputs_only = false;         ///< only what a plan is made from was compared; it was not made again
   [[nodiscard]] bool has_drift() const;
 };
 

@@ -222,8 +222,9 @@ struct Rebuilt {
   };
   std::string path;  ///< of the bundle
   std::int64_t bytes = 0, parameter_bytes = 0;
-  std::string sha256, planned_sha256;  ///< equal: the very bytes of the plan's bundle
-  std::vector<Share> shares;           ///< in the plan's order
+  std::int64_t parameter_bytes_before = 0;  ///< of the models as they came, together
+  std::string sha256, planned_sha256;       ///< equal: the very bytes of the plan's bundle
+  std::vector<Share> shares;                ///< in the plan's order
   std::vector<Model> models;
   [[nodiscard]] bool holds() const;  ///< no model is broken
 };

@@ -74,12 +74,13 @@ void add_common_flags(CLI::App& app, CommonFlags& out) {
 
 CLI::Option* add_whole_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                               std::optional<std::int64_t>& out, const std::string& help) {
-  const auto read = [flag, &out](const std::string& text) {
+  const auto read = [flag, value_name, help, &out](const std::string& text) {
     std::int64_t value = 0;
     const char* end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, value);
     if (text.empty() || error != std::errc{} || stopped != end)
-      throw Error(ErrorKind::kUsage, "'" + text + "' is not a whole number", flag);
+      throw Error(ErrorKind::kUsage, "'" + text + "' is not a whole number", flag,
+                  flag + " " + value_name + ": " + help);
     out = value;
   };
   return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);
@@ -94,12 +95,12 @@ std::int64_t one_or_more(const std::optional<std::int64_t>& value, const char* f
 
 CLI::Option* add_number(CLI::App& app, const std::string& flag, const std::string& value_name,
                         std::optional<double>& out, const std::string& help) {
-  const auto read = [flag, &out](const std::string& text) {
+  const auto read = [flag, value_name, help, &out](const std::string& text) {
     double value = 0;
     const char* end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, value);
     if (text.empty() || error != std::errc{} || stopped != end || !std::isfinite(value))
-      throw Error(ErrorKind::kUsage, "'" + text + "' is not a number", flag);
+      throw Error(ErrorKind::kUsage, "'" + text + "' is not a number", flag, flag + " " + value_name + ": " + help);
     out = value;
   };
   return app.add_option_function<std::string>(flag, read, help)->type_name(value_name);

@@ -114,7 +114,8 @@ struct Parsed {
   cli::CommonFlags flags;
 };
 
-void check_subcommand(const CLI::App& app) {
+/// @throws Error{kUsage} where a word stands in the place of a subcommand
+void check_is_no_other_word(const CLI::App& app) {
   if (!app.get_subcommands().empty()) return;
   std::vector<std::string> names;
   for (const cli::Command& command : cli::kCommands) names.emplace_back(command.name);
@@ -122,8 +123,21 @@ void check_subcommand(const CLI::App& app) {
     if (argument[0] == '-') continue;
     throw Error(ErrorKind::kUsage, "unknown subcommand '" + argument + "'", "", repsim::did_you_mean(argument, names));
   }
+}
+
+void check_subcommand(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return;
+  check_is_no_other_word(app);
   cli::check_leftovers(app);
   throw Error(ErrorKind::kUsage, "no subcommand is given", "", "repsim --help");
+}
+
+/// `repsim help plan`, as other tools have it, is `repsim plan --help`.
+std::vector<std::string> with_help_flag(std::vector<std::string> arguments) {
+  if (arguments.empty() || arguments.front() != "help") return arguments;
+  arguments.erase(arguments.begin());
+  arguments.emplace_back("--help");
+  return arguments;
 }
 
 /// CLI11's complaints are "--frames: 1 required N missing" and "--frames: At Most 1 required but received 2".
@@ -143,10 +157,11 @@ Parsed parse(int argc, const char* const* argv) {
   cli::CommandLine line;
   try {
     std::vector<const char*> guarded{"repsim"};
-    const std::vector<std::string> arguments = cli::guarded_arguments(line.app, argc, argv);
+    const std::vector<std::string> arguments = with_help_flag(cli::guarded_arguments(line.app, argc, argv));
     for (const std::string& argument : arguments) guarded.push_back(argument.c_str());
     line.app.parse(static_cast<int>(guarded.size()), guarded.data());
   } catch (const CLI::CallForHelp&) {
+    check_is_no_other_word(line.app);
     cli::print_result(line.app.help());
     return {};
   } catch (const CLI::CallForVersion& version) {

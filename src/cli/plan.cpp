@@ -79,14 +79,12 @@ void run_plan(const PlanFlags& flags, Progress& progress) {
   if (!flags.print_config.empty()) return print_config(flags);
   const config::Settings settings = settings_of(flags);
   const std::vector<std::string> models = explained(flags, settings);
-  if (!flags.out) {
-    throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan",
-                flags.dry_run ? "--out DIR: a dry run checks it, and writes nothing" : "--out DIR");
-  }
   if (flags.dry_run) {
     check_cache_folder(flags.cache);
-    return print_result(report::to_text(pipeline::dry_run(settings, *flags.out, flags.force, progress)));
+    const std::optional<std::filesystem::path> out = flags.out;
+    return print_result(report::to_text(pipeline::dry_run(settings, out, flags.force, progress)));
   }
+  if (!flags.out) throw Error(ErrorKind::kUsage, "no output folder is given", "repsim plan", "--out DIR");
   const pipeline::Outcome outcome = pipeline::plan(settings, *flags.out, flags.force, progress);
   std::string text = report::summary(outcome.plan);
   for (const std::string& model : models) text += "\n" + report::explanation(outcome.plan, model);

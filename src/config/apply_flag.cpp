@@ -13,10 +13,13 @@ namespace {
 struct Flag {
   std::string name;
   const std::vector<std::string>& texts;
+  const Setting& setting;
 
   [[nodiscard]] const std::string& text() const { return texts.back(); }
+  /// @param remedy  empty: what the flag takes, and its help
   [[noreturn]] void fail(const std::string& problem, const std::string& remedy = {}) const {
-    throw Error(ErrorKind::kUsage, problem, name, remedy);
+    throw Error(ErrorKind::kUsage, problem, name,
+                remedy.empty() ? name + " " + value_name(setting) + ": " + flag_help(setting, {}) : remedy);
   }
 };
 
@@ -101,7 +104,7 @@ void apply(const DeviceName& /*kind*/, const Flag& flag, Settings& out) {
 
 void apply_flag(const Setting& setting, const std::vector<std::string>& texts, Settings& settings) {
   if (texts.empty()) return;
-  const Flag flag{std::string(setting.flag), texts};
+  const Flag flag{std::string(setting.flag), texts, setting};
   std::visit([&](const auto& kind) { apply(kind, flag, settings); }, setting.kind);
 }
 

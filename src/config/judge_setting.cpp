@@ -40,7 +40,9 @@ Judgement judge(const Texts& kind, const Settings& settings) {
 Judgement judge(const MinFidelities& /*kind*/, const Settings& settings) {
   const auto problem = [](double value, const std::string& whose) -> Judgement {
     if (value >= 0 && value <= 1) return std::nullopt;
-    return Problem{"the value" + whose + " is " + shortest(value) + ", not 0 to 1", ""};
+    const bool is_percentage = value > 1 && value <= 100;
+    return Problem{"the value" + whose + " is " + shortest(value) + ", not 0 to 1",
+                   is_percentage ? shortest(value) + " % is " + shortest(value / 100) : ""};
   };
   if (const auto found = problem(settings.min_fidelity, "")) return found;
   for (const auto& [name, value] : settings.min_fidelity_of) {

@@ -91,12 +91,19 @@ OpenArchive open_archive(const std::string& path, const std::string& name) {
 
 Loaded load(const ModelSpec& spec, const std::string& input_source) {
   Archive archive = read_archive(spec.path, spec.name);
-  Loaded loaded{spec, input_source, archive.sha256, archive.file_bytes, archive.module, {}};
+  Loaded loaded;
+  loaded.spec = spec;
+  loaded.input_source = input_source;
+  loaded.sha256 = archive.sha256;
+  loaded.file_bytes = archive.file_bytes;
+  loaded.module = archive.module;
   loaded.module.eval();
   if (!loaded.module.find_method("forward")) {
     throw input_error("the module has no forward method", spec.path, "script or trace a module that has one");
   }
-  apply_metadata(read_metadata(archive, spec.path), loaded.spec, loaded.input_source);
+  const Metadata metadata = read_metadata(archive, spec.path);
+  apply_metadata(metadata, loaded.spec, loaded.input_source);
+  loaded.archive_input = metadata.input;
   if (!loaded.spec.input) {
     throw input_error(
         "the input size of model '" + spec.name + "' is not known: neither flags nor config nor the archive say it",

@@ -89,6 +89,12 @@ std::optional<InputSpec> working_input(const Loaded& model) {
   stated.kind = declared_kind(model);
   const auto form = [&](const InputSpec& spec) { return std::pair(spec.layout, spec.dtype); };
   std::vector<InputSpec> attempts{stated};
+  if (model.archive_input) {
+    InputSpec sized = stated;
+    sized.width = model.archive_input->width;
+    sized.height = model.archive_input->height;
+    attempts.insert(attempts.begin(), {sized, *model.archive_input});
+  }
   for (const Layout layout : {Layout::kNchw, Layout::kNhwc}) {
     for (const InputDtype dtype : {InputDtype::kFloat32, InputDtype::kUint8, InputDtype::kFloat16}) {
       attempts.push_back(in_form(stated, layout, dtype));

@@ -4,6 +4,7 @@
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
+#include "repsim/base/version.hpp"
 #include "repsim/pipeline.hpp"
 #include "repsim/plan_check.hpp"
 #include "repsim/recorded_plan.hpp"
@@ -83,7 +84,7 @@ report::Plan with_inputs_of(const report::Plan& recorded, const Settings& settin
   }
   set_streams(settings, now, progress);
   now.settings = config::settings_to_json(settings);
-  now.tool_version = REPSIM_VERSION;
+  now.tool_version = tool_version();
   if (!now.torch_version.empty()) now.torch_version = session::torch_version();
   return now;
 }
@@ -97,6 +98,7 @@ PlanCheck check_plan(const PlanCheckSettings& settings, Progress& progress) {
   config::check(settings.settings);
   check.now = with_inputs_of(check.recorded, settings.settings, progress);
   check.diff = report::compare(check.recorded, check.now, settings.tolerances);
+  check.diff.inputs_only = settings.hashes_only;
   if (settings.hashes_only) return check;
   for (const report::PlanChange& change : check.diff.changes) {
     if (change.status == report::PlanChange::Status::kDrift) log::info("changed: " + report::in_words(change));

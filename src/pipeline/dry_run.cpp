@@ -51,12 +51,14 @@ void add_streams(const Settings& settings, const std::vector<config::Stream>& st
 
 }  // namespace
 
-report::DryRun dry_run(const Settings& settings, const std::filesystem::path& out, bool force, Progress& progress) {
+report::DryRun dry_run(const Settings& settings, const std::optional<std::filesystem::path>& out, bool force,
+                       Progress& progress) {
   const session::Runtime runtime(runtime_options(settings));
   check(settings);
   const std::vector<config::Stream> streams = config::streams_of(settings);
   for (const session::InputFiles& files : input_files(streams, settings.libraries)) session::check_files(files);
-  const StagedDirectory staged(out, force);
+  std::optional<StagedDirectory> staged;
+  if (out) staged.emplace(*out, force);
   const session::Session session(runtime, session_options(settings, streams.front(), streams.size(), {}), progress);
   report::DryRun would;
   for (std::size_t i = 0; i < session.models.size(); ++i) {
@@ -75,7 +77,7 @@ report::DryRun dry_run(const Settings& settings, const std::filesystem::path& ou
     if (mixed.donors.size() > 1) would.directions.push_back(std::move(mixed));
   }
   add_streams(settings, streams, session, progress, would);
-  would.out = out.string();
+  if (out) would.out = out->string();
   return would;
 }
 

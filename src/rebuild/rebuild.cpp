@@ -133,6 +133,7 @@ report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFr
   rebuilt.path = settings.out.string();
   rebuilt.bytes = static_cast<std::int64_t>(written.bytes.size());
   rebuilt.parameter_bytes = written.parameter_bytes;
+  rebuilt.parameter_bytes_before = plan.before.bytes;
   rebuilt.sha256 = sha256(written.bytes);
   rebuilt.planned_sha256 = plan.bundle_sha256;
   for (std::size_t i = 0; i < fitted.size(); ++i) {

@@ -33,12 +33,13 @@ std::string to_text(const DryRun& dry_run) {
             std::to_string(dry_run.frames) + " of the " + std::to_string(stream.video_frames) + " frames of " +
             printable(stream.video_path) + "\n" + videos_text(stream.videos);
   }
-  if (!dry_run.streams.empty()) return text + "would write to " + printable(dry_run.out) + "\n";
+  const std::string folder = dry_run.out.empty() ? "" : "write to " + printable(dry_run.out);
+  if (!dry_run.streams.empty()) return text + (folder.empty() ? "" : "would " + folder + "\n");
   text += videos_text(dry_run.videos);
   const std::string of = dry_run.videos.empty() ? " frames of " + printable(dry_run.video_path)
                                                 : " frames of " + std::to_string(dry_run.videos.size()) + " videos";
   return text + "would sample " + std::to_string(dry_run.frames) + " of the " + std::to_string(dry_run.video_frames) +
-         of + " and write to " + printable(dry_run.out) + "\n";
+         of + (folder.empty() ? "" : " and " + folder) + "\n";
 }
 
 }  // namespace repsim::report

@@ -139,7 +139,10 @@ std::string status_text(Status status) {
 std::string counts_in_words(const PlanDiff& diff) {
   std::map<Status, std::int64_t> counts;
   for (const PlanChange& change : diff.changes) ++counts[change.status];
-  if (counts[Status::kSame] == static_cast<std::int64_t>(diff.changes.size())) return "the plans are the same";
+  if (counts[Status::kSame] == static_cast<std::int64_t>(diff.changes.size())) {
+    return diff.inputs_only ? "models, video and settings are those of the plan; it was not made again"
+                            : "the plans are the same";
+  }
   std::string text = counts[Status::kDrift] == 0 ? "no drift" : counted(counts[Status::kDrift], "change");
   if (counts[Status::kTolerated] > 0)
     text += "; " + std::to_string(counts[Status::kTolerated]) + " within the tolerance";

@@ -37,7 +37,7 @@ std::string group_text(const graph::Cut& cut) {
 
 std::string measured_text(const planner::Reason& reason) {
   std::string text = fidelity_text(reason.fidelity);
-  if (reason.decided_after > 0) text += " on the first " + std::to_string(reason.decided_after) + " frames";
+  if (reason.decided_after > 0) text += " on the first " + counted(reason.decided_after, "frame");
   if (reason.low && *reason.low < reason.fidelity) text += " (its frames support " + fidelity_text(*reason.low) + ")";
   return text;
 }

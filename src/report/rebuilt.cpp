@@ -41,6 +41,7 @@ Json to_json(const Rebuilt& rebuilt) {
   json["bundle"] = {{"path", rebuilt.path},
                     {"bytes", rebuilt.bytes},
                     {"parameter_bytes", rebuilt.parameter_bytes},
+                    {"parameter_bytes_before", rebuilt.parameter_bytes_before},
                     {"sha256", rebuilt.sha256},
                     {"planned_sha256", rebuilt.planned_sha256},
                     {"as_planned", rebuilt.sha256 == rebuilt.planned_sha256}};
@@ -91,7 +92,9 @@ std::string summary(const Rebuilt& rebuilt) {
   const bool as_planned = rebuilt.sha256 == rebuilt.planned_sha256;
   return text + "\n" +
          wrapped(printable(rebuilt.path) + ": " + human_bytes(rebuilt.bytes) + ", " +
-                     human_bytes(rebuilt.parameter_bytes) + " of parameters",
+                     human_bytes(rebuilt.parameter_bytes) + " of parameters; the models by themselves have " +
+                     human_bytes(rebuilt.parameter_bytes_before) + " (" +
+                     percent_change(rebuilt.parameter_bytes_before, rebuilt.parameter_bytes) + ")",
                  "") +
          wrapped(as_planned ? "The bytes are those of the plan's bundle: their SHA-256 is the same."
                             : "The bytes are not those of the plan's bundle: the plan was changed, or it was made with "

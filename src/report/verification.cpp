@@ -133,7 +133,7 @@ std::string to_text(const Verification& verification) {
   std::size_t width = 5;
   for (const Verification::Model& model : verification.models) width = std::max(width, model.name.size());
   const auto frames_of = [](std::size_t frames, const std::string& path) {
-    return std::to_string(frames) + " frames of " + printable(path) + "\n";
+    return counted(static_cast<std::int64_t>(frames), "frame") + " of " + printable(path) + "\n";
   };
   std::string text;
   for (const Verification::Stream& stream : verification.streams)

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Error undecodable(const fs::path& path, const std::string& why) {
-  return input_error("is no video that FFmpeg can decode: " + why, path.string(), kVideoRemedy);
+  return input_error("this is no video that FFmpeg can decode: " + why, path.string(), kVideoRemedy);
 }
 
 std::string text_of(int failure) {

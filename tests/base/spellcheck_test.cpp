@@ -18,6 +18,11 @@ TEST(Spellcheck, FindsInsertionDeletionSubstitutionAndSwap) {
   EXPECT_EQ(closest("sacle", kKeys), "scale");
 }
 
+TEST(Spellcheck, DoesNotMindCapitals) {
+  EXPECT_EQ(closest("PAD", kKeys), "pad");
+  EXPECT_EQ(closest("Heigt", kKeys), "height");
+}
+
 TEST(Spellcheck, CountsASwapOfNeighboursOnce) {
   // Three letters allow one edit only: as two substitutions the swap would be too far.
   EXPECT_EQ(closest("pda", kKeys), "pad");

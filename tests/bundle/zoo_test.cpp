@@ -125,7 +125,7 @@ TEST_P(Zoo, IsInspectedAsTextAndAsJson) {
   const std::string text = report::to_text(inspection);
   const Json json = report::to_json(inspection);
   EXPECT_EQ(json, parse_json(json.dump(), "inspect"));
-  EXPECT_EQ(json["transparent"], GetParam().layers > 0);
+  EXPECT_EQ(json["transparent"], GetParam().layers > 0) << json["opaque_reason"];
   ASSERT_EQ(json["layers"].size(), GetParam().layers);
   std::set<std::string> names;
   for (const Json& layer : json["layers"]) {

@@ -142,6 +142,22 @@ TEST(FailingForward, IsToldAFormThatWorks) {
   EXPECT_THAT(remedy_of(kNever, plain), HasSubstr("check the input: --input m="));
 }
 
+// No size that repsim tries by itself: the archive states it.
+TEST(FailingForward, IsToldTheSizeThatTheArchiveStates) {
+  Loaded model = with_forward(R"(
+    def forward(self, x):
+      assert x.shape[2] == 176 and x.shape[3] == 208
+      return torch.conv2d(x, self.w)
+)",
+                              test::fixture_input());
+  const auto remedy = [&model] { return test::error_of([&model] { (void)graph::trace_run(model); }).value().remedy(); };
+  EXPECT_THAT(remedy(), HasSubstr("check the input: --input m="));
+  model.archive_input = test::fixture_input();
+  model.archive_input->width = 208;
+  model.archive_input->height = 176;
+  EXPECT_THAT(remedy(), HasSubstr("forward works with --input m=208x176:"));
+}
+
 // Colour order and resize are kept: forward cannot tell whether they are right.
 TEST(FailingForward, KeepsWhatForwardCannotJudge) {
   InputSpec spec = test::fixture_input();

@@ -170,7 +170,8 @@ TEST(RecogniseBoxes, OtherFormsOfTheThreeTensors) {
 TEST(RecogniseBoxes, FloatingLabelsOnlyWhenAskedFor) {
   Random random(11);
   const c10::IValue output = tuple_of({corner_boxes(random, 1, 5), at::rand({1, 5}), at::ones({1, 5})});
-  expect_tensor(output, "");
+  expect_tensor(output, "its labels are floating-point numbers");
+  expect_tensor(output, "--format m=boxes-scores-labels");
   EXPECT_EQ(recognised(output, asked(OutputFormat::kBoxesScoresLabels)).spec.format, OutputFormat::kBoxesScoresLabels);
 }
 
@@ -317,6 +318,15 @@ TEST(RecogniseNothing, InATransformersQueries) {
   const c10::IValue output = tuple_of({class_logits(random, 1, 100, 92, 91), at::rand({1, 100, 4})});
   expect_tensor(output, "--format m=ssd");
   expect_tensor(output, "look like centre and size");
+}
+
+TEST(RecogniseNothing, InADictionaryOfOtherNamesAndSaysThem) {
+  Random random(25);
+  c10::Dict<std::string, at::Tensor> dict;
+  dict.insert("pred_logits", class_logits(random, 1, 100, 92, 91));
+  dict.insert("pred_boxes", at::rand({1, 100, 4}));
+  expect_tensor(dict, "a dictionary of pred_logits, pred_boxes");
+  expect_tensor(dict, "docs/outputs.md");
 }
 
 TEST(RecogniseNothing, InMapsLogitsAndFeatures) {

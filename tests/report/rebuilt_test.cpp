@@ -14,6 +14,7 @@ Rebuilt sample() {
   rebuilt.path = "out/bundle.pt";
   rebuilt.bytes = 790000;
   rebuilt.parameter_bytes = 713600;
+  rebuilt.parameter_bytes_before = 1427200;
   rebuilt.sha256 = rebuilt.planned_sha256 = std::string(64, 'a');
   rebuilt.shares = {{"plain", "mobile", 3, 0.12}};
   Fidelity fidelity;
@@ -35,6 +36,11 @@ TEST(Rebuilt, SaysWhetherTheBytesAreThePlans) {
   other.sha256 = std::string(64, 'b');
   EXPECT_THAT(summary(other), HasSubstr("The bytes are not those of the plan's bundle"));
   EXPECT_EQ(to_json(other)["bundle"]["as_planned"], false);
+}
+
+TEST(Rebuilt, SaysWhatTheBundleSaves) {
+  EXPECT_THAT(summary(sample()), HasSubstr("713.6 kB of parameters; the models by themselves have 1.4 MB (-50.0 %)"));
+  EXPECT_EQ(to_json(sample())["bundle"]["parameter_bytes_before"], 1427200);
 }
 
 // 0.8999 must not look like 0.9 beside a target of 0.9.

@@ -126,9 +126,16 @@ std::optional<std::vector<Parts>> frames_of(const c10::IValue& output, std::int6
   return frames;
 }
 
+/// Whether only the dtype of the labels keeps an output from being boxes, scores and labels.
+bool lacks_integer_labels(const c10::IValue& output, std::int64_t batch) {
+  return !rows_of(output, batch, /*loose=*/true) && frames_of(output, batch, /*loose=*/true);
+}
+
 Fit fit_boxes_scores_labels(const c10::IValue& output, const OutputSpec& spec, const Context& context) {
   const bool asked = spec.format != OutputFormat::kAuto;
   const auto frames = frames_of(output, context.batch, asked);
+  if (!frames && !asked && lacks_integer_labels(output, context.batch))
+    return Fit::no("the output has the shapes of detections, but its labels are floating-point numbers");
   if (!frames || frames->empty()) return Fit::no();
   std::vector<at::Tensor> boxes, scores;
   for (const Parts& parts : *frames) {

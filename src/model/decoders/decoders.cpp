@@ -19,6 +19,16 @@ std::string flag(const Loaded& model, OutputFormat format) {
 
 void add_sentence(std::string& text, const std::string& sentence) { text += (text.empty() ? "" : "; ") + sentence; }
 
+/// " (a dictionary of pred_logits, pred_boxes)"; empty for outputs of other kinds.
+std::string keys_text(const c10::IValue& output) {
+  if (!output.isGenericDict()) return {};
+  std::string keys;
+  for (const auto& entry : output.toGenericDict()) {
+    if (entry.key().isString()) keys += (keys.empty() ? "" : ", ") + entry.key().toStringRef();
+  }
+  return " (a dictionary of " + keys + ")";
+}
+
 /// Chooses the only format that fits. If none or several fit, the choice is tensor, with the reason.
 std::pair<OutputFormat, Fit> choose(const Loaded& model, const c10::IValue& output, const Context& context) {
   std::vector<std::pair<OutputFormat, Fit>> fitting;
@@ -35,8 +45,11 @@ std::pair<OutputFormat, Fit> choose(const Loaded& model, const c10::IValue& outp
   std::string doubt;
   for (const auto& [format, fit] : fitting) add_sentence(doubt, flag(model, format) + ": " + fit.reason);
   if (!doubt.empty()) doubt = "several formats fit, so raw outputs are compared; " + doubt;
-  if (doubt.empty()) doubt = "no known detection layout: raw outputs are compared";
-  if (fitting.empty() && !near.empty()) add_sentence(doubt, near);
+  if (doubt.empty()) doubt = "no known detection layout" + keys_text(output) + ": raw outputs are compared";
+  if (fitting.empty()) {
+    if (!near.empty()) add_sentence(doubt, near);
+    add_sentence(doubt, "a detector can be wrapped so that it returns boxes, scores and labels (docs/outputs.md)");
+  }
   return {OutputFormat::kTensor, Fit::no(doubt)};
 }
 
