@@ -83,10 +83,10 @@ struct OpenArchive {
 /// show, and a gap only where it lies between elements that one of them shows. Their strides stay.
 void cut_memory(const torch::jit::Module& module);
 
-/// An input that forward accepts, for a model that fails on its own input. Tries the size that
-/// the archive states, other dtypes and layouts at the size of the spec, then other sizes; nothing when none of them
-/// works. For messages only: an input that runs need not be the one that the model was trained for. Cost: at most about
-/// twenty runs on one small picture.
+/// An input that forward accepts, for a model that fails on its own input. Tries the size that the archive states,
+/// other dtypes and layouts at the size of the spec, then other sizes; nothing when none of them works. For messages
+/// only: an input that runs need not be the one that the model was trained for. Cost: at most about twenty runs on one
+/// small picture.
 [[nodiscard]] std::optional<InputSpec> working_input(const Loaded& model);
 
 /// The output format of a model, and why it was chosen.

@@ -224,7 +224,7 @@ int main(int argc, char** argv) {
 #ifdef __SANITIZE_ADDRESS__
   return code;  // the leak detector runs at the end
 #else
-  // Without the destructors of static objects: LibTorch's take a fifth of the time of a run that only refuses its
+  // Without the destructors of static objects: LibTorch's take two fifths of the time of a run that only refuses its
   // command line, and nothing is left for them to do.
   std::fflush(nullptr);
   std::_Exit(code);
