@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "repsim/base/crash_note.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/model_spec.hpp"
 
@@ -43,6 +44,9 @@ void load_libraries(const std::vector<std::string>& paths);
 ///         TorchScript (weights only, ExportedProgram); when it needs operators that this Torch lacks or has no
 ///         forward, or one that takes no picture; when the input size is unknown (the remedy shows the flag)
 [[nodiscard]] Loaded load(const ModelSpec& spec, const std::string& input_source);
+
+/// Names the file in the report of a crash while its code runs. @param path  a model's or a bundle's
+[[nodiscard]] CrashNote note_of_run(const std::string& path);
 
 /// A TorchScript archive as it lies on disk, for what is no single model: a bundle.
 struct OpenArchive {

@@ -364,7 +364,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      "Pictures in report.html per model: the frames on which it differs most from its original (default {})",
      "pictures in report.html per model: the test frames on which the merged model differs most from its original"},
     {"threads", "--threads", "N", false,
-     whole_number<&Settings::threads>(0, 1024, "0 (as many as there are cores) to 1024", "a number of threads"),
+     whole_number<&Settings::threads>(0, 1024, "0 (as the machine has) to 1024", "a number of threads"),
      "CPU threads (default {}: OMP_NUM_THREADS, else as many as there are cores)",
      "CPU threads; 0: as many as `OMP_NUM_THREADS` says, else as there are cores, or as the quota of a container "
      "grants"},

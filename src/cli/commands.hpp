@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -14,11 +15,17 @@ namespace repsim::cli {
 /// What a subcommand does once its flags are read. Prints results to stdout; throws Error for every exit code but 0.
 using Job = std::function<void(Progress&)>;
 
+/// How long a run that is asked to stop may take to its next frame: less than what stops containers waits.
+inline constexpr std::chrono::seconds kGrace{5};
+/// The same for commands that wait for processes of theirs, each with its own grace.
+inline constexpr std::chrono::seconds kGraceWithChildren{9};
+
 /// One subcommand. `setup` adds its flags to `app` and returns the job, which reads them when it runs.
 struct Command {
   const char* name;
   const char* help;  ///< one line
   Job (*setup)(CLI::App& app);
+  std::chrono::seconds grace = kGrace;
 };
 
 Job setup_plan(CLI::App& app);
@@ -46,11 +53,12 @@ inline constexpr std::array kCommands{
     Command{"similarity", "Similarity of all layers of models with each other: JSON, NumPy, pictures",
             setup_similarity},
     Command{"bundle", "Write the bundle of a plan again, also of one changed by hand, without a search", setup_bundle},
-    Command{"sweep", "Plan many sets of models on many videos and settings: which fit which machine", setup_sweep},
+    Command{"sweep", "Plan many sets of models on many videos and settings: which fit which machine", setup_sweep,
+            kGraceWithChildren},
     Command{"run", "Run a bundle on a video: detections as JSON lines, as a drawn video", setup_run},
     Command{"verify", "Check a bundle again: fidelity, accuracy, also on other video", setup_verify},
     Command{"measure", "What the bundle costs where it runs, beside the originals: memory, time, loading",
-            setup_measure},
+            setup_measure, kGraceWithChildren},
     Command{"check", "For CI: is a plan still what its models, video and settings give?", setup_check},
     Command{"diff", "Compare two plans", setup_diff},
     Command{"validate", "Study how well similarity and other guides foretell what merged models keep", setup_validate},

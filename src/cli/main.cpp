@@ -1,6 +1,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -16,6 +17,8 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "common_flags.hpp"
+#include "crash_report.hpp"
+#include "exit_codes.hpp"
 #include "help.hpp"
 #include "logging.hpp"
 #include "progress.hpp"
@@ -36,23 +39,22 @@ using repsim::Error;
 using repsim::ErrorKind;
 namespace cli = repsim::cli;
 
-/// Exit codes are a contract: scripts depend on them (README.md, "Exit codes").
 int exit_code(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kUsage:
-      return 2;
+      return cli::kExitUsage;
     case ErrorKind::kInput:
-      return 3;
+      return cli::kExitBadInput;
     case ErrorKind::kNothingToShare:
-      return 4;
+      return cli::kExitNothingToShare;
     case ErrorKind::kDrift:
-      return 5;
+      return cli::kExitDrift;
     case ErrorKind::kInterrupted:
-      return 130;
+      return cli::kExitInterrupted;
     case ErrorKind::kInternal:
       break;
   }
-  return 1;
+  return cli::kExitOther;
 }
 
 /// Layers of hundreds of megabytes come and go with every pass. Given back to the system each time, their pages would
@@ -113,6 +115,7 @@ Error unexpected(const std::exception& exception) {
 struct Parsed {
   cli::Job job;
   cli::CommonFlags flags;
+  std::chrono::seconds grace{};
 };
 
 /// @throws Error{kUsage} where a word stands in the place of a subcommand
@@ -153,6 +156,12 @@ Error usage_error(const CLI::ParseError& error) {
                text.substr(0, colon), remedy);
 }
 
+std::chrono::seconds grace_of(const std::string& subcommand) {
+  const auto command = std::find_if(cli::kCommands.begin(), cli::kCommands.end(),
+                                    [&](const cli::Command& one) { return one.name == subcommand; });
+  return command == cli::kCommands.end() ? cli::kGrace : command->grace;
+}
+
 /// @returns nothing to do when help or the version was asked for, and printed
 Parsed parse(int argc, const char* const* argv) {
   cli::CommandLine line;
@@ -172,11 +181,12 @@ Parsed parse(int argc, const char* const* argv) {
     throw usage_error(error);
   }
   check_subcommand(line.app);
-  Parsed parsed{{}, line.flags};
+  Parsed parsed{{}, line.flags, {}};
   for (const auto& [sub, job] : line.jobs) {
     if (!sub->parsed()) continue;
     cli::check_leftovers(*sub);
     parsed.job = job;
+    parsed.grace = grace_of(sub->get_name());
   }
   cli::check_leftovers(line.app);
   return parsed;
@@ -186,7 +196,8 @@ void run(int argc, const char* const* argv, const std::shared_ptr<cli::Terminal>
   const Parsed parsed = parse(argc, argv);
   if (!parsed.job) return;
   cli::set_up_logging(parsed.flags, terminal);
-  cli::install_stop_signals(parsed.flags.log_json);
+  cli::install_stop_signals(parsed.flags.log_json, parsed.grace);
+  cli::install_crash_report(parsed.flags.log_json);
   repsim::video::silence_opencv();
   repsim::session::log_torch_output();
   cli::CommandProgress progress(cli::progress_form(parsed.flags), terminal);

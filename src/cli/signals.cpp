@@ -1,12 +1,15 @@
 #include "signals.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -14,18 +17,17 @@
 #include <system_error>
 #include <thread>
 
+#include "exit_codes.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/base/out_of_memory.hpp"
 
 namespace repsim::cli {
 namespace {
 
-constexpr int kBadInput = 3;  // the exit code where memory is used up, too
-
 // A signal handler reaches nothing but globals. Lock-free atomics are all that it may touch.
 std::atomic<int> signals_seen = 0;
 std::atomic<int> watched_pipe = -1;  // where a thread waits for the second signal
-std::atomic<const char*> stop_notice = nullptr;
+std::atomic<const char*> stop_notice = nullptr, late_notice = nullptr;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
 
 void end_by(int signal_number) {
@@ -41,28 +43,52 @@ extern "C" void on_stop_signal(int signal_number) {
   if (seen == 0) {
     const char* notice = stop_notice.load();
     if (write(STDERR_FILENO, notice, std::strlen(notice)) < 0) errno = saved;  // nobody listens: stop all the same
-  } else {
-    const auto number = static_cast<unsigned char>(signal_number);
-    if (seen > 1 || watched_pipe < 0 || write(watched_pipe, &number, 1) != 1) end_by(signal_number);
   }
+  const auto number = static_cast<unsigned char>(signal_number);
+  const bool told = seen <= 1 && watched_pipe >= 0 && write(watched_pipe, &number, 1) == 1;
+  if (seen > 0 && !told) end_by(signal_number);
   errno = saved;
 }
 
-/// Removing files is nothing for a signal handler: a thread of its own waits for the second signal.
-void watch(int pipe) {
+unsigned char next_signal(int pipe) {
   unsigned char number = 0;
   while (read(pipe, &number, 1) < 0 && errno == EINTR) {
   }
+  return number;
+}
+
+/// @return whether a further signal came within that time
+bool another_comes(int pipe, std::chrono::seconds within) {
+  const auto end = std::chrono::steady_clock::now() + within;
+  while (true) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    pollfd waiting{pipe, POLLIN, 0};
+    const int ready = poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
+}
+
+/// Removing files is nothing for a signal handler: a thread of its own waits for the second signal, and no longer than
+/// the grace for a run that does not stop by itself. A model's author may have written a loop without end.
+void watch(int pipe, std::chrono::seconds grace) {
+  static_cast<void>(next_signal(pipe));
+  const bool again = another_comes(pipe, grace);
   abandon_outputs();
+  if (!again) {
+    std::fputs(late_notice.load(), stderr);
+    _exit(kExitInterrupted);
+  }
+  const unsigned char number = next_signal(pipe);
   signal(number, SIG_DFL);
   kill(getpid(), number);
 }
 
-void start_watching() {
+void start_watching(std::chrono::seconds grace) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return;  // the second signal then ends the process, and leaves files
   try {
-    std::thread(watch, ends[0]).detach();
+    std::thread(watch, ends[0], grace).detach();
     watched_pipe = ends[1];
   } catch (const std::system_error&) {
     close(ends[0]);
@@ -77,7 +103,7 @@ void report_out_of_memory() {
   } catch (const std::exception& error) {
     if (!is_out_of_memory(error)) return;
     std::fputs("repsim: error: out of memory\n", stderr);
-    std::_Exit(kBadInput);
+    std::_Exit(kExitBadInput);
   } catch (...) {
     return;  // no text: what the handler before says has to do
   }
@@ -101,10 +127,12 @@ void survive_surroundings() {
   });
 }
 
-void install_stop_signals(bool log_json) {
+void install_stop_signals(bool log_json, std::chrono::seconds grace) {
   stop_notice = log_json ? "{\"level\":\"info\",\"message\":\"stopping at the next frame\"}\n"
                          : "\nrepsim: stopping at the next frame (once more: at once)\n";
-  start_watching();
+  late_notice = log_json ? "{\"level\":\"info\",\"message\":\"interrupted: no frame came to its end in time\"}\n"
+                         : "repsim: interrupted: no frame came to its end in time\n";
+  start_watching(grace);
   struct sigaction action = {};
   action.sa_handler = on_stop_signal;
   action.sa_flags = SA_RESTART;

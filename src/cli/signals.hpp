@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+
 namespace repsim::cli {
 
 /// Makes what comes from outside an error or a request to stop instead of a sudden end: writing into a closed pipe
@@ -9,9 +11,12 @@ namespace repsim::cli {
 void survive_surroundings();
 
 /// SIGINT (Ctrl-C), SIGTERM, SIGHUP (a closed terminal; not under nohup) and SIGXCPU (a limit on CPU time) ask the
-/// running command to stop. The second one of them removes temporary files and ends the process at once, the third one
-/// does not even do that. Repeated SIGXCPU, which comes once a second, counts once.
-void install_stop_signals(bool log_json);
+/// running command to stop at its next frame. The second one of them removes temporary files and ends the process at
+/// once, the third one does not even do that. Repeated SIGXCPU, which comes once a second, counts once.
+/// @param grace  how long the first one waits for the next frame. Then temporary files are removed, and the process
+/// ends
+///               as one that was interrupted.
+void install_stop_signals(bool log_json, std::chrono::seconds grace);
 
 [[nodiscard]] bool stop_signal_came();
 

@@ -19,6 +19,7 @@ namespace tj = torch::jit;
 
 c10::IValue forward_as_loaded(const model::Loaded& model, const at::Tensor& frames) {
   const c10::InferenceMode no_gradients;
+  const CrashNote note = model::note_of_run(model.spec.path);
   // Specialising a graph pays off after many runs only, and takes longer than these few.
   const tj::GraphOptimizerEnabledGuard as_it_is(false);
   // Copies: what a model writes into itself or its input must change neither the bundle nor the next run.
@@ -88,6 +89,7 @@ bool is_stateful(const model::Loaded& model) {
     return model::make_input(*model.spec.input, frames.narrow(0, frame, 1).clone());
   };
   tj::Module module = model::copy_of(model.module);
+  const CrashNote note = model::note_of_run(model.spec.path);
   for (const std::int64_t frame : {0, 1, 0, 1}) {
     if (!same_bits(module.forward({input(frame)}), forward_as_loaded(model, frames.narrow(0, frame, 1)))) return true;
   }

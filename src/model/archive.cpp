@@ -13,12 +13,14 @@
 #include <set>
 #include <vector>
 
+#include "enumerations.hpp"
 #include "libraries.hpp"
 #include "plain/code_nesting.hpp"
 #include "plain/file_kind.hpp"
 #include "plain/pickle.hpp"
 #include "plain/zip_directory.hpp"
 #include "repsim/base/atomic_file.hpp"
+#include "repsim/base/crash_note.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
@@ -322,8 +324,14 @@ Archive read_archive(const std::string& path, const std::string& name) {
   Archive archive;
   archive.file_bytes = static_cast<std::int64_t>(bytes.size());
   archive.sha256 = sha256(bytes);
-  archive.module = load_module(bytes, path);
+  {
+    const CrashNote note("Torch opened this archive", path,
+                         "open it in Python (torch.jit.load): if that crashes too, export the model again; if not, "
+                         "please report it");
+    archive.module = load_module(bytes, path);
+  }
   check_attributes(archive.module._ivalue(), path);
+  check_enumerations(archive.module, path);
   read_side_records(bytes, path, archive);
   return archive;
 }

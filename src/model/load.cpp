@@ -48,6 +48,7 @@ void check_takes_image(const c10::Type& type, const std::string& path) {
 /// What a copy of the model returns for an example picture, after its tensors were separated; nothing where it fails.
 std::optional<std::vector<at::Tensor>> example_output(const Loaded& model, std::optional<Steps> steps) {
   const c10::InferenceMode no_gradients;
+  const CrashNote note = note_of_run(model.spec.path);
   try {
     torch::jit::Module copy = copy_of(model.module);
     if (steps) separate(tensors_of_module(copy), *steps);
@@ -82,6 +83,11 @@ std::int64_t traced_batch(const Archive& archive) {
 }
 
 }  // namespace
+
+CrashNote note_of_run(const std::string& path) {
+  return {"Torch ran this model's code", path,
+          "run it in Python (torch.jit.load): if that crashes too, the model is at fault; if not, please report it"};
+}
 
 OpenArchive open_archive(const std::string& path, const std::string& name) {
   Archive archive = read_archive(path, name);

@@ -14,6 +14,7 @@ constexpr std::int64_t kSide = 320;  // pixels of the first input that is tried
 /// @return nothing where forward runs, else whether the input's size may be the reason, by the text of its exception
 std::optional<bool> size_may_be_wrong(const Loaded& model) {
   const c10::InferenceMode no_gradients;
+  const CrashNote note = note_of_run(model.spec.path);
   try {
     torch::jit::Module module = copy_of(model.module);  // it may write to itself
     (void)module.forward({make_input(*model.spec.input, example_frames(*model.spec.input, 1))});

@@ -9,6 +9,7 @@ namespace {
 
 bool runs(const Loaded& model, const InputSpec& spec, std::int64_t batch = 1) {
   const c10::InferenceMode no_gradients;
+  const CrashNote note = note_of_run(model.spec.path);
   try {
     torch::jit::Module module = copy_of(model.module);  // it may write to itself
     (void)module.forward({make_input(spec, example_frames(spec, batch))});

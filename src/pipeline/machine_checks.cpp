@@ -113,9 +113,9 @@ MachineCheck check_threads(const Surroundings& surroundings) {
   }
   const int started = check.details["threads"].get<int>();
   if (quota && *quota < started) {
-    const int fitting = std::max(1, static_cast<int>(std::floor(*quota)));
+    const int fitting = threads_from("", std::max(cores, 1), quota);
     worsen(check, Health::kWarning, ", but the container grants " + shortest(*quota) + " of them",
-           "--threads " + std::to_string(fitting));
+           fitting < started ? "--threads " + std::to_string(fitting) : "grant the container a whole core");
   } else if (cores > 0 && cores < started) {
     worsen(check, Health::kWarning, "", "--threads " + std::to_string(cores));
   }

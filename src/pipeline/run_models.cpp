@@ -40,8 +40,9 @@ rebuild::BundleMethod original_method(const session::ModelSource& source, at::De
       return [runner](std::vector<c10::IValue> inputs) { return runner->run(std::move(inputs)); };
     }
   }
-  return [module = loaded.module](std::vector<c10::IValue> inputs) mutable {
+  return [module = loaded.module, path = source.spec.path](std::vector<c10::IValue> inputs) mutable {
     const c10::InferenceMode no_gradients;
+    const CrashNote note = model::note_of_run(path);
     return module.forward(std::move(inputs));
   };
 }

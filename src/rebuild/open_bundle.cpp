@@ -94,8 +94,9 @@ BundleMethod method_of(const OpenBundle& bundle, const std::string& method, at::
       log::warn(bundle.path + ": " + error.problem() + ", so " + method + " runs on the CPU");
     }
   }
-  return [module = bundle.module, method](std::vector<c10::IValue> inputs) {
+  return [module = bundle.module, method, path = bundle.path](std::vector<c10::IValue> inputs) {
     const c10::InferenceMode no_gradients;
+    const CrashNote note = model::note_of_run(path);
     return module.get_method(method)(std::move(inputs));
   };
 }

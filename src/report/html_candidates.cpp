@@ -11,13 +11,23 @@
 namespace repsim::report {
 namespace {
 
-constexpr double kLeft = 56, kRight = 840, kTop = 16, kBottom = 280;  // the axes in candidates_chart.html
+constexpr double kLeft = 56, kTop = 16, kBottom = 280;  // the axes in candidates_chart.html
 
-/// Steps of 1, 2 or 5 times a power of ten: at most about six over the range.
-double tick_step(double range) {
-  const double power = std::pow(10, std::floor(std::log10(range / 5)));
+/// How wide the chart is drawn: once for a page of a desk's screen, once for a telephone's. The style sheet shows one.
+struct Width {
+  const char* name;
+  bool wide;     // then the target's name fits behind its line
+  double right;  // where the axis ends
+  double margin;
+  double most_ticks;
+};
+constexpr std::array kWidths{Width{"wide", true, 840, 90, 6}, Width{"narrow", false, 316, 8, 3}};
+
+/// Steps of 1, 2 or 5 times a power of ten: at most about `most` over the range.
+double tick_step(double range, double most) {
+  const double power = std::pow(10, std::floor(std::log10(range / most)));
   for (const double factor : {1.0, 2.0, 5.0}) {
-    if (range / (power * factor) <= 6) return power * factor;
+    if (range / (power * factor) <= most) return power * factor;
   }
   return power * 10;
 }
@@ -25,7 +35,7 @@ double tick_step(double range) {
 /// Bytes saved to the right, fidelity up.
 class Scale {
  public:
-  explicit Scale(const Plan& plan) {
+  Scale(const Plan& plan, const Width& width) : right_(width.right), most_ticks_(width.most_ticks) {
     double lowest = min_fidelity(plan).value_or(1);
     for (const Candidate& candidate : plan.candidates) {
       least_ = std::min(least_, static_cast<double>(candidate.bytes_saved));
@@ -37,15 +47,17 @@ class Scale {
   }
 
   [[nodiscard]] double x(double bytes) const {
-    return kLeft + (kRight - kLeft) * (bytes - least_) / (most_ - least_) * 0.97;
+    return kLeft + (right_ - kLeft) * (bytes - least_) / (most_ - least_) * 0.97;
   }
   [[nodiscard]] double y(double fidelity) const {
     return kBottom - (kBottom - kTop) * (std::clamp(fidelity, low_, 1.0) - low_) / (1 - low_);
   }
 
+  [[nodiscard]] double right() const { return right_; }
+
   [[nodiscard]] Json fidelity_ticks() const {
     Json ticks = Json::array();
-    const double step = tick_step(1 - low_);
+    const double step = tick_step(1 - low_, 6);
     for (double fidelity = low_; fidelity <= 1 + 1e-9; fidelity += step)
       ticks.push_back({{"y", px(y(fidelity))}, {"text_y", px(y(fidelity) + 4)}, {"value", fixed(fidelity, 2)}});
     return ticks;
@@ -53,13 +65,14 @@ class Scale {
 
   [[nodiscard]] Json byte_ticks() const {
     Json ticks = Json::array();
-    const double step = tick_step(most_ - least_);
+    const double step = tick_step(most_ - least_, most_ticks_);
     for (double bytes = std::ceil(least_ / step) * step; bytes <= most_; bytes += step)
       ticks.push_back({{"x", px(x(bytes))}, {"value", human_bytes(std::llround(bytes))}});
     return ticks;
   }
 
  private:
+  double right_, most_ticks_;
   double least_ = 0, most_ = 0, low_ = 0;
 };
 
@@ -120,9 +133,9 @@ Json front_lines(const Scale& scale, const Plan& plan) {
       const double x = scale.x(static_cast<double>(front.back()->bytes_saved));  // its left end
       line["name"] = {{"x", px(x)},
                       {"y", px(scale.y(*front.back()->measured_fidelity) - 11)},
-                      {"anchor", x > kRight - 100 ? "end"
-                                 : x < kLeft + 60 ? "start"
-                                                  : "middle"},
+                      {"anchor", x > scale.right() - 100 ? "end"
+                                 : x < kLeft + 60        ? "start"
+                                                         : "middle"},
                       {"text", receiver}};
     }
     lines.push_back(std::move(line));
@@ -130,15 +143,26 @@ Json front_lines(const Scale& scale, const Plan& plan) {
   return lines;
 }
 
-Json chart_view(const Plan& plan) {
-  const Scale scale(plan);
-  Json chart{{"fidelity_ticks", scale.fidelity_ticks()},
+/// The target's name stands behind its line, or on it.
+Json target_view(const Scale& scale, double fidelity, bool room) {
+  return {{"y", px(scale.y(fidelity))},
+          {"text_x", px(room ? scale.right() + 6 : scale.right())},
+          {"text_y", px(scale.y(fidelity) + (room ? 4 : -4))},
+          {"anchor", room ? "start" : "end"},
+          {"value", shortest(fidelity)}};
+}
+
+Json chart_view(const Plan& plan, const Width& width) {
+  const Scale scale(plan, width);
+  Json chart{{"name", width.name},
+             {"hidden", !width.wide},  // where the style sheet is blocked
+             {"width", px(width.right + width.margin)},
+             {"right", px(width.right)},
+             {"fidelity_ticks", scale.fidelity_ticks()},
              {"byte_ticks", scale.byte_ticks()},
              {"lines", front_lines(scale, plan)},
              {"target", nullptr}};
-  if (const auto target = min_fidelity(plan)) {
-    chart["target"] = {{"y", px(scale.y(*target))}, {"text_y", px(scale.y(*target) + 4)}, {"value", shortest(*target)}};
-  }
+  if (const auto target = min_fidelity(plan)) chart["target"] = target_view(scale, *target, width.wide);
   chart["marks"] = Json::array();
   // Chosen candidates go last, on top.
   for (const bool chosen : {false, true}) {
@@ -169,7 +193,11 @@ Json row_view(const Candidate& candidate) {
 
 }  // namespace
 
-Json front_view(const Plan& plan) { return {{"chart", chart_view(plan)}}; }
+Json front_view(const Plan& plan) {
+  Json charts = Json::array();
+  for (const Width& width : kWidths) charts.push_back(chart_view(plan, width));
+  return {{"charts", charts}};
+}
 
 Json candidates_view(const Plan& plan) {
   Json list = Json::array();

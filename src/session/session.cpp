@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "output_structure.hpp"
+#include "repsim/base/log.hpp"
 #include "repsim/bundle.hpp"
 
 namespace repsim::session {
@@ -18,6 +19,9 @@ std::vector<std::string> names_of(std::span<const ModelSource> sources) {
 Model open_model(const ModelSource& source, at::Device device) {
   Model model;
   model.loaded = load(source);
+  const model::InputSpec& input = *model.loaded.spec.input;
+  log::debug(model.name() + ": runs on example pictures of " + std::to_string(input.width) + "x" +
+             std::to_string(input.height));  // the last word of a model that never ends
   const graph::TraceRun trace = graph::trace_run(model.loaded);
   model.output = model::recognise(model.loaded, trace.output, 1);
   model.prepared = graph::prepare(model.loaded, trace, device);

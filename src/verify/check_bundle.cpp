@@ -36,6 +36,7 @@ Forward bundle_forward(const BundleCheck& check, const capture::Stores& stores) 
   return [module, groups, &check, &stores](std::span<const std::int64_t> positions) mutable {
     const c10::InferenceMode no_gradients;
     c10::IValue result;
+    const CrashNote note = model::note_of_run(check.bundle_path);
     try {
       result = module.get_method(check.method)(capture::group_inputs(*check.set, stores, groups, positions));
     } catch (const std::exception& error) {

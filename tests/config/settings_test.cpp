@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadFlag{"merge.max_trials", "0", "the value is 0, not 1 or more", ""},
                     BadFlag{"threads", "-1", "'-1' is not a number of threads", ""},
                     BadFlag{"threads", "99999999999",
-                            "the value is 99999999999, not 0 (as many as there are cores) to 1024", ""},
+                            "the value is 99999999999, not 0 (as the machine has) to 1024", ""},
                     BadFlag{"seed", "-1", "the value is -1, not 0 or more", ""},
                     BadFlag{"frames.holdout", "half", "'half' is not a number", ""},
                     BadFlag{"frames.holdout", "nan", "'nan' is not a finite number", ""},

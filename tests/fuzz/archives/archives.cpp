@@ -4,7 +4,9 @@
 //
 // LibTorch is loaded once. A child takes archives until one ends it; another child goes on behind that one. An archive
 // is a finding, kept in --work, if it ends the child by a signal, by an exception other than repsim's own Error of kind
-// input, or if it takes longer than --seconds. The number of a run decides the archive.
+// input, or if it takes longer than --seconds. The archive's own code may crash Torch, whose operators trust their
+// arguments in places, and may loop without end: if repsim can tell that this is what happens, that is no finding, but
+// counted, and kept too. The number of a run decides the archive.
 // Exit code: 0 no findings, 1 findings, 2 a wrong command line.
 #include <ATen/Parallel.h>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -22,7 +25,9 @@
 #include <map>
 #include <span>
 
+#include "cli/crash_report.hpp"
 #include "mutations.hpp"
+#include "repsim/base/crash_note.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/pipeline.hpp"
 
@@ -46,7 +51,7 @@ constexpr std::uintmax_t kMostSeedBytes = 30'000;  // a larger archive holds mor
 constexpr std::int64_t kRunsPerChild = 200;        // what one archive leaves behind is not the next thousand's
 [[maybe_unused]] constexpr rlim_t kMostMemory = rlim_t{12}
                                                 << 30U;  // of addresses: LibTorch's own and what a model may ask for
-enum ExitCode : int { kDone = 0, kOtherKind = 40, kOtherException = 41 };
+enum ExitCode : int { kDone = 0, kCrashReported = 3, kOtherKind = 40, kOtherException = 41, kEndless = 42 };
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -87,6 +92,13 @@ bool inspect(const fs::path& path) {
   }
 }
 
+/// The archive has taken its time: in its own code, or in repsim.
+extern "C" void on_alarm(int /*signal*/) {
+  if (repsim::CrashNote::current() != nullptr) ::_exit(kEndless);
+  ::signal(SIGALRM, SIG_DFL);
+  ::raise(SIGALRM);
+}
+
 [[noreturn]] void run_child(const std::vector<Records>& seeds, const Options& options, std::int64_t end,
                             Shared& shared) {
   const rlimit no_core{0, 0};
@@ -95,6 +107,8 @@ bool inspect(const fs::path& path) {
   const rlimit limit{kMostMemory, kMostMemory};
   ::setrlimit(RLIMIT_AS, &limit);
 #endif
+  repsim::cli::install_crash_report(/*log_json=*/false);
+  ::signal(SIGALRM, on_alarm);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   ::dup2(nowhere, STDOUT_FILENO);  // warnings about archives
   const fs::path path = options.work / "m.pt";
@@ -109,14 +123,31 @@ bool inspect(const fs::path& path) {
   ::_exit(kDone);
 }
 
-std::string name_of_end(int status) {
-  if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGALRM ? "time" : "signal " + std::to_string(WTERMSIG(status));
-  return WEXITSTATUS(status) == kOtherKind ? "kind" : "exception";
+/// How an archive ended its child, and whether repsim is to blame.
+struct End {
+  std::string how;
+  bool finding = true;
+};
+
+End end_of(int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) return {"time"};
+  if (WIFSIGNALED(status)) return {"signal " + std::to_string(WTERMSIG(status))};
+  switch (WEXITSTATUS(status)) {
+    case kCrashReported:
+      return {"a crash in its own code", false};
+    case kEndless:
+      return {"time in its own code", false};
+    case kOtherKind:
+      return {"an error of another kind"};
+    default:
+      return {"an exception"};
+  }
 }
 
-/// @return findings by how they ended
-std::map<std::string, std::int64_t> run_all(const std::vector<Records>& seeds, const Options& options, Shared& shared) {
-  std::map<std::string, std::int64_t> findings;
+/// @return how often archives ended a child, by the way
+std::map<std::string, std::int64_t> run_all(const std::vector<Records>& seeds, const Options& options, Shared& shared,
+                                            std::int64_t& findings) {
+  std::map<std::string, std::int64_t> ends;
   const std::int64_t end = options.first + options.runs;
   shared.run = options.first;
   while (shared.run < end) {
@@ -128,14 +159,16 @@ std::map<std::string, std::int64_t> run_all(const std::vector<Records>& seeds, c
       std::cout << shared.run - options.first << " archives: " << shared.opened << " opened" << std::endl;
       continue;
     }
-    const std::string ended = name_of_end(status);
-    ++findings[ended];
-    fs::copy_file(options.work / "m.pt", options.work / ("finding-" + std::to_string(shared.run) + ".pt"),
+    const End ended = end_of(status);
+    ++ends[ended.how];
+    findings += ended.finding ? 1 : 0;
+    const std::string kind = ended.finding ? "finding" : "own-code";
+    fs::copy_file(options.work / "m.pt", options.work / (kind + "-" + std::to_string(shared.run) + ".pt"),
                   fs::copy_options::overwrite_existing);
-    std::cout << "finding: " << ended << ", repeat with --first " << shared.run << " --runs 1" << std::endl;
+    std::cout << kind << ": " << ended.how << ", repeat with --first " << shared.run << " --runs 1" << std::endl;
     ++shared.run;
   }
-  return findings;
+  return ends;
 }
 
 int usage() {
@@ -171,10 +204,11 @@ int main(int count, char** values) {
   void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (seeds.empty() || memory == MAP_FAILED) return usage();
   auto& shared = *new (memory) Shared;
-  const auto findings = run_all(seeds, options, shared);
+  std::int64_t findings = 0;
+  const auto ends = run_all(seeds, options, shared, findings);
   std::cout << options.runs << " archives from " << seeds.size() << " seeds: " << shared.opened << " opened, "
             << shared.refused << " refused";
-  for (const auto& [ended, times] : findings) std::cout << ", " << times << " ended by " << ended;
-  std::cout << std::endl;
-  return findings.empty() ? 0 : 1;
+  for (const auto& [how, times] : ends) std::cout << ", " << times << " ended by " << how;
+  std::cout << ", " << findings << " findings" << std::endl;
+  return findings == 0 ? 0 : 1;
 }
