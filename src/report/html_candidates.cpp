@@ -11,7 +11,7 @@
 namespace repsim::report {
 namespace {
 
-constexpr double kLeft = 56, kTop = 16, kBottom = 280;  // the axes in candidates_chart.html
+constexpr double kLeft = 56, kTop = 24, kBottom = 280;  // the axes in candidates_chart.html
 
 /// How wide the chart is drawn: once for a page of a desk's screen, once for a telephone's. The style sheet shows one.
 struct Width {
