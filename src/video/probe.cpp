@@ -10,6 +10,7 @@ extern "C" {
 #include "frame_index.hpp"
 #include "pictures.hpp"
 #include "reader.hpp"
+#include "repsim/base/crash_note.hpp"
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
 #include "repsim/base/log.hpp"
@@ -58,6 +59,12 @@ std::shared_ptr<const FrameIndex> count_by_packets(const std::filesystem::path& 
   return nullptr;
 }
 
+/// GDAL, which OpenCV loads, aborts where memory ends; decoders read what strangers wrote.
+CrashNote note_of_reading(const std::filesystem::path& path) {
+  return {"OpenCV and FFmpeg read this video", path.string(),
+          "play it with FFmpeg: if that crashes too, convert it; where memory is short: a higher limit (ulimit -v)"};
+}
+
 }  // namespace
 
 std::string decoder_version() {
@@ -68,6 +75,7 @@ std::string decoder_version() {
 }
 
 void check_readable(const std::filesystem::path& path) {
+  const CrashNote note = note_of_reading(path);
   const std::unique_ptr<Reader> reader = open_reader(path);
   (void)first_frame(*reader, path);
 }
@@ -78,6 +86,7 @@ std::string sha256_of_video(const std::filesystem::path& path, Progress& progres
 }
 
 VideoInfo probe(const std::filesystem::path& path, Progress& progress, std::int64_t long_video) {
+  const CrashNote note = note_of_reading(path);
   std::unique_ptr<Reader> reader = open_reader(path);
   progress.begin("count frames", reader->announced_frames());
   const cv::Mat first = first_frame(*reader, path);

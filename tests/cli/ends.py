@@ -208,6 +208,8 @@ class Ends:
             # A failure that does not matter (a cache that cannot be written) changes no byte.
             if code == 0:
                 problems = self.whole()
+            elif b"the process crashed" in stderr:  # GDAL ends the process where memory ends; hidden files stay
+                problems = complaint(code, stderr, 3, b"repsim: error: ") + self.rerun()
             else:
                 problems = complaint(code, stderr, 3, b"repsim: error: ") + self.nothing_left()
             self.report.check(f"Fault {fault}", problems)
