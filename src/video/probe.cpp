@@ -6,6 +6,7 @@ extern "C" {
 }
 
 #include <opencv2/core/utility.hpp>
+#include <opencv2/imgcodecs.hpp>
 
 #include "frame_index.hpp"
 #include "pictures.hpp"
@@ -87,6 +88,8 @@ std::string sha256_of_video(const std::filesystem::path& path, Progress& progres
 
 VideoInfo probe(const std::filesystem::path& path, Progress& progress, std::int64_t long_video) {
   const CrashNote note = note_of_reading(path);
+  // OpenCV sets up its codecs when the first picture is read or written: here, where a crash of theirs has a name.
+  static_cast<void>(cv::haveImageWriter(".jpg"));
   std::unique_ptr<Reader> reader = open_reader(path);
   progress.begin("count frames", reader->announced_frames());
   const cv::Mat first = first_frame(*reader, path);
