@@ -25,6 +25,8 @@ struct Prepared {
   std::string name;
   bool rewritable = true;  ///< false: the model is opaque; graph is empty, program has no ops
   std::string opaque_reason;
+  bool keeps_weights =
+      true;  ///< false: an opaque model's code may write into them, so no other model has the same ones
   std::shared_ptr<torch::jit::Graph> graph;  ///< treat as constant: copy before any edit
   std::vector<c10::IValue> parameters;       ///< the values of program.parameters
   Program program;
@@ -59,6 +61,7 @@ class StoredMemory {
 
  private:
   std::set<const void*> seen_;
+  std::vector<at::Tensor> kept_;  // packed weights come as tensors made for the asking: their places stay theirs
 };
 
 /// SHA-256 of type, shape, strides and values. Tensors of equal hash are bit-identical, and computations with them give

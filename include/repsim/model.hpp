@@ -59,6 +59,11 @@ struct OpenArchive {
 /// @param name  what it is, for messages @throws Error{kInput}
 [[nodiscard]] OpenArchive open_archive(const std::string& path, const std::string& name);
 
+/// @throws Error{kInput} where a tensor of an output holds no numbers that can be compared: quantised, sparse, of a
+/// type
+///         without arithmetic (8-bit floats, unsigned integers of more than 8 bits)
+void check_output_kinds(const c10::IValue& output, const std::string& path);
+
 /// The argument of forward for preprocessed frames, in the spec's layout and dtype, contiguous: one tensor, or a list
 /// of B tensors. Frames that are in this form already are not copied.
 /// @param frames  [B,3,H,W], any strides; float32 or, with the dtype uint8, bytes

@@ -180,6 +180,7 @@ class Writer {
   /// of their own, which they may write to.
   void share_with_opaque_models() {
     for (auto& [index, opaque] : opaque_) {
+      if (!model(index).keeps_weights) continue;
       std::map<const void*, int> users;
       for (const at::Tensor& tensor : graph::stored_tensors(opaque)) {
         if (tensor.has_storage()) ++users[tensor.storage().unsafeGetStorageImpl()];

@@ -11,6 +11,7 @@
 #include "repsim/base/log.hpp"
 #include "repsim/base/out_of_memory.hpp"
 #include "repsim/graph.hpp"
+#include "side_effects.hpp"
 
 namespace repsim::graph {
 namespace {
@@ -211,6 +212,18 @@ std::string lift_parameters(std::shared_ptr<tj::Graph>& graph, const tj::Module&
   return {};
 }
 
+/// Whether an opaque model leaves its weights as they are, so that other models may have the same ones.
+bool keeps_its_weights(const model::Loaded& model) {
+  try {
+    RewriteCounts counts;
+    return !may_write_own_tensors(inlined_forward(model.module, counts));
+  } catch (const std::exception& error) {
+    rethrow_out_of_memory(error);
+    log::debug(model.spec.name + ": its own copy of all weights: " + reason_of(error));
+    return false;
+  }
+}
+
 /// Replaces what an example run shows to be constant: numbers of dimensions.
 /// @param inputs  of the whole graph; the run may write into them
 int fold_observed_ranks(std::shared_ptr<tj::Graph>& graph, const std::vector<c10::IValue>& inputs) {
@@ -238,6 +251,8 @@ std::unordered_set<const tj::Value*> rewrite(const model::Loaded& model, Prepare
     prepared.opaque_reason = "remembers: what it returns depends on the pictures before";
     return {};
   }
+  prepared.opaque_reason = side_effect_of(graph);
+  if (!prepared.opaque_reason.empty()) return {};
   prepared.opaque_reason = lift_parameters(graph, model.module, prepared, counts);
   if (!prepared.opaque_reason.empty()) return {};
   counts.copied_image = copy_written_image(graph);
@@ -286,6 +301,7 @@ TraceRun trace_run(const model::Loaded& model) {
   } catch (const std::exception& error) {
     throw model::forward_error(model, error);
   }
+  model::check_output_kinds(trace.output, model.spec.path);
   refuse_randomness(model, frames.narrow(0, 0, 1), trace.output);
   if (spec.kind == model::InputKind::kTensor && !model.frame_by_frame) {
     try {
@@ -321,6 +337,7 @@ Prepared prepare(const model::Loaded& model, const TraceRun& trace, at::Device d
     prepared.graph = nullptr;
     prepared.parameters.clear();
     prepared.program = Program{};
+    prepared.keeps_weights = keeps_its_weights(model);
     log::warn(model.spec.name + " is opaque and shares no layers: it " + prepared.opaque_reason);
   }
   StoredMemory stored;

@@ -39,8 +39,12 @@ class Collector {
   std::vector<at::Tensor> tensors_;
 };
 
-/// What is stored of a sparse tensor: its values, and where they are.
+/// What is stored of a sparse tensor: its values, and where they are; of one that is quantised by channels: also their
+/// scales and zero points.
 std::vector<at::Tensor> parts_of(const at::Tensor& tensor) {
+  if (tensor.is_quantized() &&
+      (tensor.qscheme() == at::kPerChannelAffine || tensor.qscheme() == at::kPerChannelAffineFloatQParams))
+    return {tensor, tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()};
   switch (tensor.layout()) {
     case at::kSparse:
       return {tensor._values(), tensor._indices()};
@@ -73,6 +77,7 @@ StoredSize StoredMemory::add(std::span<const at::Tensor> tensors) {
       const void* const memory = whole ? static_cast<const void*>(part.storage().unsafeGetStorageImpl())
                                        : static_cast<const void*>(part.unsafeGetTensorImpl());
       if (seen_.insert(memory).second) {
+        kept_.push_back(part);
         const auto bytes = static_cast<std::int64_t>(whole ? part.storage().nbytes() : part.nbytes());
         size.bytes += bytes;
         ++size.count;

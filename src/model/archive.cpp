@@ -90,6 +90,10 @@ Error loading_error(const std::string& message, const std::string& reason, const
                                 "torch.jit.script(model).save('model.pt')"
                               : "add the library that has it: --library libNAME.so, or export without it");
   }
+  if (message.find("octal specifier") != std::string::npos) {
+    return input_error("a name in its code has characters beyond ASCII, which Torch writes and does not read", path,
+                       "rename the submodules and attributes before the export");
+  }
   // Constants in the layout of oneDNN have no form in an archive: torch.jit.save leaves out their values.
   if (message.find("required keyword attribute 'value' is undefined") != std::string::npos) {
     return input_error(

@@ -76,6 +76,20 @@ void separate_views(Loaded& model) {
   log::debug(model.spec.name + ": " + std::to_string(model.hidden_bytes) + " bytes of its tensors are shown by none");
 }
 
+/// A model that was saved without eval() gives other outputs where it was than here.
+void warn_of_training(const torch::jit::Module& module, const std::string& name) {
+  for (const torch::jit::Module& inner : module.modules()) {
+    const std::string type = inner.type()->name() ? inner.type()->name()->name() : "";
+    const bool depends = type.find("Dropout") != std::string::npos || type.find("BatchNorm") != std::string::npos ||
+                         type.find("InstanceNorm") != std::string::npos;
+    if (!depends || !inner.hasattr("training") || !inner.is_training()) continue;
+    log::warn(name +
+              ": was saved in training mode, and runs in evaluation mode here (model.eval()): without dropout, "
+              "normalised by its statistics");
+    return;
+  }
+}
+
 std::int64_t traced_batch(const Archive& archive) {
   if (!archive.traced_inputs || archive.traced_inputs->empty() || !archive.traced_inputs->front().isTensor()) return 0;
   const at::Tensor& picture = archive.traced_inputs->front().toTensor();
@@ -103,6 +117,7 @@ Loaded load(const ModelSpec& spec, const std::string& input_source) {
   loaded.sha256 = archive.sha256;
   loaded.file_bytes = archive.file_bytes;
   loaded.module = archive.module;
+  warn_of_training(loaded.module, spec.name);
   loaded.module.eval();
   if (!loaded.module.find_method("forward")) {
     throw input_error("the module has no forward method", spec.path, "script or trace a module that has one");

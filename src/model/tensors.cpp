@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "repsim/base/error.hpp"
 #include "repsim/model.hpp"
 
@@ -28,7 +30,31 @@ at::ScalarType dtype_of(const InputSpec& spec) {
   return at::kFloat;
 }
 
+/// What stands in the way of comparing a tensor's numbers, and the call that makes others of it.
+struct Obstacle {
+  std::string kind, call;
+};
+
+std::optional<Obstacle> obstacle_of(const at::Tensor& tensor) {
+  const at::ScalarType type = tensor.scalar_type();
+  if (tensor.is_quantized()) return Obstacle{"a quantised tensor", ".dequantize()"};
+  if (tensor.layout() != at::kStrided) return Obstacle{"a sparse tensor", ".to_dense()"};
+  if (c10::isFloat8Type(type) || c10::isBitsType(type))
+    return Obstacle{"a tensor of the type " + std::string(c10::toString(type)), ".float()"};
+  if (c10::isBarebonesUnsignedType(type))
+    return Obstacle{"a tensor of the type " + std::string(c10::toString(type)), ".long()"};
+  return std::nullopt;
+}
+
 }  // namespace
+
+void check_output_kinds(const c10::IValue& output, const std::string& path) {
+  for (const at::Tensor& tensor : tensors_of(output)) {
+    if (const auto obstacle = obstacle_of(tensor))
+      throw input_error("the model returns " + obstacle->kind + ", whose numbers cannot be compared", path,
+                        "let forward return its numbers: add " + obstacle->call + " before the export");
+  }
+}
 
 c10::IValue make_input(const InputSpec& spec, const at::Tensor& frames) {
   const at::Tensor elements = frames.to(dtype_of(spec));

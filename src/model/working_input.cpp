@@ -7,6 +7,8 @@
 namespace repsim::model {
 namespace {
 
+constexpr const char* kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 bool runs(const Loaded& model, const InputSpec& spec, std::int64_t batch = 1) {
   const c10::InferenceMode no_gradients;
   const CrashNote note = note_of_run(model.spec.path);
@@ -68,6 +70,15 @@ FailureCause settled_cause(const Loaded& model, std::string_view text) {
 
 Error forward_error(const Loaded& model, const std::exception& error) {
   log::debug(error.what());
+  static const std::string kNoCopy = "Can't deepcopy IValue with tag: ";
+  const std::string text = error.what();
+  if (const auto at = text.find(kNoCopy); at != std::string::npos) {
+    const std::size_t begin = at + kNoCopy.size();
+    return input_error("the model has an attribute of the kind " +
+                           text.substr(begin, text.find_first_not_of(kLetters, begin) - begin) +
+                           ", which Torch cannot copy",
+                       model.spec.path, "make it a tensor, or numbers and strings, before the export");
+  }
   const InputSpec& input = *model.spec.input;
   const FailureCause cause = settled_cause(model, error.what());
   const std::optional<Advice> advice = advice_on(cause, input);
