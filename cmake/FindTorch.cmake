@@ -1,7 +1,7 @@
 # Finds LibTorch: sets Torch_FOUND, Torch_VERSION, Torch_DIR, TORCH_INSTALL_PREFIX, TORCH_LIBRARY, TORCH_LIBRARIES,
 # TORCH_INCLUDE_DIRS and TORCH_CXX_FLAGS.
 
-find_path(Torch_DIR TorchConfig.cmake HINTS ENV Torch_DIR PATH_SUFFIXES share/cmake/Torch)
+find_path(Torch_DIR TorchConfig.cmake HINTS ENV Torch_DIR PATH_SUFFIXES share/cmake/Torch Torch)
 if(NOT Torch_DIR)
   message(FATAL_ERROR "LibTorch not found: run scripts/setup.sh, or pass -DCMAKE_PREFIX_PATH=/path/to/libtorch")
 endif()
@@ -25,7 +25,7 @@ else()
   # Torch's file for CMake warns about a kineto library that its wheels leave out; nothing here uses it.
   set(CMAKE_MESSAGE_LOG_LEVEL_BEFORE ${CMAKE_MESSAGE_LOG_LEVEL})
   set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
-  find_package(Torch QUIET)
+  find_package(Torch QUIET CONFIG)
   set(CMAKE_MESSAGE_LOG_LEVEL ${CMAKE_MESSAGE_LOG_LEVEL_BEFORE})
   if(NOT Torch_FOUND)
     message(FATAL_ERROR "${Torch_DIR} does not describe a LibTorch that can be used: run scripts/setup.sh, or pass "

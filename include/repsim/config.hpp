@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "repsim/base/input_files.hpp"
 #include "repsim/base/json_io.hpp"
 #include "repsim/model_spec.hpp"
 #include "repsim/settings.hpp"
@@ -80,6 +81,9 @@ void apply_flag(const Setting& setting, const std::vector<std::string>& texts, S
 /// Ranges and combinations, before any work: at least two models, unique names, frames, holdout, fidelity, globs,
 /// directions that name known models. @throws Error{kInput} or Error{kUsage}
 void check(const Settings& settings);
+
+/// The files that a command with these settings reads: models, videos, ground truth.
+[[nodiscard]] std::vector<InputFile> input_files_of(const Settings& settings);
 
 /// What capturing signatures needs, before any work: a model or more, frames, a video. @throws Error{kUsage}
 void check_to_capture(const Settings& settings);

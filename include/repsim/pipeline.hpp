@@ -61,6 +61,7 @@ struct VerifySettings {
   std::optional<std::int64_t> memory_limit;  ///< as in Settings
   /// Where to write the frames as the models get them, for another engine (docs/runtimes.md); replaced where it exists.
   std::optional<std::filesystem::path> dump_inputs = {};
+  std::optional<std::filesystem::path> result_file = {};     ///< where the caller writes the result: it may be no input
   std::optional<std::filesystem::path> engine_outputs = {};  ///< what another engine returned for these frames
 };
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "repsim/base/input_files.hpp"
 #include "repsim/base/json_io.hpp"
 #include "repsim/report.hpp"
 #include "repsim/video_source.hpp"
@@ -23,6 +24,9 @@ namespace repsim::rebuild {
 /// What repsim plan was told, as a config file: recorded settings, models and video. Inputs that came from an archive
 /// are left to the archive. Not recorded, and so absent: libraries, truth, threads, device, memory limit.
 [[nodiscard]] Json recorded_config(const report::Plan& plan);
+
+/// The files that reading a plan again takes: plan.json, its bundle, the models and the videos.
+[[nodiscard]] std::vector<InputFile> input_files_of(const std::filesystem::path& given, const report::Plan& plan);
 
 /// The videos of a plan, or of a stream, without ground truth.
 [[nodiscard]] std::vector<video::VideoSource> videos_of(const report::PlanVideos& plan);

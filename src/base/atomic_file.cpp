@@ -88,8 +88,25 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-/// "out" for "out/".
-fs::path without_slash(const fs::path& target) { return target.has_filename() ? target : target.parent_path(); }
+/// "out" for "out/" and "out/.".
+fs::path without_slash(const fs::path& target) {
+  const bool is_itself = target.filename() == "." || target.filename() == "..";
+  const fs::path plain = is_itself && target.has_parent_path() ? target.lexically_normal() : target;
+  return plain.has_filename() || !plain.has_parent_path() ? plain : plain.parent_path();
+}
+
+/// Whether the name is that of an open file, such as /dev/stdout, be it that of a regular one: the rename that puts an
+/// output into place would replace the link.
+bool names_an_open_file(const fs::path& target) {
+  std::error_code failed;
+  fs::path place = target;
+  for (int links = 0; links < 40 && fs::is_symlink(place, failed); ++links) {
+    const fs::path next = fs::read_symlink(place, failed);
+    place = next.is_absolute() ? next : folder_of(place) / next;
+    if (place.string().starts_with("/proc/")) return true;
+  }
+  return false;
+}
 
 /// True when `target` is a folder that may be written into; false when there is nothing of this name.
 bool check_target(const fs::path& target, bool force) {
@@ -117,6 +134,9 @@ std::string checked_file_name(const fs::path& target, bool force) {
   if (status.type() == fs::file_type::none) throw system_error("cannot be written", target, failed.value());
   if (!target.has_filename() || fs::is_directory(status))
     throw input_error("this is a folder, not a file to write", target.string(), "a path that ends with a file name");
+  if (names_an_open_file(target))
+    throw input_error("this is an open file, not the name of one", target.string(),
+                      "leave it out to print to stdout (run: --json -), or name a file");
   if (fs::exists(status) && !fs::is_regular_file(status))
     throw input_error("exists and is no regular file", target.string(), "choose another name");
   if (fs::exists(fs::symlink_status(target, failed)) && !force)
@@ -158,7 +178,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
   // A rename would replace a device such as /dev/null by a file.
   std::error_code failed;
   const fs::file_status status = fs::status(path, failed);
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
+  if ((fs::exists(status) && !fs::is_regular_file(status)) || names_an_open_file(path)) {
     throw input_error("cannot be written: exists and is no regular file", path.string(), "choose another name");
   }
   TemporaryFile file(path);

@@ -14,6 +14,9 @@
 namespace repsim {
 namespace {
 
+/// What reads JSON calls itself for every level, and a thread's stack ends.
+constexpr int kMostLevels = 500;
+
 /// "c.json: line 3, column 7" for the byte before `end`.
 std::string place_of(const std::string& text, std::size_t end, const std::string& file) {
   const std::string before = text.substr(0, end == 0 ? 0 : end - 1);
@@ -94,6 +97,7 @@ void check_finite(const Json& json, const std::string& path) {
 std::string take(const Json& value, std::string& out) {
   if (!value.is_string()) return std::string("expected a string, got ") + kind_of(value);
   out = value.get<std::string>();
+  if (out.find('\0') != std::string::npos) return "the text has a NUL character, and is cut there by the system";
   return {};
 }
 
@@ -133,7 +137,10 @@ Json parse_json(const std::string& text, const std::string& file) {
   std::istringstream stream(text);  // knows how far the parser is
   const auto position = [&] { return stream.good() ? static_cast<std::size_t>(stream.tellg()) : text.size(); };
   DuplicateKeys duplicates;
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > kMostLevels)
+      throw input_error("lists and objects lie more than " + std::to_string(kMostLevels) + " levels inside one another",
+                        place_of(text, position(), file), "correct it there");
     if (const std::string* key = duplicates.see(event, parsed)) {
       throw input_error("the key '" + *key + "' is there twice in one object", place_of(text, position(), file),
                         "remove one of them");

@@ -85,7 +85,11 @@ std::string accepting_command(const CheckFlags& flags) {
 
 void run_check(const CheckFlags& flags, Progress& progress) {
   check_output_format(flags.output);
-  const pipeline::PlanCheck check = pipeline::check_plan(settings_of(flags), progress);
+  const pipeline::PlanCheckSettings settings = settings_of(flags);
+  if (flags.output.file)
+    check_replaces_no_input(*flags.output.file, rebuild::input_files_of(flags.plan, rebuild::read_plan(flags.plan)),
+                            "--output-file");
+  const pipeline::PlanCheck check = pipeline::check_plan(settings, progress);
   const bool drift = check.diff.has_drift();
   const report::DiffDetail detail = detail_of(flags.comparison);
   using Level = report::Finding::Level;

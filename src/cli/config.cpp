@@ -86,6 +86,10 @@ void run_config(const ConfigFlags& flags, Progress& progress) {
   const fs::path out = flags.out.value_or(kDefaultOut);
   if (out.empty()) throw Error(ErrorKind::kUsage, "the path is empty", "--out", "--out FILE");
   const pipeline::DraftRequest request = request_of(flags);
+  config::Settings read;
+  read.models = request.models;
+  read.videos = request.videos;
+  check_replaces_no_input(out, config::input_files_of(read), "--out");
   StagedFile staged(out, flags.force);
   pipeline::ConfigDraft draft = pipeline::draft_config(request, progress);
   for (Json& model : draft.config["models"]) model["path"] = seen_from(model["path"], out.parent_path());

@@ -58,9 +58,12 @@ void run_diff(const DiffFlags& flags) {
     throw Error(ErrorKind::kUsage, "two plans are needed", "repsim diff", "repsim diff OLD NEW");
   check_output_format(flags.output);
   const std::vector<report::ChangeLimit> limits = limits_of(flags);
-  const report::Plan after = rebuild::read_plan(flags.after);
-  const report::PlanDiff diff =
-      report::compare(rebuild::read_plan(flags.before), after, tolerances_of(flags.comparison));
+  const report::Plan before = rebuild::read_plan(flags.before), after = rebuild::read_plan(flags.after);
+  if (flags.output.file) {
+    check_replaces_no_input(*flags.output.file, rebuild::input_files_of(flags.before, before), "--output-file");
+    check_replaces_no_input(*flags.output.file, rebuild::input_files_of(flags.after, after), "--output-file");
+  }
+  const report::PlanDiff diff = report::compare(before, after, tolerances_of(flags.comparison));
   const std::vector<std::string> broken = broken_limits(limits, diff);
   const report::DiffDetail detail = detail_of(flags.comparison);
   using Level = report::Finding::Level;

@@ -83,7 +83,8 @@ std::string video_flags(const report::Verification& verification) {
 }
 
 void run_verify(const VerifyFlags& flags, Progress& progress) {
-  const pipeline::VerifySettings settings = settings_of(flags);
+  pipeline::VerifySettings settings = settings_of(flags);
+  if (flags.output.file) settings.result_file = *flags.output.file;
   OutputFlags output = flags.output;
   if (flags.json) output.format = "json";
   check_output_format(output);

@@ -115,6 +115,21 @@ void check_to_capture(const Settings& settings) {
   check_video(settings);
 }
 
+std::vector<InputFile> input_files_of(const Settings& settings) {
+  std::vector<InputFile> files;
+  for (const model::ModelSpec& model : settings.models) files.push_back({model.path, "the model '" + model.name + "'"});
+  const auto add = [&files](const std::vector<video::VideoSource>& videos) {
+    for (const video::VideoSource& video : videos) {
+      files.push_back({video.path, "the video"});
+      if (video.truth) files.push_back({*video.truth, "the ground truth"});
+    }
+  };
+  add(settings.videos);
+  for (const auto& [model, videos] : settings.videos_of) add(videos);
+  if (settings.truth) files.push_back({*settings.truth, "the ground truth"});
+  return files;
+}
+
 void check(const Settings& settings) {
   if (settings.models.size() < 2) {
     const std::string given = settings.models.empty() ? "no model is given" : "only one model is given";

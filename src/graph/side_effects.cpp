@@ -76,7 +76,7 @@ bool may_write_own_tensors(const std::shared_ptr<tj::Graph>& graph) {
   const tj::AliasDb aliases(graph);
   return any_node(*graph->block(), [&](const tj::Node& node) {
     return node.kind() == c10::prim::CallMethod || node.kind() == c10::prim::CallFunction ||
-           writes_into(node, aliases, own, is_any);
+           writes_into(node, aliases, own, [](const tj::Value& value) { return is_tensor(&value); });
   });
 }
 

@@ -106,7 +106,10 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
 Captured capture_one(const Settings& settings, const std::optional<capture::Shard>& shard, const fs::path& out,
                      bool force, Progress& progress) {
   std::optional<StagedFile> staged;
-  if (!out.empty()) staged.emplace(out, force);
+  if (!out.empty()) {
+    check_replaces_no_input(out, config::input_files_of(settings), "--out");
+    staged.emplace(out, force);
+  }
   Captured captured = std::move(capture(settings, shard, progress).at(0));
   if (captured.origin == "none") {
     throw input_error("the model has no layers that could be captured: it " + captured.opaque_reason,

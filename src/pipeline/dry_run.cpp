@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "job.hpp"
+#include "plan_outputs.hpp"
 #include "quiet_progress.hpp"
 #include "repsim/base/atomic_file.hpp"
 #include "repsim/candidates.hpp"
@@ -58,7 +59,10 @@ report::DryRun dry_run(const Settings& settings, const std::optional<std::filesy
   const std::vector<config::Stream> streams = config::streams_of(settings);
   for (const session::InputFiles& files : input_files(streams, settings.libraries)) session::check_files(files);
   std::optional<StagedDirectory> staged;
-  if (out) staged.emplace(*out, force);
+  if (out) {
+    check_replaces_no_input(settings, *out);
+    staged.emplace(*out, force);
+  }
   const session::Session session(runtime, session_options(settings, streams.front(), streams.size(), {}), progress);
   report::DryRun would;
   for (std::size_t i = 0; i < session.models.size(); ++i) {

@@ -196,6 +196,7 @@ Outcome plan(const Settings& settings, const session::SingleFrames& single, cons
   check(settings);
   const std::vector<config::Stream> streams = config::streams_of(settings);
   for (const session::InputFiles& files : input_files(streams, settings.libraries)) session::check_files(files);
+  check_replaces_no_input(settings, out);
   StagedDirectory staged(out, force);
   std::vector<StreamWork> works = open_streams(settings, streams, runtime, single, progress);
   watch.lap("load");

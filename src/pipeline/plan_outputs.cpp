@@ -11,6 +11,12 @@
 
 namespace repsim::pipeline {
 
+void check_replaces_no_input(const Settings& settings, const std::filesystem::path& out) {
+  const std::vector<InputFile> inputs = config::input_files_of(settings);
+  for (const char* file : {"bundle.pt", "plan.json", "similarity.json", "report.html", "run.json"})
+    repsim::check_replaces_no_input(out / file, inputs, "--out");
+}
+
 void write_outputs(const StagedDirectory& staged, const PlanFiles& files) {
   write_file_atomically(staged.path("plan.json"), repsim::to_text(report::to_json(files.plan)));
   write_file_atomically(

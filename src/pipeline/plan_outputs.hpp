@@ -22,6 +22,9 @@ struct PlanFiles {
   std::int64_t similarity_frames = 0;                 ///< on which S was taken; 0: on none
   const report::PageExtras& page;                     ///< for report.html
 };
+/// Checks that no file of the folder that a plan writes is one that it reads. @throws Error{kUsage}
+void check_replaces_no_input(const Settings& settings, const std::filesystem::path& out);
+
 /// Writes plan.json, similarity.json and report.html.
 void write_outputs(const StagedDirectory& staged, const PlanFiles& files);
 

@@ -173,6 +173,18 @@ report::RunSummary run_stream(const RunSettings& settings, const rebuild::OpenBu
   return summary;
 }
 
+/// All that a run reads.
+std::vector<InputFile> inputs_of(const RunSettings& settings, const rebuild::BundlePlace& place,
+                                 const std::vector<std::string>& videos) {
+  std::vector<InputFile> inputs{{place.path, "the bundle"}};
+  for (const std::string& video : videos) inputs.push_back({video, "the video"});
+  if (place.plan) inputs.push_back({rebuild::plan_file(settings.bundle).string(), "the plan"});
+  if (!settings.against) return inputs;
+  const auto against = rebuild::input_files_of(*settings.against, rebuild::read_plan(*settings.against));
+  inputs.insert(inputs.end(), against.begin(), against.end());
+  return inputs;
+}
+
 }  // namespace
 
 std::vector<report::RunSummary> run(const RunSettings& settings, Progress& progress) {
@@ -183,7 +195,7 @@ std::vector<report::RunSummary> run(const RunSettings& settings, Progress& progr
   const std::vector<report::ManifestStream> streams = wanted_streams(settings, bundle.manifest);
   const std::vector<std::string> videos = videos_of(settings, place, bundle.manifest, streams);
   check_drawn_streams(settings, streams);
-  RunOutputs outputs(settings, videos);
+  RunOutputs outputs(settings, inputs_of(settings, place, videos));
   std::vector<report::RunSummary> summaries;
   for (std::size_t i = 0; i < streams.size(); ++i) {
     video::FrameStream video(videos[i]);

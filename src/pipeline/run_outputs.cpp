@@ -8,15 +8,7 @@
 namespace repsim::pipeline {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr double kRateOfPictures = 25;  // of videos that state none
-
-void check_place(const fs::path& file, const std::string& video_path, const char* flag) {
-  std::error_code failed;
-  if (fs::equivalent(file, video_path, failed))
-    throw Error(ErrorKind::kUsage, "this file is the video that is read", flag, "another name");
-}
 
 std::string title_of(const report::FrameDetections& found, std::size_t boxes) {
   return found.model + (found.is_original ? ", original: " : ", bundle: ") +
@@ -39,15 +31,15 @@ FrameComparison compare_detections(const model::Detections& merged, const model:
   return {verify::frame_boxes(merged, target, min_score), static_cast<std::int64_t>(target.sure.size())};
 }
 
-RunOutputs::RunOutputs(const RunSettings& settings, const std::vector<std::string>& video_paths) : settings_(settings) {
+RunOutputs::RunOutputs(const RunSettings& settings, std::span<const InputFile> inputs) : settings_(settings) {
   if (settings.draw) {
-    for (const std::string& video : video_paths) check_place(*settings.draw, video, "--draw");
+    check_replaces_no_input(*settings.draw, inputs, "--draw");
     video::check_writable_name(*settings.draw);
     draw_place_.emplace(*settings.draw, settings.force);
   }
   if (settings.json) {
-    for (const std::string& video : video_paths) check_place(*settings.json, video, "--json");
-    if (settings.draw && fs::path(*settings.draw).lexically_normal() == fs::path(*settings.json).lexically_normal())
+    check_replaces_no_input(*settings.json, inputs, "--json");
+    if (settings.draw && is_same_file(*settings.draw, *settings.json))
       throw Error(ErrorKind::kUsage, "--draw and --json name one file", "--json", "another name");
     json_place_.emplace(*settings.json, settings.force);
   }

@@ -3,9 +3,11 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "repsim/base/atomic_file.hpp"
+#include "repsim/base/input_files.hpp"
 #include "repsim/detection_tiles.hpp"
 #include "repsim/frame_stream.hpp"
 #include "repsim/run.hpp"
@@ -34,8 +36,8 @@ struct FrameComparison {
 class RunOutputs {
  public:
   /// Checks the places of the files, before any work. @throws Error{kInput, kUsage}
-  /// @param video_paths  that are read
-  RunOutputs(const RunSettings& settings, const std::vector<std::string>& video_paths);
+  /// @param inputs  what is read
+  RunOutputs(const RunSettings& settings, std::span<const InputFile> inputs);
 
   /// Makes the files, before each video; the file of lines goes on through all of them. @param models  names do not
   /// matter, their number does @throws Error{kInput}

@@ -117,6 +117,21 @@ void add_stream(const rebuild::OpenStream& opened, const std::vector<std::int64_
       {opened.stream.name, opened.stream.models, playlist.path(), listed_videos(playlist), frames});
 }
 
+void check_outputs(const VerifySettings& settings, const report::Plan& plan,
+                   const std::vector<rebuild::StreamVideos>& videos) {
+  std::vector<InputFile> inputs = rebuild::input_files_of(settings.plan, plan);
+  for (const rebuild::StreamVideos& one : videos) {
+    for (const video::VideoSource& video : one.videos) inputs.push_back({video.path, "the video"});
+  }
+  if (settings.truth) inputs.push_back({*settings.truth, "the ground truth"});
+  if (settings.engine_outputs) inputs.push_back({settings.engine_outputs->string(), "the file of outputs"});
+  if (settings.dump_inputs) check_replaces_no_input(*settings.dump_inputs, inputs, "--dump-inputs");
+  if (!settings.result_file) return;
+  check_replaces_no_input(*settings.result_file, inputs, "--output-file");
+  if (settings.dump_inputs && is_same_file(*settings.dump_inputs, *settings.result_file))
+    throw Error(ErrorKind::kUsage, "--dump-inputs and --output-file name one file", "--output-file", "another name");
+}
+
 report::Verification verify(const VerifySettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, config::Device{}, settings.memory_limit});
   session::check_files({settings.libraries, {}, {}});
@@ -125,6 +140,7 @@ report::Verification verify(const VerifySettings& settings, const session::Singl
   const std::vector<report::PlanStream> streams = report::streams_of(plan);
   check_several_streams(settings, streams);
   const std::vector<rebuild::StreamVideos> videos = judging_videos(settings, plan, streams);
+  check_outputs(settings, plan, videos);
   if (streams.size() == 1) check_truth(settings, videos.front().videos.size());
   session::check_files({{}, {}, settings.truth});
   for (const report::PlanStream& stream : streams) {

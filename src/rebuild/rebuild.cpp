@@ -103,12 +103,20 @@ std::vector<verify::Verdict> verdicts_of(const std::string& bundle_path, std::ui
   return verdicts;
 }
 
+/// What a bundle is made of. The old bundle is no part of it.
+std::vector<InputFile> originals_of(const std::filesystem::path& given, const report::Plan& plan) {
+  std::vector<InputFile> files = input_files_of(given, plan);
+  std::erase_if(files, [](const InputFile& file) { return file.what == "the bundle"; });
+  return files;
+}
+
 report::Rebuilt rebuild(const RebuildSettings& settings, const session::SingleFrames& single, Progress& progress) {
   const session::Runtime runtime({settings.threads, settings.device, settings.memory_limit});
   session::check_files({settings.libraries, {}, {}});
   const EditedPlan edited = read_edited_plan(settings.plan);
   const report::Plan& plan = edited.plan;
   check_shares(edited);
+  check_replaces_no_input(settings.out, originals_of(settings.plan, plan), "--out");
   StagedFile staged(settings.out, settings.force);
   check_videos_unchanged(plan, progress);
   const std::vector<OpenStream> streams =

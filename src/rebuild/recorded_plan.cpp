@@ -34,6 +34,17 @@ report::Plan read_plan(const fs::path& given) {
   return report::plan_from_json(read_json(file), file.string());
 }
 
+std::vector<InputFile> input_files_of(const fs::path& given, const report::Plan& plan) {
+  const fs::path file = plan_file(given);
+  std::vector<InputFile> files{{file.string(), "the plan"},
+                               {(file.parent_path() / "bundle.pt").string(), "the bundle"}};
+  for (const report::ModelEntry& model : plan.models) files.push_back({model.path, "the model '" + model.name + "'"});
+  for (const report::PlanStream& stream : report::streams_of(plan)) {
+    for (const video::VideoSource& video : videos_of(stream)) files.push_back({video.path, "the video"});
+  }
+  return files;
+}
+
 Json recorded_settings(const report::Plan& plan) {
   Json json = plan.settings;
   const auto merge = json.find("merge");

@@ -260,13 +260,28 @@ void FileReader::begin_again() {
   set_index(-1);
 }
 
+namespace {
+
+/// Tells the scaler where the values of pixels lie. Of formats that do not say it by themselves (yuvj420p does) it
+/// takes the narrow range of television, and a frame may say the full one.
+bool set_range(SwsContext& scaler, const AVFrame& frame) {
+  if (frame.color_range != AVCOL_RANGE_JPEG) return true;
+  int *from = nullptr, *to = nullptr, from_full = 0, to_full = 0, brightness = 0, contrast = 0, saturation = 0;
+  if (sws_getColorspaceDetails(&scaler, &from, &from_full, &to, &to_full, &brightness, &contrast, &saturation) < 0)
+    return true;  // a format without ranges, such as RGB
+  return from_full == 1 ||
+         sws_setColorspaceDetails(&scaler, from, 1, to, to_full, brightness, contrast, saturation) >= 0;
+}
+
+}  // namespace
+
 cv::Mat FileReader::frame() {
   const auto format = static_cast<AVPixelFormat>(frame_->format);
   const int width = frame_->width, height = frame_->height;
   // Bicubic as in OpenCV's own reader, whose pixels people train and run their models on.
   scaler_.reset(sws_getCachedContext(scaler_.release(), width, height, format, width, height, AV_PIX_FMT_BGR24,
                                      SWS_BICUBIC, nullptr, nullptr, nullptr));
-  if (!scaler_) {
+  if (!scaler_ || !set_range(*scaler_, *frame_)) {
     const char* name = av_get_pix_fmt_name(format);
     throw frame_error(index(), "has pixels that cannot be converted: " + std::string(name == nullptr ? "?" : name));
   }

@@ -100,9 +100,12 @@ Sampling sample_frames(const Playlist& playlist, std::int64_t count, double hold
   const std::int64_t available = playlist.frame_count(), fewest_frames = kFewestPerVideo * std::ssize(videos);
   for (const PlaylistVideo& video : videos) {
     if (video.info.frame_count >= kFewestPerVideo) continue;
-    throw input_error("the video has " + std::to_string(video.info.frame_count) + " frames, fewer than the " +
-                          std::to_string(kFewestPerVideo) + " that one of several videos needs",
-                      video.info.path, "leave it out, or take a longer one");
+    const bool is_one = video.info.frame_count == 1;
+    throw input_error("the video has " + std::to_string(video.info.frame_count) + (is_one ? " frame" : " frames") +
+                          ", fewer than the " + std::to_string(kFewestPerVideo) + " that one of several videos needs",
+                      video.info.path,
+                      is_one ? "pictures that make up one video: name their folder, or img_%d.png"
+                             : "leave it out, or take a longer one");
   }
   if (count > available) {
     throw input_error("the videos have " + std::to_string(available) + " frames, fewer than the " +

@@ -1,5 +1,6 @@
 #include "repsim/base/atomic_file.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 
 #include "base/error_matcher.hpp"
 #include "base/temp_folder.hpp"
+#include "repsim/base/posix.hpp"
 
 namespace repsim {
 namespace {
@@ -163,6 +165,40 @@ TEST(AtomicFile, RefusesToReplaceADeviceOrAFolder) {
   const test::TempFolder folder;
   EXPECT_THAT(test::error_text([] { write_file_atomically("/dev/null", "1"); }), HasSubstr("no regular file"));
   EXPECT_THAT(test::error_text([&] { write_file_atomically(folder.path(), "1"); }), HasSubstr("no regular file"));
+}
+
+// The rename would replace the link /dev/stdout itself, for all programs of the machine.
+TEST(StagedFile, NeverReplacesALinkToAnOpenFile) {
+  const test::TempFolder folder;
+  test::write_text(folder / "open", "old");
+  const FileDescriptor file = open_descriptor(folder / "open", O_RDONLY);
+  const fs::path link = folder / "link", second = folder / "second";
+  fs::create_symlink("/proc/self/fd/" + std::to_string(file.get()), link);
+  fs::create_symlink("link", second);
+  for (const fs::path& name : {link, second}) {
+    EXPECT_THAT(test::error_text([&] { const StagedFile staged(name, true); }), HasSubstr("this is an open file"));
+    EXPECT_THAT(test::error_text([&] { write_file_atomically(name, "new"); }), HasSubstr("no regular file"));
+    EXPECT_TRUE(fs::is_symlink(name));
+  }
+  EXPECT_EQ(test::read_text(folder / "open"), "old");
+}
+
+TEST(StagedFile, ReplacesALinkToAnOrdinaryFile) {
+  const test::TempFolder folder;
+  test::write_text(folder / "file", "old");
+  fs::create_symlink("file", folder / "link");
+  StagedFile staged(folder / "link", true);
+  write_file_atomically(staged.path(), "new");
+  staged.commit();
+  EXPECT_EQ(test::read_text(folder / "link"), "new");
+}
+
+TEST(StagedDirectory, TakesAFolderThatIsNamedByADot) {
+  const test::TempFolder folder;
+  StagedDirectory staged(folder / "made" / ".", false);
+  write_file_atomically(staged.path("a"), "1");
+  staged.commit();
+  EXPECT_EQ(test::read_text(folder / "made" / "a"), "1");
 }
 
 // A limit on the size of files fails in the middle of writing, as a full disk does; the old file must survive.

@@ -89,6 +89,14 @@ TEST_F(MotChallenge, SkipsNamesOfColumnsAndComments) {
 TEST_F(MotChallenge, RefusesOtherColumns) {
   expect_error("frame,id,x1,y1,x2,y2,conf\n1,1,10,20,30,40,1\n", "line 1: column 5 is called 'x2', not width");
   expect_error("frame,id,class,x,y,w,h\n1,1,10,20,30,40,1\n", "line 1: column 3 is called 'class', not left");
+  expect_error("id,frame,left,top,width,height,conf\n1,1,10,20,30,40,1\n",
+               "line 1: column 1 is called 'id', not frame");
+  for (const std::string centre : {"xc", "x_center", "cx", "center_x", "xcentre"})
+    expect_error("frame,id," + centre + ",y,w,h,conf\n1,1,10,20,30,40,1\n",
+                 "line 1: column 3 is called '" + centre + "'");
+  for (const std::string other : {"class", "visibility", "class_id", "category", "label"})
+    expect_error("frame,id,x,y,w,h," + other + "\n1,1,10,20,30,40,0\n",
+                 "line 1: column 7 is called '" + other + "', not active");
 }
 
 TEST_F(MotChallenge, NamesTheLineOfWhatItCannotRead) {

@@ -281,11 +281,13 @@ TEST(Html, NamesTheDonorOfEveryLayerWhereThereAreSeveral) {
   EXPECT_THAT(html(sample_plan(), {}), HasSubstr("comes from layer of mobile"));
 }
 
-TEST(Html, ShowsEveryCandidateOnce) {
+// The chart is there twice: for wide pages, and for narrow ones, hidden until the style sheet says otherwise.
+TEST(Html, ShowsEveryCandidateOnceInEachChart) {
   const std::string page = html(sample_plan(), {});
-  EXPECT_EQ(occurrences(page, "class=\"predicted\""), 3U);
-  EXPECT_EQ(occurrences(page, "class=\"measured\""), 1U);
-  EXPECT_EQ(occurrences(page, "class=\"chosen\""), 1U);
+  EXPECT_EQ(occurrences(page, "class=\"predicted\""), 2 * 3U);
+  EXPECT_EQ(occurrences(page, "class=\"measured\""), 2 * 1U);
+  EXPECT_EQ(occurrences(page, "class=\"chosen\""), 2 * 1U);
+  EXPECT_EQ(occurrences(page, "display=\"none\""), 1U);
 }
 
 TEST(Html, SpeaksOfAccuracyOnlyWithGroundTruth) {

@@ -54,7 +54,7 @@ class Tutorial:
         (names / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
         (names / "python").chmod(0o755)
         self.environment = {**os.environ, "PATH": f"{names}:{os.environ['PATH']}"}
-        for name in ("scripts", "demo"):
+        for name in ("scripts", "demo", "cmake"):
             (folder / name).symlink_to(ROOT / name)
 
     def write(self, name: str, inner: str | None, text: str) -> None:

@@ -30,6 +30,7 @@ struct EncodedStream {
   std::function<std::int64_t(std::int64_t index)> time = nullptr;    ///< in units of 1/25 s; none: the index
   std::string encoder = {};                                          ///< by name; none: the codec's usual one
   std::vector<std::pair<std::string, std::string>> options = {};     ///< of the encoder
+  AVColorRange range = AVCOL_RANGE_UNSPECIFIED;
 };
 
 inline void require(bool good, const std::string& what) {
@@ -47,6 +48,7 @@ class StreamWriter {
     encoder_->width = stream.width;
     encoder_->height = stream.height;
     encoder_->pix_fmt = stream.format;
+    encoder_->color_range = stream.range;
     encoder_->time_base = {1, 25};
     encoder_->gop_size = 4;
     encoder_->max_b_frames = 0;

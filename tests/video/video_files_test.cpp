@@ -187,6 +187,23 @@ TEST_F(VideoFiles, DeepAndGreyPixelsBecomeEightBits) {
   }
 }
 
+// Telephones and screen recorders use all values from 0 on, and say so beside a format that says nothing.
+TEST_F(VideoFiles, TheFullRangeOfLumaIsNotStretched) {
+  for (const AVPixelFormat format : {AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV444P}) {
+    for (const int level : {0, 16, 100, 235, 255}) {
+      const auto draw = [&](AVFrame& frame, std::int64_t) {
+        for (int plane = 0; plane < 3; ++plane) {
+          const int rows = plane > 0 && format == AV_PIX_FMT_YUV420P ? frame.height / 2 : frame.height;
+          std::fill_n(frame.data[plane], std::ptrdiff_t{rows} * frame.linesize[plane],
+                      static_cast<std::uint8_t>(plane == 0 ? level : 128));
+        }
+      };
+      const VideoInfo info = written("v.mkv", {{.format = format, .draw = draw, .range = AVCOL_RANGE_JPEG}});
+      expect_colour(frames_of(info), level, level, level);
+    }
+  }
+}
+
 TEST_F(VideoFiles, GreyAndTransparentImagesBecomeColour) {
   const cv::Scalar colour(20, 120, 220, 60);  // blue, green, red, and nearly transparent
   const auto info_of = [&](int type, const cv::Scalar& value) {

@@ -65,17 +65,39 @@ bool is_header(const std::vector<std::string_view>& fields) {
   return fields.size() > 1 && std::all_of(fields.begin(), fields.end(), is_word);
 }
 
+/// What a column may be called: a part of its name that has to be there, and parts that say that it is another one.
+struct Column {
+  const char* name;
+  std::vector<std::string_view> any_of, none_of;
+};
+
+const std::vector<Column>& columns() {
+  static const std::vector<std::string_view> kCentre{"cent", "cx", "cy", "xc", "yc", "x_c", "y_c", "mid"};
+  static const std::vector<Column> kColumns{
+      {"frame", {"fr", "f", "img", "image", "t"}, {"track", "object", "left", "top", "width", "height", "det"}},
+      {"id", {""}, {"frame"}},
+      {"left", {"left", "x"}, kCentre},
+      {"top", {"top", "y"}, kCentre},
+      {"width", {"w"}, {}},
+      {"height", {"h"}, {}},
+      {"active", {""}, {"class", "cls", "cat", "label", "type", "vis", "ignore", "trunc", "occl"}}};
+  return kColumns;
+}
+
 /// Throws when the columns are named, and are others than those of MOTChallenge: corners in the place of sizes would
 /// give boxes that nobody drew.
 void check_header(const std::vector<std::string_view>& fields, const std::string& where) {
-  constexpr std::array<std::array<const char*, 2>, 4> kNames{{{"left", "x"}, {"top", "y"}, {"w", "w"}, {"h", "h"}}};
-  for (std::size_t i = 0; i < kNames.size() && i + 2 < fields.size(); ++i) {
-    std::string name(fields[i + 2]);
+  for (std::size_t i = 0; i < columns().size() && i < fields.size(); ++i) {
+    const Column& column = columns()[i];
+    std::string name(fields[i]);
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-    if (name.find(kNames[i][0]) != std::string::npos || name.find(kNames[i][1]) != std::string::npos) continue;
-    throw input_error("column " + std::to_string(i + 3) + " is called '" + std::string(fields[i + 2].substr(0, 40)) +
-                          "', not " + std::array{"left", "top", "width", "height"}[i],
+    const auto has = [&name](std::string_view part) { return name.find(part) != std::string::npos; };
+    if (std::any_of(column.any_of.begin(), column.any_of.end(), has) &&
+        std::none_of(column.none_of.begin(), column.none_of.end(), has))
+      continue;
+    throw input_error("column " + std::to_string(i + 1) + " is called '" + std::string(fields[i].substr(0, 40)) +
+                          "', not " + column.name,
                       where, kRemedy);
   }
 }
