@@ -232,7 +232,9 @@ Parameter describe_parameter(const std::string& path, const c10::IValue& value) 
     // shows.
     const StoredSize memory = stored.add({&tensor, 1});
     parameter.elements += std::min(memory.elements, tensor.numel());
-    parameter.bytes += std::min(memory.bytes, static_cast<std::int64_t>(tensor.nbytes()));
+    // What is quantised has scales and zero points beside its elements.
+    parameter.bytes +=
+        tensor.is_quantized() ? memory.bytes : std::min(memory.bytes, static_cast<std::int64_t>(tensor.nbytes()));
   }
   return parameter;
 }

@@ -77,6 +77,10 @@ Observations observe(const std::shared_ptr<torch::jit::Graph>& graph, const std:
 std::unordered_set<const torch::jit::Value*> overwritten_values(const std::shared_ptr<torch::jit::Graph>& graph,
                                                                 const std::vector<c10::IValue>& inputs);
 
+/// The values whose memory a value may be, found through views, in-place operations, branches and loops: results of
+/// operations that make new memory, attributes, inputs, and what comes out of lists and the like.
+std::unordered_set<const torch::jit::Value*> memory_origins(const torch::jit::Value& value);
+
 /// The inputs that a node writes into: tensors, lists, dicts. Nodes inside its blocks do not count.
 std::vector<torch::jit::Value*> written_inputs(const torch::jit::Node& node);
 

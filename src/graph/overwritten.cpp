@@ -145,6 +145,8 @@ class Watch {
 
 }  // namespace
 
+std::unordered_set<const tj::Value*> memory_origins(const tj::Value& value) { return origins_of(&value).values; }
+
 std::vector<tj::Value*> written_inputs(const tj::Node& node) {
   std::vector<tj::Value*> written;
   const c10::FunctionSchema* schema = node.maybeSchema();

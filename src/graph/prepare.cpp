@@ -216,7 +216,7 @@ std::string lift_parameters(std::shared_ptr<tj::Graph>& graph, const tj::Module&
 bool keeps_its_weights(const model::Loaded& model) {
   try {
     RewriteCounts counts;
-    return !may_write_own_tensors(inlined_forward(model.module, counts));
+    return !may_write_own_weights(inlined_forward(model.module, counts), model.module);
   } catch (const std::exception& error) {
     rethrow_out_of_memory(error);
     log::debug(model.spec.name + ": its own copy of all weights: " + reason_of(error));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "graph_access.hpp"
@@ -45,6 +46,14 @@ std::vector<tj::Value*> own_values(tj::Block& block, const std::function<bool(co
   return own;
 }
 
+/// "stem.0.weight" for the value of an attribute, as the module names it.
+std::string path_of(const tj::Value& value) {
+  std::string path;
+  for (const tj::Node* node = value.node(); node->kind() == c10::prim::GetAttr; node = node->input(0)->node())
+    path = node->s(c10::attr::name) + (path.empty() ? "" : "." + path);
+  return path;
+}
+
 /// Whether a node writes into a value that `is_wanted` and may be one of `own`, or lie in one.
 bool writes_into(const tj::Node& node, const tj::AliasDb& aliases, const std::vector<tj::Value*>& own,
                  const std::function<bool(const tj::Value&)>& is_wanted) {
@@ -70,13 +79,25 @@ std::string side_effect_of(const std::shared_ptr<tj::Graph>& graph) {
   return any_node(block, keeps) ? "keeps values in a list or a dictionary of its own" : "";
 }
 
-bool may_write_own_tensors(const std::shared_ptr<tj::Graph>& graph) {
-  const auto is_any = [](const tj::Value& value) { return is_tensor(&value) || is_container(value); };
-  const std::vector<tj::Value*> own = own_values(*graph->block(), is_any);
+bool may_write_own_weights(const std::shared_ptr<tj::Graph>& graph, const tj::Module& module) {
+  std::set<std::string> weights;
+  for (const auto& named : module.named_parameters()) weights.insert(named.name);
+  const std::vector<tj::Value*> own =
+      own_values(*graph->block(), [](const tj::Value& value) { return is_tensor(&value) || is_container(value); });
   const tj::AliasDb aliases(graph);
+  const auto may_be_weight = [&](const tj::Value* origin) {
+    if (origin->node()->kind() == c10::prim::GetAttr && is_tensor(origin)) return weights.contains(path_of(*origin));
+    tj::Value* const value = const_cast<tj::Value*>(origin);  // the analysis takes no other, and changes nothing
+    return std::any_of(own.begin(), own.end(), [&](tj::Value* one) { return aliases.mayContainAlias(value, one); });
+  };
   return any_node(*graph->block(), [&](const tj::Node& node) {
-    return node.kind() == c10::prim::CallMethod || node.kind() == c10::prim::CallFunction ||
-           writes_into(node, aliases, own, [](const tj::Value& value) { return is_tensor(&value); });
+    if (node.kind() == c10::prim::CallMethod || node.kind() == c10::prim::CallFunction) return true;
+    for (const tj::Value* written : written_inputs(node)) {
+      if (!is_tensor(written)) continue;
+      const auto origins = memory_origins(*written);
+      if (std::any_of(origins.begin(), origins.end(), may_be_weight)) return true;
+    }
+    return false;
   });
 }
 

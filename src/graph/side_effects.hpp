@@ -1,6 +1,7 @@
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>
+#include <torch/script.h>
 
 #include <memory>
 #include <string>
@@ -13,8 +14,9 @@ namespace repsim::graph {
 /// @return ends the sentence "the model ..."; empty: there is no such thing
 std::string side_effect_of(const std::shared_ptr<torch::jit::Graph>& graph);
 
-/// Whether code may write into tensors of the model, its weights among them, as far as Torch's alias analysis tells.
-/// @param graph  with all calls inlined
-bool may_write_own_tensors(const std::shared_ptr<torch::jit::Graph>& graph);
+/// Whether code may write into a parameter of the model, as far as the graph and Torch's alias analysis tell. Buffers
+/// are there to be written.
+/// @param graph  of the module's forward, with all calls inlined
+bool may_write_own_weights(const std::shared_ptr<torch::jit::Graph>& graph, const torch::jit::Module& module);
 
 }  // namespace repsim::graph

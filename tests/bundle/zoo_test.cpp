@@ -180,9 +180,7 @@ TEST_P(Zoo, KeepsItsBitsInABundle) {
         << "by run_animal, frame " << frame;
   }
   if (!opened.prepared[0].rewritable) return;  // it may have left something in itself meanwhile
-  std::int64_t stored = 0;
-  for (const at::Tensor& tensor : graph::stored_tensors(bundle)) stored += static_cast<std::int64_t>(tensor.nbytes());
-  EXPECT_EQ(stored, written.parameter_bytes);
+  EXPECT_EQ(test::records_of(written.bytes).tensors, written.parameter_bytes);
   EXPECT_LE(written.parameter_bytes, opened.prepared[0].model_bytes + opened.prepared[1].model_bytes);
 }
 
