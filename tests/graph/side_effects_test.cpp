@@ -82,7 +82,7 @@ TEST(SideEffects, ASeedIsSeen) {
 }
 
 /// What the bundle's methods return for `x` in this order.
-std::vector<at::Tensor> results_of(torch::jit::Module bundle, const std::vector<std::string>& methods,
+std::vector<at::Tensor> results_of(const torch::jit::Module& bundle, const std::vector<std::string>& methods,
                                    const at::Tensor& x) {
   const c10::InferenceMode no_gradients;
   std::vector<at::Tensor> results;
