@@ -37,6 +37,7 @@ once for the file, every case starts from a copy. A case:
     file_size_limit   bytes that one file may have, then writing fails: stands in for a full disk
     stdout_to a file that takes stdout, for example /dev/full
     needs     files without which the case is skipped
+    without   files with which the case is skipped
     timeout_s seconds after which the case has failed (default 120)
 
 What ends with another code than 0 has to say why: exactly one 'repsim: error: ' on stderr, unless it was interrupted.
@@ -67,7 +68,7 @@ DEMO_VIDEO = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 SKIPPED = 77
 KNOWN_KEYS = {
     "name", "args", "setup", "exit", "stdout", "stderr", "stderr_not", "stdout_not", "json", "creates", "changes",
-    "deletes", "signal", "file_size_limit", "stdout_to", "needs", "timeout_s", "env",
+    "deletes", "signal", "file_size_limit", "stdout_to", "needs", "timeout_s", "env", "without",
 }  # fmt: skip
 
 
@@ -84,8 +85,9 @@ class Runner:
         return text
 
     def lacks(self, case):
-        """The files that the case needs and that are not there."""
-        return [path for path in map(self.fill, case.get("needs", [])) if not Path(path).exists()]
+        """What keeps the case from running: files that are not there, or that are."""
+        missing = [f"{path} is not there" for path in map(self.fill, case.get("needs", [])) if not Path(path).exists()]
+        return missing + [f"{path} is there" for path in map(self.fill, case.get("without", [])) if Path(path).exists()]
 
     def setup(self, folder, steps):
         for step in steps:
@@ -183,7 +185,7 @@ class Runner:
         if unknown:
             return [f"the case has unknown keys: {', '.join(sorted(unknown))}"]
         if missing := self.lacks(case):
-            print(f"  skipped {case['name']}: {missing[0]} is not there")
+            print(f"  skipped {case['name']}: {missing[0]}")
             return None
         with tempfile.TemporaryDirectory(prefix="repsim-cli-") as name:
             folder = Path(name)

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <numbers>
 #include <random>
 #include <set>
@@ -368,12 +368,13 @@ TEST(Bootstrap, MatchesOnceNotPerDraw) {
       detections.push_back(box(i, 0, i + 1, 1, 1.0 / (1 + (i * 7919 + frame) % 2003), i % 20));
   }
   const std::vector<Target> targets = targets_from_own(found, 0.002);
-  const auto start = std::chrono::steady_clock::now();
+  // The processor's time: other programs beside this one take none of it.
+  const std::clock_t start = std::clock();
   (void)average_precision(found, targets);
-  const auto matched = std::chrono::steady_clock::now();
+  const std::clock_t matched = std::clock();
   EXPECT_NEAR(bootstrap_interval(found, targets).high, 1.0, 1e-12);
-  const auto drawn = std::chrono::steady_clock::now();
-  EXPECT_LT(drawn - matched, 60 * (matched - start) + std::chrono::seconds(2));
+  const std::clock_t drawn = std::clock();
+  EXPECT_LT(drawn - matched, 60 * (matched - start) + 2 * CLOCKS_PER_SEC);
 }
 
 }  // namespace

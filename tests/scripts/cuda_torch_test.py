@@ -4,7 +4,8 @@
     tests/scripts/cuda_torch_test.py --torch-dir .../torch/share/cmake/Torch
 
 The build is made up: the Torch at hand, with a libtorch_cuda.so and with Torch's file for CMake as CUDA builds have it,
-which ends with an error where the toolkit is missing.
+which ends with an error where the toolkit is missing. Exit code 77, skipped: the Torch at hand is such a build itself,
+so that everything here is built with one.
 """
 import argparse
 import os
@@ -49,6 +50,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torch-dir", type=Path, required=True)
     torch = parser.parse_args().torch_dir.resolve().parents[2]
+    if (torch / "lib/libtorch_cuda.so").exists():
+        print(f"skipped: {torch} is a build for CUDA itself")
+        return 77
     with tempfile.TemporaryDirectory(prefix="repsim-cuda-torch-") as name:
         folder = Path(name).resolve()
         made = cuda_build(torch, folder / "torch")
