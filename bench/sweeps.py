@@ -178,7 +178,7 @@ def kill(arguments) -> list[str]:
     if arguments.snakemake:
         def snakemake():
             sweep.run("snake", "--engine", "snakemake")
-            text_of([arguments.snakemake, "--snakefile", sweep.folder / "snake/Snakefile", "--cores", "2"],
+            text_of([arguments.snakemake, "--snakefile", sweep.folder / "snake/Snakefile", "--cores", "2"], cwd=sweep.folder,
                     env={**os.environ, "HOME": str(sweep.folder)})  # fmt: skip
         runs["Snakemake"] = snakemake
     for name, run in runs.items():

@@ -185,7 +185,9 @@ def hover_problems(page):
         problems.append(f"the whole matrix is {before}, after zoom {after}")
     for selector in ("g.block", "g.point"):
         spot = page.value(
-            f"(() => {{ const b = document.querySelector('{selector} rect, {selector} circle'); if (!b) return null;"
+            # The chart of the candidates is there for wide and for narrow pages; one of both is shown.
+            f"(() => {{ const all = Array.from(document.querySelectorAll('{selector} rect, {selector} circle'));"
+            " const b = all.find((one) => one.getBoundingClientRect().width > 0); if (!b) return null;"
             " b.scrollIntoView({block: 'center', inline: 'center'}); const r = b.getBoundingClientRect();"
             " return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()"
         )
@@ -194,6 +196,11 @@ def hover_problems(page):
             continue
         if not hover(page, spot["x"], spot["y"]):
             problems.append(f"{selector} has no tooltip")
+    shown = page.value(
+        "Array.from(document.querySelectorAll('svg.wide, svg.narrow')).filter((one) => one.getBoundingClientRect().width > 0).length"
+    )
+    if shown != 1:
+        problems.append(f"{shown} charts of the candidates are shown")
     return problems
 
 
