@@ -5,6 +5,7 @@
     python bench/sweeps.py large --work FOLDER
     python bench/sweeps.py many  --work FOLDER [--sets 100] [--jobs 2]
     python bench/sweeps.py jobs  --work FOLDER [--plans 8] [--rounds 3]
+    python bench/sweeps.py cache --work FOLDER [--tasks 200] [--at-once 24]
 
 kill: at least 20 sets of the demo's models, of fixtures and, with --public, of public detectors. One undisturbed run; one that is
 killed with SIGKILL at random moments, alone or with all its tasks, and resumed; the same tasks with Slurm (SLURM_CONF names its
@@ -13,6 +14,8 @@ models, as CI does.
 large: 40 models, 1000 sets, 6 videos, nothing runs: tasks, sizes and times of the dry run, the task graph and the summary.
 many: a sweep of small models, measured.
 jobs: throughput of n tasks at once on n cores against one at a time on one core, alone and beside a busy program.
+cache: captures of few models by many processes at once on one cache, every tenth of which is killed with SIGKILL at a random
+moment. Each model may be captured once, and the entries have to be those of an undisturbed run.
 
 Every subcommand takes --repsim PROGRAM (default: build/release/bin/repsim). Python's standard library only. FOLDER is made; what
 earlier runs left there is removed.
@@ -319,10 +322,58 @@ def jobs(arguments) -> list[str]:
     return problems
 
 
+def entries(folder: Path) -> dict:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.signatures"))}
+
+
+def cache(arguments) -> list[str]:
+    sweep = Sweep(arguments)
+
+    def command(model: dict, folder: str) -> list[str]:
+        size = ["--input", f"{model['input']['width']}x{model['input']['height']}"] if "input" in model else []
+        return [sweep.repsim, "capture", model["path"], "--video", "v.y4m", "--frames", "32", "--threads", "1", "--cache", folder, *size]
+
+    for folder in ("cache-alone", "cache-shared"):
+        shutil.rmtree(sweep.folder / folder, ignore_errors=True)
+    begin = time.monotonic()
+    for model in sweep.models:
+        text_of(command(model, "cache-alone"), cwd=sweep.folder)
+    each = (time.monotonic() - begin) / len(sweep.models)
+    moments, waiting, running = random.Random(7), [(number, sweep.models[number % len(sweep.models)]) for number in range(arguments.tasks)], []
+    captured, killed_ones, failed = {}, 0, []
+    begin = time.monotonic()
+    while waiting or running:
+        while waiting and len(running) < arguments.at_once:
+            number, model = waiting.pop(0)
+            process = subprocess.Popen(command(model, "cache-shared"), cwd=sweep.folder, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+            ends = time.monotonic() + moments.uniform(0, each * arguments.at_once) if number % 10 == 0 else None
+            running.append((process, model["path"], ends))
+        time.sleep(0.01)
+        for one in list(running):
+            process, name, ends = one
+            if process.poll() is None and ends is not None and time.monotonic() > ends:
+                process.kill()
+            if process.poll() is None:
+                continue
+            running.remove(one)
+            out, errors = process.communicate()
+            killed_ones += process.returncode == -signal.SIGKILL
+            if process.returncode not in (0, -signal.SIGKILL):
+                failed.append(errors.strip())
+            captured[name] = captured.get(name, 0) + out.rstrip().endswith(", captured")
+    seconds = time.monotonic() - begin
+    same = entries(sweep.folder / "cache-shared") == entries(sweep.folder / "cache-alone")
+    print(f"{arguments.tasks} captures of {len(sweep.models)} models, {arguments.at_once} at once, {killed_ones} of them killed: {seconds:.0f} s; "
+          f"{sum(captured.values())} captured, the others from the cache; entries: {'same bytes' if same else 'OTHER BYTES'}")  # fmt: skip
+    problems = [f"{name} was captured {count} times" for name, count in captured.items() if count > 1]
+    return problems + failed + ["other bytes in the cache"] * (not same)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     subparsers = parser.add_subparsers(dest="what", required=True)
-    for name, function in (("kill", kill), ("large", large), ("many", many), ("jobs", jobs)):
+    for name, function in (("kill", kill), ("large", large), ("many", many), ("jobs", jobs), ("cache", cache)):
         one = subparsers.add_parser(name)
         one.set_defaults(function=function)
         one.add_argument("--repsim", default=ROOT / "build/release/bin/repsim")
@@ -339,6 +390,9 @@ def main():
         if name == "jobs":
             one.add_argument("--plans", type=int, default=8)
             one.add_argument("--rounds", type=int, default=3)
+        if name == "cache":
+            one.add_argument("--tasks", type=int, default=200)
+            one.add_argument("--at-once", type=int, default=24)
     arguments = parser.parse_args()
     problems = arguments.function(arguments)
     for problem in problems:

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "repsim/base/file_lock.hpp"
 #include "repsim/similarity.hpp"
 
 /// Signatures on disk: files of one model's signatures, and a cache of such files (docs/similarity.md).
@@ -79,7 +80,8 @@ struct CacheEntry {
 };
 
 /// A folder of signature files, each named after its origin's digest. Any number of processes may use it at once: files
-/// appear whole, under their final names. A process that misses an entry that another one removed captures again.
+/// appear whole, under their final names. A process that misses an entry that another one removed captures again. One
+/// that has claimed an entry is alone in capturing it, so that others need not.
 class SignatureCache {
  public:
   /// Makes the folder, with its parents. @throws Error{kInput} when it cannot be made or written
@@ -89,6 +91,10 @@ class SignatureCache {
   /// The entry of this origin, or nothing. A damaged entry (a part is one, too) is removed, with a line in the log, and
   /// counts as missing.
   [[nodiscard]] std::optional<SignatureFile> find(const SignatureOrigin& origin) const;
+  /// Claims an entry that is missing, before it is captured: until the claim is destroyed or the process ends, no other
+  /// one gets it. Look for the entry again once you have the claim.
+  /// @return nothing while another process has it. Where a folder cannot be written or has no locks, everybody gets one
+  [[nodiscard]] std::optional<FileLock> try_claim(const SignatureOrigin& origin) const;
   /// Writes an entry, of a whole capture. @throws Error{kInput} when it cannot be written (disk full)
   void keep(const SignatureFile& file) const;
 
@@ -106,12 +112,12 @@ struct CacheLimits {
   std::optional<std::int64_t> max_bytes;  ///< of all entries; those used last stay; none: no limit
 };
 /// Removes entries that are damaged, that another version of the statistics made, that are older than the limit, and
-/// those used longest ago beyond the limit of bytes. Also removes files that killed processes left half-written, once
-/// they are an hour old.
+/// those used longest ago beyond the limit of bytes. Also removes what killed processes left: half-written files, and
+/// claims that nobody holds.
 /// @return the removed entries
 /// @throws Error{kInput} when the folder cannot be read or an entry cannot be removed
 [[nodiscard]] std::vector<CacheEntry> collect_garbage(const std::filesystem::path& folder, const CacheLimits& limits);
-/// Removes all entries of a cache and no other files. @return the removed entries
+/// Removes all entries of a cache, what killed processes left in it, and no other files. @return the removed entries
 [[nodiscard]] std::vector<CacheEntry> clear_cache(const std::filesystem::path& folder);
 
 }  // namespace repsim::capture

@@ -27,24 +27,6 @@ constexpr std::string_view kPrefix = ".repsim-";
 constexpr const char* kFile = ".tmp";
 constexpr const char* kLock = ".lock";
 
-enum class Lock { kTaken, kHeldByOthers, kNotSupported };
-
-Lock lock(const FileDescriptor& file) {
-  int result = -1;
-  do {
-    result = ::flock(file.get(), LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  if (result == 0) return Lock::kTaken;
-  return errno == EWOULDBLOCK ? Lock::kHeldByOthers : Lock::kNotSupported;
-}
-
-/// False when the name was removed or given to another file since `file` was opened.
-bool is_still_named(const FileDescriptor& file, const fs::path& name) {
-  struct stat opened = {}, named = {};
-  return ::fstat(file.get(), &opened) == 0 && ::lstat(name.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
-}
-
 /// True for file systems of which other machines see the same files, and perhaps not the same locks.
 bool is_shared_by_machines(const FileDescriptor& file) {
   // Those that linux/magic.h does not name: CIFS, Lustre, GPFS, BeeGFS, FUSE (sshfs and others).
@@ -108,6 +90,21 @@ Live& live() {
 }
 
 }  // namespace
+
+Lock lock(const FileDescriptor& file) {
+  int result = -1;
+  do {
+    result = ::flock(file.get(), LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return Lock::kTaken;
+  return errno == EWOULDBLOCK ? Lock::kHeldByOthers : Lock::kNotSupported;
+}
+
+bool is_still_named(const FileDescriptor& file, const fs::path& name) {
+  struct stat opened = {}, named = {};
+  return ::fstat(file.get(), &opened) == 0 && ::lstat(name.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
 
 fs::path hidden_name(const fs::path& folder, int attempt, const std::string& extension) {
   return folder / (std::string(kPrefix) + std::to_string(::getpid()) + "-" + std::to_string(attempt) + extension);

@@ -9,6 +9,14 @@
 /// that somebody writes there. It ends with the process, however that ends, so what nobody has locked is a leftover.
 namespace repsim::temporary {
 
+enum class Lock { kTaken, kHeldByOthers, kNotSupported };
+
+/// Takes the lock of an open file without waiting.
+[[nodiscard]] Lock lock(const FileDescriptor& file);
+
+/// False when the name was removed or given to another file since `file` was opened.
+[[nodiscard]] bool is_still_named(const FileDescriptor& file, const std::filesystem::path& name);
+
 /// A hidden name that does not depend on the final one, so that it is never too long. The caller counts `attempt` up
 /// while the name is taken: that tells apart threads, and leftovers of a killed process of the same id.
 [[nodiscard]] std::filesystem::path hidden_name(const std::filesystem::path& folder, int attempt,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "job.hpp"
 #include "repsim/base/atomic_file.hpp"
@@ -16,8 +17,31 @@ namespace fs = std::filesystem;
 struct Missing {
   std::size_t index = 0;
   capture::SignatureOrigin source;
-  model::ModelSpec spec;  ///< its input is resolved
+  model::ModelSpec spec;          ///< its input is resolved
+  std::optional<FileLock> claim;  ///< until its signatures are kept
 };
+
+/// Claims models that have to be captured. Those that another run captured meanwhile leave `missing`.
+void claim(std::vector<Missing>& missing, const std::optional<capture::SignatureCache>& cache,
+           std::vector<Captured>& result, Progress& progress) {
+  if (!cache) return;
+  // All processes claim in the same order: so none waits for one that waits for it.
+  std::sort(missing.begin(), missing.end(), [&](const Missing& a, const Missing& b) {
+    return std::pair(digest(a.source), a.index) < std::pair(digest(b.source), b.index);
+  });
+  std::vector<Missing> left;
+  for (Missing& one : missing) {
+    const bool again = !left.empty() && left.back().source == one.source;  // a model that is named twice
+    if (!again) one.claim = claim_signatures(cache, one.source, one.spec.name, progress);
+    if (auto found = find_signatures(cache, one.source, one.spec.name)) {
+      result[one.index] = std::move(*found);
+    } else {
+      left.push_back(std::move(one));
+    }
+  }
+  missing = std::move(left);
+  std::sort(missing.begin(), missing.end(), [](const Missing& a, const Missing& b) { return a.index < b.index; });
+}
 
 std::vector<video::FrameStore> decode_for(const std::vector<Missing>& missing, std::vector<model::InputSpec>& specs,
                                           const std::vector<std::int64_t>& frames, const video::Playlist& videos,
@@ -77,12 +101,13 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
     if (auto found = find_signatures(cache, source, loaded.spec.name)) {
       result[i] = std::move(*found);
     } else {
-      missing.push_back({i, source, loaded.spec});
+      missing.push_back({i, source, loaded.spec, std::nullopt});
     }
   }
+  claim(missing, cache, result, progress);
   std::vector<model::InputSpec> specs;
   const std::vector<video::FrameStore> stores = decode_for(missing, specs, plan.frames, videos, progress);
-  for (const Missing& one : missing) {
+  for (Missing& one : missing) {
     const model::Loaded loaded = session::load(sources[one.index]);
     const graph::Prepared prepared = session::prepare(loaded, runtime.device());
     const std::vector<const graph::Prepared*> alone{&prepared};
@@ -91,6 +116,7 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
     result[one.index] = capture_signatures(
         {loaded, prepared, one.source, videos.path(), stores[store], plan.taken, memory_budget.rows, shard}, cache,
         progress);
+    one.claim.reset();
   }
   runtime.memory_limit().judge();
   return result;

@@ -4,7 +4,9 @@
 #include <ATen/Version.h>
 #include <link.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "repsim/base/error.hpp"
 #include "repsim/base/hash.hpp"
@@ -16,6 +18,8 @@ namespace repsim::pipeline {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kMoment{50};
 
 /// "AMD EPYC 7763 ...": kernels are chosen by the CPU, and kernels round differently. Empty where the system does not
 /// say.
@@ -92,6 +96,23 @@ std::optional<Captured> find_signatures(const std::optional<capture::SignatureCa
   return Captured{std::move(*found), "cache", ""};
 }
 
+std::optional<FileLock> claim_signatures(const std::optional<capture::SignatureCache>& cache,
+                                         const capture::SignatureOrigin& source, const std::string& name,
+                                         Progress& progress) {
+  if (!cache) return std::nullopt;
+  std::optional<FileLock> claim = cache->try_claim(source);
+  if (claim) return claim;
+  log::info(name + ": another run captures its signatures into the same cache; this one waits for them");
+  progress.begin("wait for the signatures of " + name, 0);
+  while (!claim) {
+    std::this_thread::sleep_for(kMoment);
+    progress.step(0);
+    claim = cache->try_claim(source);
+  }
+  progress.end();
+  return claim;
+}
+
 Captured capture_signatures(const CaptureRequest& request, const std::optional<capture::SignatureCache>& cache,
                             Progress& progress) {
   const graph::Prepared& prepared = request.prepared;
@@ -128,7 +149,14 @@ SessionSignatures signatures_of(const Settings& settings, const session::Session
     const video::FrameStore& store = stores[model.group];
     const capture::SignatureOrigin source = source_of(model.loaded, session.playlist, store.frames(), prepared.device);
     std::optional<Captured> found;
-    if (prepared.rewritable) found = find_signatures(cache, source, prepared.name);
+    std::optional<FileLock> claim;
+    if (prepared.rewritable) {
+      found = find_signatures(cache, source, prepared.name);
+      if (!found) {
+        claim = claim_signatures(cache, source, prepared.name, progress);
+        found = find_signatures(cache, source, prepared.name);
+      }
+    }
     if (found && found->file.signatures.layers != layer_names(prepared)) {
       log::warn(prepared.name + ": the cache has other layers, captured again");
       found.reset();

@@ -23,6 +23,13 @@ capture::SignatureOrigin source_of(const model::Loaded& model, const video::Play
 std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
                                         const capture::SignatureOrigin& source, const std::string& name);
 
+/// Waits until this process alone may capture a model that the cache lacks. While it waits, another process captures it:
+/// look for the entry again.
+/// @return nothing without a cache @throws Error{kInterrupted} when the user asked to stop
+std::optional<FileLock> claim_signatures(const std::optional<capture::SignatureCache>& cache,
+                                         const capture::SignatureOrigin& source, const std::string& name,
+                                         Progress& progress);
+
 /// A model that is to be captured. What it names outlives the call.
 struct CaptureRequest {
   const model::Loaded& model;

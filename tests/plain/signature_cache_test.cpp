@@ -172,6 +172,32 @@ TEST(SignatureCache, AFolderThatCannotBeMadeIsAnError) {
   EXPECT_EQ(error->kind(), ErrorKind::kInput);
 }
 
+TEST(SignatureCache, AnEntryIsClaimedByOne) {
+  const test::TempFolder folder;
+  const SignatureCache cache(folder.path()), other(folder.path());
+  const SignatureOrigin origin = sample().origin, another = sample("cc").origin;
+  std::optional<FileLock> claim = cache.try_claim(origin);
+  ASSERT_TRUE(claim);
+  EXPECT_FALSE(other.try_claim(origin));
+  EXPECT_TRUE(other.try_claim(another));
+  cache.keep(sample());
+  claim.reset();
+  EXPECT_TRUE(other.try_claim(origin));
+  EXPECT_EQ(only_file_in(folder.path()), cache.path_of(origin).string());
+}
+
+// Those that nobody holds go with the rest; one that is held stays.
+TEST(SignatureCache, ClaimsOfKilledProcessesAreRemoved) {
+  const test::TempFolder folder;
+  const SignatureCache cache(folder.path());
+  cache.keep(sample());
+  const std::optional<FileLock> claim = cache.try_claim(sample("held").origin);
+  write_file_atomically(cache.path_of(sample("left").origin).replace_extension(".claim"), "");
+  (void)clear_cache(folder.path());
+  EXPECT_EQ(only_file_in(folder.path()), cache.path_of(sample("held").origin).replace_extension(".claim").string());
+  EXPECT_FALSE(cache.try_claim(sample("held").origin));
+}
+
 // Readers and writers of the same few entries, one of which damages what it finds: nobody ever gets half an entry.
 TEST(SignatureCache, IsSafeUnderManyUsers) {
   const test::TempFolder folder;

@@ -13,14 +13,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kExtension = ".signatures";
+constexpr const char* kClaimExtension = ".claim";
 constexpr std::size_t kKeyDigits = 64;
 
 /// Signatures have a folder of their own below the cache's: other things may be cached beside them one day.
 fs::path folder_below(const fs::path& cache) { return cache / "signatures"; }
 
-bool is_entry(const fs::path& path) {
+bool is_named_by_digest(const fs::path& path, const char* extension) {
   const std::string stem = path.stem().string();
-  return path.extension() == kExtension && stem.size() == kKeyDigits &&
+  return path.extension() == extension && stem.size() == kKeyDigits &&
          stem.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
@@ -44,6 +45,14 @@ void remove_entry(const fs::path& path) {
   std::error_code failed;
   fs::remove(path, failed);
   if (failed) throw input_error("the entry cannot be removed: " + failed.message(), path.string());
+}
+
+/// What killed processes left. A claim that nobody holds is taken, and goes with the object.
+void remove_what_is_left(const fs::path& folder) {
+  remove_leftovers(folder);
+  for (const fs::path& path : files_in(folder)) {
+    if (is_named_by_digest(path, kClaimExtension)) static_cast<void>(FileLock::try_take(path));
+  }
 }
 
 }  // namespace
@@ -86,6 +95,10 @@ std::optional<SignatureFile> SignatureCache::find(const SignatureOrigin& origin)
   }
 }
 
+std::optional<FileLock> SignatureCache::try_claim(const SignatureOrigin& origin) const {
+  return FileLock::try_take(path_of(origin).replace_extension(kClaimExtension));
+}
+
 void SignatureCache::keep(const SignatureFile& file) const {
   remove_leftovers(folder_);
   write_file_atomically(path_of(file.origin), to_bytes(file));
@@ -94,7 +107,7 @@ void SignatureCache::keep(const SignatureFile& file) const {
 std::vector<CacheEntry> cache_entries(const fs::path& folder) {
   std::vector<CacheEntry> entries;
   for (const fs::path& path : files_in(folder_below(folder))) {
-    if (!is_entry(path)) continue;
+    if (!is_named_by_digest(path, kExtension)) continue;
     CacheEntry entry;
     entry.path = path;
     std::error_code gone;
@@ -133,14 +146,14 @@ std::vector<CacheEntry> collect_garbage(const fs::path& folder, const CacheLimit
     remove_entry(entry.path);
     gone.push_back(std::move(entry));
   }
-  remove_leftovers(folder_below(folder));
+  remove_what_is_left(folder_below(folder));
   return gone;
 }
 
 std::vector<CacheEntry> clear_cache(const fs::path& folder) {
   std::vector<CacheEntry> gone = cache_entries(folder);
   for (const CacheEntry& entry : gone) remove_entry(entry.path);
-  remove_leftovers(folder_below(folder));
+  remove_what_is_left(folder_below(folder));
   return gone;
 }
 
