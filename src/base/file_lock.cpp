@@ -28,7 +28,9 @@ FileLock& FileLock::operator=(FileLock&& other) noexcept {
 }
 
 std::optional<FileLock> FileLock::try_take(const std::filesystem::path& path) {
-  for (;;) {
+  // Some file systems give an open file and its name other numbers: then no lock can be trusted.
+  constexpr int kAttempts = 100;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
     FileDescriptor file = open_descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (!file.valid()) return FileLock(path, -1);
     switch (temporary::lock(file)) {
@@ -43,6 +45,7 @@ std::optional<FileLock> FileLock::try_take(const std::filesystem::path& path) {
     // The holder before may have removed the file between the two calls: then the name is free, or another file's.
     if (temporary::is_still_named(file, path)) return FileLock(path, file.release());
   }
+  return FileLock(path, -1);
 }
 
 }  // namespace repsim

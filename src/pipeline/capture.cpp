@@ -22,8 +22,8 @@ struct Missing {
 };
 
 /// Claims models that have to be captured. Those that another run captured meanwhile leave `missing`.
-void claim(std::vector<Missing>& missing, const std::optional<capture::SignatureCache>& cache,
-           std::vector<Captured>& result, Progress& progress) {
+void claim_missing(std::vector<Missing>& missing, const std::optional<capture::SignatureCache>& cache,
+                   std::vector<Captured>& result, Progress& progress) {
   if (!cache) return;
   // All processes claim in the same order: so none waits for one that waits for it.
   std::sort(missing.begin(), missing.end(), [&](const Missing& a, const Missing& b) {
@@ -104,7 +104,7 @@ std::vector<Captured> capture(const Settings& settings, const std::optional<capt
       missing.push_back({i, source, loaded.spec, std::nullopt});
     }
   }
-  claim(missing, cache, result, progress);
+  claim_missing(missing, cache, result, progress);
   std::vector<model::InputSpec> specs;
   const std::vector<video::FrameStore> stores = decode_for(missing, specs, plan.frames, videos, progress);
   for (Missing& one : missing) {

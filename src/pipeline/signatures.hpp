@@ -23,8 +23,8 @@ capture::SignatureOrigin source_of(const model::Loaded& model, const video::Play
 std::optional<Captured> find_signatures(const std::optional<capture::SignatureCache>& cache,
                                         const capture::SignatureOrigin& source, const std::string& name);
 
-/// Waits until this process alone may capture a model that the cache lacks. While it waits, another process captures it:
-/// look for the entry again.
+/// Waits until this process alone may capture a model that the cache lacks. While it waits, another process captures
+/// it: look for the entry again.
 /// @return nothing without a cache @throws Error{kInterrupted} when the user asked to stop
 std::optional<FileLock> claim_signatures(const std::optional<capture::SignatureCache>& cache,
                                          const capture::SignatureOrigin& source, const std::string& name,
